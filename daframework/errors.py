@@ -1,0 +1,41 @@
+"""Errors a user can mend: the command line shows each as one line and exits with 1."""
+
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+
+
+class DafError(Exception):
+    """Something the user gave cannot work; the message says what, where, what is allowed and what to do."""
+
+
+class RecipeError(DafError):
+    """A recipe is wrong. Holds every problem that was found, not only the first."""
+
+    def __init__(self, problems: str | Sequence[str]) -> None:
+        """One problem or several, each a line of its own."""
+        self.problems = [problems] if isinstance(problems, str) else list(problems)
+        super().__init__("\n".join(self.problems))
+
+
+class PluginError(DafError):
+    """A plugin cannot be imported, clashes with another, or breaks an interface."""
+
+
+class DataError(DafError):
+    """A data file is missing, unreadable, or does not hold what its dataset promises."""
+
+
+class RunError(DafError):
+    """A run cannot start, go on or be read."""
+
+
+class TrainingError(RunError):
+    """Training went wrong in a way that no more steps would mend, as when a loss is no longer a number."""
+
+
+def unknown(what: str, name: str, known: Iterable[str]) -> str:
+    """The text for a name that is not known, with the nearest known one: ``no loss named 'gn'; did you mean 'gan'?``."""
+    names = sorted(known)
+    near = get_close_matches(name, names, n=1)
+    hint = f"; did you mean '{near[0]}'?" if near else ""
+    return f"no {what} named '{name}'{hint} (known: {', '.join(names) or 'none'})"

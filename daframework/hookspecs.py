@@ -1,0 +1,65 @@
+"""The hooks a plugin may implement. A plugin is a module named in the entry-point group ``daframework``.
+
+Every component hook returns a mapping from a name, as written in a recipe, to a factory. A factory is any callable with
+keyword arguments: **the recipe's options are its keyword arguments, so its signature is the schema and its docstring
+the reference.** A parameter named in `daframework.build.SUPPLIED` is filled in by daframework when the recipe leaves
+it out. Import heavy modules inside the hook, not at the top of the plugin: listing recipes must not import torch.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pluggy import HookspecMarker
+
+if TYPE_CHECKING:
+    from daframework.interfaces import Discriminator, Generator, ImageDataset, Loss, Task
+
+hookspec = HookspecMarker("daframework")
+
+
+@hookspec
+def daf_generators() -> "Mapping[str, Callable[..., Generator]]":
+    """Generators by name. A recipe's ``[generator]`` is built twice, once for each direction."""
+    raise AssertionError("a specification is not called")
+
+
+@hookspec
+def daf_discriminators() -> "Mapping[str, Callable[..., Discriminator]]":
+    """Discriminators by name. A recipe's ``[discriminator]`` is built twice, once for each domain."""
+    raise AssertionError("a specification is not called")
+
+
+@hookspec
+def daf_losses() -> "Mapping[str, Callable[..., Loss]]":
+    """Losses by name. Each ``[[losses]]`` of a recipe is built once and sees both domains."""
+    raise AssertionError("a specification is not called")
+
+
+@hookspec
+def daf_tasks() -> "Mapping[str, Callable[..., Task]]":
+    """Supervised tasks by name. A recipe's ``[task]`` is trained once for every row of its table."""
+    raise AssertionError("a specification is not called")
+
+
+@hookspec
+def daf_datasets() -> "Mapping[str, Callable[..., ImageDataset]]":
+    """Datasets by name. ``[source]`` and ``[target]`` are each built with ``split="train"`` and ``split="test"``."""
+    raise AssertionError("a specification is not called")
+
+
+@hookspec
+def daf_recipes() -> Path:
+    """A folder of recipes, ``<name>.toml`` each, that ``daf run <name>`` finds from anywhere."""
+    raise AssertionError("a specification is not called")
+
+
+@hookspec
+def daf_suites() -> Path:
+    """A folder of suites, ``<name>.toml`` each."""
+    raise AssertionError("a specification is not called")
+
+
+@hookspec
+def daf_log(stage: str, step: int, values: Mapping[str, float]) -> None:
+    """Called on rank 0 whenever a stage logs: its name, the step (from 1), and values such as losses by name."""

@@ -1,0 +1,216 @@
+"""What a plugin implements. One convention everywhere:
+
+an image is (N, 3, H, W), float, RGB, in [-1, 1]; a label is (N, H, W), int64, class index, 255 = ignore. A network that
+wants another scale (ImageNet statistics) converts inside itself.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+from attrs import frozen
+from torch import Tensor, nn
+
+IGNORE_INDEX = 255
+
+
+@frozen(eq=False)
+class Sample:
+    """One image as stored: ``image`` (3, H, W) uint8 RGB, ``label`` (H, W) uint8 or None, ``name`` unique in its set."""
+
+    image: Tensor
+    label: Tensor | None
+    name: str
+
+
+@frozen(eq=False)
+class Batch:
+    """``image`` (N, 3, H, W) float in [-1, 1]; ``label`` (N, H, W) int64, or None where labels must not be seen."""
+
+    image: Tensor
+    label: Tensor | None
+
+
+class ImageDataset(ABC):
+    """Images with labels, in a fixed order. 255 in a label means: ignore this pixel."""
+
+    classes: Sequence[str]
+    """Class names; a label's value is an index into them."""
+    palette: Sequence[tuple[int, int, int]]
+    """One RGB colour (0 to 255) a class, for pictures."""
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """How many images there are."""
+
+    @abstractmethod
+    def __getitem__(self, index: int) -> Sample:
+        """The image at ``index`` (0 <= index < len) with its label.
+
+        Raises:
+            DataError: the image or label cannot be read, they differ in size, or a label has an unknown id.
+        """
+
+    def unlabelled(self, index: int) -> Sample:
+        """The image at ``index`` with ``label`` None. Override it so that a label on disk is not even opened."""
+        sample = self[index]
+        return Sample(sample.image, None, sample.name)
+
+
+class Generator(nn.Module, ABC):
+    """Translates images from one domain to the other."""
+
+    multiple: int = 1
+    """Height and width of an input must be multiples of this."""
+
+    @abstractmethod
+    def forward(self, image: Tensor) -> Tensor:
+        """(N, 3, H, W) in [-1, 1] -> the same shape and range."""
+
+    def prepare(self, source: ImageDataset, target: ImageDataset) -> None:  # noqa: B027 - optional
+        """Called once before training, on every generator: measure the domains here. Target labels are not given.
+
+        ``source`` and ``target`` are in the order of this generator's direction: it maps ``source`` to ``target``.
+        """
+
+    def features(self, image: Tensor, layers: Sequence[int]) -> list[Tensor]:
+        """Intermediate activations, one (N, C, h, w) for each entry of ``layers``: for contrastive losses."""
+        raise TypeError(f"generator {type(self).__name__} offers no features")
+
+
+class DiscriminatorOutput(NamedTuple):
+    """``realness`` (N, 1, h, w) logits; ``semantics`` (N, num_classes, H, W) logits, or None without a semantic head."""
+
+    realness: Tensor
+    semantics: Tensor | None
+
+
+class Discriminator(nn.Module, ABC):
+    """Tells real images of one domain from translated ones; may also segment them."""
+
+    multiple: int = 1
+    """Height and width of an input must be multiples of this."""
+    has_semantics: bool = False
+    """Whether ``semantics`` of the output is given."""
+
+    @abstractmethod
+    def forward(self, image: Tensor) -> DiscriminatorOutput:
+        """(N, 3, H, W) in [-1, 1] -> both heads' logits; the shared encoder runs once."""
+
+
+class StepImages(Protocol):
+    """What the generators' side of a loss sees: the images of one step, each made when first asked for, and only once.
+
+    ``source`` real source images, ``source_label`` (N, H, W) their labels, ``target`` real target images (no labels
+    exist here); ``fake_target`` = source_to_target(source), ``rec_source`` = target_to_source(fake_target),
+    ``idt_target`` = source_to_target(target); and ``fake_source``, ``rec_target``, ``idt_source`` the other way round.
+    """
+
+    @property
+    def source(self) -> Tensor: ...  # noqa: D102
+    @property
+    def source_label(self) -> Tensor: ...  # noqa: D102
+    @property
+    def target(self) -> Tensor: ...  # noqa: D102
+    @property
+    def fake_target(self) -> Tensor: ...  # noqa: D102
+    @property
+    def fake_source(self) -> Tensor: ...  # noqa: D102
+    @property
+    def rec_source(self) -> Tensor: ...  # noqa: D102
+    @property
+    def rec_target(self) -> Tensor: ...  # noqa: D102
+    @property
+    def idt_source(self) -> Tensor: ...  # noqa: D102
+    @property
+    def idt_target(self) -> Tensor: ...  # noqa: D102
+
+    def judged(self, image: str) -> DiscriminatorOutput:
+        """The named image (``"fake_target"``) as its own domain's discriminator sees it; that one is not trained here.
+
+        The domain is the name's last word. Each image is judged once a step, whoever asks.
+        """
+
+
+class DomainImages(Protocol):
+    """What the discriminator's side of a loss sees: one domain of one step. No gradient reaches a generator.
+
+    ``domain`` is ``"source"`` or ``"target"``. ``fake`` comes from the pool of past translations, with the label it was
+    made from. Labels are None for what shows target content: ``real_label`` in the domain ``target``, ``fake_label``
+    in the domain ``source``. ``rec`` is the reconstruction, with ``rec_label`` as ``real_label``. The outputs are the
+    domain's discriminator on each, run when first asked for and only once.
+    """
+
+    @property
+    def domain(self) -> str: ...  # noqa: D102
+    @property
+    def real_label(self) -> Tensor | None: ...  # noqa: D102
+    @property
+    def fake_label(self) -> Tensor | None: ...  # noqa: D102
+    @property
+    def rec_label(self) -> Tensor | None: ...  # noqa: D102
+    @property
+    def real_output(self) -> DiscriminatorOutput: ...  # noqa: D102
+    @property
+    def fake_output(self) -> DiscriminatorOutput: ...  # noqa: D102
+    @property
+    def rec_output(self) -> DiscriminatorOutput: ...  # noqa: D102
+
+
+class Loss(nn.Module):
+    """One term of the training objective. Override one side or both; a side left as it is takes no part.
+
+    A loss returns an unweighted scalar (the recipe's ``weight`` multiplies both sides) and never writes to what it is
+    given. Its own parameters are trained with the generators; keep a frozen network out of ``self``'s modules.
+    """
+
+    needs_semantics: bool = False
+    """Whether it reads ``semantics`` of the discriminators' outputs, so that both need a semantic head."""
+    needs_discriminator: bool = False
+    """Whether it asks for a discriminator's output at all."""
+
+    def prepare(self, source: ImageDataset, target: ImageDataset) -> None:
+        """Called once before training: measure the domains here. Target labels are not given."""
+
+    def generator_loss(self, images: StepImages) -> Tensor | None:
+        """What the generators descend, a scalar; None where this loss has no such side."""
+        return None
+
+    def discriminator_loss(self, images: DomainImages) -> Tensor | None:
+        """What one domain's discriminator descends, a scalar; called for each domain; None where there is no such side."""
+        return None
+
+
+@frozen
+class Scores:
+    """Fractions in [0, 1]; None for a class that occurs neither in the labels nor in the predictions.
+
+    ``miou`` is the mean over the classes that occur; None if none does.
+    """
+
+    miou: float | None
+    pixel_accuracy: float | None
+    iou: tuple[float | None, ...]
+
+
+class Task(ABC):
+    """The supervised problem trained downstream, the same for every row of the table."""
+
+    multiple: int = 1
+    """Height and width of the model's input must be multiples of this."""
+
+    @abstractmethod
+    def model(self) -> nn.Module:
+        """A new model: images (N, 3, H, W) in [-1, 1] -> logits (N, num_classes, H, W)."""
+
+    @abstractmethod
+    def loss(self, prediction: Tensor, label: Tensor) -> Tensor:
+        """Training loss, a scalar, of logits (N, num_classes, H, W) and labels (N, H, W); 255 is ignored."""
+
+    @abstractmethod
+    def statistics(self, prediction: Tensor, label: Tensor) -> Tensor:
+        """What scores are computed from; adding it up over batches and ranks gives that of the whole set."""
+
+    @abstractmethod
+    def scores(self, statistics: Tensor) -> Scores:
+        """Scores of the summed statistics."""
