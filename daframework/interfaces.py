@@ -67,7 +67,7 @@ class Generator(nn.Module, ABC):
     def forward(self, image: Tensor) -> Tensor:
         """(N, 3, H, W) in [-1, 1] -> the same shape and range."""
 
-    def prepare(self, source: ImageDataset, target: ImageDataset) -> None:  # noqa: B027 - optional
+    def prepare(self, source: ImageDataset, target: ImageDataset) -> None:
         """Called once before training, on every generator: measure the domains here. Target labels are not given.
 
         ``source`` and ``target`` are in the order of this generator's direction: it maps ``source`` to ``target``.
@@ -107,23 +107,23 @@ class StepImages(Protocol):
     """
 
     @property
-    def source(self) -> Tensor: ...  # noqa: D102
+    def source(self) -> Tensor: ...
     @property
-    def source_label(self) -> Tensor: ...  # noqa: D102
+    def source_label(self) -> Tensor: ...
     @property
-    def target(self) -> Tensor: ...  # noqa: D102
+    def target(self) -> Tensor: ...
     @property
-    def fake_target(self) -> Tensor: ...  # noqa: D102
+    def fake_target(self) -> Tensor: ...
     @property
-    def fake_source(self) -> Tensor: ...  # noqa: D102
+    def fake_source(self) -> Tensor: ...
     @property
-    def rec_source(self) -> Tensor: ...  # noqa: D102
+    def rec_source(self) -> Tensor: ...
     @property
-    def rec_target(self) -> Tensor: ...  # noqa: D102
+    def rec_target(self) -> Tensor: ...
     @property
-    def idt_source(self) -> Tensor: ...  # noqa: D102
+    def idt_source(self) -> Tensor: ...
     @property
-    def idt_target(self) -> Tensor: ...  # noqa: D102
+    def idt_target(self) -> Tensor: ...
 
     def judged(self, image: str) -> DiscriminatorOutput:
         """The named image (``"fake_target"``) as its own domain's discriminator sees it; that one is not trained here.
@@ -142,19 +142,19 @@ class DomainImages(Protocol):
     """
 
     @property
-    def domain(self) -> str: ...  # noqa: D102
+    def domain(self) -> str: ...
     @property
-    def real_label(self) -> Tensor | None: ...  # noqa: D102
+    def real_label(self) -> Tensor | None: ...
     @property
-    def fake_label(self) -> Tensor | None: ...  # noqa: D102
+    def fake_label(self) -> Tensor | None: ...
     @property
-    def rec_label(self) -> Tensor | None: ...  # noqa: D102
+    def rec_label(self) -> Tensor | None: ...
     @property
-    def real_output(self) -> DiscriminatorOutput: ...  # noqa: D102
+    def real_output(self) -> DiscriminatorOutput: ...
     @property
-    def fake_output(self) -> DiscriminatorOutput: ...  # noqa: D102
+    def fake_output(self) -> DiscriminatorOutput: ...
     @property
-    def rec_output(self) -> DiscriminatorOutput: ...  # noqa: D102
+    def rec_output(self) -> DiscriminatorOutput: ...
 
 
 class Loss(nn.Module):
