@@ -1,0 +1,65 @@
+"""Scores of a segmentation from one confusion matrix that adds up over batches and ranks; fractions in [0, 1].
+
+A class that occurs neither in the labels nor in the predictions has no score: it neither raises nor lowers the mean. A
+class that is only predicted scores 0. The same rule as the Cityscapes benchmark's own evaluation.
+"""
+
+import torch
+from torch import Tensor
+
+from daframework.errors import DataError
+from daframework.interfaces import IGNORE_INDEX
+
+
+def confusion_matrix(prediction: Tensor, label: Tensor, num_classes: int) -> Tensor:
+    """Count pixels: class indices (N, H, W), twice -> (C, C) int64; rows are labels, columns predictions.
+
+    Pixels labelled 255 are not counted, whatever was predicted there.
+
+    Raises:
+        DataError: a label is neither a class index nor 255.
+        ValueError: shapes differ, or a prediction is no class index.
+    """
+    if prediction.shape != label.shape:
+        raise ValueError(f"prediction {tuple(prediction.shape)} and label {tuple(label.shape)} must have one shape")
+    counted = label != IGNORE_INDEX
+    truth, guess = label[counted].long(), prediction[counted].long()
+    if not _within(truth, num_classes):
+        raise DataError(
+            f"a label holds {_outside(truth, num_classes)}, but with {num_classes} classes only 0 to {num_classes - 1} "
+            f"and {IGNORE_INDEX} (ignore) are allowed; check the dataset's id map"
+        )
+    if not _within(guess, num_classes):
+        raise ValueError(f"a prediction holds {_outside(guess, num_classes)}, but there are {num_classes} classes")
+    return torch.bincount(truth * num_classes + guess, minlength=num_classes**2).reshape(num_classes, num_classes)
+
+
+def _within(values: Tensor, num_classes: int) -> bool:
+    if not values.numel():
+        return True
+    low, high = torch.aminmax(values)
+    return bool((low >= 0) & (high < num_classes))
+
+
+def _outside(values: Tensor, num_classes: int) -> int:
+    return int(values[(values < 0) | (values >= num_classes)][0])
+
+
+def class_iou(confusion: Tensor) -> tuple[float | None, ...]:
+    """Intersection over union of each class, of counts (C, C); None for a class that occurs nowhere."""
+    rows, columns = confusion.sum(1).tolist(), confusion.sum(0).tolist()
+    hits = confusion.diagonal().tolist()
+    unions = [row + column - hit for row, column, hit in zip(rows, columns, hits, strict=True)]
+    return tuple(hit / union if union else None for hit, union in zip(hits, unions, strict=True))
+
+
+def mean_iou(confusion: Tensor) -> float | None:
+    """Mean intersection over union of the classes that occur, of counts (C, C); None if none does."""
+    present = [iou for iou in class_iou(confusion) if iou is not None]
+    return sum(present) / len(present) if present else None
+
+
+def pixel_accuracy(confusion: Tensor) -> float | None:
+    """Fraction of the labelled pixels that are right, of counts (C, C); None if nothing is labelled."""
+    total = int(confusion.sum())
+    return int(confusion.diagonal().sum()) / total if total else None

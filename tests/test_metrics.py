@@ -1,0 +1,147 @@
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from daframework.downstream.metrics import class_iou, confusion_matrix, mean_iou, pixel_accuracy
+from daframework.errors import DataError
+
+
+def random_maps(num_classes, *, seed, shape=(3, 17, 23), ignored=0.1):
+    """Labels, some of them 255, and predictions that are right about two times in three."""
+    random = np.random.default_rng(seed)
+    label = random.integers(0, num_classes, shape)
+    prediction = np.where(random.random(shape) < 0.6, label, random.integers(0, num_classes, shape))
+    label[random.random(shape) < ignored] = 255
+    return prediction, label
+
+
+def confuse(prediction, label, num_classes):
+    return confusion_matrix(torch.as_tensor(prediction), torch.as_tensor(label), num_classes)
+
+
+@pytest.mark.parametrize("num_classes", [2, 5, 19])
+def test_scores_are_those_of_the_literal_formulas(num_classes):
+    prediction, label = random_maps(num_classes, seed=num_classes)
+    confusion = confuse(prediction, label, num_classes)
+
+    counted = label != 255
+    expected = []
+    for c in range(num_classes):
+        intersection = np.sum((prediction == c) & (label == c) & counted)
+        union = np.sum(((prediction == c) | (label == c)) & counted)
+        expected.append(np.float64(intersection) / np.float64(union))
+    assert class_iou(confusion) == pytest.approx(expected, abs=1e-15)
+    assert mean_iou(confusion) == pytest.approx(np.mean(expected), abs=1e-15)
+    assert pixel_accuracy(confusion) == pytest.approx(np.mean((prediction == label)[counted]), abs=1e-15)
+
+
+def test_rows_are_labels_and_columns_predictions():
+    confusion = confuse([[[0, 1, 1]]], [[[0, 0, 2]]], 3)
+    assert confusion.tolist() == [[1, 1, 0], [0, 0, 0], [0, 1, 0]]
+    assert confusion.dtype == torch.int64
+
+
+def test_hand_worked_example():
+    # class 0: 1 of 2; class 1: 0 of 2, only predicted; class 2: 0 of 1; the ignored pixel counts nowhere
+    confusion = confuse([[[0, 1, 1, 0]]], [[[0, 0, 2, 255]]], 3)
+    assert class_iou(confusion) == (0.5, 0.0, 0.0)
+    assert mean_iou(confusion) == pytest.approx(1 / 6)
+    assert pixel_accuracy(confusion) == pytest.approx(1 / 3)
+
+
+def test_cityscapes_own_evaluation_agrees_on_the_same_files(tmp_path):
+    evaluation = pytest.importorskip("cityscapesscripts.evaluation.evalPixelLevelSemanticLabeling")
+    labels = pytest.importorskip("cityscapesscripts.helpers.labels").labels
+    evaluated = [label for label in labels if 0 <= label.trainId < 255]
+    num_classes = len(evaluated)
+    train_id_to_id = np.array([label.id for label in evaluated], dtype=np.uint8)
+    ignored_id = next(label.id for label in labels if label.ignoreInEval and label.id > 0)
+
+    whole = torch.zeros(num_classes, num_classes, dtype=torch.int64)
+    files = {"prediction": [], "label": []}
+    for index in range(3):
+        prediction, label = random_maps(num_classes, seed=index, shape=(40, 50))
+        # class 3 occurs nowhere, class 5 only in predictions
+        prediction[prediction == 3], label[(label == 3) | (label == 5)] = 4, 4
+        whole += confuse(prediction[None], label[None], num_classes)
+        ids = np.where(label == 255, ignored_id, train_id_to_id[label % 255 % num_classes]).astype(np.uint8)
+        for kind, array in (("prediction", train_id_to_id[prediction]), ("label", ids)):
+            path = tmp_path / f"{kind}{index}.png"
+            Image.fromarray(array).save(path)
+            files[kind].append(str(path))
+
+    pixels_only = {"quiet": True, "JSONOutput": False, "evalInstLevelScore": False, "evalPixelAccuracy": False}
+    arguments = SimpleNamespace(**{**vars(evaluation.args), **pixels_only})
+    expected = evaluation.evaluateImgLists(files["prediction"], files["label"], arguments)
+
+    scores = [expected["classScores"][label.name] for label in evaluated]
+    ours = class_iou(whole)
+    assert ours[3] is None and np.isnan(scores[3])
+    assert ours[5] == scores[5] == 0
+    assert [iou for iou in ours if iou is not None] == pytest.approx([s for s in scores if not np.isnan(s)], abs=1e-6)
+    assert mean_iou(whole) == pytest.approx(expected["averageScoreClasses"], abs=1e-6)
+
+
+def test_batches_add_up_to_the_whole():
+    prediction, label = random_maps(7, seed=0, shape=(6, 11, 13))
+    whole = confuse(prediction, label, 7)
+    parts = [confuse(prediction[i:j], label[i:j], 7) for i, j in ((0, 1), (1, 4), (4, 6))]
+    assert torch.equal(sum(parts), whole)
+    assert int(whole.sum()) == np.sum(label != 255)
+
+
+def test_absent_class_does_not_raise_or_lower_the_mean():
+    prediction, label = random_maps(4, seed=1)
+    with_absent_classes = confuse(prediction, label, 9)
+    assert class_iou(with_absent_classes)[4:] == (None,) * 5
+    assert mean_iou(with_absent_classes) == mean_iou(confuse(prediction, label, 4))
+
+
+def test_class_that_is_only_predicted_counts_as_zero():
+    confusion = confuse([[[0, 0, 1, 2]]], [[[0, 0, 1, 1]]], 4)
+    assert class_iou(confusion) == (1.0, 0.5, 0.0, None)
+    assert mean_iou(confusion) == 0.5
+
+
+def test_nothing_labelled_gives_none_and_no_nan():
+    confusion = confuse([[[0, 1]]], [[[255, 255]]], 3)
+    assert class_iou(confusion) == (None, None, None)
+    assert mean_iou(confusion) is None
+    assert pixel_accuracy(confusion) is None
+
+
+def test_perfect_prediction_scores_one():
+    label = np.array([[[0, 1, 2, 255]]])
+    confusion = confuse(np.array([[[0, 1, 2, 1]]]), label, 5)
+    assert mean_iou(confusion) == 1.0
+    assert pixel_accuracy(confusion) == 1.0
+
+
+@pytest.mark.parametrize("wrong", [3, 254, -1])
+def test_label_out_of_range_is_an_error_that_names_it(wrong):
+    with pytest.raises(DataError, match=rf"a label holds {wrong}, but with 3 classes only 0 to 2 and 255"):
+        confuse([[[0, 1]]], [[[0, wrong]]], 3)
+
+
+def test_prediction_out_of_range_is_an_error():
+    with pytest.raises(ValueError, match="a prediction holds 3"):
+        confuse([[[0, 3]]], [[[0, 0]]], 3)
+
+
+def test_shapes_that_differ_are_an_error_and_do_not_broadcast():
+    with pytest.raises(ValueError, match="must have one shape"):
+        confuse(np.zeros((2, 4, 4)), np.zeros((1, 4, 4)), 3)
+
+
+def test_narrow_label_types_do_not_overflow():
+    label = torch.full((1, 4, 4), 18, dtype=torch.uint8)
+    confusion = confusion_matrix(label.clone(), label, 19)
+    assert int(confusion[18, 18]) == 16
+
+
+def test_scores_stay_exact_where_float32_would_not():
+    confusion = torch.tensor([[2**25 + 1, 0], [1, 2**25]])
+    assert class_iou(confusion) == ((2**25 + 1) / (2**25 + 2), 2**25 / (2**25 + 1))
