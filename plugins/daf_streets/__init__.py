@@ -1,1 +1,17 @@
-"""In the making."""
+"""Rendered street scenes with exact labels in two looks: data for domain adaptation that needs no download."""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from daframework import hookimpl
+
+if TYPE_CHECKING:
+    from daframework.interfaces import ImageDataset
+
+
+@hookimpl
+def daf_datasets() -> "Mapping[str, Callable[..., ImageDataset]]":
+    """Offer ``streets``."""
+    from daf_streets.dataset import streets
+
+    return {"streets": streets}

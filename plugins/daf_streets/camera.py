@@ -1,0 +1,73 @@
+"""What a camera does to light on its way to a file: pure functions on images (3, H, W), 0 to 1."""
+
+from random import Random
+
+import numpy as np
+from attrs import frozen
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+Range = tuple[float, float]
+
+
+@frozen
+class Camera:
+    """The ranges of one camera; each image draws its own values."""
+
+    exposure: Range  # gain
+    warmth: Range  # of the white balance: red up and blue down by this fraction
+    gamma: Range
+    saturation: Range
+    defocus: Range  # deviation, in thousandths of the image's height
+    motion: Range  # length along x, in thousandths of the image's height
+    vignette: Range  # how much darker the corners are, a fraction
+    noise: Range  # deviation at full brightness
+
+
+def photograph(image: Floats, camera: Camera, rng: Random) -> Floats:
+    """Take a picture of ``image`` with one draw of the camera's values."""
+    height = image.shape[1]
+    warmth = rng.uniform(*camera.warmth)
+    gain = np.array([1 + warmth, 1.0, 1 - warmth], np.float32) * np.float32(rng.uniform(*camera.exposure))
+    image = blur(image, 2, rng.uniform(*camera.motion) * height / 1000)
+    deviation = rng.uniform(*camera.defocus) * height / 1000
+    image = blur(blur(image, 1, deviation), 2, deviation)
+    image = image * gain[:, None, None] * vignette(*image.shape[1:], rng.uniform(*camera.vignette))
+    image = saturate(image, rng.uniform(*camera.saturation))
+    image = np.maximum(image, 0) ** np.float32(rng.uniform(*camera.gamma))
+    return image + sensor_noise(image, rng.uniform(*camera.noise), rng.getrandbits(64))
+
+
+def blur(image: Floats, axis: int, deviation: float) -> Floats:
+    """A Gaussian along one axis, ``deviation`` in pixels; the edge's pixels are repeated."""
+    if deviation < 0.2:
+        return image
+    radius = max(1, round(2 * deviation))
+    taps = np.exp(-0.5 * (np.arange(-radius, radius + 1) / deviation) ** 2)
+    taps = (taps / taps.sum()).astype(np.float32)
+    size = image.shape[axis]
+    padded = np.pad(image, [(radius, radius) if i == axis else (0, 0) for i in range(3)], mode="edge")
+    moved = np.moveaxis(padded, axis, 0)
+    total = moved[:size] * taps[0]
+    for i, tap in enumerate(taps[1:], start=1):
+        total += moved[i : i + size] * tap
+    return np.moveaxis(total, 0, axis)
+
+
+def vignette(height: int, width: int, strength: float) -> Floats:
+    """Brightness (H, W): 1 in the middle, 1 - ``strength`` in the corners."""
+    y = np.linspace(-1, 1, height, dtype=np.float32)[:, None]
+    x = np.linspace(-1, 1, width, dtype=np.float32)
+    return 1 - np.float32(strength / 2) * (x * x + y * y)
+
+
+def saturate(image: Floats, amount: float) -> Floats:
+    """Move every colour away from its own grey (``amount`` > 1) or towards it."""
+    grey = image.mean(axis=0, keepdims=True)
+    return grey + (image - grey) * np.float32(amount)
+
+
+def sensor_noise(image: Floats, strength: float, seed: int) -> Floats:
+    """Shot noise, which grows with the square root of the light, over a floor; deviation ``strength`` at full light."""
+    grain = np.random.Generator(np.random.SFC64(seed)).standard_normal(image.shape, dtype=np.float32)
+    return grain * (np.float32(strength) * np.sqrt(np.clip(image, 0.05, 1)))

@@ -1,0 +1,73 @@
+"""Street scenes as a dataset: any image can be made on its own, from its seed, look, split and index alone."""
+
+from collections.abc import Sequence
+from random import Random
+
+import torch
+
+from daf_streets.classes import CLASSES, PALETTE
+from daf_streets.looks import LOOKS
+from daf_streets.render import render
+from daf_streets.scene import sample_scene
+from daframework.interfaces import ImageDataset, Sample
+
+SPLITS = ("train", "test")
+SMALLEST = 32
+
+
+class Streets(ImageDataset):
+    """Rendered street scenes with CamVid's classes; nothing is stored, every image is drawn when it is asked for."""
+
+    classes = CLASSES
+    palette = PALETTE
+
+    def __init__(self, look: str, split: str, height: int, width: int, images: int, seed: int) -> None:
+        self.look, self.split, self.seed = look, split, seed
+        self.height, self.width, self.images = height, width, images
+
+    def __len__(self) -> int:
+        return self.images
+
+    def __getitem__(self, index: int) -> Sample:
+        if not 0 <= index < self.images:
+            raise IndexError(f"index {index} of {self.images} images")
+        key = f"{self.seed}/{self.look}/{self.split}/{index}"
+        layout, appearance = LOOKS[self.look]
+        scene = sample_scene(Random(f"scene/{key}"), layout)
+        image, label = render(scene, appearance, self.height, self.width, Random(f"light/{key}"))
+        return Sample(torch.from_numpy(image), torch.from_numpy(label), f"{self.split}_{index:06d}")
+
+
+def streets(
+    *,
+    look: str,
+    split: str,
+    size: Sequence[int] = (64, 96),
+    train_images: int = 600,
+    test_images: int = 150,
+    seed: int = 0,
+) -> Streets:
+    """Rendered street scenes with exact labels, in two looks: data without a download.
+
+    Args:
+        look: ``"game"`` (clean, saturated, flat) or ``"camera"`` (textured, lit, blurred, noisy; narrower streets).
+        split: ``"train"`` or ``"test"``; the two never share a scene.
+        size: height and width in pixels, each at least 32.
+        train_images: how many images the split ``"train"`` has.
+        test_images: how many images the split ``"test"`` has.
+        seed: another seed is another city.
+
+    Raises:
+        ValueError: an option has a value that is not allowed.
+    """
+    if look not in LOOKS:
+        raise ValueError(f"look must be one of {', '.join(LOOKS)}, got {look!r}")
+    if split not in SPLITS:
+        raise ValueError(f"split must be one of {', '.join(SPLITS)}, got {split!r}")
+    if len(size) != 2 or any(not isinstance(side, int) or side < SMALLEST for side in size):
+        raise ValueError(f"size must be [height, width] in whole pixels, each at least {SMALLEST}, got {list(size)}")
+    for name, count in (("train_images", train_images), ("test_images", test_images)):
+        if count < 1:
+            raise ValueError(f"{name} must be at least 1, got {count}")
+    height, width = size
+    return Streets(look, split, height, width, train_images if split == "train" else test_images, seed)

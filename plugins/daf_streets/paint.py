@@ -1,0 +1,205 @@
+"""From pixels that know their place in the world to colours: material, pattern, texture, light, shadow and haze."""
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from random import Random
+
+import numpy as np
+from attrs import frozen
+from numpy.typing import NDArray
+
+from daf_streets.raster import Bytes, Floats, Indices, Pixels, draw_mask, lens
+from daf_streets.scene import FAR, Range, Scene
+from daf_streets.shapes import Part, Plane, Point
+
+RGB = tuple[int, int, int]
+TILE = 256  # texels, a power of two: the noise repeats
+
+
+@frozen
+class Texture:
+    """Noise on a part: texels a metre, and how far it moves the brightness (a fraction)."""
+
+    density: float
+    amount: float
+
+
+@frozen
+class Paint:
+    """The appearance of a scene before any camera has seen it. Ranges are drawn anew for each image."""
+
+    colours: Mapping[Part, Sequence[RGB]]
+    window: Sequence[RGB]
+    window_share: Range  # of a wall's width and height
+    marking: RGB
+    sky_gradient: float  # how much lighter the horizon is than the top, a fraction
+    textures: Mapping[Part, Texture]
+    wear: float  # how uneven walls, windows and markings are, a fraction
+    sun: Range  # brightness of lit planes beyond the ambient light
+    ambient: Range
+    shadow_chance: float
+    haze: Range  # per metre
+    haze_colour: RGB
+
+
+@cache
+def _noise() -> Floats:
+    """A tile of noise with structure at several scales, mean 0 and deviation 1; the same in every process."""
+    rng = np.random.default_rng(20180)
+    tile = np.zeros((TILE, TILE), np.float32)
+    for step in (1, 2, 4, 8, 16):
+        coarse = rng.standard_normal((TILE // step, TILE // step)).astype(np.float32)
+        tile += np.kron(coarse, np.ones((step, step), np.float32))
+    tile /= tile.std()
+    return tile
+
+
+def paint(scene: Scene, pixels: Pixels, look: Paint, rng: Random) -> Floats:
+    """Colours (3, H, W) in 0 to 1, of what the pixels show."""
+    part = np.array([s.part for s in scene.shapes], np.uint8)
+    plane = np.array([s.plane for s in scene.shapes], np.uint8)
+    tint = np.array([s.tint for s in scene.shapes], np.float32)
+    sun_side = rng.choice((-1.0, 1.0))
+    sun, ambient = rng.uniform(*look.sun), rng.uniform(*look.ambient)
+    haze, is_sunny = rng.uniform(*look.haze), rng.random() < look.shadow_chance
+    light = _light(scene, plane, sun_side, sun, ambient)
+    base = _colours(look, part, tint) * light[:, None]
+    image = np.take(np.ascontiguousarray(base.T), pixels.shape, axis=1)
+
+    pixel_part = part[pixels.shape]
+    _windows(image, scene, pixels, pixel_part, tint, light, look)
+    _markings(image, scene, pixels, pixel_part, look)
+    _fences(image, pixels, pixel_part)
+    _sky(image, pixels, pixel_part, look)
+    if look.textures:
+        image *= 1 + _texture(scene, pixels, pixel_part, look)
+    if is_sunny:
+        height, width = pixels.shape.shape
+        shadow = draw_mask(_shadows(scene, sun_side), lens(scene.view, height, width), height, width)
+        image *= np.where(shadow & (plane[pixels.shape] == Plane.GROUND), np.float32(ambient / (ambient + sun)), 1)
+    if haze:
+        veil = 1 - np.exp(pixels.depth * np.float32(-haze))
+        image += (np.array(look.haze_colour, np.float32)[:, None, None] / 255 - image) * veil
+    return image
+
+
+def _colours(look: Paint, part: NDArray[np.uint8], tint: Floats) -> Floats:
+    """One colour in 0 to 1 for each shape: a tint goes from the part's first colour to its last, in steps."""
+    most = max(len(c) for c in look.colours.values())
+    table = np.zeros((len(Part), most, 3), np.float32)
+    count = np.ones(len(Part), np.float32)
+    for key, colours in look.colours.items():
+        table[key, : len(colours)] = colours
+        count[key] = len(colours)
+    chosen: Floats = table[part, (tint * count[part]).astype(np.intp)] / 255
+    return chosen
+
+
+def _light(scene: Scene, plane: NDArray[np.uint8], sun_side: float, sun: float, ambient: float) -> Floats:
+    """Brightness of each shape by the way it faces; the sun stands high on one side, a little behind the camera."""
+    offset = np.array([s.offset for s in scene.shapes], np.float32)
+    light = np.full(len(plane), ambient + sun, np.float32)
+    light[plane == Plane.FRONT] = ambient + 0.7 * sun
+    side = plane == Plane.SIDE
+    light[side] = np.where(offset[side] * sun_side > 0, ambient + 0.15 * sun, ambient + 0.95 * sun)
+    light[plane == Plane.SKY] = 1.0
+    return light
+
+
+def _windows(
+    image: Floats, scene: Scene, pixels: Pixels, part: Bytes, tint: Floats, light: Floats, look: Paint
+) -> None:
+    walls = np.flatnonzero(part == Part.WALL)
+    shape = pixels.shape.ravel()[walls]
+    across, along = pixels.across.ravel()[walls], pixels.along.ravel()[walls]
+    pick = tint[shape]
+    column = across / (2.0 + 1.6 * pick) + pick * 7
+    row = along / (2.7 + 0.6 * pick)
+    u, v = np.floor(column), np.floor(row)
+    share_x, share_y = look.window_share
+    top = np.array([max((p[1] for p in s.points), default=0.0) for s in scene.shapes], np.float32)[shape]
+    is_window = (np.abs(column - u - 0.5) < share_x / 2) & (np.abs(row - v - 0.55) < share_y / 2)
+    is_window &= (v + 0.9) * (2.7 + 0.6 * pick) < top
+    flat = image.reshape(3, -1)
+    spots = walls[is_window]
+    cell = _noise()[(u[is_window].astype(np.intp) * 37) % TILE, (v[is_window].astype(np.intp) * 61) % TILE]
+    glass = np.array(look.window, np.float32).T / 255
+    which = (np.abs(cell) * 97).astype(np.intp) % glass.shape[1]
+    flat[:, spots] = glass[:, which] * (1 + look.wear * cell) * light[shape[is_window]]
+    if look.wear:
+        grime = 1 - look.wear * np.exp(-along * 0.7) - 0.35 * look.wear * (row - v > 0.94)
+        flat[:, walls] *= grime
+
+
+def _markings(image: Floats, scene: Scene, pixels: Pixels, part: Bytes, look: Paint) -> None:
+    street = scene.street
+    road = np.flatnonzero(part == Part.ROAD)
+    x, z = pixels.across.ravel()[road], pixels.along.ravel()[road]
+    lane = (street.left + street.right) / 2 - street.right * 0.25
+    is_marked = (np.abs(x - lane) < 0.09) & (z % 6.0 < 3.0)
+    is_marked |= (np.abs(x - street.right + 0.35) < 0.07) | (np.abs(x - street.left - 0.35) < 0.07)
+    if street.crossing is not None:
+        is_marked |= (z > street.crossing) & (z < street.crossing + 3.0) & (x % 1.0 < 0.5)
+    flat = image.reshape(3, -1)
+    ink = np.array(look.marking, np.float32)[:, None] / 255
+    spots = road[is_marked]
+    flat[:, spots] += (ink - flat[:, spots]) * (1 - look.wear)
+    kerb = part == Part.PAVEMENT
+    kerb &= (np.abs(pixels.across - (street.right + 0.1)) < 0.12) | (np.abs(pixels.across - (street.left - 0.1)) < 0.12)
+    image *= np.where(kerb, np.float32(1.18), np.float32(1))
+
+
+def _fences(image: Floats, pixels: Pixels, part: Bytes) -> None:
+    slot = (part == Part.FENCE) & ((pixels.across % 0.5 < 0.14) | (np.abs(pixels.along - 0.25) < 0.06))
+    image *= np.where(slot, np.float32(0.72), np.float32(1))
+
+
+def _sky(image: Floats, pixels: Pixels, part: Bytes, look: Paint) -> None:
+    height = part.shape[0]
+    rise = np.linspace(0, 2 * look.sky_gradient, height, dtype=np.float32)[:, None]
+    image += (1 - image) * np.where(part == Part.SKY, np.minimum(rise, 0.9), 0)
+
+
+def _texture(scene: Scene, pixels: Pixels, part: Bytes, look: Paint) -> Floats:
+    density = np.ones(len(Part), np.float32)
+    amount = np.zeros(len(Part), np.float32)
+    for key, texture in look.textures.items():
+        density[key], amount[key] = texture.density, texture.amount
+    shape = pixels.shape
+    scale, strength = density[part], amount[part]
+    view = lens(scene.view, *shape.shape)
+    # Texels that are smaller than a pixel average out, as they would in a photograph.
+    texels = scale * pixels.depth * np.float32(1 / view.focal)
+    strength = strength / np.maximum(texels, 1)
+    u = (pixels.across * scale).astype(np.int32) + shape * 29
+    v = (pixels.along * scale).astype(np.int32) + shape * 53
+    return np.take(_noise().ravel(), (v % TILE) * TILE + u % TILE) * strength
+
+
+def _shadows(scene: Scene, sun_side: float) -> list[tuple[Point, ...]]:
+    """Outlines on the ground that the sun does not reach."""
+    reach = -sun_side * 0.8
+    polygons: list[tuple[Point, ...]] = []
+    for c in scene.casters:
+        shift, top = c.bottom * reach, c.height * reach
+        near, far = c.x - c.half_width, c.x + c.half_width
+        if reach < 0:
+            near, far = far, near
+        polygons.append(
+            (
+                (near + shift, 0.0, c.z),
+                (far + top, 0.0, c.z),
+                (far + top, 0.0, c.z + c.length),
+                (near + shift, 0.0, c.z + c.length),
+            )
+        )
+    edge = scene.street.right + scene.street.pavement if sun_side > 0 else scene.street.left - scene.street.pavement
+    inner = edge + reach * 4.5
+    polygons.append(((edge, 0.0, 1.0), (inner, 0.0, 1.0), (inner, 0.0, FAR), (edge, 0.0, FAR)))
+    return polygons
+
+
+def label_of(scene: Scene, shape: Indices) -> Bytes:
+    """The class of each pixel."""
+    labels: Bytes = np.array([s.label for s in scene.shapes], np.uint8)[shape]
+    return labels

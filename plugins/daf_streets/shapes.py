@@ -1,0 +1,85 @@
+"""The vocabulary of a scene: flat outlines in the world, each with a class, a part and a plane to lie in.
+
+World coordinates are metres: x to the right of the camera, y up from the ground, z ahead of the camera.
+"""
+
+from enum import IntEnum
+from typing import NamedTuple
+
+Point = tuple[float, float, float]
+
+
+class Plane(IntEnum):
+    """How a shape lies in the world, which gives every pixel of it a depth and a place on the surface."""
+
+    SKY = 0  # at infinity
+    GROUND = 1  # y = 0
+    SIDE = 2  # x = offset, along the street
+    FRONT = 3  # z = offset, facing the camera
+
+
+class Part(IntEnum):
+    """What a shape is made of: a look gives each part its colours and texture."""
+
+    SKY = 0
+    CLOUD = 1
+    ROAD = 2
+    PAVEMENT = 3
+    WALL = 4
+    ROOF = 5
+    TRUNK = 6
+    LEAVES = 7
+    POLE = 8
+    LAMP = 9
+    PLATE = 10
+    EMBLEM = 11
+    FENCE = 12
+    BODY = 13
+    GLASS = 14
+    TYRE = 15
+    TAIL_LIGHT = 16
+    HEAD_LIGHT = 17
+    SKIN = 18
+    HAIR = 19
+    TOP = 20
+    TROUSERS = 21
+    FRAME = 22
+    SPOKES = 23
+
+
+class Shape(NamedTuple):
+    """A filled outline. ``tint`` in [0, 1) picks among the colours of the part and varies its pattern."""
+
+    label: int
+    part: Part
+    plane: Plane
+    offset: float
+    tint: float
+    points: tuple[Point, ...]
+    is_ellipse: bool = False
+    """Whether ``points`` are two opposite corners of an ellipse's box instead of a polygon."""
+
+
+def ground(label: int, part: Part, x0: float, x1: float, z0: float, z1: float, tint: float = 0.0) -> Shape:
+    """A rectangle on the ground."""
+    return Shape(label, part, Plane.GROUND, 0.0, tint, ((x0, 0, z0), (x1, 0, z0), (x1, 0, z1), (x0, 0, z1)))
+
+
+def side(label: int, part: Part, x: float, y0: float, y1: float, z0: float, z1: float, tint: float = 0.0) -> Shape:
+    """An upright rectangle along the street."""
+    return Shape(label, part, Plane.SIDE, x, tint, ((x, y0, z0), (x, y1, z0), (x, y1, z1), (x, y0, z1)))
+
+
+def front(label: int, part: Part, x0: float, x1: float, y0: float, y1: float, z: float, tint: float = 0.0) -> Shape:
+    """An upright rectangle that faces the camera."""
+    return Shape(label, part, Plane.FRONT, z, tint, ((x0, y0, z), (x1, y0, z), (x1, y1, z), (x0, y1, z)))
+
+
+def outline(label: int, part: Part, z: float, points: tuple[tuple[float, float], ...], tint: float = 0.0) -> Shape:
+    """A polygon of (x, y) that faces the camera."""
+    return Shape(label, part, Plane.FRONT, z, tint, tuple((x, y, z) for x, y in points))
+
+
+def ellipse(label: int, part: Part, x: float, y: float, rx: float, ry: float, z: float, tint: float = 0.0) -> Shape:
+    """An ellipse that faces the camera, by its centre and its half-axes."""
+    return Shape(label, part, Plane.FRONT, z, tint, ((x - rx, y - ry, z), (x + rx, y + ry, z)), is_ellipse=True)

@@ -1,0 +1,226 @@
+"""What stands in a street, each thing built of shapes that are in the order in which they are painted."""
+
+from math import cos, pi, sin
+from random import Random
+
+from daf_streets.classes import BICYCLIST, BUILDING, CAR, FENCE, PEDESTRIAN, POLE, SIGN, TREE
+from daf_streets.shapes import Part, Plane, Shape, ellipse, front, outline, side
+
+OCTAGON = tuple((cos(i * pi / 4), sin(i * pi / 4)) for i in range(8))
+
+
+def building(rng: Random, x: float, z0: float, z1: float, height: float, roof_height: float) -> list[Shape]:
+    """A block from z0 to z1 whose wall along the street is at x; ``roof_height`` 0 is a flat roof."""
+    tint, roof_tint = rng.random(), rng.random()
+    outer = x + (14.0 if x > 0 else -14.0)
+    middle = x + (4.0 if x > 0 else -4.0)
+    top = height + roof_height
+    shapes = [
+        front(BUILDING, Part.WALL, x, outer, 0.0, height, z0, tint),
+        side(BUILDING, Part.WALL, x, 0.0, height, z0, z1, tint),
+    ]
+    if roof_height:
+        slope = ((x, height, z0), (middle, top, z0), (middle, top, z1), (x, height, z1))
+        gable = ((x, height), (middle, top), (outer, height))
+        shapes.append(outline(BUILDING, Part.WALL, z0, gable, tint))
+        shapes.append(Shape(BUILDING, Part.ROOF, Plane.SIDE, x, roof_tint, slope))
+    else:
+        shapes.append(side(BUILDING, Part.ROOF, x, height - 0.35, height, z0, z1, roof_tint))
+    return shapes
+
+
+def tree(rng: Random, x: float, z: float, height: float, width: float, points: int) -> list[Shape]:
+    """A trunk and a crown of three ragged outlines with ``points`` corners, dark below and light above."""
+    trunk = height * rng.uniform(0.22, 0.34)
+    thickness = 0.03 * height + 0.06
+    radius_y = (height - trunk) / 2
+    shapes = [front(TREE, Part.TRUNK, x - thickness / 2, x + thickness / 2, 0.0, trunk + radius_y, z, rng.random())]
+    tint = rng.random() * 0.7
+    for scale, rise, shade in ((1.0, 0.0, 0.0), (0.75, 0.16, 0.15), (0.42, 0.34, 0.29)):
+        middle_x = x + rng.uniform(-0.12, 0.12) * width * (1 - scale)
+        middle_y = trunk + radius_y * (1 + rise)
+        reach = [scale * rng.uniform(0.82, 1.12) for _ in range(points)]
+        crown = tuple(
+            (
+                middle_x + 0.5 * width * r * cos(2 * pi * i / points),
+                middle_y + radius_y * r * sin(2 * pi * i / points),
+            )
+            for i, r in enumerate(reach)
+        )
+        shapes.append(outline(TREE, Part.LEAVES, z, crown, tint + shade))
+    return shapes
+
+
+def lamp_post(rng: Random, x: float, z: float, height: float, width: float) -> list[Shape]:
+    """A pole with an arm that holds a lamp over the road."""
+    tint = rng.random()
+    reach = -1.5 if x > 0 else 1.5
+    arm = ((x, height), (x + reach, height + 0.25), (x + reach, height + 0.25 - width), (x, height - width * 1.5))
+    return [
+        front(POLE, Part.POLE, x - width / 2, x + width / 2, 0.0, height, z, tint),
+        outline(POLE, Part.POLE, z, arm, tint),
+        front(POLE, Part.LAMP, x + reach - 0.35, x + reach + 0.35, height + 0.02, height + 0.3, z, tint),
+    ]
+
+
+def sign(rng: Random, x: float, z: float, size: float, width: float) -> list[Shape]:
+    """A round, triangular or rectangular plate with an emblem, on a pole."""
+    tint, pole_tint = rng.random(), rng.random()
+    y = rng.uniform(2.1, 2.7)
+    r = size / 2
+    shapes = [front(POLE, Part.POLE, x - width / 2, x + width / 2, 0.0, y, z, pole_tint)]
+    kind = rng.randrange(3)
+    if kind == 0:
+        shapes.append(ellipse(SIGN, Part.PLATE, x, y, r, r, z, tint))
+        shapes.append(ellipse(SIGN, Part.EMBLEM, x, y, r * 0.62, r * 0.62, z, tint))
+    elif kind == 1:
+        for part, s in ((Part.PLATE, 1.15), (Part.EMBLEM, 0.6)):
+            corners = ((x - r * s, y - r * s * 0.75), (x + r * s, y - r * s * 0.75), (x, y + r * s))
+            shapes.append(outline(SIGN, part, z, corners, tint))
+    else:
+        shapes.append(front(SIGN, Part.PLATE, x - r, x + r, y - r * 1.2, y + r * 1.2, z, tint))
+        shapes.append(front(SIGN, Part.EMBLEM, x - r * 0.65, x + r * 0.65, y - r * 0.3, y + r * 0.7, z, tint))
+    return shapes
+
+
+def fence(x: float, z0: float, z1: float, height: float, tint: float) -> list[Shape]:
+    """One length of fence along the street."""
+    return [side(FENCE, Part.FENCE, x, 0.0, height, z0, z1, tint)]
+
+
+def car(rng: Random, x: float, z: float, is_oncoming: bool) -> list[Shape]:
+    """A car whose near end is at z: its side towards the camera, then the lid and roof, then its near end."""
+    tint = rng.random()
+    half, length = rng.uniform(0.85, 0.98), rng.uniform(3.9, 4.7)
+    waist, roof = rng.uniform(0.88, 1.0), rng.uniform(1.42, 1.62)
+    if rng.random() < 0.2:  # a van
+        waist, roof, length = 1.15, 2.1, 5.0
+    shapes = []
+    if abs(x) > half:
+        flank = x - half if x > 0 else x + half
+        inner = flank + (0.12 if x > 0 else -0.12)
+        cabin = (
+            (flank, waist, z + 0.3),
+            (inner, roof, z + 0.8),
+            (inner, roof, z + length - 1.7),
+            (flank, waist, z + length - 0.9),
+        )
+        low, high = waist + 0.06, roof - 0.12
+        glass = (
+            (flank, low, z + 0.6),
+            (inner, high, z + 1.0),
+            (inner, high, z + length - 1.8),
+            (flank, low, z + length - 1.2),
+        )
+        shapes += [
+            side(CAR, Part.BODY, flank, 0.22, waist, z, z + length, tint),
+            Shape(CAR, Part.BODY, Plane.SIDE, flank, tint, cabin),
+            Shape(CAR, Part.GLASS, Plane.SIDE, flank, tint, glass),
+        ]
+        for axle in (z + 0.8, z + length - 0.8):
+            wheel = tuple((flank, 0.33 + 0.33 * dy, axle + 0.33 * dz) for dy, dz in OCTAGON)
+            shapes.append(Shape(CAR, Part.TYRE, Plane.SIDE, flank, tint, wheel))
+    lid = (
+        (x - half, waist, z),
+        (x + half, waist, z),
+        (x + half * 0.9, waist, z + 0.5),
+        (x - half * 0.9, waist, z + 0.5),
+    )
+    top = tuple(
+        (x + s * half * 0.84, roof, z + d) for s, d in ((-1, 0.8), (1, 0.8), (1, length - 1.7), (-1, length - 1.7))
+    )
+    cabin_front = ((x - half * 0.96, waist), (x + half * 0.96, waist), (x + half * 0.84, roof), (x - half * 0.84, roof))
+    low, high = waist + 0.07, roof - 0.1
+    window = ((x - half * 0.84, low), (x + half * 0.84, low), (x + half * 0.74, high), (x - half * 0.74, high))
+    light = Part.HEAD_LIGHT if is_oncoming else Part.TAIL_LIGHT
+    shapes += [
+        Shape(CAR, Part.BODY, Plane.FRONT, z, tint, lid),
+        Shape(CAR, Part.BODY, Plane.FRONT, z + 0.8, tint, top),
+        outline(CAR, Part.BODY, z + 0.3, cabin_front, tint),
+        outline(CAR, Part.GLASS, z + 0.3, window, tint),
+        front(CAR, Part.TYRE, x - half + 0.08, x - half + 0.32, 0.0, 0.4, z, tint),
+        front(CAR, Part.TYRE, x + half - 0.32, x + half - 0.08, 0.0, 0.4, z, tint),
+        front(CAR, Part.BODY, x - half, x + half, 0.24, waist, z, tint),
+        front(CAR, Part.TYRE, x - half * 0.95, x + half * 0.95, 0.2, 0.36, z, tint),
+        front(CAR, light, x - half * 0.95, x - half * 0.6, waist - 0.28, waist - 0.1, z, tint),
+        front(CAR, light, x + half * 0.6, x + half * 0.95, waist - 0.28, waist - 0.1, z, tint),
+    ]
+    return shapes
+
+
+def pedestrian(rng: Random, x: float, z: float) -> list[Shape]:
+    """Someone who walks or stands."""
+    height = rng.uniform(1.5, 1.9)
+    legs, shoulders = 0.47 * height, 0.83 * height
+    half = rng.uniform(0.22, 0.3)
+    stride = rng.uniform(0.02, 0.3)
+    top, trousers, skin = rng.random(), rng.random(), rng.random()
+    left = ((x - 0.02, legs), (x - half * 0.8, legs), (x - stride - 0.12, 0.0), (x - stride + 0.1, 0.0))
+    right = ((x + 0.02, legs), (x + half * 0.8, legs), (x + stride + 0.12, 0.0), (x + stride - 0.1, 0.0))
+    torso = (
+        (x - half * 0.75, legs - 0.05),
+        (x + half * 0.75, legs - 0.05),
+        (x + half, shoulders),
+        (x - half, shoulders),
+    )
+    arm = ((x + half, shoulders), (x + half + 0.12, legs), (x + half, legs - 0.05), (x + half - 0.1, shoulders))
+    y = height - 0.14
+    return [
+        outline(PEDESTRIAN, Part.TROUSERS, z, left, trousers),
+        outline(PEDESTRIAN, Part.TROUSERS, z, right, trousers),
+        outline(PEDESTRIAN, Part.TOP, z, torso, top),
+        outline(PEDESTRIAN, Part.TOP, z, arm, top),
+        ellipse(PEDESTRIAN, Part.HAIR, x, y + 0.03, 0.14, 0.16, z, skin),
+        ellipse(PEDESTRIAN, Part.SKIN, x, y - 0.05, 0.11, 0.12, z, skin),
+    ]
+
+
+def cyclist_along(rng: Random, x: float, z: float) -> list[Shape]:
+    """A rider seen from behind or ahead: a narrow wheel, a rider above it."""
+    top, trousers, skin, frame = (rng.random() for _ in range(4))
+    legs = ((x - 0.2, 1.0), (x + 0.2, 1.0), (x + 0.24, 0.45), (x - 0.24, 0.3))
+    torso = ((x - 0.22, 0.95), (x + 0.22, 0.95), (x + 0.3, 1.5), (x - 0.3, 1.5))
+    return [
+        ellipse(BICYCLIST, Part.TYRE, x, 0.36, 0.1, 0.36, z, frame),
+        front(BICYCLIST, Part.FRAME, x - 0.36, x + 0.36, 0.98, 1.08, z, frame),
+        outline(BICYCLIST, Part.TROUSERS, z, legs, trousers),
+        outline(BICYCLIST, Part.TOP, z, torso, top),
+        ellipse(BICYCLIST, Part.HAIR, x, 1.69, 0.15, 0.17, z, skin),
+        ellipse(BICYCLIST, Part.SKIN, x, 1.63, 0.11, 0.11, z, skin),
+    ]
+
+
+def cyclist_across(rng: Random, x: float, z: float) -> list[Shape]:
+    """A rider seen from the side: two wheels, a frame, a rider who leans forward."""
+    top, trousers, skin, frame = (rng.random() for _ in range(4))
+    d = rng.choice((-1.0, 1.0))
+    bars = (
+        (x - 0.45 * d, 0.4),
+        (x - 0.2 * d, 0.9),
+        (x + 0.5 * d, 1.0),
+        (x + 0.55 * d, 0.4),
+        (x + 0.4 * d, 0.75),
+        (x, 0.3),
+    )
+    leg = (
+        (x - 0.28 * d, 0.95),
+        (x, 1.05),
+        (x + 0.22 * d, 0.65),
+        (x + 0.1 * d, 0.18),
+        (x - 0.08 * d, 0.2),
+        (x + 0.03 * d, 0.6),
+    )
+    torso = ((x - 0.32 * d, 0.95), (x, 0.95), (x + 0.35 * d, 1.42), (x + 0.1 * d, 1.6))
+    arm = ((x + 0.2 * d, 1.5), (x + 0.34 * d, 1.36), (x + 0.55 * d, 0.98), (x + 0.45 * d, 0.98))
+    return [
+        ellipse(BICYCLIST, Part.TYRE, x - 0.5, 0.36, 0.36, 0.36, z, frame),
+        ellipse(BICYCLIST, Part.SPOKES, x - 0.5, 0.36, 0.26, 0.26, z, frame),
+        ellipse(BICYCLIST, Part.TYRE, x + 0.5, 0.36, 0.36, 0.36, z, frame),
+        ellipse(BICYCLIST, Part.SPOKES, x + 0.5, 0.36, 0.26, 0.26, z, frame),
+        outline(BICYCLIST, Part.FRAME, z, bars, frame),
+        outline(BICYCLIST, Part.TROUSERS, z, leg, trousers),
+        outline(BICYCLIST, Part.TOP, z, torso, top),
+        outline(BICYCLIST, Part.TOP, z, arm, top),
+        ellipse(BICYCLIST, Part.HAIR, x + 0.33 * d, 1.72, 0.16, 0.16, z, skin),
+        ellipse(BICYCLIST, Part.SKIN, x + 0.36 * d, 1.67, 0.11, 0.11, z, skin),
+    ]
