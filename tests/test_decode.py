@@ -1,0 +1,365 @@
+import os
+import re
+import stat
+import struct
+import tempfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from daframework.data.decode import image_size, map_ids, read_image, read_label, write_image, write_label
+from daframework.errors import DataError
+
+READERS = pytest.mark.parametrize("read", [read_image, read_label, image_size])
+
+
+def noise(*shape, high=256, dtype=np.uint8):
+    return np.random.default_rng(0).integers(0, high, shape).astype(dtype)
+
+
+def png(width, bits, rows, *, colour=0, before=b""):
+    """A PNG put together by hand, for what Pillow does not write: ``colour`` 0 is grey, 3 a palette."""
+
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, len(rows), bits, colour, 0, 0, 0))
+    pixels = chunk(b"IDAT", zlib.compress(b"".join(b"\0" + row for row in rows)))
+    return b"\x89PNG\r\n\x1a\n" + header + (chunk(b"PLTE", before) if before else b"") + pixels + chunk(b"IEND", b"")
+
+
+# --- images ---
+
+
+def test_image_is_rgb_channels_first(tmp_path):
+    pixels = noise(5, 7, 3)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    image = read_image(tmp_path / "a.png")
+    assert image.shape == (3, 5, 7) and image.dtype == torch.uint8 and image.is_contiguous()
+    assert np.array_equal(image.numpy().transpose(1, 2, 0), pixels)
+
+
+def test_grey_image_gets_three_equal_channels(tmp_path):
+    pixels = noise(4, 6)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    assert np.array_equal(read_image(tmp_path / "a.png").numpy(), np.stack([pixels] * 3))
+
+
+def test_palette_image_gives_its_colours(tmp_path):
+    picture = Image.fromarray(np.array([[0, 1]], dtype=np.uint8), "P")
+    picture.putpalette([10, 20, 30, 40, 50, 60])
+    picture.save(tmp_path / "a.png")
+    assert read_image(tmp_path / "a.png").tolist() == [[[10, 40]], [[20, 50]], [[30, 60]]]
+
+
+def test_opaque_alpha_is_dropped(tmp_path):
+    pixels = noise(4, 6, 4)
+    pixels[..., 3] = 255
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    assert np.array_equal(read_image(tmp_path / "a.png").numpy().transpose(1, 2, 0), pixels[..., :3])
+
+
+def test_transparent_pixels_are_refused(tmp_path):
+    pixels = noise(4, 6, 4)
+    pixels[..., 3] = 255
+    pixels[0, 0, 3] = 254
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    with pytest.raises(DataError, match=r"a\.png: has transparent pixels; flatten it"):
+        read_image(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("name, mode", [("a.png", "I;16"), ("a.jpg", "CMYK")])
+def test_other_colour_modes_are_refused_by_name(tmp_path, name, mode):
+    Image.new(mode, (6, 4)).save(tmp_path / name)
+    with pytest.raises(DataError, match=rf"{name}: colour mode {mode} is not supported; convert it to 8-bit RGB"):
+        read_image(tmp_path / name)
+
+
+def test_sixteen_bit_colours_keep_their_high_byte(tmp_path):
+    (tmp_path / "a.png").write_bytes(png(1, 16, [bytes([200, 99, 100, 99, 50, 99])], colour=2))
+    assert read_image(tmp_path / "a.png").flatten().tolist() == [200, 100, 50]
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation_turns_the_image_upright(tmp_path, orientation):
+    # What a viewer shows for each orientation of the picture [[a, b, c], [d, e, f]], from the EXIF standard.
+    shown = {1: "abc/def", 2: "cba/fed", 3: "fed/cba", 4: "def/abc", 5: "ad/be/cf", 6: "da/eb/fc", 7: "fc/eb/da"}
+    expected = [[ord(letter) for letter in row] for row in shown.get(orientation, "cf/be/ad").split("/")]
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stored = np.frombuffer(b"abcdef", dtype=np.uint8).reshape(2, 3)
+    Image.fromarray(stored).save(tmp_path / "a.png", exif=exif)
+    assert read_image(tmp_path / "a.png")[0].tolist() == expected
+    assert image_size(tmp_path / "a.png") == (len(expected), len(expected[0]))
+
+
+def test_exif_orientation_is_read_from_jpeg(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(noise(8, 16, 3)).save(tmp_path / "a.jpg", exif=exif)
+    assert image_size(tmp_path / "a.jpg") == (16, 8)
+    assert read_image(tmp_path / "a.jpg").shape == (3, 16, 8)
+
+
+# --- labels ---
+
+
+def test_label_gives_its_ids(tmp_path):
+    ids = noise(5, 7, high=35)
+    Image.fromarray(ids).save(tmp_path / "a.png")
+    label = read_label(tmp_path / "a.png")
+    assert label.dtype == torch.uint8 and np.array_equal(label.numpy(), ids)
+
+
+def test_palette_label_gives_its_indices_not_its_colours(tmp_path):
+    ids = np.array([[0, 1, 2, 200]], dtype=np.uint8)
+    picture = Image.fromarray(ids, "P")
+    picture.putpalette(noise(256 * 3).tolist())
+    picture.save(tmp_path / "a.png")
+    assert read_label(tmp_path / "a.png").tolist() == ids.tolist()
+
+
+def test_sixteen_bit_label_keeps_its_ids(tmp_path):
+    ids = np.array([[0, 255, 256, 26001, 65535]], dtype=np.uint16)
+    Image.fromarray(ids).save(tmp_path / "a.png")
+    label = read_label(tmp_path / "a.png")
+    assert label.dtype == torch.int32 and label.tolist() == ids.tolist()
+
+
+@pytest.mark.parametrize(
+    "bits, row, ids",
+    [(1, [0b01100000], [0, 1, 1]), (2, [0b00011011], [0, 1, 2, 3]), (4, [0x01, 0x2F], [0, 1, 2, 15])],
+)
+@pytest.mark.parametrize("colour", [0, 3])
+def test_label_of_few_bits_keeps_its_ids(tmp_path, bits, row, ids, colour):
+    content = png(len(ids), bits, [bytes(row)], colour=colour, before=bytes(3 << bits) if colour == 3 else b"")
+    (tmp_path / "a.png").write_bytes(content)
+    assert read_label(tmp_path / "a.png").tolist() == [ids]
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA"])
+def test_label_of_colours_is_refused(tmp_path, mode):
+    Image.new(mode, (6, 4)).save(tmp_path / "a.png")
+    with pytest.raises(DataError, match="a label image must hold class ids, this one holds colours"):
+        read_label(tmp_path / "a.png")
+
+
+def test_jpeg_label_is_refused_since_it_changes_ids(tmp_path):
+    Image.fromarray(noise(8, 8)).save(tmp_path / "a.png", "JPEG")
+    with pytest.raises(DataError, match="a label must be a PNG"):
+        read_label(tmp_path / "a.png")
+
+
+# --- files that cannot be read ---
+
+
+@READERS
+def test_missing_file_is_named(tmp_path, read):
+    with pytest.raises(DataError, match=r"gone\.png: no such file"):
+        read(tmp_path / "gone.png")
+
+
+@READERS
+def test_file_below_a_file_is_named(tmp_path, read):
+    (tmp_path / "a").touch()
+    with pytest.raises(DataError, match=r"gone\.png: no such file"):
+        read(tmp_path / "a" / "gone.png")
+
+
+@READERS
+def test_folder_is_no_image(tmp_path, read):
+    with pytest.raises(DataError, match="is a folder"):
+        read(tmp_path)
+
+
+@READERS
+def test_empty_file_is_named(tmp_path, read):
+    (tmp_path / "a.png").touch()
+    with pytest.raises(DataError, match=r"a\.png: the file is empty"):
+        read(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("read, message", [(read_image, "not an image"), (read_label, "not a PNG")])
+def test_text_is_no_image(tmp_path, read, message):
+    (tmp_path / "a.png").write_text("<html>404</html>")
+    with pytest.raises(DataError, match=message):
+        read(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("name, read", [("a.png", read_image), ("a.jpg", read_image), ("a.png", read_label)])
+def test_truncated_file_is_an_error_of_one_line_and_not_half_an_image(tmp_path, name, read):
+    path = tmp_path / name
+    Image.fromarray(noise(64, 64)).save(path)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(DataError, match=rf"{name}: truncated or damaged") as caught:
+        read(path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.webp", "a.bmp"])
+def test_damaged_bytes_never_escape_as_another_error(tmp_path, name):
+    path = tmp_path / name
+    Image.fromarray(noise(16, 16, 3)).save(path)
+    whole = path.read_bytes()
+    random = np.random.default_rng(0)
+    refused = 0
+    for _ in range(100):
+        content = bytearray(whole[: random.integers(len(whole) // 2, len(whole))])
+        content[random.integers(len(content))] = random.integers(256)
+        path.write_bytes(content)
+        for read in (read_image, image_size, read_label):
+            try:
+                read(path)
+            except DataError:
+                refused += 1
+    assert refused >= 100  # a label reader refuses every file but PNG
+
+
+def test_unreadable_file_is_named():
+    folder = Path(tempfile.mkdtemp())  # pytest's own folders cannot be entered by another user
+    folder.chmod(0o755)
+    path = folder / "a.png"
+    Image.fromarray(noise(4, 4)).save(path)
+    path.chmod(0)
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65534)  # root may read everything
+    try:
+        with pytest.raises(DataError, match=r"a\.png: may not be read \(permission denied\)"):
+            read_image(path)
+    finally:
+        os.seteuid(user)
+        path.unlink()
+        folder.rmdir()
+
+
+def test_animation_is_refused(tmp_path):
+    frames = [Image.fromarray(noise(4, 4)), Image.new("L", (4, 4))]
+    frames[0].save(tmp_path / "a.png", save_all=True, append_images=frames[1:])
+    with pytest.raises(DataError, match="holds several frames"):
+        read_image(tmp_path / "a.png")
+
+
+@READERS
+@pytest.mark.parametrize("side", [10_000, 60_000])
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+def test_file_that_claims_to_be_huge_is_refused_before_it_is_decoded(tmp_path, read, side):
+    content = bytearray(png(1, 8, [b"\0"]))
+    content[16:24] = struct.pack(">II", side, side)
+    content[29:33] = struct.pack(">I", zlib.crc32(content[12:29]))
+    (tmp_path / "a.png").write_bytes(content)
+    with pytest.raises(DataError, match=r"a\.png: holds .* pixels, more than the 89478485 allowed"):
+        read(tmp_path / "a.png")
+
+
+def test_size_is_height_then_width_and_needs_only_the_header(tmp_path):
+    path = tmp_path / "a.png"
+    Image.fromarray(noise(64, 32)).save(path)
+    path.write_bytes(path.read_bytes()[:100])
+    assert image_size(path) == (64, 32)
+
+
+# --- writing ---
+
+
+def test_png_comes_back_as_written(tmp_path):
+    image = torch.from_numpy(noise(3, 9, 5))
+    write_image(tmp_path / "new" / "a.png", image)
+    assert torch.equal(read_image(tmp_path / "new" / "a.png"), image)
+
+
+def test_label_comes_back_as_written(tmp_path):
+    label = torch.from_numpy(noise(9, 5))
+    write_label(tmp_path / "new" / "a.png", label)
+    assert torch.equal(read_label(tmp_path / "new" / "a.png"), label)
+
+
+def test_jpeg_keeps_colours_at_full_resolution(tmp_path):
+    # Columns of red and blue in turn: halved colour resolution would blur them into purple.
+    image = torch.zeros(3, 16, 16, dtype=torch.uint8)
+    image[0, :, ::2] = 255
+    image[2, :, 1::2] = 255
+    write_image(tmp_path / "a.jpg", image)
+    with Image.open(tmp_path / "a.jpg") as file:
+        assert file.format == "JPEG"
+    error = (read_image(tmp_path / "a.jpg").float() - image.float()).abs().mean()
+    assert error < 10
+
+
+def test_tensor_that_is_a_view_is_written_right(tmp_path):
+    image = torch.from_numpy(noise(3, 8, 8)).flip(2).transpose(1, 2)
+    write_image(tmp_path / "a.png", image)
+    assert torch.equal(read_image(tmp_path / "a.png"), image)
+
+
+def test_written_file_has_the_usual_rights_and_leaves_nothing_beside_it(tmp_path):
+    (tmp_path / "plain").touch()
+    write_label(tmp_path / "a.png", torch.zeros(4, 4, dtype=torch.uint8))
+    assert stat.S_IMODE((tmp_path / "a.png").stat().st_mode) == stat.S_IMODE((tmp_path / "plain").stat().st_mode)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "plain"]
+
+
+def test_failed_write_leaves_nothing_and_says_where(tmp_path):
+    (tmp_path / "a.png").mkdir()
+    with pytest.raises(DataError, match=r"a\.png: cannot be written"):
+        write_image(tmp_path / "a.png", torch.zeros(3, 4, 4, dtype=torch.uint8))
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match=r"b\.png: cannot be written"):
+        write_image(tmp_path / "file" / "b.png", torch.zeros(3, 4, 4, dtype=torch.uint8))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "file"]
+
+
+@pytest.mark.parametrize(
+    "image", [torch.zeros(3, 4, 4), torch.zeros(4, 4, 3, dtype=torch.uint8), torch.zeros(4, 4, dtype=torch.uint8)]
+)
+def test_wrong_image_tensor_is_refused(tmp_path, image):
+    with pytest.raises(ValueError, match=re.escape("must be (3, H, W) uint8")):
+        write_image(tmp_path / "a.png", image)
+
+
+def test_lossy_label_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"a label is written as \.png"):
+        write_label(tmp_path / "a.jpg", torch.zeros(4, 4, dtype=torch.uint8))
+
+
+# --- id maps ---
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int32])
+def test_ids_become_classes(dtype):
+    label = torch.tensor([[7, 8], [0, 7]], dtype=dtype)
+    mapped = map_ids(label, {0: 255, 7: 0, 8: 1, 26001: 2}, where="a.png")
+    assert mapped.dtype == torch.uint8 and mapped.tolist() == [[0, 1], [255, 0]]
+    assert label.tolist() == [[7, 8], [0, 7]]
+
+
+def test_wide_ids_become_classes():
+    label = torch.tensor([[26001, 65535]], dtype=torch.int32)
+    assert map_ids(label, {26001: 3, 65535: 255}, where="a.png").tolist() == [[3, 255]]
+
+
+def test_unmapped_id_is_refused_by_name_and_count():
+    label = torch.zeros(20, 10, dtype=torch.uint8)
+    label[:12] = 34
+    with pytest.raises(DataError) as caught:
+        map_ids(label, {i: i for i in range(12)}, where="labels/0001.png")
+    assert str(caught.value) == (
+        "labels/0001.png: id 34 (120 pixels) is not in the id map (known: 0..11); map it to a class or to ignore"
+    )
+
+
+def test_several_unmapped_ids_are_named_together():
+    label = torch.arange(10, dtype=torch.uint8).reshape(2, 5)
+    with pytest.raises(DataError, match=re.escape("ids 0 (1 pixels), 1 (1 pixels)")) as caught:
+        map_ids(label, {7: 0, 8: 1, 255: 255}, where="a.png")
+    assert "and 3 more are not in the id map (known: 7..8, 255); map them" in str(caught.value)
+
+
+def test_id_255_is_not_ignored_unless_the_map_says_so():
+    label = torch.full((2, 2), 255, dtype=torch.uint8)
+    with pytest.raises(DataError, match=r"id 255 \(4 pixels\)"):
+        map_ids(label, {0: 0}, where="a.png")
