@@ -34,7 +34,7 @@ class TrainingError(RunError):
 
 
 def unknown(what: str, name: str, known: Iterable[str]) -> str:
-    """The text for a name that is not known, with the nearest known one: ``no loss named 'gn'; did you mean 'gan'?``."""
+    """The text for an unknown name, with the nearest known one: ``no loss named 'gn'; did you mean 'gan'?``."""
     names = sorted(known)
     near = get_close_matches(name, names, n=1)
     hint = f"; did you mean '{near[0]}'?" if near else ""

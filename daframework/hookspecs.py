@@ -44,7 +44,7 @@ def daf_tasks() -> "Mapping[str, Callable[..., Task]]":
 
 @hookspec
 def daf_datasets() -> "Mapping[str, Callable[..., ImageDataset]]":
-    """Datasets by name. ``[source]`` and ``[target]`` are each built with ``split="train"`` and ``split="test"``."""
+    """Datasets by name. ``split`` is supplied: "train" for both domains, "test" for the target's test set."""
     raise AssertionError("a specification is not called")
 
 

@@ -16,7 +16,7 @@ IGNORE_INDEX = 255
 
 @frozen(eq=False)
 class Sample:
-    """One image as stored: ``image`` (3, H, W) uint8 RGB, ``label`` (H, W) uint8 or None, ``name`` unique in its set."""
+    """A stored image: ``image`` (3, H, W) uint8 RGB, ``label`` (H, W) uint8 or None, ``name`` unique in its set."""
 
     image: Tensor
     label: Tensor | None
@@ -79,7 +79,7 @@ class Generator(nn.Module, ABC):
 
 
 class DiscriminatorOutput(NamedTuple):
-    """``realness`` (N, 1, h, w) logits; ``semantics`` (N, num_classes, H, W) logits, or None without a semantic head."""
+    """``realness`` (N, 1, h, w) logits; ``semantics`` (N, num_classes, H, W) logits, None without a semantic head."""
 
     realness: Tensor
     semantics: Tensor | None
@@ -177,7 +177,7 @@ class Loss(nn.Module):
         return None
 
     def discriminator_loss(self, images: DomainImages) -> Tensor | None:
-        """What one domain's discriminator descends, a scalar; called for each domain; None where there is no such side."""
+        """What one domain's discriminator descends, a scalar; called for each domain; None where it has none."""
         return None
 
 

@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pluggy
-from attrs import Factory as default
-from attrs import define, frozen
+from attrs import define, field, frozen
 
 from daframework import hookspecs
 from daframework.errors import PluginError, unknown
@@ -52,8 +51,8 @@ class Plugins:
     """The plugins that could be loaded, and a line for each that could not."""
 
     manager: pluggy.PluginManager
-    origins: dict[str, Origin] = default(dict)
-    broken: list[str] = default(list)
+    origins: dict[str, Origin] = field(factory=dict)
+    broken: list[str] = field(factory=list)
 
 
 def load_plugins(extra: Mapping[str, Any] | None = None) -> Plugins:
@@ -106,7 +105,9 @@ def components(plugins: Plugins, kind: str) -> dict[str, Component]:
     found: dict[str, Component] = {}
     for origin, offered in _call(plugins, _HOOKS[kind]):
         if not isinstance(offered, Mapping):
-            raise PluginError(f"plugin {origin}: {_HOOKS[kind]} must return a mapping of names to factories, got {offered!r}")
+            raise PluginError(
+                f"plugin {origin}: {_HOOKS[kind]} must return a mapping of names to factories, got {offered!r}"
+            )
         for name, factory in offered.items():
             if name in found:
                 raise PluginError(

@@ -1,1 +1,79 @@
-"""In the making."""
+"""The command ``daf``. A command's module, and torch with it, is imported only when that command runs."""
+
+import os
+import sys
+from importlib import import_module
+
+import click
+
+from daframework.errors import DafError
+
+_COMMANDS = {
+    "run": "Run a recipe: train, translate, score, and print the table.",
+    "check": "Check a recipe without computing anything.",
+    "recipes": "List the recipes, or print one.",
+    "plugins": "List the components, or explain one.",
+    "translate": "Translate a folder of images with a finished run.",
+    "report": "Print one table over several runs.",
+}
+
+
+class _Commands(click.Group):
+    """Knows its commands' names and help, and imports a command's module when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in _COMMANDS:
+            return None
+        command: click.Command = import_module(f"daframework.cli.{name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.version_option(package_name="daframework", prog_name="daf")
+@click.option("--debug", is_flag=True, help="Show a full traceback of any error; may stand anywhere in the command.")
+def cli(debug: bool) -> None:
+    """Make labelled source images look like an unlabelled target domain, and measure what that was worth."""
+
+
+def main() -> None:
+    """Run ``daf``: an error the user can mend is shown as a line or more, without a traceback; exit code 1."""
+    debug = "--debug" in sys.argv[1:]
+    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    try:
+        # click would print a traceback of its own for what is not its error.
+        sys.exit(cli.main(arguments, prog_name="daf", standalone_mode=False) or 0)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("stopped", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader of a pipe has gone; nothing is left to say, and Python must not try to at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except Exception as error:
+        if debug:
+            raise
+        _complain(error)
+        sys.exit(1)
+
+
+def _complain(error: Exception) -> None:
+    if isinstance(error, DafError):
+        for line in str(error).splitlines():
+            click.echo(f"error: {line}", err=True)
+        return
+    first = (str(error).splitlines() or [""])[0]
+    click.echo(
+        f"error: unexpected {type(error).__name__}: {first} (a fault of daframework or of a plugin; "
+        "the same command with --debug shows where)",
+        err=True,
+    )

@@ -1,1 +1,1 @@
-"""In the making."""
+"""Images and labels on their way from a dataset to a network."""

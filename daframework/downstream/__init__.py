@@ -1,1 +1,1 @@
-"""In the making."""
+"""The supervised task: fit its model, score it."""

@@ -1,1 +1,1 @@
-"""In the making."""
+"""A run: the order of the stages, the folder they leave their files in, and what comes out."""

@@ -1,0 +1,41 @@
+"""Notice a loss that is no longer a number, without waiting for the device at every step."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from daframework.errors import TrainingError
+
+
+class FiniteCheck:
+    """Remembers, on the device, the first step at which each value was not finite."""
+
+    def __init__(self) -> None:
+        """Nothing seen yet."""
+        self._names: list[str] = []
+        self._first: Tensor | None = None
+
+    def add(self, step: int, values: Mapping[str, Tensor]) -> None:
+        """Note the scalars of ``step``; the names must be the same at every step."""
+        bad = ~torch.isfinite(torch.stack(list(values.values())))
+        if self._first is None:
+            self._names = list(values)
+            self._first = torch.full_like(bad, -1, dtype=torch.int64)
+        self._first = torch.where(bad & (self._first < 0), step, self._first)
+
+    def require(self, kept: str) -> None:
+        """Read the device.
+
+        Raises:
+            TrainingError: some value was not finite; it names the loss, the step, and what was ``kept``.
+        """
+        if self._first is None:
+            return
+        found = [(step, name) for step, name in zip(self._first.tolist(), self._names, strict=True) if step >= 0]
+        if found:
+            step, name = min(found, key=lambda pair: pair[0])
+            raise TrainingError(
+                f"loss '{name}' is not a finite number at step {step}; {kept}; "
+                "lower the learning rate or that loss's weight, and start a new run"
+            )

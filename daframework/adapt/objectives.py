@@ -1,0 +1,102 @@
+"""The two objectives of a step. All forward passes of the networks happen inside them, so that distributed training,
+autocast and compilation see one module each.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from daframework.adapt.images import DomainImages, StepImages
+from daframework.build import Term
+from daframework.interfaces import Discriminator, Generator
+
+
+class Fake(NamedTuple):
+    """Translations, and the labels of what they were made from: None where that was the target."""
+
+    image: Tensor
+    label: Tensor | None
+
+
+class GeneratorStep(NamedTuple):
+    """``total`` to descend; unweighted losses by ``generator/<loss>``; the images made, detached, by name."""
+
+    total: Tensor
+    values: dict[str, Tensor]
+    images: dict[str, Tensor]
+
+
+class DiscriminatorStep(NamedTuple):
+    """``total`` to descend; unweighted losses by ``discriminator_<domain>/<loss>``."""
+
+    total: Tensor
+    values: dict[str, Tensor]
+
+
+class GeneratorObjective(nn.Module):
+    """What both generators, and the losses' own weights, descend. The discriminators are used as they are."""
+
+    def __init__(
+        self,
+        generators: Mapping[str, Generator],
+        discriminators: Mapping[str, Discriminator],
+        terms: Iterable[Term],
+    ) -> None:
+        """``generators`` by direction and the losses become submodules; ``discriminators`` by domain do not."""
+        super().__init__()
+        self.generators = nn.ModuleDict(dict(generators))
+        self.terms = list(terms)
+        self.losses = nn.ModuleDict({term.name: term.loss for term in self.terms})
+        # A plain tuple, so that they are neither trained, synchronised nor saved from here.
+        self._discriminators = tuple(discriminators.items())
+
+    def forward(self, source: Tensor, source_label: Tensor, target: Tensor) -> GeneratorStep:
+        """One step's images (N, 3, H, W) in [-1, 1] and source labels (N, H, W) -> the sum of weighted losses."""
+        images = StepImages(dict(self.generators.items()), dict(self._discriminators), source, source_label, target)
+        total, values = source.new_zeros(()), {}
+        for term in self.terms:
+            value = term.loss.generator_loss(images)
+            if value is not None:
+                total = total + term.weight * value
+                values[f"generator/{term.name}"] = value.detach()
+        return GeneratorStep(total, values, images.made())
+
+
+class DiscriminatorObjective(nn.Module):
+    """What the discriminators descend, both domains together."""
+
+    def __init__(self, discriminators: Mapping[str, Discriminator], terms: Iterable[Term]) -> None:
+        """``discriminators`` by domain become submodules; the losses belong to the generators' objective."""
+        super().__init__()
+        self.discriminators = nn.ModuleDict(dict(discriminators))
+        self._terms = tuple(terms)
+
+    def forward(
+        self,
+        real: dict[str, Tensor],
+        source_label: Tensor,
+        fake: dict[str, Fake],
+        reconstructed: dict[str, Tensor],
+    ) -> DiscriminatorStep:
+        """Images by domain; a domain without a fake, as in a one-sided method, takes no part."""
+        total, values = source_label.new_zeros((), dtype=torch.float32), {}
+        for domain, discriminator in self.discriminators.items():
+            if domain not in fake:
+                continue
+            images = DomainImages(
+                domain,
+                discriminator,
+                real=real[domain],
+                fake=fake[domain].image,
+                rec=reconstructed.get(domain),
+                real_label=source_label if domain == "source" else None,
+                fake_label=fake[domain].label,
+            )
+            for term in self._terms:
+                value = term.loss.discriminator_loss(images)
+                if value is not None:
+                    total = total + term.weight * value
+                    values[f"discriminator_{domain}/{term.name}"] = value.detach()
+        return DiscriminatorStep(total, values)

@@ -1,0 +1,119 @@
+"""Translate a whole set with a trained generator, and read such a set back."""
+
+import json
+import re
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from attrs import frozen
+
+from daframework.data.decode import IMAGE_SUFFIXES, read_image, read_label, write_image, write_label
+from daframework.data.stream import to_bytes, to_float
+from daframework.data.whole import apply_padded, batches_in_order, stack_images
+from daframework.errors import DataError
+from daframework.interfaces import Generator, ImageDataset, Sample
+from daframework.session import Session, StoppedError
+
+_INDEX = "index.json"
+
+
+@torch.no_grad()
+def translate_set(session: Session, generator: Generator, dataset: ImageDataset, folder: Path, batch_size: int) -> None:
+    """Write all of ``dataset`` to ``folder``: images/ translated, labels/ unchanged, and index.json with their names.
+
+    The folder appears when it is complete; what an earlier attempt left is thrown away.
+
+    Raises:
+        StoppedError: the user asked to stop; the next attempt begins this set again.
+        DataError: an image cannot be read or a file cannot be written.
+    """
+    partial = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    for kind in ("images", "labels"):
+        (partial / kind).mkdir(parents=True)
+    session.log.begin("translating", len(dataset), 0)
+    names: list[str] = []
+    device = session.fabric.device
+    generator.eval()
+    for samples in batches_in_order(dataset, range(len(dataset)), batch_size=batch_size):
+        translated = apply_padded(generator, to_float(stack_images(samples).to(device)), generator.multiple)
+        for sample, image in zip(samples, to_bytes(translated).cpu(), strict=True):
+            file = _file(len(names), sample.name)
+            write_image(partial / "images" / file, image)
+            if sample.label is not None:
+                write_label(partial / "labels" / file, sample.label)
+            names.append(sample.name)
+        session.log.advance(len(names))
+        if session.stopping():
+            shutil.rmtree(partial)
+            raise StoppedError(f"stopped after {len(names)} of {len(dataset)} translated images")
+    (partial / _INDEX).write_text(json.dumps({"names": names}, indent=1), encoding="utf-8")
+    partial.replace(folder)
+
+
+@torch.no_grad()
+def translate_folder(session: Session, generator: Generator, images: Path, out: Path, *, overwrite: bool) -> int:
+    """Translate every image below ``images``, of any size, to the same relative path below ``out``; return how many.
+
+    Raises:
+        DataError: there is no image, one cannot be read, or a file is there already and ``overwrite`` is off, in which
+            case nothing is written at all.
+        StoppedError: the user asked to stop; the images written so far are whole.
+    """
+    if not images.is_dir():
+        raise DataError(f"{images}: not a folder of images")
+    files = sorted(path for path in images.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
+    if not files:
+        raise DataError(f"{images}: holds no image ({', '.join(sorted(IMAGE_SUFFIXES))})")
+    outputs = [out / path.relative_to(images) for path in files]
+    taken = [path for path in outputs if path.exists()]
+    if taken and not overwrite:
+        raise DataError(f"{taken[0]} is there already ({len(taken)} such files); add --overwrite to replace them")
+    session.log.begin("translating", len(files), 0)
+    for done, (path, output) in enumerate(zip(files, outputs, strict=True), start=1):
+        image = to_float(read_image(path)[None].to(session.fabric.device))
+        write_image(output, to_bytes(apply_padded(generator, image, generator.multiple))[0].cpu())
+        session.log.advance(done)
+        if session.stopping():
+            raise StoppedError(f"stopped after {done} of {len(files)} images")
+    return len(files)
+
+
+def _file(index: int, name: str) -> str:
+    """A file name in order, unique and harmless, whatever a dataset calls its images."""
+    return f"{index:06d}_{re.sub(r'[^A-Za-z0-9_.-]+', '_', name)[-100:]}.png"
+
+
+@frozen(eq=False)
+class TranslatedSet(ImageDataset):
+    """What `translate_set` wrote to ``folder``, in the same order."""
+
+    folder: Path
+    classes: Sequence[str]
+    palette: Sequence[tuple[int, int, int]]
+    names: Sequence[str]
+
+    def __len__(self) -> int:
+        """As many as were translated."""
+        return len(self.names)
+
+    def __getitem__(self, index: int) -> Sample:
+        """The translated image with its source's label."""
+        file = _file(index, self.names[index])
+        label = read_label(self.folder / "labels" / file).to(torch.uint8)
+        return Sample(read_image(self.folder / "images" / file), label, self.names[index])
+
+
+def open_translated(folder: Path, like: ImageDataset) -> TranslatedSet:
+    """The set in ``folder``, with the classes of the dataset it was made from.
+
+    Raises:
+        DataError: the folder was not written by `translate_set`, or was changed since.
+    """
+    try:
+        names = json.loads((folder / _INDEX).read_text(encoding="utf-8"))["names"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{folder}: not a translated set ({error}); delete the folder to translate again") from error
+    return TranslatedSet(folder, like.classes, like.palette, names)

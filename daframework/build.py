@@ -1,0 +1,150 @@
+"""From a recipe's tables to objects: a factory is called with the options written in the recipe, and nothing else.
+
+What daframework knows better than the user is supplied by name to a factory that asks for it: see `SUPPLIED`.
+"""
+
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from attrs import frozen
+
+from daframework.errors import PluginError, RecipeError, unknown
+from daframework.interfaces import Discriminator, Generator, ImageDataset, Loss, Task
+from daframework.randomness import global_seed
+from daframework.registry import Component, Plugins, find
+from daframework.strict import read_option
+from daframework.tables import ComponentTable, LossTable, Recipe
+
+DIRECTIONS = ("source_to_target", "target_to_source")
+DOMAINS = ("source", "target")
+SUPPLIED = {
+    "num_classes": "how many classes the datasets have",
+    "split": 'which part of a dataset is wanted: "train" or "test"',
+}
+_KINDS: dict[str, type] = {
+    "generator": Generator,
+    "discriminator": Discriminator,
+    "loss": Loss,
+    "task": Task,
+    "dataset": ImageDataset,
+}
+
+
+@frozen(eq=False)
+class Term:
+    """A loss of the recipe, with its name and weight."""
+
+    name: str
+    weight: float
+    loss: Loss
+
+
+@frozen(eq=False)
+class Networks:
+    """What is trained: generators by direction, discriminators by domain, and the losses that train them."""
+
+    generators: Mapping[str, Generator]
+    discriminators: Mapping[str, Discriminator]
+    terms: Sequence[Term]
+
+
+def make(component: Component, options: Mapping[str, Any], where: str, **supplied: Any) -> Any:
+    """Call a component's factory with a recipe's ``options`` and with what it asks for of ``supplied``.
+
+    Raises:
+        RecipeError: options are unknown, missing, of a wrong type or refused by the factory; ``where`` names the table.
+        PluginError: the factory returns something else than its kind promises.
+    """
+    arguments = _arguments(component, options, where, supplied)
+    try:
+        built = component.factory(**arguments)
+    except (ValueError, TypeError) as error:
+        raise RecipeError(f"{where}: {component.kind} '{component.name}': {error}") from error
+    if not isinstance(built, _KINDS[component.kind]):
+        raise PluginError(
+            f"{component.kind} '{component.name}' of plugin {component.origin} must be a "
+            f"{_KINDS[component.kind].__name__}, got {type(built).__name__}"
+        )
+    return built
+
+
+def _arguments(
+    component: Component, options: Mapping[str, Any], where: str, supplied: Mapping[str, Any]
+) -> dict[str, Any]:
+    parameters = inspect.signature(component.factory, eval_str=True).parameters
+    takes_any = any(one.kind is inspect.Parameter.VAR_KEYWORD for one in parameters.values())
+    arguments = {name: value for name, value in supplied.items() if name in parameters}
+    problems = []
+    for key, value in options.items():
+        if key not in parameters and not takes_any:
+            known = [name for name in parameters if name not in SUPPLIED]
+            problems.append(f"{where}: {component.kind} '{component.name}' has {unknown('option', key, known)}")
+            continue
+        try:
+            annotation = parameters[key].annotation if key in parameters else Any
+            arguments[key] = read_option(value, annotation)
+        except ValueError as error:
+            problems.append(f"{where}.{key}: {error}")
+    for name, parameter in parameters.items():
+        needed = parameter.default is parameter.empty and parameter.kind is not parameter.VAR_KEYWORD
+        if needed and name not in arguments and name not in options:
+            problems.append(f"{where}: {component.kind} '{component.name}' needs the option '{name}'")
+    if problems:
+        raise RecipeError(problems)
+    return arguments
+
+
+def make_dataset(plugins: Plugins, recipe: Recipe, domain: str, split: str) -> ImageDataset:
+    """The dataset of ``[source]`` or ``[target]``, ``split`` "train" or "test".
+
+    Raises:
+        RecipeError: its options are wrong.
+        DataError: its files are.
+    """
+    table: ComponentTable = getattr(recipe, domain)
+    dataset: ImageDataset = _make_named(plugins, "dataset", table, domain, split=split)
+    return dataset
+
+
+def make_task(plugins: Plugins, recipe: Recipe, num_classes: int) -> Task:
+    """The recipe's task."""
+    task: Task = _make_named(plugins, "task", recipe.task, "task", num_classes=num_classes)
+    return task
+
+
+def make_generator(plugins: Plugins, recipe: Recipe, direction: str, num_classes: int) -> Generator:
+    """The recipe's generator for one of the two directions."""
+    assert recipe.generator is not None, "a recipe without [generator] translates nothing"
+    with global_seed(recipe.seed, "generator", direction):
+        generator: Generator = _make_named(plugins, "generator", recipe.generator, "generator", num_classes=num_classes)
+    return generator
+
+
+def make_networks(plugins: Plugins, recipe: Recipe, num_classes: int) -> Networks:
+    """Both generators, both discriminators and the losses, each initialised from a stream of its own.
+
+    So a component's first weights do not depend on what else is in the recipe.
+    """
+    generators = {direction: make_generator(plugins, recipe, direction, num_classes) for direction in DIRECTIONS}
+    discriminators = {}
+    for domain in DOMAINS if recipe.discriminator else ():
+        assert recipe.discriminator is not None
+        with global_seed(recipe.seed, "discriminator", domain):
+            discriminators[domain] = _make_named(
+                plugins, "discriminator", recipe.discriminator, "discriminator", num_classes=num_classes
+            )
+    terms = []
+    for table in recipe.losses:
+        with global_seed(recipe.seed, "loss", table.name):
+            loss = _make_named(plugins, "loss", table, f"losses.{table.name}", num_classes=num_classes)
+        terms.append(Term(table.name, table.weight, loss))
+    return Networks(generators, discriminators, terms)
+
+
+def _make_named(plugins: Plugins, kind: str, table: ComponentTable | LossTable, where: str, **supplied: Any) -> Any:
+    try:
+        component = find(plugins, kind, table.name)
+    except PluginError as error:
+        raise RecipeError(f"{where}.name: {error}") from error
+    return make(component, table.options, where, **supplied)

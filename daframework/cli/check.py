@@ -1,0 +1,28 @@
+"""``daf check``."""
+
+import click
+
+from daframework.cli.options import recipe_argument, seed_option, set_option
+
+
+@click.command("check")
+@recipe_argument
+@set_option
+@seed_option
+def command(recipe: str, overrides: tuple[str, ...], seed: int | None) -> None:
+    """Check RECIPE without computing anything: every key, every component, one step on the meta device.
+
+    Data that is not there is a warning here, and an error of daf run.
+    """
+    from daframework.recipe import locate, read
+    from daframework.registry import load_plugins
+    from daframework.run.check import check
+
+    plugins = load_plugins()
+    for line in plugins.broken:
+        click.echo(f"warning: {line}", err=True)
+    path = locate(plugins, recipe)
+    loaded = read(path, overrides, seed=seed)
+    for line in check(plugins, loaded, str(path)):
+        click.echo(f"warning: {line}", err=True)
+    click.echo(f"{path}: {loaded.name} is sound")

@@ -1,0 +1,78 @@
+"""Progress on the terminal: a live line where there is one, plain lines where output goes to a file or a pipe."""
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from daframework.session import Log
+
+
+class Display(Log):
+    """Shows stage, step, rate, time left and current losses. Use it as a context manager."""
+
+    def __init__(self, console: Console) -> None:
+        """``console`` decides between the live line and plain lines."""
+        self._console = console
+        self._progress = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            _Rate(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[losses]}", markup=False, style="dim"),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._stage = ""
+        self._total = 0
+        self._task = self._progress.add_task("", visible=False, losses="")
+
+    def __enter__(self) -> Self:
+        """Start the live line."""
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Leave the terminal as it was."""
+        self._progress.stop()
+
+    def begin(self, stage: str, total: int, done: int) -> None:
+        """A new line for a new stage."""
+        self._stage, self._total = stage, total
+        if self._console.is_terminal:
+            self._task = self._progress.add_task(stage, total=total, completed=done, losses="")
+        else:
+            resumed = f", {done} done before" if done else ""
+            self._console.print(f"{stage}: {total} steps{resumed}", markup=False, highlight=False)
+
+    def advance(self, done: int) -> None:
+        """Move the bar."""
+        self._progress.update(self._task, completed=done)
+
+    def values(self, step: int, values: Mapping[str, float]) -> None:
+        """Show the newest losses."""
+        losses = "  ".join(f"{_short(name)} {value:.3f}" for name, value in values.items())
+        if self._console.is_terminal:
+            self._progress.update(self._task, losses=losses)
+        else:
+            line = escape(f"{self._stage} {step}/{self._total}  {losses}")
+            self._console.print(line, highlight=False, soft_wrap=True)
+
+
+class _Rate(ProgressColumn):
+    """Steps a second."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{speed:.1f}/s", style="dim")
+
+
+def _short(name: str) -> str:
+    return name.replace("generator/", "G/").replace("discriminator_", "D ")

@@ -1,0 +1,58 @@
+"""``daf run``."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from daframework.cli.options import recipe_argument, seed_option, set_option
+
+
+@click.command("run")
+@recipe_argument
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="The run's folder; runs/<name>/seed<seed> unless given.",
+)
+@set_option
+@seed_option
+def command(recipe: str, out: Path | None, overrides: tuple[str, ...], seed: int | None) -> None:
+    """Run RECIPE: train, translate, score, and print the table.
+
+    RECIPE is a file, or the name of a recipe that a plugin offers (see daf recipes). The same command again goes on
+    where the last one stopped.
+    """
+    from rich.console import Console
+
+    from daframework.cli.display import Display
+    from daframework.cli.interrupt import stop_on_signal
+    from daframework.recipe import locate, read
+    from daframework.registry import load_plugins
+    from daframework.report.table import results_table
+    from daframework.run.check import check
+    from daframework.run.folder import open_folder
+    from daframework.run.log import RunLog
+    from daframework.run.stages import execute, make_fabric
+    from daframework.session import Session, StoppedError
+
+    console = Console()
+    plugins = load_plugins()
+    for line in plugins.broken:
+        click.echo(f"warning: {line}", err=True)
+    path = locate(plugins, recipe)
+    loaded = read(path, overrides, seed=seed)
+    check(plugins, loaded, str(path))
+    folder = open_folder(out or Path("runs") / loaded.name / f"seed{loaded.seed}", loaded)
+    click.echo(f"recipe {path}, seed {loaded.seed}, into {folder.path}")
+    try:
+        with stop_on_signal() as stopping, Display(console) as display:
+            log = RunLog(folder.log, plugins, display)
+            results = execute(Session(make_fabric(loaded), log, stopping), plugins, loaded, folder)
+    except StoppedError as stopped:
+        click.echo(f"{stopped}; the same command goes on from there", err=True)
+        sys.exit(130)
+    console.print(results_table([results]))
+    click.echo(f"results in {folder.results}")
+    if folder.samples.exists():
+        click.echo(f"sample images in {folder.samples}")

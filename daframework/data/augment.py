@@ -1,0 +1,38 @@
+"""Random colours on the device, drawn for each image. Labels are not touched: no colour change moves a pixel."""
+
+import torch
+from kornia.enhance import adjust_contrast, adjust_gamma, adjust_hue, adjust_saturation
+from torch import Tensor
+
+from daframework.tables import AugmentTable
+
+
+def augment_colors(image: Tensor, table: AugmentTable, random: torch.Generator) -> Tensor:
+    """(N, 3, H, W) in [-1, 1] -> the same, each image with its own draw of every change ``table`` asks for.
+
+    Changes come in the order gamma, gain, brightness, contrast, saturation, hue, clipped to the range after each.
+    """
+    if table == AugmentTable():
+        return image
+    count, device = image.shape[0], image.device
+
+    def draw(low: float, high: float) -> Tensor:
+        return (torch.rand(count, generator=random) * (high - low) + low).to(device)
+
+    def share(by: float) -> Tensor:
+        return draw(1 - by, 1 + by)
+
+    unit = (image + 1) / 2
+    if table.gamma:
+        unit = adjust_gamma(unit, draw(-table.gamma, table.gamma).exp())
+    if tuple(table.gain) != (1.0, 1.0):
+        unit = (unit * draw(*table.gain).view(-1, 1, 1, 1)).clamp(0, 1)
+    if table.brightness:
+        unit = (unit * share(table.brightness).view(-1, 1, 1, 1)).clamp(0, 1)
+    if table.contrast:
+        unit = adjust_contrast(unit, share(table.contrast)).clamp(0, 1)
+    if table.saturation:
+        unit = adjust_saturation(unit, share(table.saturation)).clamp(0, 1)
+    if table.hue:
+        unit = adjust_hue(unit, draw(-table.hue, table.hue) * (2 * torch.pi)).clamp(0, 1)
+    return unit * 2 - 1

@@ -1,0 +1,84 @@
+"""Train the task model on one labelled set: the same budget for every row of the table."""
+
+import math
+from pathlib import Path
+
+from torch import nn
+from torch.optim import AdamW
+
+from daframework import checkpoint
+from daframework.data.augment import augment_colors
+from daframework.data.stream import TrainingStream, training_batches
+from daframework.errors import TrainingError
+from daframework.interfaces import Task
+from daframework.randomness import generator, global_seed
+from daframework.session import Session, StoppedError
+from daframework.tables import Recipe
+
+
+def warmup_cosine(step: int, steps: int) -> float:
+    """Factor on the learning rate at ``step`` (from 0): up over the first tenth, then along a cosine to 0."""
+    warmup = max(1, round(steps * 0.1))
+    if step < warmup:
+        return (step + 1) / warmup
+    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
+
+
+def fit(session: Session, task: Task, stream: TrainingStream, recipe: Recipe, row: str, path: Path) -> nn.Module:
+    """The task's model trained on ``stream`` as ``[downstream]`` says, for the table's row named ``row``.
+
+    Every row starts from the same weights. Goes on from the checkpoint at ``path`` and leaves one there.
+
+    Raises:
+        TrainingError: the loss is not finite.
+        StoppedError: the user asked to stop; a checkpoint was saved.
+        DataError: an image cannot be used.
+    """
+    fabric, table, log = session.fabric, recipe.downstream, recipe.log
+    with global_seed(recipe.seed, "task"):
+        model = task.model()
+    optimizer = AdamW(model.parameters(), lr=table.lr, weight_decay=table.weight_decay)
+    forward, optimizer = fabric.setup(model, optimizer)
+    state = checkpoint.load(path, fabric.device)
+    done = 0
+    if state is not None:
+        done = int(state["done"])
+        model.load_state_dict(state["model"])
+        if done < table.steps:
+            optimizer.load_state_dict(state["optimizer"])
+    batches = training_batches(
+        stream,
+        batch_size=table.batch_size,
+        steps=range(done, table.steps),
+        rank=fabric.global_rank,
+        ranks=fabric.world_size,
+        workers=recipe.hardware.workers,
+        device=fabric.device,
+    )
+    session.log.begin(f"training on {row}", table.steps, done)
+    model.train()
+    for step, batch in zip(range(done, table.steps), batches, strict=True):
+        assert batch.label is not None, "the task is trained on labelled images"
+        random = generator(recipe.seed, "colors", fabric.global_rank, step)
+        loss = task.loss(forward(augment_colors(batch.image, table.augment, random)), batch.label)
+        for group in optimizer.param_groups:
+            group["lr"] = table.lr * warmup_cosine(step, table.steps)
+        optimizer.zero_grad(set_to_none=True)
+        fabric.backward(loss)
+        optimizer.step()
+        done = step + 1
+        session.log.advance(done)
+        last, stopping = done == table.steps, session.stopping()
+        if done % log.every == 0 or last or stopping:
+            value = float(loss)
+            if not math.isfinite(value):
+                raise TrainingError(
+                    f"the loss of training on {row} is not a finite number at step {done}; lower downstream.lr"
+                )
+            session.log.values(done, {"loss": value})
+        if (done % log.checkpoint_every == 0 or last or stopping) and fabric.is_global_zero:
+            saved = {"done": done, "model": model.state_dict()}
+            checkpoint.save(path, saved if last else saved | {"optimizer": optimizer.state_dict()})
+        if stopping and not last:
+            raise StoppedError(f"stopped after step {done} of {table.steps} of training on {row}")
+    return model.eval()

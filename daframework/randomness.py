@@ -1,0 +1,29 @@
+"""Every random draw follows from the recipe's seed and a name, so that no two parts share a stream.
+
+Draws that depend on a step are made from (seed, name, step) alone: resuming needs no saved state for them.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+
+def derive(seed: int, *names: str | int) -> int:
+    """A seed in [0, 2**63) for the stream called ``names``; another name gives an unrelated one."""
+    digest = hashlib.blake2b("/".join(map(str, (seed, *names))).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> 1
+
+
+def generator(seed: int, *names: str | int) -> torch.Generator:
+    """A CPU random generator at the start of the stream called ``names``."""
+    return torch.Generator().manual_seed(derive(seed, *names))
+
+
+@contextmanager
+def global_seed(seed: int, *names: str | int) -> Iterator[None]:
+    """Torch's global CPU generator at the start of a stream, and afterwards as it was: for initialising weights."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive(seed, *names))
+        yield

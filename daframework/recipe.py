@@ -1,0 +1,157 @@
+"""Read a recipe: find the file, apply overrides, check every key; all problems are reported at once."""
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from daframework.errors import PluginError, RecipeError, unknown
+from daframework.registry import Plugins, folders
+from daframework.strict import structure
+from daframework.tables import ComponentTable, LossTable, Recipe
+
+_SUFFIX = ".toml"
+
+
+def locate(plugins: Plugins, argument: str, hook: str = "daf_recipes") -> Path:
+    """The file meant by ``argument``: that file, or ``recipes/<name>.toml``, ``<name>.toml`` or ``<name>`` of a plugin.
+
+    Raises:
+        RecipeError: there is no such recipe.
+        PluginError: two plugins offer it.
+    """
+    path = Path(argument)
+    if path.is_file():
+        return path
+    kind = hook.removeprefix("daf_").removesuffix("s")
+    offered: dict[str, Path] = {}
+    for name, file, origin in offered_files(plugins, hook):
+        if name in offered and path.stem == name:
+            raise PluginError(
+                f"two plugins offer the {kind} '{name}': {offered[name]} and {file} ({origin}); give a path"
+            )
+        offered[name] = file
+    if path.parent in (Path(), Path(f"{kind}s")) and path.suffix in ("", _SUFFIX) and path.stem in offered:
+        return offered[path.stem]
+    raise RecipeError(f"{argument}: not a file, and {unknown(kind, path.stem, offered)}")
+
+
+def offered_files(plugins: Plugins, hook: str = "daf_recipes") -> list[tuple[str, Path, str]]:
+    """Name, file and plugin of everything in the folders that plugins offer through ``hook``."""
+    return [
+        (file.stem, file, str(origin))
+        for origin, folder in folders(plugins, hook)
+        for file in sorted(folder.glob(f"*{_SUFFIX}"))
+    ]
+
+
+def read(path: Path, overrides: Iterable[str] = (), *, seed: int | None = None) -> Recipe:
+    """The recipe in ``path`` with each ``KEY=VALUE`` of ``overrides`` put in its place.
+
+    Raises:
+        RecipeError: the file or an override cannot be read, or a key is unknown, missing, of a wrong type or out of
+            range; every such problem is in it.
+    """
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RecipeError(f"{path}: cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path}: not a TOML file: {error}") from error
+    for text in overrides:
+        apply_override(tables, text)
+    if seed is not None:
+        tables["seed"] = seed
+    return parse(tables, str(path))
+
+
+def apply_override(tables: dict[str, Any], text: str) -> None:
+    """Set one key: ``translation.steps=10``, ``losses.cycle.weight=5``, ``losses.0.weight=5``. The value is TOML.
+
+    A value that is no TOML is taken as a plain string, so that a path needs no quotes.
+
+    Raises:
+        RecipeError: the text is not KEY=VALUE, or the key leads through something that has no keys.
+    """
+    key, separator, value = text.partition("=")
+    steps = [step.strip() for step in key.split(".")]
+    if not separator or not all(steps):
+        raise RecipeError(f"--set {text}: must be KEY=VALUE, as in --set translation.steps=10")
+    place: Any = tables
+    for depth, step in enumerate(steps[:-1]):
+        if isinstance(place, list):
+            place = _entry(place, step, text)
+        elif isinstance(place, dict):
+            place = place.setdefault(step, {})
+        if not isinstance(place, dict | list):
+            raise RecipeError(f"--set {text}: {'.'.join(steps[: depth + 1])} is a value, not a table")
+    if isinstance(place, list):
+        raise RecipeError(f"--set {text}: {'.'.join(steps[:-1])} is a list; name an entry and a key in it")
+    place[steps[-1]] = _value(value.strip())
+
+
+def _entry(entries: list[Any], step: str, text: str) -> Any:
+    named = {entry.get("name"): entry for entry in entries if isinstance(entry, dict)}
+    if step in named:
+        return named[step]
+    if step.isdecimal() and int(step) < len(entries):
+        return entries[int(step)]
+    raise RecipeError(f"--set {text}: {unknown('entry', step, [str(name) for name in named])}")
+
+
+def _value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def parse(tables: Mapping[str, Any], where: str) -> Recipe:
+    """The recipe written as ``tables``; ``where`` names their origin in errors.
+
+    Raises:
+        RecipeError: with every problem found.
+    """
+    recipe, problems = structure(tables, Recipe, open_tables=(ComponentTable, LossTable))
+    if recipe is not None:
+        problems = _contradictions(recipe)
+    if recipe is None or problems:
+        raise RecipeError([f"{where}: {problem}" for problem in problems])
+    return recipe
+
+
+def _contradictions(recipe: Recipe) -> list[str]:
+    if recipe.generator is None:
+        return [
+            f"{table}: needs a [generator], and there is none"
+            for table in ("discriminator", "losses", "translation")
+            if getattr(recipe, table)
+        ]
+    problems = []
+    if recipe.translation is None:
+        problems.append("translation: missing; a [generator] needs a [translation] table with at least 'steps'")
+    elif recipe.translation.steps > 0 and not recipe.losses:
+        problems.append("losses: missing; training a [generator] needs at least one [[losses]]")
+    names = [loss.name for loss in recipe.losses]
+    problems += [
+        f"losses: '{name}' is there twice" for name in sorted({name for name in names if names.count(name) > 1})
+    ]
+    return problems
+
+
+def dump(recipe: Recipe) -> dict[str, Any]:
+    """The recipe as TOML tables, defaults written out; ``parse`` of it gives the same recipe."""
+
+    def table(value: Any) -> Any:
+        if isinstance(value, ComponentTable | LossTable):
+            fields = {name: inner for name, inner in attrs.asdict(value, recurse=False).items() if name != "options"}
+            return fields | value.options
+        if attrs.has(type(value)):
+            items = attrs.asdict(value, recurse=False).items()
+            return {name: table(inner) for name, inner in items if inner is not None}
+        return [table(inner) for inner in value] if isinstance(value, tuple) else value
+
+    written: dict[str, Any] = table(recipe)
+    return written

@@ -1,0 +1,109 @@
+"""One table over runs: a row a method, mean and standard deviation over seeds."""
+
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+
+from attrs import frozen
+from rich.table import Table
+from rich.text import Text
+
+from daframework.errors import RunError
+from daframework.interfaces import Scores
+from daframework.run.folder import RunFolder
+from daframework.run.results import Results, Row, read_results
+
+
+@frozen
+class Summary:
+    """A method's rows of several seeds."""
+
+    method: str
+    rows: tuple[Row, ...]
+
+    def mean(self) -> float:
+        """Mean mIoU, -1 where there is none: for sorting."""
+        found = [row.scores.miou for row in self.rows if row.scores.miou is not None]
+        return statistics.mean(found) if found else -1.0
+
+
+def gather(folders: Sequence[Path]) -> list[Results]:
+    """The results in ``folders``; a folder without results of its own stands for all runs below it.
+
+    Raises:
+        RunError: a folder holds no finished run, or the runs have different classes.
+    """
+    results: list[Results] = []
+    for folder in folders:
+        own = RunFolder(folder).results
+        files = [own] if own.exists() else sorted(folder.rglob(own.name))
+        if not files:
+            raise RunError(f"{folder} holds no finished run; give folders that daf run has finished")
+        results += [read_results(file) for file in files]
+    for other in results[1:]:
+        if other.classes != results[0].classes:
+            raise RunError(
+                f"runs of '{results[0].recipe}' and '{other.recipe}' have different classes, and one table cannot "
+                "hold both; report them apart"
+            )
+    return results
+
+
+def summarise(results: Sequence[Results]) -> list[Summary]:
+    """Methods by falling mean mIoU. Rows that runs share, such as source_only, count once a seed.
+
+    Where two recipes disagree on a row of one seed, as after different budgets, each recipe keeps a row of its own.
+    """
+    by_method: dict[str, dict[tuple[str, int], Row]] = {}
+    for result in results:
+        for row in result.rows:
+            by_method.setdefault(row.method, {})[result.recipe, result.seed] = row
+    summaries = []
+    for method, rows in by_method.items():
+        by_seed: dict[int, set[Row]] = {}
+        for (_, seed), row in rows.items():
+            by_seed.setdefault(seed, set()).add(row)
+        if all(len(found) == 1 for found in by_seed.values()):
+            summaries.append(Summary(method, tuple(found.pop() for found in by_seed.values())))
+            continue
+        for recipe in sorted({recipe for recipe, _ in rows}):
+            own = tuple(row for (name, _), row in rows.items() if name == recipe)
+            summaries.append(Summary(f"{method} (in {recipe})", own))
+    return sorted(summaries, key=Summary.mean, reverse=True)
+
+
+def results_table(results: Sequence[Results]) -> Table:
+    """mIoU, pixel accuracy, semantic preservation and IoU by class, in percent; ``-`` where a class never occurs."""
+    summaries = summarise(results)
+    seeds = sorted({result.seed for result in results})
+    title = f"target test set, percent, {'seed' if len(seeds) == 1 else 'seeds'} {', '.join(map(str, seeds))}"
+    table = Table(title=title, title_justify="left")
+    table.add_column("method")
+    for heading in ("mIoU", "pixel acc.", "content kept", *results[0].classes):
+        table.add_column(Text(heading), justify="right")
+    best = summaries[0].mean() if summaries else None
+    for summary in summaries:
+        scores = [row.scores for row in summary.rows]
+        kept = [row.preservation.miou if row.preservation else None for row in summary.rows]
+        table.add_row(
+            Text(summary.method),
+            _percent([one.miou for one in scores]),
+            _percent([one.pixel_accuracy for one in scores]),
+            _percent(kept),
+            *(_percent(_of_class(scores, place)) for place in range(len(results[0].classes))),
+            style="bold" if summary.mean() == best else None,
+        )
+    return table
+
+
+def _of_class(scores: Sequence[Scores], place: int) -> list[float | None]:
+    return [one.iou[place] for one in scores]
+
+
+def _percent(values: Sequence[float | None]) -> str:
+    found = [100 * value for value in values if value is not None]
+    if not found:
+        return "-"
+    if len(found) == 1:
+        return f"{found[0]:.1f}"
+    return f"{statistics.mean(found):.1f} ± {statistics.stdev(found):.1f}"

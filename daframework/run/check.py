@@ -1,0 +1,197 @@
+"""Check a recipe before anything is spent: its data, and its networks on the meta device, which computes nothing."""
+
+from collections.abc import Sequence
+
+import attrs
+import torch
+
+from daframework.adapt.objectives import DiscriminatorObjective, Fake, GeneratorObjective
+from daframework.build import DOMAINS, Networks, make_dataset, make_networks, make_task
+from daframework.data.prepared import resize_image
+from daframework.errors import DafError, DataError, PluginError, RecipeError
+from daframework.interfaces import ImageDataset
+from daframework.registry import Plugins, components
+from daframework.tables import Recipe
+from daframework.testing import check_discriminator, check_generator, check_size, check_task
+
+
+@attrs.frozen(eq=False)
+class Datasets:
+    """The labelled source, the target to adapt to, and the target's test set to score on."""
+
+    source: ImageDataset
+    target: ImageDataset
+    target_test: ImageDataset
+
+
+def open_datasets(plugins: Plugins, recipe: Recipe) -> Datasets:
+    """The recipe's datasets.
+
+    Raises:
+        RecipeError: their options are wrong, or their classes differ.
+        DataError: files are missing.
+    """
+    datasets = Datasets(
+        make_dataset(plugins, recipe, "source", "train"),
+        make_dataset(plugins, recipe, "target", "train"),
+        make_dataset(plugins, recipe, "target", "test"),
+    )
+    if tuple(datasets.source.classes) != tuple(datasets.target.classes):
+        raise RecipeError(
+            f"source and target must have the same classes in the same order, got {_list(datasets.source.classes)} "
+            f"and {_list(datasets.target.classes)}"
+        )
+    return datasets
+
+
+def check(plugins: Plugins, recipe: Recipe, where: str) -> list[str]:
+    """Build everything the recipe names; return warnings about data that is not there. ``where`` names the recipe.
+
+    Raises:
+        RecipeError: with every problem found.
+    """
+    problems: list[str] = []
+    warnings: list[str] = []
+    classes: Sequence[str] | None = None
+    try:
+        datasets = open_datasets(plugins, recipe)
+        classes = datasets.source.classes
+        problems += _first_images(recipe, datasets)
+    except DataError as error:
+        warnings.append(str(error))
+        classes = _promised_classes(plugins, recipe)
+    except (RecipeError, PluginError) as error:
+        problems += _lines(error)
+        classes = _promised_classes(plugins, recipe)
+    # With classes unknown, a number stands in for them, so that everything else is still checked.
+    num_classes = len(classes) if classes else 2
+    with torch.device("meta"):
+        problems += _task_problems(plugins, recipe, num_classes)
+        if recipe.generator is not None:
+            problems += _network_problems(plugins, recipe, num_classes)
+    if problems:
+        raise RecipeError([f"{where}: {problem}" for problem in problems])
+    return warnings
+
+
+def _promised_classes(plugins: Plugins, recipe: Recipe) -> Sequence[str] | None:
+    """The classes that a dataset's factory knows without any file."""
+    known = components(plugins, "dataset").get(recipe.source.name)
+    return None if known is None else getattr(known.factory, "classes", None)
+
+
+def _first_images(recipe: Recipe, datasets: Datasets) -> list[str]:
+    """The crop must fit; whether it fits every image is seen when each is read."""
+    problems = []
+    for domain, dataset in (("source", datasets.source), ("target", datasets.target)):
+        image = dataset.unlabelled(0).image
+        if recipe.data.resize is not None:
+            image = resize_image(image, recipe.data.resize)
+        height, width = image.shape[1:]
+        if height < recipe.data.crop_size[0] or width < recipe.data.crop_size[1]:
+            problems.append(
+                f"data.crop_size: {_by(recipe.data.crop_size)} (height x width) is larger than the images of {domain}, "
+                f"{height} x {width}; lower it, or set data.resize"
+            )
+    return problems
+
+
+def _task_problems(plugins: Plugins, recipe: Recipe, num_classes: int) -> list[str]:
+    height, width = recipe.data.crop_size
+    try:
+        task = make_task(plugins, recipe, num_classes)
+        check_size(f"data.crop_size: task '{recipe.task.name}'", task.multiple, height, width)
+        check_task(task, num_classes=num_classes, height=height, width=width)
+    except DafError as error:
+        return _lines(error)
+    return []
+
+
+def _network_problems(plugins: Plugins, recipe: Recipe, num_classes: int) -> list[str]:
+    assert recipe.generator is not None
+    problems: list[str] = []
+    parts = [attrs.evolve(recipe, discriminator=None, losses=())]
+    if recipe.discriminator is not None:
+        parts.append(attrs.evolve(recipe, losses=()))
+    parts += [attrs.evolve(recipe, discriminator=None, losses=(loss,)) for loss in recipe.losses]
+    for part in parts:
+        # One part at a time, so that one that cannot be built does not hide the next.
+        try:
+            make_networks(plugins, part, num_classes)
+        except DafError as error:
+            problems += [line for line in _lines(error) if line not in problems]
+    if problems:
+        return problems
+    networks = make_networks(plugins, recipe, num_classes)
+    problems += _fit_together(recipe, networks)
+    height, width = recipe.data.crop_size
+    try:
+        for generator in networks.generators.values():
+            check_size(f"data.crop_size: generator '{recipe.generator.name}'", generator.multiple, height, width)
+            check_generator(generator, height=height, width=width)
+        for discriminator in networks.discriminators.values():
+            assert recipe.discriminator is not None
+            name = f"data.crop_size: discriminator '{recipe.discriminator.name}'"
+            check_size(name, discriminator.multiple, height, width)
+            check_discriminator(discriminator, num_classes=num_classes, height=height, width=width)
+    except DafError as error:
+        problems += _lines(error)
+    except (RuntimeError, ValueError) as error:
+        problems.append(f"data.crop_size: a network cannot take {height} x {width}: {_first_line(error)}")
+    return problems or _step_problems(recipe, networks)
+
+
+def _fit_together(recipe: Recipe, networks: Networks) -> list[str]:
+    problems = []
+    name = recipe.discriminator.name if recipe.discriminator else ""
+    semantic = all(one.has_semantics for one in networks.discriminators.values())
+    for term in networks.terms:
+        if (term.loss.needs_discriminator or term.loss.needs_semantics) and not networks.discriminators:
+            problems.append(f"losses.{term.name}: needs a [discriminator], and there is none")
+        elif term.loss.needs_semantics and not semantic:
+            problems.append(
+                f"losses.{term.name}: needs a discriminator with a semantic head, and '{name}' has none; "
+                'use [discriminator] name = "semantic", or leave the loss out'
+            )
+    return problems
+
+
+def _step_problems(recipe: Recipe, networks: Networks) -> list[str]:
+    """One whole step on the meta device."""
+    if recipe.translation is None or recipe.translation.steps == 0:
+        return []
+    batch, (height, width) = recipe.data.batch_size, recipe.data.crop_size
+    image = torch.zeros(batch, 3, height, width)
+    label = torch.zeros(batch, height, width, dtype=torch.int64)
+    try:
+        made = GeneratorObjective(networks.generators, networks.discriminators, networks.terms)(image, label, image)
+        if not made.values:
+            return ["losses: none of them trains the generators"]
+        if networks.discriminators:
+            fakes = {domain: Fake(image, label if domain == "target" else None) for domain in DOMAINS}
+            rebuilt = {domain: image for domain in DOMAINS if f"rec_{domain}" in made.images}
+            real = {domain: image for domain in DOMAINS}
+            DiscriminatorObjective(networks.discriminators, networks.terms)(real, label, fakes, rebuilt)
+    except DafError as error:
+        return [f"losses: {line}" for line in _lines(error)]
+    except NotImplementedError:
+        return []  # a plugin's loss looks at values, which the meta device does not have
+    except (RuntimeError, ValueError, TypeError) as error:
+        return [] if "meta" in str(error) else [f"losses: a step fails: {_first_line(error)}"]
+    return []
+
+
+def _lines(error: DafError) -> list[str]:
+    return error.problems if isinstance(error, RecipeError) else [str(error)]
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+
+
+def _by(size: Sequence[int]) -> str:
+    return " x ".join(map(str, size))
+
+
+def _list(names: Sequence[str]) -> str:
+    return f"[{', '.join(names)}]"

@@ -1,0 +1,121 @@
+"""A run's folder: where each stage leaves its files, and whose run it is."""
+
+import tomllib
+from pathlib import Path
+
+import attrs
+import tomli_w
+
+from daframework.errors import RecipeError, RunError
+from daframework.recipe import dump, parse
+from daframework.run.files import write_text
+from daframework.tables import HardwareTable, LogTable, Recipe
+
+
+@attrs.frozen
+class RunFolder:
+    """The files of a run, by what they hold."""
+
+    path: Path
+
+    @property
+    def recipe(self) -> Path:
+        """The recipe as run, defaults written out."""
+        return self.path / "recipe.toml"
+
+    @property
+    def environment(self) -> Path:
+        """Versions, commit and machine, as JSON."""
+        return self.path / "environment.json"
+
+    @property
+    def log(self) -> Path:
+        """A JSON line for every time a stage logged."""
+        return self.path / "log.jsonl"
+
+    @property
+    def seconds(self) -> Path:
+        """Seconds spent in each stage so far, over all sessions."""
+        return self.path / "seconds.json"
+
+    @property
+    def samples(self) -> Path:
+        """Grids of sample images."""
+        return self.path / "samples"
+
+    @property
+    def translated(self) -> Path:
+        """The translated set."""
+        return self.path / "translated"
+
+    @property
+    def results(self) -> Path:
+        """What came out."""
+        return self.path / "results.json"
+
+    def checkpoint(self, name: str) -> Path:
+        """The checkpoint of the translation, or of a row's task model."""
+        return self.path / "checkpoints" / f"{name}.pt"
+
+    def scores(self, name: str) -> Path:
+        """A row's scores."""
+        return self.path / "scores" / f"{name}.json"
+
+
+def open_folder(path: Path, recipe: Recipe) -> RunFolder:
+    """The folder of a run of ``recipe``: a new one, or one in which the same recipe was run before.
+
+    Raises:
+        RunError: it belongs to another recipe, holds other files, or cannot be written.
+    """
+    folder = RunFolder(path)
+    if folder.recipe.exists():
+        other = read_recipe(folder)
+        if _identity(other) != _identity(recipe):
+            raise RunError(
+                f"{path} holds a run of another recipe ({_difference(other, recipe)}); "
+                "give another folder with --out, or delete this one"
+            )
+        return folder
+    if path.is_dir() and any(path.iterdir()):
+        raise RunError(f"{path} is not empty and holds no run; give another folder with --out")
+    if path.exists() and not path.is_dir():
+        raise RunError(f"{path} is a file; give a folder with --out")
+    write_text(folder.recipe, tomli_w.dumps(dump(recipe)))
+    return folder
+
+
+def read_recipe(folder: RunFolder) -> Recipe:
+    """The recipe that was run in ``folder``.
+
+    Raises:
+        RunError: the folder holds no run.
+    """
+    try:
+        return parse(tomllib.loads(folder.recipe.read_text(encoding="utf-8")), str(folder.recipe))
+    except OSError as error:
+        raise RunError(f"{folder.path} holds no run: {folder.recipe.name} cannot be read ({error.strerror})") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecipeError) as error:
+        raise RunError(f"{folder.recipe} is damaged: {' '.join(str(error).split())}") from error
+
+
+def _identity(recipe: Recipe) -> Recipe:
+    """The recipe without what may differ when a run goes on: when to log and where to compute."""
+    return attrs.evolve(recipe, log=LogTable(), hardware=HardwareTable(precision=recipe.hardware.precision))
+
+
+def _difference(was: Recipe, now: Recipe) -> str:
+    """The first key in which they differ."""
+    before, after = _flat(dump(_identity(was))), _flat(dump(_identity(now)))
+    key = next(key for key in sorted(before | after) if before.get(key) != after.get(key))
+    return f"{key} was {before.get(key, 'not set')}, now {after.get(key, 'not set')}"
+
+
+def _flat(value: object, path: str = "") -> dict[str, object]:
+    if isinstance(value, dict):
+        items = [(str(key), inner) for key, inner in value.items()]
+    elif isinstance(value, list) and any(isinstance(inner, dict) for inner in value):
+        items = [(str(inner.get("name", place)), inner) for place, inner in enumerate(value)]
+    else:
+        return {path: value}
+    return {key: leaf for step, inner in items for key, leaf in _flat(inner, f"{path}.{step}".strip(".")).items()}

@@ -1,0 +1,86 @@
+"""results.json: one file a run, described in docs/results.md. Fractions in [0, 1], null where a class never occurs."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from attrs import frozen
+
+from daframework.errors import RunError
+from daframework.interfaces import Scores
+from daframework.run.files import write_text
+
+
+@frozen
+class Row:
+    """One method's scores on the target's test set; ``preservation`` where images were translated."""
+
+    method: str
+    scores: Scores
+    preservation: Scores | None = None
+
+
+@frozen
+class Results:
+    """What a run found: a row for each method, the seconds each stage took, and where it ran."""
+
+    recipe: str
+    seed: int
+    classes: tuple[str, ...]
+    rows: tuple[Row, ...]
+    seconds: dict[str, float]
+    environment: dict[str, Any]
+
+
+def scores_to_json(scores: Scores, classes: Sequence[str]) -> dict[str, Any]:
+    """mIoU, pixel accuracy and IoU by class name."""
+    by_class = dict(zip(classes, scores.iou, strict=True))
+    return {"mIoU": scores.miou, "pixel_accuracy": scores.pixel_accuracy, "IoU": by_class}
+
+
+def scores_from_json(table: dict[str, Any], classes: Sequence[str]) -> Scores:
+    """The scores that `scores_to_json` wrote."""
+    return Scores(table["mIoU"], table["pixel_accuracy"], tuple(table["IoU"][name] for name in classes))
+
+
+def write_results(path: Path, results: Results) -> None:
+    """Write ``results`` as a whole or not at all."""
+    rows = []
+    for row in results.rows:
+        preserved = None if row.preservation is None else scores_to_json(row.preservation, results.classes)
+        table = {"method": row.method} | scores_to_json(row.scores, results.classes)
+        rows.append(table | {"semantic_preservation": preserved})
+    content = {
+        "recipe": results.recipe,
+        "seed": results.seed,
+        "classes": list(results.classes),
+        "rows": rows,
+        "seconds": {stage: round(seconds, 1) for stage, seconds in results.seconds.items()},
+        "environment": results.environment,
+    }
+    write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+
+def read_results(path: Path) -> Results:
+    """The results in the file ``path``.
+
+    Raises:
+        RunError: there is no such file, or it is not a results file.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        classes = tuple(content["classes"])
+        rows = tuple(
+            Row(
+                row["method"],
+                scores_from_json(row, classes),
+                row["semantic_preservation"] and scores_from_json(row["semantic_preservation"], classes),
+            )
+            for row in content["rows"]
+        )
+        return Results(content["recipe"], content["seed"], classes, rows, content["seconds"], content["environment"])
+    except OSError as error:
+        raise RunError(f"{path}: cannot be read: {error.strerror}; has the run finished?") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise RunError(f"{path}: not a results file ({type(error).__name__}: {error}); run its recipe again") from error

@@ -1,0 +1,209 @@
+"""The tables of a recipe: what may be written, its type, its range and its default. One class a table."""
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+from attrs import Attribute, field, frozen
+
+
+def _rule(allowed: str, holds: Callable[[Any], bool]) -> Callable[[Any, "Attribute[Any]", Any], None]:
+    def check(_: Any, attribute: "Attribute[Any]", value: Any) -> None:
+        if not holds(value):
+            raise ValueError(f"must be {allowed}, got {value!r}")
+
+    return check
+
+
+def _at_least(low: float) -> Any:
+    return _rule(f"at least {low:g}", lambda value: value >= low)
+
+
+def _within(low: float, high: float) -> Any:
+    return _rule(f"between {low:g} and {high:g}", lambda value: low <= value <= high)
+
+
+_positive = _rule("greater than 0", lambda value: value > 0)
+_size = _rule("[height, width], two positive whole numbers of pixels", lambda value: len(value) == 2 and min(value) > 0)
+_size_or_none = _rule(
+    "[height, width], two positive whole numbers of pixels",
+    lambda value: value is None or (len(value) == 2 and min(value) > 0),
+)
+_range = _rule("[low, high] with 0 < low <= high", lambda value: len(value) == 2 and 0 < value[0] <= value[1])
+_betas = _rule("two numbers in [0, 1)", lambda value: len(value) == 2 and all(0 <= beta < 1 for beta in value))
+_name = _rule(
+    "made of letters, digits, '_', '-' and '.', beginning with a letter or digit",
+    lambda value: value[:1].isalnum() and all(character.isalnum() or character in "_-." for character in value),
+)
+
+
+@frozen
+class ComponentTable:
+    """A component by ``name``; every other key is one of its factory's keyword arguments."""
+
+    name: str
+    options: dict[str, Any] = field(factory=dict)
+
+
+@frozen
+class LossTable:
+    """A loss by ``name``, its ``weight`` in the objective, and its factory's keyword arguments."""
+
+    name: str
+    weight: float = 1.0
+    options: dict[str, Any] = field(factory=dict)
+
+
+@frozen
+class DataTable:
+    """How images reach the networks, in every stage.
+
+    Args:
+        crop_size: height and width, in pixels, of a training crop.
+        batch_size: images of each domain in a translation step, per device.
+        resize: height and width, in pixels, that every image and label is brought to first; the file's own size
+            without it.
+        flip: mirror an image with its label left to right, half of the time.
+    """
+
+    crop_size: tuple[int, ...] = field(validator=_size)
+    batch_size: int = field(default=1, validator=_at_least(1))
+    resize: tuple[int, ...] | None = field(default=None, validator=_size_or_none)
+    flip: bool = True
+
+
+@frozen
+class TranslationTable:
+    """Training of the generators and discriminators.
+
+    Args:
+        steps: updates of the generators, and of the discriminators. 0 for generators that are only prepared.
+        lr: learning rate of Adam, generators and discriminators alike.
+        discriminator_lr: the discriminators', where it differs from ``lr``.
+        betas: Adam's.
+        constant_fraction: share of the steps before the learning rate falls linearly to 0.
+        pool_size: past translations kept for the discriminators; 0 shows them only new ones.
+        ema_decay: decay per step of a running average of the generators' weights, which then translates instead of the
+            last weights; 0 switches it off.
+    """
+
+    steps: int = field(validator=_at_least(0))
+    lr: float = field(default=2e-4, validator=_positive)
+    discriminator_lr: float | None = field(default=None)
+    betas: tuple[float, ...] = field(default=(0.5, 0.999), validator=_betas)
+    constant_fraction: float = field(default=0.5, validator=_within(0, 1))
+    pool_size: int = field(default=50, validator=_at_least(0))
+    ema_decay: float = field(default=0.0, validator=_within(0, 0.9999999))
+
+    @discriminator_lr.validator
+    def _check_discriminator_lr(self, attribute: "Attribute[Any]", value: float | None) -> None:
+        if value is not None:
+            _positive(self, attribute, value)
+
+
+@frozen
+class AugmentTable:
+    """Random colours of the images that the task model is trained on, drawn for each image; the same in every row.
+
+    Args:
+        gamma: v in v -> v ** exp(uniform(-v, v)) on [0, 1].
+        gain: low and high factor on [0, 1].
+        brightness: share by which brightness may change, up or down.
+        contrast: share by which contrast may change.
+        saturation: share by which saturation may change.
+        hue: share of the colour circle by which hue may turn, either way.
+    """
+
+    gamma: float = field(default=0.0, validator=_within(0, 5))
+    gain: tuple[float, ...] = field(default=(1.0, 1.0), validator=_range)
+    brightness: float = field(default=0.0, validator=_within(0, 1))
+    contrast: float = field(default=0.0, validator=_within(0, 1))
+    saturation: float = field(default=0.0, validator=_within(0, 1))
+    hue: float = field(default=0.0, validator=_within(0, 0.5))
+
+
+@frozen
+class DownstreamTable:
+    """Training of the task model: the same for every row of the table.
+
+    Args:
+        steps: updates of the task model.
+        batch_size: images in an update, per device.
+        lr: highest learning rate of AdamW; it rises over the first tenth of the steps and falls to 0 along a cosine.
+        weight_decay: AdamW's.
+        augment: random colours.
+    """
+
+    steps: int = field(validator=_at_least(1))
+    batch_size: int = field(default=8, validator=_at_least(1))
+    lr: float = field(default=1e-3, validator=_positive)
+    weight_decay: float = field(default=1e-4, validator=_at_least(0))
+    augment: AugmentTable = AugmentTable()
+
+
+@frozen
+class LogTable:
+    """When to tell and to save. Nothing here changes a result.
+
+    Args:
+        every: steps between two lines of losses.
+        samples_every: steps between two grids of sample images; 0 for one at the end only.
+        checkpoint_every: steps between two checkpoints.
+    """
+
+    every: int = field(default=25, validator=_at_least(1))
+    samples_every: int = field(default=0, validator=_at_least(0))
+    checkpoint_every: int = field(default=250, validator=_at_least(1))
+
+
+@frozen
+class HardwareTable:
+    """Where and how to compute.
+
+    Args:
+        accelerator: lightning-fabric's name of the device kind.
+        devices: how many devices.
+        precision: lightning-fabric's name of the number format.
+        workers: processes that load images beside each training process; 0 loads in the process itself.
+        cache_mb: megabytes of decoded and resized images kept in memory for each domain.
+    """
+
+    accelerator: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    devices: int = field(default=1, validator=_at_least(1))
+    precision: Literal["32-true", "64-true", "bf16-mixed"] = "32-true"
+    workers: int = field(default=0, validator=_at_least(0))
+    cache_mb: int = field(default=1024, validator=_at_least(0))
+
+
+@frozen
+class Recipe:
+    """One method on one pair of domains, with one task. See docs/recipes.md for every key.
+
+    Args:
+        name: names the method's row in the table and the run's folder.
+        source: the labelled domain.
+        target: the domain to adapt to; the labels of its training images are read for the oracle only.
+        data: how images reach the networks.
+        task: the model trained downstream.
+        downstream: how it is trained.
+        seed: every random draw follows from it.
+        generator: built once for each direction; without it nothing is translated.
+        discriminator: built once for each domain.
+        losses: the objective.
+        translation: how the generators are trained.
+        log: when to tell and to save.
+        hardware: where to compute.
+    """
+
+    name: str = field(validator=_name)
+    source: ComponentTable
+    target: ComponentTable
+    data: DataTable
+    task: ComponentTable
+    downstream: DownstreamTable
+    seed: int = field(default=0, validator=_within(0, 2**31 - 1))
+    generator: ComponentTable | None = None
+    discriminator: ComponentTable | None = None
+    losses: tuple[LossTable, ...] = ()
+    translation: TranslationTable | None = None
+    log: LogTable = LogTable()
+    hardware: HardwareTable = HardwareTable()

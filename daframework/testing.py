@@ -1,0 +1,104 @@
+"""Contract checks for components. ``daf check`` runs them on the meta device; plugin authors run them in their tests.
+
+    from daframework.testing import check_generator
+    check_generator(MyGenerator(), height=64, width=96)
+
+Each raises `PluginError`, or `DataError` for a sample, and says what was promised and what was got.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from daframework.data.prepared import check_sample
+from daframework.errors import PluginError
+from daframework.interfaces import (
+    IGNORE_INDEX,
+    Discriminator,
+    DiscriminatorOutput,
+    Generator,
+    ImageDataset,
+    Task,
+)
+
+
+def check_size(name: str, multiple: int, height: int, width: int) -> None:
+    """``height`` and ``width`` must be multiples of what the network called ``name`` needs."""
+    if height % multiple or width % multiple:
+        near = [max(multiple, round(side / multiple) * multiple) for side in (height, width)]
+        raise PluginError(
+            f"{name} needs height and width that are multiples of {multiple}, got {height} x {width}; "
+            f"{near[0]} x {near[1]} would do"
+        )
+
+
+def check_generator(generator: Generator, *, height: int, width: int, batch_size: int = 1) -> None:
+    """An image goes in, one of the same shape and type comes out, within [-1, 1]."""
+    name = f"generator {type(generator).__name__}"
+    check_size(name, generator.multiple, height, width)
+    image = _image(generator, batch_size, height, width)
+    output = generator(image)
+    if not isinstance(output, Tensor) or output.shape != image.shape or output.dtype != image.dtype:
+        raise PluginError(f"{name} must give {_say(image)}, got {_say(output)}")
+    if not output.is_meta and not bool((output.abs() <= 1 + 1e-4).all()):
+        raise PluginError(f"{name} must give values in [-1, 1], got {float(output.min())} to {float(output.max())}")
+
+
+def check_discriminator(
+    discriminator: Discriminator, *, num_classes: int, height: int, width: int, batch_size: int = 1
+) -> None:
+    """An image goes in; one map of logits for realness comes out, and logits for every class and pixel if promised."""
+    name = f"discriminator {type(discriminator).__name__}"
+    check_size(name, discriminator.multiple, height, width)
+    output = discriminator(_image(discriminator, batch_size, height, width))
+    if not isinstance(output, DiscriminatorOutput):
+        raise PluginError(f"{name} must give a DiscriminatorOutput, got {_say(output)}")
+    realness, semantics = output
+    if realness.ndim != 4 or realness.shape[:2] != (batch_size, 1):
+        raise PluginError(f"{name} must give realness ({batch_size}, 1, h, w), got {_say(realness)}")
+    wanted = (batch_size, num_classes, height, width) if discriminator.has_semantics else None
+    got = None if semantics is None else tuple(semantics.shape)
+    if got != wanted:
+        raise PluginError(
+            f"{name} has_semantics is {discriminator.has_semantics}: semantics must be {wanted}, got {got}"
+        )
+
+
+def check_task(task: Task, *, num_classes: int, height: int, width: int, batch_size: int = 2) -> None:
+    """The model's logits cover every class and pixel; the loss is a scalar, and finite where all pixels are ignored."""
+    name = f"task {type(task).__name__}"
+    check_size(name, task.multiple, height, width)
+    model = task.model().eval()
+    image = _image(model, batch_size, height, width)
+    prediction = model(image)
+    wanted = (batch_size, num_classes, height, width)
+    if not isinstance(prediction, Tensor) or tuple(prediction.shape) != wanted:
+        raise PluginError(f"the model of {name} must give {wanted}, got {_say(prediction)}")
+    ignored = torch.full((batch_size, height, width), IGNORE_INDEX, device=image.device)
+    loss = task.loss(prediction, ignored)
+    if loss.ndim != 0:
+        raise PluginError(f"the loss of {name} must be a scalar, got {_say(loss)}")
+    if not loss.is_meta and not bool(loss.isfinite()):
+        raise PluginError(f"the loss of {name} must be finite where every pixel is ignored, got {float(loss)}")
+
+
+def check_dataset(dataset: ImageDataset, *, labelled: bool = True) -> None:
+    """Classes and palette agree; the first sample is as promised, also without its label."""
+    name = f"dataset {type(dataset).__name__}"
+    if len(dataset.classes) != len(dataset.palette):
+        raise PluginError(f"{name} has {len(dataset.classes)} classes and {len(dataset.palette)} palette colours")
+    if len(dataset) == 0:
+        raise PluginError(f"{name} is empty")
+    if dataset.unlabelled(0).label is not None:
+        raise PluginError(f"{name}: unlabelled(0) must have no label")
+    if labelled:
+        check_sample(dataset[0], len(dataset.classes), labelled=True)
+
+
+def _image(network: nn.Module, batch_size: int, height: int, width: int) -> Tensor:
+    weight = next(network.parameters(), torch.empty(0))
+    image = torch.zeros(batch_size, 3, height, width, device=weight.device, dtype=weight.dtype)
+    return image if image.is_meta else image.uniform_(-1, 1)
+
+
+def _say(value: object) -> str:
+    return f"{value.dtype} {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
