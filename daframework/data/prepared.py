@@ -41,19 +41,12 @@ class Prepared(ImageDataset):
     cache_bytes: int = 0
     _kept: dict[tuple[int, bool], Sample] = field(factory=dict)
     _room: int = field(init=False)
+    classes: Sequence[str] = field(init=False)
+    palette: Sequence[tuple[int, int, int]] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._room = self.cache_bytes
-
-    @property
-    def classes(self) -> Sequence[str]:  # type: ignore[override]
-        """The dataset's own."""
-        return self.dataset.classes
-
-    @property
-    def palette(self) -> Sequence[tuple[int, int, int]]:  # type: ignore[override]
-        """The dataset's own."""
-        return self.dataset.palette
+        self.classes, self.palette = self.dataset.classes, self.dataset.palette
 
     def __len__(self) -> int:
         """As many as the dataset."""
@@ -92,16 +85,11 @@ class Unlabelled(ImageDataset):
     """``dataset`` without its labels: they are not read, whoever asks for a sample."""
 
     dataset: ImageDataset
+    classes: Sequence[str] = field(init=False)
+    palette: Sequence[tuple[int, int, int]] = field(init=False)
 
-    @property
-    def classes(self) -> Sequence[str]:  # type: ignore[override]
-        """The dataset's own."""
-        return self.dataset.classes
-
-    @property
-    def palette(self) -> Sequence[tuple[int, int, int]]:  # type: ignore[override]
-        """The dataset's own."""
-        return self.dataset.palette
+    def __attrs_post_init__(self) -> None:
+        self.classes, self.palette = self.dataset.classes, self.dataset.palette
 
     def __len__(self) -> int:
         """As many as the dataset."""

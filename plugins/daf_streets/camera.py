@@ -18,21 +18,22 @@ class Camera:
     warmth: Range  # of the white balance: red up and blue down by this fraction
     gamma: Range
     saturation: Range
-    defocus: Range  # deviation, in thousandths of the image's height
-    motion: Range  # length along x, in thousandths of the image's height
+    defocus: Range  # deviation in pixels of an image 64 pixels high; it grows with the root of the height
+    motion: Range  # the same, along x only
     vignette: Range  # how much darker the corners are, a fraction
     noise: Range  # deviation at full brightness
 
 
 def photograph(image: Floats, camera: Camera, rng: Random) -> Floats:
     """Take a picture of ``image`` with one draw of the camera's values."""
-    height = image.shape[1]
+    _, height, width = image.shape
+    scale = (height / 64) ** 0.5
     warmth = rng.uniform(*camera.warmth)
     gain = np.array([1 + warmth, 1.0, 1 - warmth], np.float32) * np.float32(rng.uniform(*camera.exposure))
-    image = blur(image, 2, rng.uniform(*camera.motion) * height / 1000)
-    deviation = rng.uniform(*camera.defocus) * height / 1000
+    image = blur(image, 2, rng.uniform(*camera.motion) * scale)
+    deviation = rng.uniform(*camera.defocus) * scale
     image = blur(blur(image, 1, deviation), 2, deviation)
-    image = image * gain[:, None, None] * vignette(*image.shape[1:], rng.uniform(*camera.vignette))
+    image = image * gain[:, None, None] * vignette(height, width, rng.uniform(*camera.vignette))
     image = saturate(image, rng.uniform(*camera.saturation))
     image = np.maximum(image, 0) ** np.float32(rng.uniform(*camera.gamma))
     return image + sensor_noise(image, rng.uniform(*camera.noise), rng.getrandbits(64))
@@ -51,14 +52,16 @@ def blur(image: Floats, axis: int, deviation: float) -> Floats:
     total = moved[:size] * taps[0]
     for i, tap in enumerate(taps[1:], start=1):
         total += moved[i : i + size] * tap
-    return np.moveaxis(total, 0, axis)
+    blurred: Floats = np.moveaxis(total, 0, axis)
+    return blurred
 
 
 def vignette(height: int, width: int, strength: float) -> Floats:
     """Brightness (H, W): 1 in the middle, 1 - ``strength`` in the corners."""
     y = np.linspace(-1, 1, height, dtype=np.float32)[:, None]
     x = np.linspace(-1, 1, width, dtype=np.float32)
-    return 1 - np.float32(strength / 2) * (x * x + y * y)
+    brightness: Floats = 1 - np.float32(strength / 2) * (x * x + y * y)
+    return brightness
 
 
 def saturate(image: Floats, amount: float) -> Floats:

@@ -27,11 +27,11 @@ GAME_LAYOUT = Layout(
     pole_width=(0.22, 0.30),
     signs=(1, 4),
     sign_size=(0.8, 1.1),
-    fence_chance=0.3,
+    fence_chance=0.35,
     fence_height=(0.9, 1.2),
     traffic=(1, 4),
     parked_chance=0.12,
-    pedestrians=(2, 5),
+    pedestrians=(2, 6),
     cyclists=(1, 2),
     clouds=(1, 4),
     crossing_chance=0.3,
@@ -55,15 +55,15 @@ CAMERA_LAYOUT = Layout(
     crown_points=22,
     garden_tree_chance=0.7,
     pole_spacing=(10.0, 22.0),
-    pole_width=(0.20, 0.30),
+    pole_width=(0.24, 0.36),
     signs=(1, 5),
     sign_size=(0.7, 1.1),
-    fence_chance=0.3,
-    fence_height=(0.9, 1.6),
+    fence_chance=0.4,
+    fence_height=(1.0, 1.6),
     traffic=(1, 4),
-    parked_chance=0.4,
-    pedestrians=(2, 7),
-    cyclists=(0, 3),
+    parked_chance=0.3,
+    pedestrians=(3, 7),
+    cyclists=(1, 3),
     clouds=(0, 0),
     crossing_chance=0.2,
 )
@@ -117,7 +117,7 @@ GAME_PAINT = Paint(
 
 CAMERA_PAINT = Paint(
     colours={
-        Part.SKY: ((206, 208, 206), (224, 222, 214), (190, 198, 208)),
+        Part.SKY: ((222, 224, 222), (234, 230, 222), (206, 214, 224)),
         Part.CLOUD: ((230, 230, 230),),
         Part.ROAD: ((98, 98, 100), (112, 108, 104)),
         Part.PAVEMENT: ((146, 138, 130),),
@@ -137,7 +137,7 @@ CAMERA_PAINT = Paint(
         Part.LAMP: ((170, 168, 156),),
         Part.PLATE: ((150, 48, 46), (52, 74, 122), (176, 150, 60)),
         Part.EMBLEM: ((214, 210, 202),),
-        Part.FENCE: ((60, 66, 60), (104, 88, 70), (120, 120, 118)),
+        Part.FENCE: ((58, 84, 70), (142, 112, 84), (166, 164, 158)),
         Part.BODY: ((40, 42, 46), (170, 172, 174), (206, 206, 204), (104, 36, 34), (44, 56, 84), (112, 114, 112)),
         Part.GLASS: ((48, 54, 60), (66, 74, 80)),
         Part.TYRE: ((30, 30, 32),),
@@ -145,7 +145,7 @@ CAMERA_PAINT = Paint(
         Part.HEAD_LIGHT: ((220, 220, 206),),
         Part.SKIN: ((196, 152, 126), (150, 108, 84), (98, 70, 54)),
         Part.HAIR: ((56, 44, 36), (34, 30, 28), (120, 98, 70)),
-        Part.TOP: ((44, 46, 54), (88, 52, 50), (60, 74, 96), (128, 122, 112), (180, 176, 168)),
+        Part.TOP: ((60, 60, 68), (150, 52, 50), (62, 86, 132), (168, 150, 84), (196, 192, 184)),
         Part.TROUSERS: ((44, 50, 70), (46, 44, 44), (90, 82, 70)),
         Part.FRAME: ((60, 60, 64), (110, 44, 42), (50, 70, 90)),
         Part.SPOKES: ((96, 96, 96),),
@@ -174,14 +174,14 @@ CAMERA_PAINT = Paint(
 )
 
 CAMERA = Camera(
-    exposure=(0.75, 1.2),
+    exposure=(0.85, 1.3),
     warmth=(-0.08, 0.14),
-    gamma=(0.9, 1.35),
-    saturation=(0.7, 1.05),
-    defocus=(5.0, 13.0),
-    motion=(0.0, 12.0),
+    gamma=(0.8, 1.2),
+    saturation=(0.75, 1.15),
+    defocus=(0.25, 0.65),
+    motion=(0.0, 0.7),
     vignette=(0.15, 0.4),
-    noise=(0.015, 0.05),
+    noise=(0.012, 0.04),
 )
 
 LOOKS = {

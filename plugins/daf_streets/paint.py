@@ -6,11 +6,10 @@ from random import Random
 
 import numpy as np
 from attrs import frozen
-from numpy.typing import NDArray
 
-from daf_streets.raster import Bytes, Floats, Indices, Pixels, draw_mask, lens
+from daf_streets.raster import Bytes, Floats, Pixels, draw_mask, lens
 from daf_streets.scene import FAR, Range, Scene
-from daf_streets.shapes import Part, Plane, Point
+from daf_streets.shapes import Part, Plane, Point, Table
 
 RGB = tuple[int, int, int]
 TILE = 256  # texels, a power of two: the noise repeats
@@ -54,70 +53,69 @@ def _noise() -> Floats:
     return tile
 
 
-def paint(scene: Scene, pixels: Pixels, look: Paint, rng: Random) -> Floats:
+def paint(scene: Scene, table: Table, pixels: Pixels, look: Paint, rng: Random) -> Floats:
     """Colours (3, H, W) in 0 to 1, of what the pixels show."""
-    part = np.array([s.part for s in scene.shapes], np.uint8)
-    plane = np.array([s.plane for s in scene.shapes], np.uint8)
-    tint = np.array([s.tint for s in scene.shapes], np.float32)
     sun_side = rng.choice((-1.0, 1.0))
     sun, ambient = rng.uniform(*look.sun), rng.uniform(*look.ambient)
     haze, is_sunny = rng.uniform(*look.haze), rng.random() < look.shadow_chance
-    light = _light(scene, plane, sun_side, sun, ambient)
-    base = _colours(look, part, tint) * light[:, None]
+    light = _light(table, sun_side, sun, ambient)
+    base = _colours(table, look) * light[:, None]
     image = np.take(np.ascontiguousarray(base.T), pixels.shape, axis=1)
 
-    pixel_part = part[pixels.shape]
-    _windows(image, scene, pixels, pixel_part, tint, light, look)
-    _markings(image, scene, pixels, pixel_part, look)
-    _fences(image, pixels, pixel_part)
-    _sky(image, pixels, pixel_part, look)
+    part = table.part[pixels.shape]
+    _windows(image, scene, table, pixels, part, light, look)
+    _markings(image, scene, pixels, part, look)
+    _fences(image, pixels, part)
+    _sky(image, pixels, part, look)
     if look.textures:
-        image *= 1 + _texture(scene, pixels, pixel_part, look)
+        image *= 1 + _texture(scene, pixels, part, look)
     if is_sunny:
         height, width = pixels.shape.shape
         shadow = draw_mask(_shadows(scene, sun_side), lens(scene.view, height, width), height, width)
-        image *= np.where(shadow & (plane[pixels.shape] == Plane.GROUND), np.float32(ambient / (ambient + sun)), 1)
+        image *= np.where(
+            shadow & (table.plane[pixels.shape] == Plane.GROUND), np.float32(ambient / (ambient + sun)), 1
+        )
     if haze:
         veil = 1 - np.exp(pixels.depth * np.float32(-haze))
         image += (np.array(look.haze_colour, np.float32)[:, None, None] / 255 - image) * veil
     return image
 
 
-def _colours(look: Paint, part: NDArray[np.uint8], tint: Floats) -> Floats:
+def _colours(table: Table, look: Paint) -> Floats:
     """One colour in 0 to 1 for each shape: a tint goes from the part's first colour to its last, in steps."""
     most = max(len(c) for c in look.colours.values())
-    table = np.zeros((len(Part), most, 3), np.float32)
+    choices = np.zeros((len(Part), most, 3), np.float32)
     count = np.ones(len(Part), np.float32)
     for key, colours in look.colours.items():
-        table[key, : len(colours)] = colours
+        choices[key, : len(colours)] = colours
         count[key] = len(colours)
-    chosen: Floats = table[part, (tint * count[part]).astype(np.intp)] / 255
+    chosen: Floats = choices[table.part, (table.tint * count[table.part]).astype(np.intp)] / 255
     return chosen
 
 
-def _light(scene: Scene, plane: NDArray[np.uint8], sun_side: float, sun: float, ambient: float) -> Floats:
+def _light(table: Table, sun_side: float, sun: float, ambient: float) -> Floats:
     """Brightness of each shape by the way it faces; the sun stands high on one side, a little behind the camera."""
-    offset = np.array([s.offset for s in scene.shapes], np.float32)
-    light = np.full(len(plane), ambient + sun, np.float32)
-    light[plane == Plane.FRONT] = ambient + 0.7 * sun
-    side = plane == Plane.SIDE
-    light[side] = np.where(offset[side] * sun_side > 0, ambient + 0.15 * sun, ambient + 0.95 * sun)
-    light[plane == Plane.SKY] = 1.0
+    light = np.full(len(table.plane), ambient + sun, np.float32)
+    light[table.plane == Plane.FRONT] = ambient + 0.7 * sun
+    side = table.plane == Plane.SIDE
+    light[side] = np.where(table.offset[side] * sun_side > 0, ambient + 0.15 * sun, ambient + 0.95 * sun)
+    light[table.plane == Plane.SKY] = 1.0
     return light
 
 
 def _windows(
-    image: Floats, scene: Scene, pixels: Pixels, part: Bytes, tint: Floats, light: Floats, look: Paint
+    image: Floats, scene: Scene, table: Table, pixels: Pixels, part: Bytes, light: Floats, look: Paint
 ) -> None:
     walls = np.flatnonzero(part == Part.WALL)
     shape = pixels.shape.ravel()[walls]
     across, along = pixels.across.ravel()[walls], pixels.along.ravel()[walls]
-    pick = tint[shape]
+    pick = table.tint[shape]
     column = across / (2.0 + 1.6 * pick) + pick * 7
     row = along / (2.7 + 0.6 * pick)
     u, v = np.floor(column), np.floor(row)
     share_x, share_y = look.window_share
-    top = np.array([max((p[1] for p in s.points), default=0.0) for s in scene.shapes], np.float32)[shape]
+    tops = [max(p[1] for p in s.points) if s.part == Part.WALL else 0.0 for s in scene.shapes]
+    top = np.array(tops, np.float32)[shape]
     is_window = (np.abs(column - u - 0.5) < share_x / 2) & (np.abs(row - v - 0.55) < share_y / 2)
     is_window &= (v + 0.9) * (2.7 + 0.6 * pick) < top
     flat = image.reshape(3, -1)
@@ -173,7 +171,8 @@ def _texture(scene: Scene, pixels: Pixels, part: Bytes, look: Paint) -> Floats:
     strength = strength / np.maximum(texels, 1)
     u = (pixels.across * scale).astype(np.int32) + shape * 29
     v = (pixels.along * scale).astype(np.int32) + shape * 53
-    return np.take(_noise().ravel(), (v % TILE) * TILE + u % TILE) * strength
+    grain: Floats = np.take(_noise().ravel(), (v % TILE) * TILE + u % TILE) * strength
+    return grain
 
 
 def _shadows(scene: Scene, sun_side: float) -> list[tuple[Point, ...]]:
@@ -197,9 +196,3 @@ def _shadows(scene: Scene, sun_side: float) -> list[tuple[Point, ...]]:
     inner = edge + reach * 4.5
     polygons.append(((edge, 0.0, 1.0), (inner, 0.0, 1.0), (inner, 0.0, FAR), (edge, 0.0, FAR)))
     return polygons
-
-
-def label_of(scene: Scene, shape: Indices) -> Bytes:
-    """The class of each pixel."""
-    labels: Bytes = np.array([s.label for s in scene.shapes], np.uint8)[shape]
-    return labels

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from daf_streets.scene import Scene, View
-from daf_streets.shapes import Plane, Point
+from daf_streets.shapes import Plane, Point, Table
 
 Floats = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
@@ -52,7 +52,7 @@ def project(points: Sequence[Point], lens: Lens) -> list[tuple[float, float]]:
     return list(zip((lens.x + x * scale).tolist(), (lens.y - (y - lens.eye) * scale).tolist(), strict=True))
 
 
-def rasterise(scene: Scene, height: int, width: int) -> Pixels:
+def rasterise(scene: Scene, table: Table, height: int, width: int) -> Pixels:
     """Paint the scene's shapes over one another, each in its own number, and find every pixel's place in the world."""
     view = lens(scene.view, height, width)
     points = project([point for shape in scene.shapes for point in shape.points], view)
@@ -68,22 +68,24 @@ def rasterise(scene: Scene, height: int, width: int) -> Pixels:
             draw.ellipse((x0, y0, x1, y1), fill=number)
         elif corners:
             draw.polygon(corners, fill=number)
-    return _place(scene, np.asarray(canvas, np.int32), view)
+    return _place(table, np.asarray(canvas, np.int32), view)
 
 
 def draw_mask(polygons: Sequence[Sequence[Point]], view: Lens, height: int, width: int) -> NDArray[np.bool_]:
     """Where any of the world polygons lies in the image, hidden or not."""
     canvas = Image.new("L", (width, height), 0)
     draw = ImageDraw.Draw(canvas)
+    points = project([point for polygon in polygons for point in polygon], view)
+    start = 0
     for polygon in polygons:
-        draw.polygon(project(polygon, view), fill=1)
+        draw.polygon(points[start : start + len(polygon)], fill=1)
+        start += len(polygon)
     return np.asarray(canvas) > 0
 
 
-def _place(scene: Scene, shape: Indices, view: Lens) -> Pixels:
+def _place(table: Table, shape: Indices, view: Lens) -> Pixels:
     height, width = shape.shape
-    plane = np.array([s.plane for s in scene.shapes], np.uint8)[shape]
-    offset = np.array([s.offset for s in scene.shapes], np.float32)[shape]
+    plane, offset = table.plane[shape], table.offset[shape]
     dx = np.arange(width, dtype=np.float32) + np.float32(0.5 - view.x)
     dy = np.arange(height, dtype=np.float32)[:, None] + np.float32(0.5 - view.y)
     dx[np.abs(dx) < 0.25] = 0.25

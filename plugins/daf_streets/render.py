@@ -6,9 +6,10 @@ import numpy as np
 from attrs import frozen
 
 from daf_streets.camera import Camera, photograph
-from daf_streets.paint import Paint, label_of, paint
+from daf_streets.paint import Paint, paint
 from daf_streets.raster import Bytes, Floats, rasterise
 from daf_streets.scene import Scene
+from daf_streets.shapes import tabulate
 
 
 @frozen
@@ -23,9 +24,10 @@ class Appearance:
 def render(scene: Scene, appearance: Appearance, height: int, width: int, rng: Random) -> tuple[Bytes, Bytes]:
     """An image (3, height, width) and its label (height, width): each pixel's label is one class, never a blend."""
     n = appearance.samples
-    pixels = rasterise(scene, height * n, width * n)
-    image = paint(scene, pixels, appearance.paint, rng)
-    label = label_of(scene, pixels.shape)
+    table = tabulate(scene.shapes)
+    pixels = rasterise(scene, table, height * n, width * n)
+    image = paint(scene, table, pixels, appearance.paint, rng)
+    label = table.label[pixels.shape]
     if n == 2:
         image, label = box_reduce(image), most_frequent(label)
     if appearance.camera is not None:
@@ -41,7 +43,7 @@ def box_reduce(image: Floats) -> Floats:
 
 
 def most_frequent(label: Bytes) -> Bytes:
-    """The value that fills most of each 2 x 2 pixels, (2H, 2W) to (H, W); of equally many, the first in reading order."""
+    """The value that fills most of each 2 x 2 pixels, (2H, 2W) to (H, W); of several, the first in reading order."""
     a, b, c, d = label[0::2, 0::2], label[0::2, 1::2], label[1::2, 0::2], label[1::2, 1::2]
     first_wins = (a == b) | (a == c) | (a == d) | ((b != c) & (b != d) & (c != d))
     return np.where(first_wins, a, np.where((b == c) | (b == d), b, c))

@@ -193,14 +193,14 @@ def _rows(
 ) -> None:
     """Trees, lamp posts, signs, fences and parked cars along one kerb."""
     z = rng.uniform(5.0, 12.0)
-    while z < 80.0:
+    while z < 60.0:
         x = kerb + sign * rng.uniform(0.5, 0.9)
         shapes = _tree(rng, layout, x, z)
         placed.append((z, shapes))
         casters.append(Caster(x, z, 1.5, 2.5, 2.5, 5.0))
         z += rng.uniform(*layout.tree_spacing)
     z = rng.uniform(4.0, 12.0)
-    while z < 60.0:
+    while z < 45.0:
         x, width = kerb + sign * rng.uniform(0.3, 0.5), rng.uniform(*layout.pole_width)
         placed.append((z, things.lamp_post(rng, x, z, rng.uniform(5.0, 7.5), width)))
         casters.append(Caster(x, z, width / 2, width, 0.0, 6.0))
@@ -211,11 +211,15 @@ def _rows(
             (z, things.sign(rng, x, z, rng.uniform(*layout.sign_size), rng.uniform(*layout.pole_width) * 0.8))
         )
     height, tint = rng.uniform(*layout.fence_height), rng.random()
-    for start in range(4, 64, 10):
+    for start in range(3, 63, 10):
         if rng.random() < layout.fence_chance:
-            x = kerb + sign * (pavement - 0.3 if rng.random() < 0.7 else 0.2)
+            if rng.random() < 0.7:  # before the houses, where nothing stands behind it
+                placed.append(
+                    (start + 10.0, things.fence(kerb + sign * (pavement - 0.3), start, start + 10.0, height, tint))
+                )
+                continue
             for z in range(start, start + 10, 2):
-                placed.append((z + 1.0, things.fence(x, z, z + 2.0, height, tint)))
+                placed.append((z + 1.0, things.fence(kerb + sign * 0.2, z, z + 2.0, height, tint)))
     for start in range(6, 54, 6):
         if rng.random() < layout.parked_chance:
             x, z = kerb - sign * 1.05, start + rng.uniform(0.0, 1.0)
@@ -235,7 +239,7 @@ def _traffic(rng: Random, layout: Layout, street: Street, placed: Placed, caster
 
 def _people(rng: Random, layout: Layout, street: Street, placed: Placed, casters: list[Caster]) -> None:
     for _ in range(rng.randint(*layout.pedestrians)):
-        z = 5.0 + 17.0 * rng.random() ** 1.7
+        z = 4.5 + 13.0 * rng.random() ** 1.7
         if rng.random() < 0.2:
             x = rng.uniform(street.left, street.right)
         elif rng.random() < 0.5:
@@ -245,7 +249,7 @@ def _people(rng: Random, layout: Layout, street: Street, placed: Placed, casters
         placed.append((z, things.pedestrian(rng, x, z)))
         casters.append(Caster(x, z, 0.25, 0.3, 0.0, 1.7))
     for _ in range(rng.randint(*layout.cyclists)):
-        z = 5.0 + 13.0 * rng.random() ** 1.7
+        z = 4.8 + 9.0 * rng.random() ** 1.7
         if rng.random() < 0.5:
             x = rng.uniform(street.left, street.right)
             placed.append((z, things.cyclist_across(rng, x, z)))

@@ -3,8 +3,12 @@
 World coordinates are metres: x to the right of the camera, y up from the ground, z ahead of the camera.
 """
 
+from collections.abc import Sequence
 from enum import IntEnum
 from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 Point = tuple[float, float, float]
 
@@ -83,3 +87,25 @@ def outline(label: int, part: Part, z: float, points: tuple[tuple[float, float],
 def ellipse(label: int, part: Part, x: float, y: float, rx: float, ry: float, z: float, tint: float = 0.0) -> Shape:
     """An ellipse that faces the camera, by its centre and its half-axes."""
     return Shape(label, part, Plane.FRONT, z, tint, ((x - rx, y - ry, z), (x + rx, y + ry, z)), is_ellipse=True)
+
+
+class Table(NamedTuple):
+    """One array for each attribute of some shapes, so that an image of indices turns into attributes in one step."""
+
+    label: NDArray[np.uint8]
+    part: NDArray[np.uint8]
+    plane: NDArray[np.uint8]
+    offset: NDArray[np.float32]
+    tint: NDArray[np.float32]
+
+
+def tabulate(shapes: Sequence[Shape]) -> Table:
+    """The shapes' attributes as arrays, in the shapes' order."""
+    label, part, plane, offset, tint, _, _ = zip(*shapes, strict=True)
+    return Table(
+        np.array(bytearray(label)),
+        np.array(bytearray(part)),
+        np.array(bytearray(plane)),
+        np.array(offset, np.float32),
+        np.array(tint, np.float32),
+    )

@@ -1,12 +1,13 @@
 """What stands in a street, each thing built of shapes that are in the order in which they are painted."""
 
+from functools import cache
 from math import cos, pi, sin
 from random import Random
 
 from daf_streets.classes import BICYCLIST, BUILDING, CAR, FENCE, PEDESTRIAN, POLE, SIGN, TREE
 from daf_streets.shapes import Part, Plane, Shape, ellipse, front, outline, side
 
-OCTAGON = tuple((cos(i * pi / 4), sin(i * pi / 4)) for i in range(8))
+PLAIN = 28.0  # metres; what is farther has no details, which would be smaller than a pixel
 
 
 def building(rng: Random, x: float, z0: float, z1: float, height: float, roof_height: float) -> list[Shape]:
@@ -29,25 +30,27 @@ def building(rng: Random, x: float, z0: float, z1: float, height: float, roof_he
     return shapes
 
 
+@cache
+def _circle(points: int) -> tuple[tuple[float, float], ...]:
+    return tuple((cos(2 * pi * i / points), sin(2 * pi * i / points)) for i in range(points))
+
+
 def tree(rng: Random, x: float, z: float, height: float, width: float, points: int) -> list[Shape]:
     """A trunk and a crown of three ragged outlines with ``points`` corners, dark below and light above."""
-    trunk = height * rng.uniform(0.22, 0.34)
+    random = rng.random
+    trunk = height * (0.22 + 0.12 * random())
     thickness = 0.03 * height + 0.06
-    radius_y = (height - trunk) / 2
-    shapes = [front(TREE, Part.TRUNK, x - thickness / 2, x + thickness / 2, 0.0, trunk + radius_y, z, rng.random())]
-    tint = rng.random() * 0.7
+    radius_x, radius_y = width / 2, (height - trunk) / 2
+    shapes = [front(TREE, Part.TRUNK, x - thickness / 2, x + thickness / 2, 0.0, trunk + radius_y, z, random())]
+    tint = random() * 0.7
     for scale, rise, shade in ((1.0, 0.0, 0.0), (0.75, 0.16, 0.15), (0.42, 0.34, 0.29)):
-        middle_x = x + rng.uniform(-0.12, 0.12) * width * (1 - scale)
+        middle_x = x + (random() - 0.5) * 0.5 * radius_x * (1 - scale)
         middle_y = trunk + radius_y * (1 + rise)
-        reach = [scale * rng.uniform(0.82, 1.12) for _ in range(points)]
-        crown = tuple(
-            (
-                middle_x + 0.5 * width * r * cos(2 * pi * i / points),
-                middle_y + radius_y * r * sin(2 * pi * i / points),
-            )
-            for i, r in enumerate(reach)
-        )
-        shapes.append(outline(TREE, Part.LEAVES, z, crown, tint + shade))
+        crown = []
+        for cosine, sine in _circle(points):
+            reach = scale * (0.82 + 0.3 * random())
+            crown.append((middle_x + radius_x * reach * cosine, middle_y + radius_y * reach * sine, z))
+        shapes.append(Shape(TREE, Part.LEAVES, Plane.FRONT, z, tint + shade, tuple(crown)))
     return shapes
 
 
@@ -118,7 +121,7 @@ def car(rng: Random, x: float, z: float, is_oncoming: bool) -> list[Shape]:
             Shape(CAR, Part.GLASS, Plane.SIDE, flank, tint, glass),
         ]
         for axle in (z + 0.8, z + length - 0.8):
-            wheel = tuple((flank, 0.33 + 0.33 * dy, axle + 0.33 * dz) for dy, dz in OCTAGON)
+            wheel = tuple((flank, 0.33 + 0.33 * dy, axle + 0.33 * dz) for dy, dz in _circle(8))
             shapes.append(Shape(CAR, Part.TYRE, Plane.SIDE, flank, tint, wheel))
     lid = (
         (x - half, waist, z),
@@ -132,19 +135,22 @@ def car(rng: Random, x: float, z: float, is_oncoming: bool) -> list[Shape]:
     cabin_front = ((x - half * 0.96, waist), (x + half * 0.96, waist), (x + half * 0.84, roof), (x - half * 0.84, roof))
     low, high = waist + 0.07, roof - 0.1
     window = ((x - half * 0.84, low), (x + half * 0.84, low), (x + half * 0.74, high), (x - half * 0.74, high))
-    light = Part.HEAD_LIGHT if is_oncoming else Part.TAIL_LIGHT
     shapes += [
         Shape(CAR, Part.BODY, Plane.FRONT, z, tint, lid),
         Shape(CAR, Part.BODY, Plane.FRONT, z + 0.8, tint, top),
         outline(CAR, Part.BODY, z + 0.3, cabin_front, tint),
         outline(CAR, Part.GLASS, z + 0.3, window, tint),
-        front(CAR, Part.TYRE, x - half + 0.08, x - half + 0.32, 0.0, 0.4, z, tint),
-        front(CAR, Part.TYRE, x + half - 0.32, x + half - 0.08, 0.0, 0.4, z, tint),
         front(CAR, Part.BODY, x - half, x + half, 0.24, waist, z, tint),
         front(CAR, Part.TYRE, x - half * 0.95, x + half * 0.95, 0.2, 0.36, z, tint),
-        front(CAR, light, x - half * 0.95, x - half * 0.6, waist - 0.28, waist - 0.1, z, tint),
-        front(CAR, light, x + half * 0.6, x + half * 0.95, waist - 0.28, waist - 0.1, z, tint),
     ]
+    if z < PLAIN:
+        light = Part.HEAD_LIGHT if is_oncoming else Part.TAIL_LIGHT
+        shapes += [
+            front(CAR, Part.TYRE, x - half + 0.08, x - half + 0.32, 0.0, 0.36, z, tint),
+            front(CAR, Part.TYRE, x + half - 0.32, x + half - 0.08, 0.0, 0.36, z, tint),
+            front(CAR, light, x - half * 0.95, x - half * 0.6, waist - 0.28, waist - 0.1, z, tint),
+            front(CAR, light, x + half * 0.6, x + half * 0.95, waist - 0.28, waist - 0.1, z, tint),
+        ]
     return shapes
 
 
