@@ -14,6 +14,7 @@ def command(runs: tuple[Path, ...]) -> None:
     """
     from rich.console import Console
 
-    from daframework.report.table import gather, results_table
+    from daframework.report.table import class_table, gather, results_table
 
-    Console().print(results_table(gather(runs)))
+    results = gather(runs)
+    Console().print(class_table(results), results_table(results))

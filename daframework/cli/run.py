@@ -27,9 +27,10 @@ def command(recipe: str, out: Path | None, overrides: tuple[str, ...], seed: int
 
     from daframework.cli.display import Display
     from daframework.cli.interrupt import stop_on_signal
+    from daframework.errors import DataError
     from daframework.recipe import locate, read
     from daframework.registry import load_plugins
-    from daframework.report.table import results_table
+    from daframework.report.table import class_table, results_table
     from daframework.run.check import check
     from daframework.run.folder import open_folder
     from daframework.run.log import RunLog
@@ -42,7 +43,8 @@ def command(recipe: str, out: Path | None, overrides: tuple[str, ...], seed: int
         click.echo(f"warning: {line}", err=True)
     path = locate(plugins, recipe)
     loaded = read(path, overrides, seed=seed)
-    check(plugins, loaded, str(path))
+    for missing in check(plugins, loaded, str(path)):
+        raise DataError(missing)
     folder = open_folder(out or Path("runs") / loaded.name / f"seed{loaded.seed}", loaded)
     click.echo(f"recipe {path}, seed {loaded.seed}, into {folder.path}")
     try:
@@ -52,7 +54,7 @@ def command(recipe: str, out: Path | None, overrides: tuple[str, ...], seed: int
     except StoppedError as stopped:
         click.echo(f"{stopped}; the same command goes on from there", err=True)
         sys.exit(130)
-    console.print(results_table([results]))
+    console.print(class_table([results]), results_table([results]))
     click.echo(f"results in {folder.results}")
     if folder.samples.exists():
         click.echo(f"sample images in {folder.samples}")

@@ -9,7 +9,6 @@ from rich.table import Table
 from rich.text import Text
 
 from daframework.errors import RunError
-from daframework.interfaces import Scores
 from daframework.run.folder import RunFolder
 from daframework.run.results import Results, Row, read_results
 
@@ -73,31 +72,40 @@ def summarise(results: Sequence[Results]) -> list[Summary]:
 
 
 def results_table(results: Sequence[Results]) -> Table:
-    """mIoU, pixel accuracy, semantic preservation and IoU by class, in percent; ``-`` where a class never occurs."""
-    summaries = summarise(results)
-    seeds = sorted({result.seed for result in results})
-    title = f"target test set, percent, {'seed' if len(seeds) == 1 else 'seeds'} {', '.join(map(str, seeds))}"
-    table = Table(title=title, title_justify="left")
+    """A row a method: mIoU, pixel accuracy and, where images were translated, how much of their content was kept."""
+    table = Table(title=_title("mIoU on the target's test set", results), title_justify="left")
     table.add_column("method")
-    for heading in ("mIoU", "pixel acc.", "content kept", *results[0].classes):
-        table.add_column(Text(heading), justify="right")
+    for heading in ("mIoU", "pixel accuracy", "content kept"):
+        table.add_column(heading, justify="right")
+    summaries = summarise(results)
     best = summaries[0].mean() if summaries else None
     for summary in summaries:
         scores = [row.scores for row in summary.rows]
-        kept = [row.preservation.miou if row.preservation else None for row in summary.rows]
         table.add_row(
             Text(summary.method),
             _percent([one.miou for one in scores]),
             _percent([one.pixel_accuracy for one in scores]),
-            _percent(kept),
-            *(_percent(_of_class(scores, place)) for place in range(len(results[0].classes))),
+            _percent([row.preservation.miou if row.preservation else None for row in summary.rows]),
             style="bold" if summary.mean() == best else None,
         )
     return table
 
 
-def _of_class(scores: Sequence[Scores], place: int) -> list[float | None]:
-    return [one.iou[place] for one in scores]
+def class_table(results: Sequence[Results]) -> Table:
+    """A row a class, a column a method: IoU; ``-`` where the class occurs neither in labels nor in predictions."""
+    table = Table(title=_title("IoU on the target's test set", results), title_justify="left")
+    table.add_column("class")
+    summaries = summarise(results)
+    for summary in summaries:
+        table.add_column(Text(summary.method), justify="right")
+    for place, name in enumerate(results[0].classes):
+        table.add_row(Text(name), *(_percent([row.scores.iou[place] for row in one.rows]) for one in summaries))
+    return table
+
+
+def _title(what: str, results: Sequence[Results]) -> Text:
+    seeds = sorted({result.seed for result in results})
+    return Text(f"{what}, percent, {'seed' if len(seeds) == 1 else 'seeds'} {', '.join(map(str, seeds))}")
 
 
 def _percent(values: Sequence[float | None]) -> str:

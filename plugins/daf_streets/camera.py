@@ -30,9 +30,8 @@ def photograph(image: Floats, camera: Camera, rng: Random) -> Floats:
     scale = (height / 64) ** 0.5
     warmth = rng.uniform(*camera.warmth)
     gain = np.array([1 + warmth, 1.0, 1 - warmth], np.float32) * np.float32(rng.uniform(*camera.exposure))
-    image = blur(image, 2, rng.uniform(*camera.motion) * scale)
-    deviation = rng.uniform(*camera.defocus) * scale
-    image = blur(blur(image, 1, deviation), 2, deviation)
+    motion, defocus = rng.uniform(*camera.motion) * scale, rng.uniform(*camera.defocus) * scale
+    image = blur(blur(image, 1, defocus), 2, (defocus**2 + motion**2) ** 0.5)
     image = image * gain[:, None, None] * vignette(height, width, rng.uniform(*camera.vignette))
     image = saturate(image, rng.uniform(*camera.saturation))
     image = np.maximum(image, 0) ** np.float32(rng.uniform(*camera.gamma))
@@ -66,11 +65,13 @@ def vignette(height: int, width: int, strength: float) -> Floats:
 
 def saturate(image: Floats, amount: float) -> Floats:
     """Move every colour away from its own grey (``amount`` > 1) or towards it."""
-    grey = image.mean(axis=0, keepdims=True)
-    return grey + (image - grey) * np.float32(amount)
+    grey = (image[0] + image[1] + image[2]) * np.float32(1 / 3)
+    saturated: Floats = grey + (image - grey) * np.float32(amount)
+    return saturated
 
 
 def sensor_noise(image: Floats, strength: float, seed: int) -> Floats:
     """Shot noise, which grows with the square root of the light, over a floor; deviation ``strength`` at full light."""
     grain = np.random.Generator(np.random.SFC64(seed)).standard_normal(image.shape, dtype=np.float32)
-    return grain * (np.float32(strength) * np.sqrt(np.clip(image, 0.05, 1)))
+    noise: Floats = grain * (np.float32(strength) * np.sqrt(np.clip(image, 0.05, 1)))
+    return noise

@@ -49,36 +49,34 @@ def _noise() -> Floats:
     for step in (1, 2, 4, 8, 16):
         coarse = rng.standard_normal((TILE // step, TILE // step)).astype(np.float32)
         tile += np.kron(coarse, np.ones((step, step), np.float32))
-    tile /= tile.std()
-    return tile
+    normal: Floats = tile / tile.std()
+    return normal
 
 
-def paint(scene: Scene, table: Table, pixels: Pixels, look: Paint, rng: Random) -> Floats:
+def paint(scene: Scene, table: Table, pixels: Pixels, look: Paint, rng: Random, height: int, width: int) -> Floats:
     """Colours (3, H, W) in 0 to 1, of what the pixels show."""
     sun_side = rng.choice((-1.0, 1.0))
     sun, ambient = rng.uniform(*look.sun), rng.uniform(*look.ambient)
     haze, is_sunny = rng.uniform(*look.haze), rng.random() < look.shadow_chance
+    view = lens(scene.view, height, width)
     light = _light(table, sun_side, sun, ambient)
-    base = _colours(table, look) * light[:, None]
-    image = np.take(np.ascontiguousarray(base.T), pixels.shape, axis=1)
+    colours = np.ascontiguousarray((_colours(table, look) * light[:, None]).T)
+    image = np.take(colours, pixels.shape, axis=1)
 
     part = table.part[pixels.shape]
     _windows(image, scene, table, pixels, part, light, look)
     _markings(image, scene, pixels, part, look)
     _fences(image, pixels, part)
-    _sky(image, pixels, part, look)
+    _sky(image, part, look, width)
     if look.textures:
-        image *= 1 + _texture(scene, pixels, part, look)
+        image *= 1 + _texture(pixels, part, look, view.focal)
     if is_sunny:
-        height, width = pixels.shape.shape
-        shadow = draw_mask(_shadows(scene, sun_side), lens(scene.view, height, width), height, width)
-        image *= np.where(
-            shadow & (table.plane[pixels.shape] == Plane.GROUND), np.float32(ambient / (ambient + sun)), 1
-        )
+        shadow = draw_mask(_shadows(scene, sun_side), view, height, width)
+        image[:, shadow & (part <= Part.PAVEMENT) & (part >= Part.ROAD)] *= ambient / (ambient + sun)
     if haze:
         veil = 1 - np.exp(pixels.depth * np.float32(-haze))
-        image += (np.array(look.haze_colour, np.float32)[:, None, None] / 255 - image) * veil
-    return image
+        image += (np.array(look.haze_colour, np.float32)[:, None] / 255 - image) * veil
+    return image.reshape(3, height, width)
 
 
 def _colours(table: Table, look: Paint) -> Floats:
@@ -107,71 +105,66 @@ def _windows(
     image: Floats, scene: Scene, table: Table, pixels: Pixels, part: Bytes, light: Floats, look: Paint
 ) -> None:
     walls = np.flatnonzero(part == Part.WALL)
-    shape = pixels.shape.ravel()[walls]
-    across, along = pixels.across.ravel()[walls], pixels.along.ravel()[walls]
+    shape = pixels.shape[walls]
+    tops = [max(p[1] for p in s.points) if s.part == Part.WALL else 0.0 for s in scene.shapes]
+    storey = 2.7 + 0.6 * table.tint
+    storeys = np.array(tops, np.float32) / storey - 0.9
     pick = table.tint[shape]
-    column = across / (2.0 + 1.6 * pick) + pick * 7
-    row = along / (2.7 + 0.6 * pick)
+    column = pixels.across[walls] / (2.0 + 1.6 * pick) + pick * 7
+    row = pixels.along[walls] / storey[shape]
     u, v = np.floor(column), np.floor(row)
     share_x, share_y = look.window_share
-    tops = [max(p[1] for p in s.points) if s.part == Part.WALL else 0.0 for s in scene.shapes]
-    top = np.array(tops, np.float32)[shape]
-    is_window = (np.abs(column - u - 0.5) < share_x / 2) & (np.abs(row - v - 0.55) < share_y / 2)
-    is_window &= (v + 0.9) * (2.7 + 0.6 * pick) < top
-    flat = image.reshape(3, -1)
-    spots = walls[is_window]
-    cell = _noise()[(u[is_window].astype(np.intp) * 37) % TILE, (v[is_window].astype(np.intp) * 61) % TILE]
-    glass = np.array(look.window, np.float32).T / 255
-    which = (np.abs(cell) * 97).astype(np.intp) % glass.shape[1]
-    flat[:, spots] = glass[:, which] * (1 + look.wear * cell) * light[shape[is_window]]
+    is_window = (np.abs(column - u - 0.5) < share_x / 2) & (np.abs(row - v - 0.55) < share_y / 2) & (v < storeys[shape])
     if look.wear:
-        grime = 1 - look.wear * np.exp(-along * 0.7) - 0.35 * look.wear * (row - v > 0.94)
-        flat[:, walls] *= grime
+        image[:, walls] *= 1 - look.wear * np.exp(row * -2) - 0.35 * look.wear * (row - v > 0.94)
+    u, v = u[is_window].astype(np.intp), v[is_window].astype(np.intp)
+    cell = _noise()[u * 37 % TILE, v * 61 % TILE]
+    glass = np.array(look.window, np.float32).T / 255
+    which = (np.abs(cell) * 97).astype(np.intp) % len(look.window)
+    image[:, walls[is_window]] = glass[:, which] * ((1 + look.wear * cell) * light[shape[is_window]])
 
 
 def _markings(image: Floats, scene: Scene, pixels: Pixels, part: Bytes, look: Paint) -> None:
     street = scene.street
     road = np.flatnonzero(part == Part.ROAD)
-    x, z = pixels.across.ravel()[road], pixels.along.ravel()[road]
+    x, z = pixels.across[road], pixels.along[road]
     lane = (street.left + street.right) / 2 - street.right * 0.25
-    is_marked = (np.abs(x - lane) < 0.09) & (z % 6.0 < 3.0)
+    is_marked = (np.abs(x - lane) < 0.09) & (z % 6 < 3)
     is_marked |= (np.abs(x - street.right + 0.35) < 0.07) | (np.abs(x - street.left - 0.35) < 0.07)
     if street.crossing is not None:
-        is_marked |= (z > street.crossing) & (z < street.crossing + 3.0) & (x % 1.0 < 0.5)
-    flat = image.reshape(3, -1)
-    ink = np.array(look.marking, np.float32)[:, None] / 255
+        is_marked |= (z > street.crossing) & (z < street.crossing + 3) & (x % 1 < 0.5)
     spots = road[is_marked]
-    flat[:, spots] += (ink - flat[:, spots]) * (1 - look.wear)
-    kerb = part == Part.PAVEMENT
-    kerb &= (np.abs(pixels.across - (street.right + 0.1)) < 0.12) | (np.abs(pixels.across - (street.left - 0.1)) < 0.12)
-    image *= np.where(kerb, np.float32(1.18), np.float32(1))
+    ink = np.array(look.marking, np.float32)[:, None] / 255
+    image[:, spots] += (ink - image[:, spots]) * (1 - look.wear)
+    pavement = np.flatnonzero(part == Part.PAVEMENT)
+    x = pixels.across[pavement]
+    is_kerb = (np.abs(x - street.right - 0.1) < 0.12) | (np.abs(x - street.left + 0.1) < 0.12)
+    image[:, pavement[is_kerb]] *= 1.18
 
 
 def _fences(image: Floats, pixels: Pixels, part: Bytes) -> None:
-    slot = (part == Part.FENCE) & ((pixels.across % 0.5 < 0.14) | (np.abs(pixels.along - 0.25) < 0.06))
-    image *= np.where(slot, np.float32(0.72), np.float32(1))
+    fence = np.flatnonzero(part == Part.FENCE)
+    is_slot = (pixels.across[fence] % 0.5 < 0.14) | (np.abs(pixels.along[fence] - 0.25) < 0.06)
+    image[:, fence[is_slot]] *= 0.72
 
 
-def _sky(image: Floats, pixels: Pixels, part: Bytes, look: Paint) -> None:
-    height = part.shape[0]
-    rise = np.linspace(0, 2 * look.sky_gradient, height, dtype=np.float32)[:, None]
-    image += (1 - image) * np.where(part == Part.SKY, np.minimum(rise, 0.9), 0)
+def _sky(image: Floats, part: Bytes, look: Paint, width: int) -> None:
+    sky = np.flatnonzero(part == Part.SKY)
+    rise = (sky // width).astype(np.float32) * (2 * look.sky_gradient * width / len(part))
+    image[:, sky] += (1 - image[:, sky]) * np.minimum(rise, 0.9)
 
 
-def _texture(scene: Scene, pixels: Pixels, part: Bytes, look: Paint) -> Floats:
+def _texture(pixels: Pixels, part: Bytes, look: Paint, focal: float) -> Floats:
     density = np.ones(len(Part), np.float32)
     amount = np.zeros(len(Part), np.float32)
     for key, texture in look.textures.items():
         density[key], amount[key] = texture.density, texture.amount
-    shape = pixels.shape
-    scale, strength = density[part], amount[part]
-    view = lens(scene.view, *shape.shape)
+    scale = density[part]
     # Texels that are smaller than a pixel average out, as they would in a photograph.
-    texels = scale * pixels.depth * np.float32(1 / view.focal)
-    strength = strength / np.maximum(texels, 1)
-    u = (pixels.across * scale).astype(np.int32) + shape * 29
-    v = (pixels.along * scale).astype(np.int32) + shape * 53
-    grain: Floats = np.take(_noise().ravel(), (v % TILE) * TILE + u % TILE) * strength
+    strength = amount[part] / np.maximum(scale * pixels.depth * np.float32(1 / focal), 1)
+    u = (pixels.across * scale).astype(np.int32) + pixels.shape * 29
+    v = (pixels.along * scale).astype(np.int32) + pixels.shape * 53
+    grain: Floats = np.take(_noise().ravel(), (v & (TILE - 1)) * TILE + (u & (TILE - 1))) * strength
     return grain
 
 

@@ -1,6 +1,7 @@
 """From shapes in the world to pixels: which shape is seen where, how far away it is, and where on its surface."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import accumulate, chain, pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -18,10 +19,10 @@ HORIZON_DEPTH = 500.0  # metres; the depth of the sky, and of ground that would 
 
 
 class Pixels(NamedTuple):
-    """What each pixel (H, W) shows: an index into the scene's shapes, the depth, and metres on the shape's plane.
+    """What each pixel shows, in reading order (H * W): an index into the scene's shapes, a depth, a place on the shape.
 
     On the ground ``across`` is x and ``along`` is z; on an upright plane ``across`` is horizontal and ``along`` is the
-    height above the ground.
+    height above the ground; all in metres.
     """
 
     shape: Indices
@@ -45,56 +46,53 @@ def lens(view: View, height: int, width: int) -> Lens:
     return Lens(focal, view.vanishing_point * width, view.horizon * height, view.eye_height)
 
 
-def project(points: Sequence[Point], lens: Lens) -> list[tuple[float, float]]:
-    """World points, all ahead of the camera, to (x, y) in pixels."""
-    x, y, z = np.asarray(points, np.float64).reshape(-1, 3).T
+def project(polygons: Iterable[tuple[Point, ...]], lens: Lens) -> list[list[float]]:
+    """World polygons, all ahead of the camera, to pixels: a list x0, y0, x1, y1, ... for each."""
+    polygons = list(polygons)
+    flat = list(chain.from_iterable(chain.from_iterable(polygons)))
+    x, y, z = np.array(flat, np.float32).reshape(-1, 3).T
     scale = lens.focal / z
-    return list(zip((lens.x + x * scale).tolist(), (lens.y - (y - lens.eye) * scale).tolist(), strict=True))
+    corners = np.stack((lens.x + x * scale, lens.y - (y - lens.eye) * scale), axis=1).ravel().tolist()
+    ends = list(accumulate((2 * len(polygon) for polygon in polygons), initial=0))
+    return [corners[start:end] for start, end in pairwise(ends)]
 
 
 def rasterise(scene: Scene, table: Table, height: int, width: int) -> Pixels:
     """Paint the scene's shapes over one another, each in its own number, and find every pixel's place in the world."""
     view = lens(scene.view, height, width)
-    points = project([point for shape in scene.shapes for point in shape.points], view)
     canvas = Image.new("I", (width, height), 0)
     draw = ImageDraw.Draw(canvas)
-    start = 0
-    for number, shape in enumerate(scene.shapes):
-        end = start + len(shape.points)
-        corners = points[start:end]
-        start = end
+    corners = project((shape.points for shape in scene.shapes), view)
+    for number, (shape, xy) in enumerate(zip(scene.shapes, corners, strict=True)):
         if shape.is_ellipse:
-            (x0, y1), (x1, y0) = corners
-            draw.ellipse((x0, y0, x1, y1), fill=number)
-        elif corners:
-            draw.polygon(corners, fill=number)
-    return _place(table, np.asarray(canvas, np.int32), view)
+            draw.ellipse((xy[0], xy[3], xy[2], xy[1]), fill=number)
+        elif xy:
+            draw.polygon(xy, fill=number)
+    return _place(table, np.asarray(canvas, np.int32).ravel(), view, height, width)
 
 
-def draw_mask(polygons: Sequence[Sequence[Point]], view: Lens, height: int, width: int) -> NDArray[np.bool_]:
-    """Where any of the world polygons lies in the image, hidden or not."""
+def draw_mask(polygons: Sequence[tuple[Point, ...]], view: Lens, height: int, width: int) -> NDArray[np.bool_]:
+    """Where any of the world polygons lies in the image, hidden or not: (H * W)."""
     canvas = Image.new("L", (width, height), 0)
     draw = ImageDraw.Draw(canvas)
-    points = project([point for polygon in polygons for point in polygon], view)
-    start = 0
-    for polygon in polygons:
-        draw.polygon(points[start : start + len(polygon)], fill=1)
-        start += len(polygon)
-    return np.asarray(canvas) > 0
+    for xy in project(polygons, view):
+        draw.polygon(xy, fill=1)
+    return np.asarray(canvas).ravel() > 0
 
 
-def _place(table: Table, shape: Indices, view: Lens) -> Pixels:
-    height, width = shape.shape
-    plane, offset = table.plane[shape], table.offset[shape]
+def _place(table: Table, shape: Indices, view: Lens, height: int, width: int) -> Pixels:
     dx = np.arange(width, dtype=np.float32) + np.float32(0.5 - view.x)
-    dy = np.arange(height, dtype=np.float32)[:, None] + np.float32(0.5 - view.y)
     dx[np.abs(dx) < 0.25] = 0.25
+    dy = np.arange(height, dtype=np.float32) + np.float32(0.5 - view.y)
+    plane = table.plane[shape]
+    ground, side = np.flatnonzero(plane == Plane.GROUND), np.flatnonzero(plane == Plane.SIDE)
+    depth = table.offset[shape]  # right as it is for what faces the camera
     below = np.where(dy > 0, view.focal * view.eye / np.maximum(dy, 0.05), HORIZON_DEPTH).astype(np.float32)
-    depth = np.where(plane == Plane.SIDE, offset * (view.focal / dx), offset)
-    depth = np.where(plane == Plane.GROUND, below, depth)
-    depth[plane == Plane.SKY] = HORIZON_DEPTH
+    depth[ground] = below[ground // width]
+    depth[side] *= (view.focal / dx)[side % width]
     np.clip(depth, 0.5, HORIZON_DEPTH, out=depth)
-    metres = depth * np.float32(1 / view.focal)
-    across = np.where(plane == Plane.SIDE, depth, metres * dx)
-    along = np.where(plane == Plane.GROUND, depth, np.float32(view.eye) - metres * dy)
+    metres = (depth * np.float32(1 / view.focal)).reshape(height, width)
+    across, along = (metres * dx).ravel(), (np.float32(view.eye) - metres * dy[:, None]).ravel()
+    across[side] = depth[side]
+    along[ground] = depth[ground]
     return Pixels(shape, depth, across, along)

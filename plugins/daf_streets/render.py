@@ -26,8 +26,8 @@ def render(scene: Scene, appearance: Appearance, height: int, width: int, rng: R
     n = appearance.samples
     table = tabulate(scene.shapes)
     pixels = rasterise(scene, table, height * n, width * n)
-    image = paint(scene, table, pixels, appearance.paint, rng)
-    label = table.label[pixels.shape]
+    image = paint(scene, table, pixels, appearance.paint, rng, height * n, width * n)
+    label = table.label[pixels.shape].reshape(height * n, width * n)
     if n == 2:
         image, label = box_reduce(image), most_frequent(label)
     if appearance.camera is not None:

@@ -117,14 +117,14 @@ def _far_to_near(placed: Placed) -> list[Shape]:
 
 
 def _sky(rng: Random, layout: Layout) -> list[Shape]:
-    shapes = [Shape(SKY, Part.SKY, Plane.SKY, 0.0, rng.random(), ())]
+    shapes = [Shape(SKY, Part.SKY, Plane.SKY, 500.0, rng.random(), ())]
     for _ in range(rng.randint(*layout.clouds)):
         x, y = rng.uniform(-400, 400), rng.uniform(60, 260)
         for _ in range(3):
             cx, cy = x + rng.uniform(-45, 45), y + rng.uniform(-8, 8)
             rx, ry = rng.uniform(25, 60), rng.uniform(8, 16)
             corners = ((cx - rx, cy - ry, 500.0), (cx + rx, cy + ry, 500.0))
-            shapes.append(Shape(SKY, Part.CLOUD, Plane.SKY, 0.0, rng.random(), corners, is_ellipse=True))
+            shapes.append(Shape(SKY, Part.CLOUD, Plane.SKY, 500.0, rng.random(), corners, is_ellipse=True))
     return shapes
 
 
@@ -151,7 +151,8 @@ def _sides(rng: Random, layout: Layout, street: Street) -> tuple[list[Shape], Pl
                 length = rng.uniform(*layout.building_length)
                 height = rng.uniform(*layout.building_height)
                 roof = rng.uniform(1.5, 4.0) if rng.random() < layout.pitched_chance else 0.0
-                placed.append((max(z, NEAR), things.building(rng, edge, max(z, NEAR), z + length, height, roof)))
+                if z + length > NEAR:
+                    placed.append((z, things.building(rng, edge, max(z, NEAR), z + length, height, roof)))
             z += length
     return surface, placed
 
@@ -174,7 +175,8 @@ def _backdrop(rng: Random, layout: Layout) -> list[Shape]:
 
 def _tree(rng: Random, layout: Layout, x: float, z: float) -> list[Shape]:
     height = rng.uniform(*layout.tree_height)
-    return things.tree(rng, x, z, height, height * rng.uniform(0.55, 0.85), layout.crown_points)
+    points = max(7, min(layout.crown_points, round(layout.crown_points * 10.0 / z)))
+    return things.tree(rng, x, z, height, height * rng.uniform(0.55, 0.85), points)
 
 
 def _furnish(rng: Random, layout: Layout, street: Street) -> tuple[Placed, list[Caster]]:
