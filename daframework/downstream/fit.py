@@ -70,7 +70,7 @@ def fit(session: Session, task: Task, stream: TrainingStream, recipe: Recipe, ro
         session.log.advance(done)
         last, stopping = done == table.steps, session.stopping()
         if done % log.every == 0 or last or stopping:
-            value = float(loss)
+            value = float(loss.detach())
             if not math.isfinite(value):
                 raise TrainingError(
                     f"the loss of training on {row} is not a finite number at step {done}; lower downstream.lr"

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from attrs import frozen
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
@@ -71,9 +72,9 @@ def summarise(results: Sequence[Results]) -> list[Summary]:
     return sorted(summaries, key=Summary.mean, reverse=True)
 
 
-def results_table(results: Sequence[Results]) -> Table:
+def results_table(results: Sequence[Results]) -> Group:
     """A row a method: mIoU, pixel accuracy and, where images were translated, how much of their content was kept."""
-    table = Table(title=_title("mIoU on the target's test set", results), title_justify="left")
+    table = Table()
     table.add_column("method")
     for heading in ("mIoU", "pixel accuracy", "content kept"):
         table.add_column(heading, justify="right")
@@ -88,19 +89,19 @@ def results_table(results: Sequence[Results]) -> Table:
             _percent([row.preservation.miou if row.preservation else None for row in summary.rows]),
             style="bold" if summary.mean() == best else None,
         )
-    return table
+    return Group(_title("mIoU on the target's test set", results), table)
 
 
-def class_table(results: Sequence[Results]) -> Table:
+def class_table(results: Sequence[Results]) -> Group:
     """A row a class, a column a method: IoU; ``-`` where the class occurs neither in labels nor in predictions."""
-    table = Table(title=_title("IoU on the target's test set", results), title_justify="left")
+    table = Table()
     table.add_column("class")
     summaries = summarise(results)
     for summary in summaries:
         table.add_column(Text(summary.method), justify="right")
     for place, name in enumerate(results[0].classes):
         table.add_row(Text(name), *(_percent([row.scores.iou[place] for row in one.rows]) for one in summaries))
-    return table
+    return Group(_title("IoU on the target's test set", results), table)
 
 
 def _title(what: str, results: Sequence[Results]) -> Text:

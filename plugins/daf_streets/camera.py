@@ -72,6 +72,6 @@ def saturate(image: Floats, amount: float) -> Floats:
 
 def sensor_noise(image: Floats, strength: float, seed: int) -> Floats:
     """Shot noise, which grows with the square root of the light, over a floor; deviation ``strength`` at full light."""
-    grain = np.random.Generator(np.random.SFC64(seed)).standard_normal(image.shape, dtype=np.float32)
+    grain = np.random.Generator(np.random.SFC64(seed)).standard_normal(image.shape, np.float32)
     noise: Floats = grain * (np.float32(strength) * np.sqrt(np.clip(image, 0.05, 1)))
     return noise

@@ -23,7 +23,7 @@ class Texture:
     amount: float
 
 
-@frozen
+@frozen(eq=False)
 class Paint:
     """The appearance of a scene before any camera has seen it. Ranges are drawn anew for each image."""
 
@@ -79,15 +79,22 @@ def paint(scene: Scene, table: Table, pixels: Pixels, look: Paint, rng: Random, 
     return image.reshape(3, height, width)
 
 
-def _colours(table: Table, look: Paint) -> Floats:
-    """One colour in 0 to 1 for each shape: a tint goes from the part's first colour to its last, in steps."""
-    most = max(len(c) for c in look.colours.values())
+@cache
+def _choices(look: Paint) -> tuple[Floats, Floats]:
+    """Colours in 0 to 1 (parts, most, 3), and how many each part has (parts)."""
+    most = max(len(colours) for colours in look.colours.values())
     choices = np.zeros((len(Part), most, 3), np.float32)
     count = np.ones(len(Part), np.float32)
-    for key, colours in look.colours.items():
-        choices[key, : len(colours)] = colours
-        count[key] = len(colours)
-    chosen: Floats = choices[table.part, (table.tint * count[table.part]).astype(np.intp)] / 255
+    for part, colours in look.colours.items():
+        choices[part, : len(colours)] = np.array(colours, np.float32) / 255
+        count[part] = len(colours)
+    return choices, count
+
+
+def _colours(table: Table, look: Paint) -> Floats:
+    """One colour for each shape (shapes, 3): a tint goes from the part's first colour to its last, in steps."""
+    choices, count = _choices(look)
+    chosen: Floats = choices[table.part, (table.tint * count[table.part]).astype(np.intp)]
     return chosen
 
 

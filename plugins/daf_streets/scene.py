@@ -160,8 +160,8 @@ def _sides(rng: Random, layout: Layout, street: Street) -> tuple[list[Shape], Pl
 def _backdrop(rng: Random, layout: Layout) -> list[Shape]:
     """What closes the street: houses and crowns side by side, so that the horizon itself is never seen."""
     shapes = []
-    x = -150.0
-    while x < 150.0:
+    x = -85.0
+    while x < 85.0:
         width = rng.uniform(8.0, 25.0)
         shapes.append(
             front(BUILDING, Part.WALL, x, x + width, 0.0, rng.uniform(*layout.building_height), FAR, rng.random())
