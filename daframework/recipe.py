@@ -13,6 +13,8 @@ from daframework.strict import structure
 from daframework.tables import ComponentTable, LossTable, Recipe
 
 _SUFFIX = ".toml"
+_TAKEN = ("generator", "oracle", "semantic_preservation", "source_only", "translation")
+"""Rows and files of every run: a method of such a name would be taken for them."""
 
 
 def locate(plugins: Plugins, argument: str, hook: str = "daf_recipes") -> Path:
@@ -58,7 +60,7 @@ def read(path: Path, overrides: Iterable[str] = (), *, seed: int | None = None) 
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise RecipeError(f"{path}: cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:  # bad TOML or UTF-8, and a number of thousands of digits
         raise RecipeError(f"{path}: not a TOML file: {error}") from error
     for text in overrides:
         apply_override(tables, text)
@@ -103,9 +105,10 @@ def _entry(entries: list[Any], step: str, text: str) -> Any:
 
 def _value(text: str) -> Any:
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        written = tomllib.loads(f"value = {text}")
+    except ValueError:
         return text
+    return written["value"] if written.keys() == {"value"} else text
 
 
 def parse(tables: Mapping[str, Any], where: str) -> Recipe:
@@ -130,6 +133,8 @@ def _contradictions(recipe: Recipe) -> list[str]:
             if getattr(recipe, table)
         ]
     problems = []
+    if recipe.name in _TAKEN:
+        problems.append(f"name: '{recipe.name}' is taken by a part of every run; give the method another name")
     if recipe.translation is None:
         problems.append("translation: missing; a [generator] needs a [translation] table with at least 'steps'")
     elif recipe.translation.steps > 0 and not recipe.losses:

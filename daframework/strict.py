@@ -3,6 +3,7 @@
 cattrs alone is lenient (it reads "3", 3.7 and true as the whole number 3) and attrs stops at a class's first bad value.
 """
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
@@ -101,14 +102,14 @@ def _scalar(wanted: type, article: str) -> Hook:
 def _number(value: Any, _: Any) -> float:
     if type(value) not in (int, float):
         raise ValueError(f"must be a number, got {value!r}")
-    if not abs(value) < float("inf"):
+    if not abs(value) <= sys.float_info.max:
         raise ValueError(f"must be a finite number, got {value!r}")
     return float(value)
 
 
 def _choice(value: Any, kind: Any) -> Any:
     allowed = get_args(kind)
-    if value not in allowed:
+    if not any(value == one and type(value) is type(one) for one in allowed):
         raise ValueError(f"must be one of {', '.join(map(repr, allowed))}, got {value!r}")
     return value
 

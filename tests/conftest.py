@@ -1,0 +1,126 @@
+import copy
+from pathlib import Path
+
+import pytest
+import tiny
+import tomli_w
+import torch
+from lightning_fabric import Fabric
+
+from daframework.recipe import parse
+from daframework.registry import load_plugins
+from daframework.session import Session
+
+TABLES = {
+    "name": "tiny",
+    "seed": 0,
+    "source": {"name": "blocks", "look": "bright"},
+    "target": {"name": "blocks", "look": "dark"},
+    "data": {"crop_size": [16, 24], "batch_size": 2},
+    "generator": {"name": "painter"},
+    "discriminator": {"name": "judge"},
+    "losses": [{"name": "least_squares"}, {"name": "tiny_cycle", "weight": 10.0}],
+    "translation": {"steps": 4, "pool_size": 3, "lr": 0.01},
+    "task": {"name": "pixels"},
+    "downstream": {"steps": 4, "batch_size": 2, "lr": 0.01},
+    "log": {"every": 2, "checkpoint_every": 2},
+    "hardware": {"accelerator": "cpu"},
+}
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Tensors this small only lose by more threads, and sums come out in one order."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def tables():
+    """A sound recipe of tiny parts, to change at will."""
+    return copy.deepcopy(TABLES)
+
+
+@pytest.fixture
+def source_only(tables):
+    """The same without a translation."""
+    return {
+        key: table
+        for key, table in tables.items()
+        if key not in ("generator", "discriminator", "losses", "translation")
+    }
+
+
+@pytest.fixture(scope="session")
+def plugins():
+    return load_plugins(extra={"tiny": tiny})
+
+
+@pytest.fixture
+def recipe(tables):
+    return parse(tables, "tiny.toml")
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Write tables as a recipe file and return its path."""
+
+    def write_tables(tables, name="tiny.toml"):
+        path = tmp_path / name
+        path.write_text(tomli_w.dumps(tables), encoding="utf-8")
+        return path
+
+    return write_tables
+
+
+@pytest.fixture
+def installed(tmp_path, monkeypatch):
+    """The tiny parts as an installed distribution that offers them through its entry point; for subprocesses too."""
+    site = tmp_path / "site"
+    install(site, "daf-tiny", "1.2", {"tiny": "tiny"})
+    here = str(Path(__file__).parent)
+    monkeypatch.syspath_prepend(str(site))
+    monkeypatch.setenv("PYTHONPATH", f"{site}:{here}")
+    return site
+
+
+def install(site, distribution, version, entries):
+    """What pip leaves of a distribution with entry points."""
+    folder = site / f"{distribution.replace('-', '_')}-{version}.dist-info"
+    folder.mkdir(parents=True)
+    (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n")
+    lines = "".join(f"{name} = {module}\n" for name, module in entries.items())
+    (folder / "entry_points.txt").write_text(f"[daframework]\n{lines}")
+
+
+class Recorder:
+    """A log that keeps what it was told; with ``stop_after`` it asks to stop once that many steps are finished."""
+
+    def __init__(self, stop_after=None):
+        self.stages, self.lines, self.steps, self.stop_after = [], [], 0, stop_after
+
+    def begin(self, stage, total, done):
+        self.stages.append((stage, total, done))
+
+    def advance(self, done):
+        self.steps += 1
+
+    def values(self, step, values):
+        self.lines.append((self.stages[-1][0], step, dict(values)))
+
+    def stopping(self):
+        return self.stop_after is not None and self.steps >= self.stop_after
+
+
+@pytest.fixture
+def session():
+    """Make a session on the CPU: ``session(stop_after=3)`` asks to stop after three steps of any stage."""
+
+    def make(stop_after=None, precision="32-true", log=None):
+        log = log or Recorder(stop_after)
+        stopping = getattr(log, "stopping", lambda: False)
+        return Session(Fabric(accelerator="cpu", devices=1, precision=precision), log, stopping)
+
+    return make
