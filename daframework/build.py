@@ -22,6 +22,7 @@ SUPPLIED = {
     "num_classes": "how many classes the datasets have",
     "split": 'which part of a dataset is wanted: "train" or "test"',
 }
+_OPEN = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 _KINDS: dict[str, type] = {
     "generator": Generator,
     "discriminator": Discriminator,
@@ -72,7 +73,12 @@ def make(component: Component, options: Mapping[str, Any], where: str, **supplie
 def _arguments(
     component: Component, options: Mapping[str, Any], where: str, supplied: Mapping[str, Any]
 ) -> dict[str, Any]:
-    parameters = inspect.signature(component.factory, eval_str=True).parameters
+    try:
+        parameters = inspect.signature(component.factory, eval_str=True).parameters
+    except (NameError, ValueError, TypeError) as error:
+        raise PluginError(
+            f"{component.kind} '{component.name}' of plugin {component.origin}: its options cannot be read: {error}"
+        ) from error
     takes_any = any(one.kind is inspect.Parameter.VAR_KEYWORD for one in parameters.values())
     arguments = {name: value for name, value in supplied.items() if name in parameters}
     problems = []
@@ -87,7 +93,7 @@ def _arguments(
         except ValueError as error:
             problems.append(f"{where}.{key}: {error}")
     for name, parameter in parameters.items():
-        needed = parameter.default is parameter.empty and parameter.kind is not parameter.VAR_KEYWORD
+        needed = parameter.default is parameter.empty and parameter.kind not in _OPEN
         if needed and name not in arguments and name not in options:
             problems.append(f"{where}: {component.kind} '{component.name}' needs the option '{name}'")
     if problems:

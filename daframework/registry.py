@@ -71,7 +71,7 @@ def load_plugins(extra: Mapping[str, Any] | None = None) -> Plugins:
         origin = _origin(entry)
         try:
             module = entry.load()
-        except Exception as error:  # whatever a stranger's module raises, the others must go on working
+        except (Exception, SystemExit) as error:  # whatever a stranger's module raises, the others must go on working
             plugins.broken.append(f"plugin {origin} cannot be imported: {type(error).__name__}: {error}")
             continue
         _register(plugins, module, origin)
@@ -135,8 +135,16 @@ def names(plugins: Plugins, kind: str) -> list[str]:
 
 
 def folders(plugins: Plugins, hook: str) -> list[tuple[Origin, Path]]:
-    """The folders that plugins offer through ``daf_recipes`` or ``daf_suites``."""
-    return [(origin, Path(folder)) for origin, folder in _call(plugins, hook)]
+    """The folders that plugins offer through ``daf_recipes`` or ``daf_suites``.
+
+    Raises:
+        PluginError: a hook fails or returns no folder.
+    """
+    found = _call(plugins, hook)
+    for origin, folder in found:
+        if not isinstance(folder, str | Path):
+            raise PluginError(f"plugin {origin}: {hook} must return a folder, got {folder!r}")
+    return [(origin, Path(folder)) for origin, folder in found]
 
 
 def _call(plugins: Plugins, hook: str) -> list[tuple[Origin, Any]]:

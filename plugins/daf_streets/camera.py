@@ -32,7 +32,7 @@ def photograph(image: Floats, camera: Camera, rng: Random) -> Floats:
     gain = np.array([1 + warmth, 1.0, 1 - warmth], np.float32) * np.float32(rng.uniform(*camera.exposure))
     motion, defocus = rng.uniform(*camera.motion) * scale, rng.uniform(*camera.defocus) * scale
     image = blur(blur(image, 1, defocus), 2, (defocus**2 + motion**2) ** 0.5)
-    image = image * gain[:, None, None] * vignette(height, width, rng.uniform(*camera.vignette))
+    image = image * (gain[:, None, None] * vignette(height, width, rng.uniform(*camera.vignette)))
     image = saturate(image, rng.uniform(*camera.saturation))
     image = np.maximum(image, 0) ** np.float32(rng.uniform(*camera.gamma))
     return image + sensor_noise(image, rng.uniform(*camera.noise), rng.getrandbits(64))
@@ -46,8 +46,8 @@ def blur(image: Floats, axis: int, deviation: float) -> Floats:
     taps = np.exp(-0.5 * (np.arange(-radius, radius + 1) / deviation) ** 2)
     taps = (taps / taps.sum()).astype(np.float32)
     size = image.shape[axis]
-    padded = np.pad(image, [(radius, radius) if i == axis else (0, 0) for i in range(3)], mode="edge")
-    moved = np.moveaxis(padded, axis, 0)
+    repeated = np.take(image, np.clip(np.arange(-radius, size + radius), 0, size - 1), axis)
+    moved = np.moveaxis(repeated, axis, 0)
     total = moved[:size] * taps[0]
     for i, tap in enumerate(taps[1:], start=1):
         total += moved[i : i + size] * tap
@@ -72,6 +72,6 @@ def saturate(image: Floats, amount: float) -> Floats:
 
 def sensor_noise(image: Floats, strength: float, seed: int) -> Floats:
     """Shot noise, which grows with the square root of the light, over a floor; deviation ``strength`` at full light."""
-    grain = np.random.Generator(np.random.SFC64(seed)).standard_normal(image.shape, np.float32)
-    noise: Floats = grain * (np.float32(strength) * np.sqrt(np.clip(image, 0.05, 1)))
-    return noise
+    grain: Floats = np.random.Generator(np.random.SFC64(seed)).standard_normal(image.shape, np.float32)
+    grain *= np.float32(strength) * np.sqrt(np.clip(image, 0.05, 1))
+    return grain

@@ -33,6 +33,7 @@ class Paint:
     marking: RGB
     sky_gradient: float  # how much lighter the horizon is than the top, a fraction
     textures: Mapping[Part, Texture]
+    fence_gap: float  # brightness between a fence's bars, a fraction of theirs
     wear: float  # how uneven walls, windows and markings are, a fraction
     sun: Range  # brightness of lit planes beyond the ambient light
     ambient: Range
@@ -64,18 +65,20 @@ def paint(scene: Scene, table: Table, pixels: Pixels, look: Paint, rng: Random, 
     image = np.take(colours, pixels.shape, axis=1)
 
     part = table.part[pixels.shape]
-    _windows(image, scene, table, pixels, part, light, look)
-    _markings(image, scene, pixels, part, look)
-    _fences(image, pixels, part)
+    shade = _texture(pixels, part, look, view.focal) if look.textures else np.ones(len(part), np.float32)
+    _windows(image, shade, scene, table, pixels, part, light, look)
+    _markings(image, shade, scene, pixels, part, look)
+    _fences(shade, pixels, part, look)
     _sky(image, part, look, width)
-    if look.textures:
-        image *= 1 + _texture(pixels, part, look, view.focal)
     if is_sunny:
         shadow = draw_mask(_shadows(scene, sun_side), view, height, width)
-        image[:, shadow & (part <= Part.PAVEMENT) & (part >= Part.ROAD)] *= ambient / (ambient + sun)
+        shade[shadow & ((part == Part.ROAD) | (part == Part.PAVEMENT))] *= ambient / (ambient + sun)
     if haze:
-        veil = 1 - np.exp(pixels.depth * np.float32(-haze))
-        image += (np.array(look.haze_colour, np.float32)[:, None] / 255 - image) * veil
+        clear = np.exp(pixels.depth * np.float32(-haze))
+        image *= shade * clear
+        image += np.outer(np.array(look.haze_colour, np.float32) / 255, 1 - clear)
+    else:
+        image *= shade
     return image.reshape(3, height, width)
 
 
@@ -109,21 +112,23 @@ def _light(table: Table, sun_side: float, sun: float, ambient: float) -> Floats:
 
 
 def _windows(
-    image: Floats, scene: Scene, table: Table, pixels: Pixels, part: Bytes, light: Floats, look: Paint
+    image: Floats, shade: Floats, scene: Scene, table: Table, pixels: Pixels, part: Bytes, light: Floats, look: Paint
 ) -> None:
+    """Rows of windows on the walls, as wide and high as each wall's tint says; none is cut off by the roof."""
+    tops = [s.points[2][1] if s.part == Part.WALL else 0.0 for s in scene.shapes]
+    columns, storeys = 1 / (2.0 + 1.6 * table.tint), 1 / (2.7 + 0.6 * table.tint)
+    complete = np.array(tops, np.float32) * storeys - 0.9
     walls = np.flatnonzero(part == Part.WALL)
     shape = pixels.shape[walls]
-    tops = [max(p[1] for p in s.points) if s.part == Part.WALL else 0.0 for s in scene.shapes]
-    storey = 2.7 + 0.6 * table.tint
-    storeys = np.array(tops, np.float32) / storey - 0.9
-    pick = table.tint[shape]
-    column = pixels.across[walls] / (2.0 + 1.6 * pick) + pick * 7
-    row = pixels.along[walls] / storey[shape]
+    column = pixels.across[walls] * columns[shape] + 7 * table.tint[shape]
+    row = pixels.along[walls] * storeys[shape]
     u, v = np.floor(column), np.floor(row)
+    column -= u
+    row -= v
     share_x, share_y = look.window_share
-    is_window = (np.abs(column - u - 0.5) < share_x / 2) & (np.abs(row - v - 0.55) < share_y / 2) & (v < storeys[shape])
-    if look.wear:
-        image[:, walls] *= 1 - look.wear * np.exp(row * -2) - 0.35 * look.wear * (row - v > 0.94)
+    is_window = (np.abs(column - 0.5) < share_x / 2) & (np.abs(row - 0.55) < share_y / 2) & (v < complete[shape])
+    if look.wear:  # dirt near the ground, a ledge under each storey
+        shade[walls] *= 1 - look.wear * ((v < 1) * (1 - row) + 0.35 * (row > 0.94))
     u, v = u[is_window].astype(np.intp), v[is_window].astype(np.intp)
     cell = _noise()[u * 37 % TILE, v * 61 % TILE]
     glass = np.array(look.window, np.float32).T / 255
@@ -131,28 +136,27 @@ def _windows(
     image[:, walls[is_window]] = glass[:, which] * ((1 + look.wear * cell) * light[shape[is_window]])
 
 
-def _markings(image: Floats, scene: Scene, pixels: Pixels, part: Bytes, look: Paint) -> None:
+def _markings(image: Floats, shade: Floats, scene: Scene, pixels: Pixels, part: Bytes, look: Paint) -> None:
     street = scene.street
     road = np.flatnonzero(part == Part.ROAD)
     x, z = pixels.across[road], pixels.along[road]
-    lane = (street.left + street.right) / 2 - street.right * 0.25
-    is_marked = (np.abs(x - lane) < 0.09) & (z % 6 < 3)
-    is_marked |= (np.abs(x - street.right + 0.35) < 0.07) | (np.abs(x - street.left - 0.35) < 0.07)
+    middle, half = (street.left + street.right) / 2, (street.right - street.left) / 2
+    is_marked = (np.abs(x - middle + street.right / 4) < 0.09) & (z % 6 < 3)
+    is_marked |= np.abs(np.abs(x - middle) - half + 0.35) < 0.07
     if street.crossing is not None:
         is_marked |= (z > street.crossing) & (z < street.crossing + 3) & (x % 1 < 0.5)
     spots = road[is_marked]
     ink = np.array(look.marking, np.float32)[:, None] / 255
     image[:, spots] += (ink - image[:, spots]) * (1 - look.wear)
     pavement = np.flatnonzero(part == Part.PAVEMENT)
-    x = pixels.across[pavement]
-    is_kerb = (np.abs(x - street.right - 0.1) < 0.12) | (np.abs(x - street.left + 0.1) < 0.12)
-    image[:, pavement[is_kerb]] *= 1.18
+    beyond = np.abs(pixels.across[pavement] - middle) - half
+    shade[pavement[beyond < 0.2]] *= 1.18
 
 
-def _fences(image: Floats, pixels: Pixels, part: Bytes) -> None:
+def _fences(shade: Floats, pixels: Pixels, part: Bytes, look: Paint) -> None:
     fence = np.flatnonzero(part == Part.FENCE)
-    is_slot = (pixels.across[fence] % 0.5 < 0.14) | (np.abs(pixels.along[fence] - 0.25) < 0.06)
-    image[:, fence[is_slot]] *= 0.72
+    is_gap = (pixels.across[fence] % 0.5 < 0.17) | (np.abs(pixels.along[fence] - 0.25) < 0.06)
+    shade[fence[is_gap]] *= look.fence_gap
 
 
 def _sky(image: Floats, part: Bytes, look: Paint, width: int) -> None:
@@ -162,6 +166,7 @@ def _sky(image: Floats, part: Bytes, look: Paint, width: int) -> None:
 
 
 def _texture(pixels: Pixels, part: Bytes, look: Paint, focal: float) -> Floats:
+    """Factors of brightness, mean 1."""
     density = np.ones(len(Part), np.float32)
     amount = np.zeros(len(Part), np.float32)
     for key, texture in look.textures.items():
@@ -171,7 +176,9 @@ def _texture(pixels: Pixels, part: Bytes, look: Paint, focal: float) -> Floats:
     strength = amount[part] / np.maximum(scale * pixels.depth * np.float32(1 / focal), 1)
     u = (pixels.across * scale).astype(np.int32) + pixels.shape * 29
     v = (pixels.along * scale).astype(np.int32) + pixels.shape * 53
-    grain: Floats = np.take(_noise().ravel(), (v & (TILE - 1)) * TILE + (u & (TILE - 1))) * strength
+    grain: Floats = np.take(_noise().ravel(), (v & (TILE - 1)) * TILE + (u & (TILE - 1)))
+    grain *= strength
+    grain += 1
     return grain
 
 

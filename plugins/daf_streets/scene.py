@@ -176,7 +176,7 @@ def _backdrop(rng: Random, layout: Layout) -> list[Shape]:
 def _tree(rng: Random, layout: Layout, x: float, z: float) -> list[Shape]:
     height = rng.uniform(*layout.tree_height)
     points = max(7, min(layout.crown_points, round(layout.crown_points * 10.0 / z)))
-    return things.tree(rng, x, z, height, height * rng.uniform(0.55, 0.85), points)
+    return things.tree(rng, x, z, height, height * rng.uniform(0.55, 0.8), points)
 
 
 def _furnish(rng: Random, layout: Layout, street: Street) -> tuple[Placed, list[Caster]]:
@@ -241,7 +241,7 @@ def _traffic(rng: Random, layout: Layout, street: Street, placed: Placed, caster
 
 def _people(rng: Random, layout: Layout, street: Street, placed: Placed, casters: list[Caster]) -> None:
     for _ in range(rng.randint(*layout.pedestrians)):
-        z = 4.5 + 13.0 * rng.random() ** 1.7
+        z = 4.2 + 11.0 * rng.random() ** 1.7
         if rng.random() < 0.2:
             x = rng.uniform(street.left, street.right)
         elif rng.random() < 0.5:
