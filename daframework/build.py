@@ -127,25 +127,34 @@ def make_generator(plugins: Plugins, recipe: Recipe, direction: str, num_classes
     return generator
 
 
+def make_discriminator(plugins: Plugins, recipe: Recipe, domain: str, num_classes: int) -> Discriminator:
+    """The recipe's discriminator for one of the two domains."""
+    assert recipe.discriminator is not None, "a recipe without [discriminator] has none"
+    with global_seed(recipe.seed, "discriminator", domain):
+        discriminator: Discriminator = _make_named(
+            plugins, "discriminator", recipe.discriminator, "discriminator", num_classes=num_classes
+        )
+    return discriminator
+
+
+def make_term(plugins: Plugins, recipe: Recipe, table: LossTable, num_classes: int) -> Term:
+    """One loss of the recipe, with its weight."""
+    with global_seed(recipe.seed, "loss", table.name):
+        loss: Loss = _make_named(plugins, "loss", table, f"losses.{table.name}", num_classes=num_classes)
+    return Term(table.name, table.weight, loss)
+
+
 def make_networks(plugins: Plugins, recipe: Recipe, num_classes: int) -> Networks:
     """Both generators, both discriminators and the losses, each initialised from a stream of its own.
 
     So a component's first weights do not depend on what else is in the recipe.
     """
-    generators = {direction: make_generator(plugins, recipe, direction, num_classes) for direction in DIRECTIONS}
-    discriminators = {}
-    for domain in DOMAINS if recipe.discriminator else ():
-        assert recipe.discriminator is not None
-        with global_seed(recipe.seed, "discriminator", domain):
-            discriminators[domain] = _make_named(
-                plugins, "discriminator", recipe.discriminator, "discriminator", num_classes=num_classes
-            )
-    terms = []
-    for table in recipe.losses:
-        with global_seed(recipe.seed, "loss", table.name):
-            loss = _make_named(plugins, "loss", table, f"losses.{table.name}", num_classes=num_classes)
-        terms.append(Term(table.name, table.weight, loss))
-    return Networks(generators, discriminators, terms)
+    domains = DOMAINS if recipe.discriminator else ()
+    return Networks(
+        {direction: make_generator(plugins, recipe, direction, num_classes) for direction in DIRECTIONS},
+        {domain: make_discriminator(plugins, recipe, domain, num_classes) for domain in domains},
+        [make_term(plugins, recipe, table, num_classes) for table in recipe.losses],
+    )
 
 
 def _make_named(plugins: Plugins, kind: str, table: ComponentTable | LossTable, where: str, **supplied: Any) -> Any:

@@ -1,12 +1,23 @@
 """Check a recipe before anything is spent: its data, and its networks on the meta device, which computes nothing."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import attrs
 import torch
 
 from daframework.adapt.objectives import DiscriminatorObjective, Fake, GeneratorObjective
-from daframework.build import DOMAINS, Networks, make_dataset, make_networks, make_task
+from daframework.build import (
+    DIRECTIONS,
+    DOMAINS,
+    Networks,
+    make_dataset,
+    make_discriminator,
+    make_generator,
+    make_networks,
+    make_task,
+    make_term,
+)
 from daframework.data.prepared import resize_image
 from daframework.errors import DafError, DataError, PluginError, RecipeError
 from daframework.interfaces import ImageDataset
@@ -29,13 +40,21 @@ def open_datasets(plugins: Plugins, recipe: Recipe) -> Datasets:
 
     Raises:
         RecipeError: their options are wrong, or their classes differ.
-        DataError: files are missing.
+        DataError: files are missing, or there is no image.
     """
     datasets = Datasets(
         make_dataset(plugins, recipe, "source", "train"),
         make_dataset(plugins, recipe, "target", "train"),
         make_dataset(plugins, recipe, "target", "test"),
     )
+    for domain, dataset in (
+        ("source", datasets.source),
+        ("target", datasets.target),
+        ("target", datasets.target_test),
+    ):
+        if len(dataset) == 0:
+            name = getattr(recipe, domain).name
+            raise DataError(f"{domain}: the dataset '{name}' holds no image")
     if tuple(datasets.source.classes) != tuple(datasets.target.classes):
         raise RecipeError(
             f"source and target must have the same classes in the same order, got {_list(datasets.source.classes)} "
@@ -104,22 +123,24 @@ def _task_problems(plugins: Plugins, recipe: Recipe, num_classes: int) -> list[s
         check_task(task, num_classes=num_classes, height=height, width=width)
     except DafError as error:
         return _lines(error)
+    except (RuntimeError, ValueError) as error:
+        return [f"data.crop_size: task '{recipe.task.name}' cannot take {height} x {width}: {_first_line(error)}"]
     return []
 
 
 def _network_problems(plugins: Plugins, recipe: Recipe, num_classes: int) -> list[str]:
     assert recipe.generator is not None
     problems: list[str] = []
-    parts = [attrs.evolve(recipe, discriminator=None, losses=())]
+    parts: list[Callable[[], object]] = [partial(make_generator, plugins, recipe, DIRECTIONS[0], num_classes)]
     if recipe.discriminator is not None:
-        parts.append(attrs.evolve(recipe, losses=()))
-    parts += [attrs.evolve(recipe, discriminator=None, losses=(loss,)) for loss in recipe.losses]
-    for part in parts:
+        parts.append(partial(make_discriminator, plugins, recipe, DOMAINS[0], num_classes))
+    parts += [partial(make_term, plugins, recipe, table, num_classes) for table in recipe.losses]
+    for build in parts:
         # One part at a time, so that one that cannot be built does not hide the next.
         try:
-            make_networks(plugins, part, num_classes)
+            build()
         except DafError as error:
-            problems += [line for line in _lines(error) if line not in problems]
+            problems += _lines(error)
     if problems:
         return problems
     networks = make_networks(plugins, recipe, num_classes)
