@@ -1,0 +1,31 @@
+"""Images a second of the rendered streets, on one core: ``python benchmarks/speed/streets.py [height width]``."""
+
+import os
+import sys
+import time
+
+from daf_streets.dataset import streets
+
+IMAGES = 150
+ROUNDS = 5  # the best one counts: what else the machine does only ever slows a round down
+
+
+def images_per_second(look: str, size: tuple[int, int]) -> float:
+    """The best of `ROUNDS` rounds over the same images, after one image to warm up."""
+    dataset = streets(look=look, split="train", size=size, train_images=IMAGES)
+    dataset[0]
+    best = float("inf")
+    for _ in range(ROUNDS):
+        start = time.perf_counter()
+        for index in range(IMAGES):
+            dataset[index]
+        best = min(best, time.perf_counter() - start)
+    return IMAGES / best
+
+
+if __name__ == "__main__":
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    height, width = (int(side) for side in sys.argv[1:]) if len(sys.argv) == 3 else (64, 96)
+    for look in ("game", "camera"):
+        print(f"{look:6s} {height}x{width}: {images_per_second(look, (height, width)):.0f} images/s on one core")
