@@ -1,7 +1,7 @@
 """Random colours on the device, drawn for each image. Labels are not touched: no colour change moves a pixel."""
 
 import torch
-from kornia.enhance import adjust_contrast, adjust_gamma, adjust_hue, adjust_saturation
+from kornia.enhance import adjust_contrast_with_mean_subtraction, adjust_gamma, adjust_hue, adjust_saturation
 from torch import Tensor
 
 from daframework.tables import AugmentTable
@@ -30,7 +30,8 @@ def augment_colors(image: Tensor, table: AugmentTable, random: torch.Generator) 
     if table.brightness:
         unit = (unit * share(table.brightness).view(-1, 1, 1, 1)).clamp(0, 1)
     if table.contrast:
-        unit = adjust_contrast(unit, share(table.contrast)).clamp(0, 1)
+        # Kornia's plain adjust_contrast multiplies, which is brightness over again.
+        unit = adjust_contrast_with_mean_subtraction(unit, share(table.contrast)).clamp(0, 1)
     if table.saturation:
         unit = adjust_saturation(unit, share(table.saturation)).clamp(0, 1)
     if table.hue:
