@@ -1,0 +1,79 @@
+"""What should come back unchanged: an image translated there and back, and one that is already in the domain."""
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from daf_cyclegan.layers import to_float32
+from daframework.interfaces import Loss, StepImages
+
+
+def distance(image: Tensor, original: Tensor) -> Tensor:
+    """L1 distance, the mean over images, channels and pixels, of two (N, 3, H, W)."""
+    return F.l1_loss(to_float32(image), to_float32(original))
+
+
+class Cycle(Loss):
+    """Cycle consistency (arXiv 1703.10593): L1 of ``rec_source`` to ``source`` plus L1 of ``rec_target`` to ``target``.
+
+    Each is the mean over images, channels and pixels, in the images' range of [-1, 1]. CycleGAN's weight for it is 10.
+    """
+
+    def __init__(self, *, source_weight: float = 1.0, target_weight: float = 1.0) -> None:
+        """Keep the weights.
+
+        Args:
+            source_weight: multiplies the source's cycle; at 0 its reconstruction is not even made.
+            target_weight: multiplies the target's cycle; at 0 its reconstruction is not even made.
+
+        Raises:
+            ValueError: a weight is negative, or both are 0.
+        """
+        super().__init__()
+        self._weights = _checked(source_weight, target_weight)
+
+    def generator_loss(self, images: StepImages) -> Tensor:
+        source_weight, target_weight = self._weights
+        terms = []
+        if source_weight:
+            terms.append(source_weight * distance(images.rec_source, images.source))
+        if target_weight:
+            terms.append(target_weight * distance(images.rec_target, images.target))
+        return sum(terms[1:], terms[0])
+
+
+class Identity(Loss):
+    """Identity (arXiv 1703.10593): L1 of ``idt_target`` to ``target`` plus L1 of ``idt_source`` to ``source``.
+
+    An image that is already in the domain should stay as it is, which keeps colours. Each term is the mean over images,
+    channels and pixels, in the images' range of [-1, 1]. CycleGAN's weight for it is 5, half of that of ``cycle``.
+    """
+
+    def __init__(self, *, source_weight: float = 1.0, target_weight: float = 1.0) -> None:
+        """Keep the weights.
+
+        Args:
+            source_weight: multiplies the source's term; at 0 its image is not even made.
+            target_weight: multiplies the target's term; at 0 its image is not even made.
+
+        Raises:
+            ValueError: a weight is negative, or both are 0.
+        """
+        super().__init__()
+        self._weights = _checked(source_weight, target_weight)
+
+    def generator_loss(self, images: StepImages) -> Tensor:
+        source_weight, target_weight = self._weights
+        terms = []
+        if target_weight:
+            terms.append(target_weight * distance(images.idt_target, images.target))
+        if source_weight:
+            terms.append(source_weight * distance(images.idt_source, images.source))
+        return sum(terms[1:], terms[0])
+
+
+def _checked(source_weight: float, target_weight: float) -> tuple[float, float]:
+    if min(source_weight, target_weight) < 0 or source_weight == target_weight == 0:
+        raise ValueError(
+            f"source_weight and target_weight must be 0 or more and not both 0, got {source_weight} and {target_weight}"
+        )
+    return source_weight, target_weight

@@ -1,0 +1,104 @@
+"""CycleGAN's generator: a convolutional trunk with residual blocks at a quarter of the resolution."""
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from daf_cyclegan.head import Head, head_channels
+from daf_cyclegan.layers import InstanceNorm, init_normal, require_positive, upsampling
+from daframework.interfaces import Generator
+
+
+class ResNet(Generator):
+    """The residual generator of CycleGAN (arXiv 1703.10593, after arXiv 1603.08155): (N, 3, H, W) in [-1, 1] -> same.
+
+    A 7x7 convolution, two 3x3 ones of stride 2, residual blocks, two upsampling layers and a 7x7 convolution; instance
+    norm and ReLU between them, reflected borders around the 7x7 convolutions and in the blocks. As it stands 11,378,179
+    parameters. Height and width must be multiples of 4.
+
+    `features` numbers the encoder: 0 is the image, 1 the first layer (``channels`` at full resolution), 2 and 3 the two
+    halvings (2 and 4 times ``channels``), 4 to 3 + ``blocks`` the blocks, each after its last norm or ReLU.
+    """
+
+    multiple = 4
+
+    def __init__(
+        self, *, channels: int = 64, blocks: int = 9, upsample: str = "transposed", head: str = "paint"
+    ) -> None:
+        """Build and initialise it: convolutions N(0, 0.02), biases 0.
+
+        Args:
+            channels: width at full resolution; it doubles at each of the two halvings.
+            blocks: number of residual blocks.
+            upsample: "transposed" is a 3x3 transposed convolution of stride 2, as in the paper, which can leave a
+                checkerboard; "resize" is nearest-neighbour upsampling and a 3x3 convolution, which lets no pattern
+                arise from an even surface.
+            head: "paint" makes every pixel anew, as in the paper; "affine" predicts a gain and a bias for each pixel
+                and channel of the input and starts as the identity: it keeps the content and learns in fewer steps.
+
+        Raises:
+            ValueError: an option has a value that is not allowed.
+        """
+        super().__init__()
+        require_positive(channels=channels, blocks=blocks)
+        enlarge = upsampling(upsample, lambda i, o: nn.ConvTranspose2d(i, o, 3, 2, 1, output_padding=1))
+        self.encoder = nn.Sequential(
+            _stage(nn.Conv2d(3, channels, 7, padding=3, padding_mode="reflect")),
+            _stage(nn.Conv2d(channels, 2 * channels, 3, stride=2, padding=1)),
+            _stage(nn.Conv2d(2 * channels, 4 * channels, 3, stride=2, padding=1)),
+            *(ResidualBlock(4 * channels) for _ in range(blocks)),
+        )
+        self.decoder = nn.Sequential(
+            _stage(enlarge(4 * channels, 2 * channels)), _stage(enlarge(2 * channels, channels))
+        )
+        self.head = Head(head, nn.Conv2d(channels, head_channels(head), 7, padding=3, padding_mode="reflect"))
+        init_normal(self)
+        self.head.start()
+
+    def forward(self, image: Tensor) -> Tensor:
+        translated: Tensor = self.head(image, self.decoder(self.encoder(image)))
+        return translated
+
+    def features(self, image: Tensor, layers: Sequence[int]) -> list[Tensor]:
+        """Activations of ``layers``, numbered as above, in their order; nothing beyond the deepest one is computed.
+
+        Raises:
+            ValueError: there is no such layer.
+        """
+        return encoder_features(self.encoder, image, layers)
+
+
+class ResidualBlock(nn.Module):
+    """x + f(x), both (N, channels, H, W), f two 3x3 convolutions with reflected borders."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.change = nn.Sequential(
+            _stage(nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect")),
+            nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect"),
+            InstanceNorm(),
+        )
+
+    def forward(self, features: Tensor) -> Tensor:
+        changed: Tensor = features + self.change(features)
+        return changed
+
+
+def encoder_features(encoder: nn.Sequential, image: Tensor, layers: Sequence[int]) -> list[Tensor]:
+    """Activations of an encoder's stages: 0 is the image, i what stage i - 1 gives.
+
+    Raises:
+        ValueError: there is no such layer.
+    """
+    if not layers:
+        return []
+    if min(layers) < 0 or max(layers) > len(encoder):
+        raise ValueError(f"layers must be from 0 to {len(encoder)}, got {list(layers)}")
+    activations = [image]
+    for stage in encoder[: max(layers)]:
+        activations.append(stage(activations[-1]))
+    return [activations[layer] for layer in layers]
+
+
+def _stage(convolution: nn.Module) -> nn.Sequential:
+    return nn.Sequential(convolution, InstanceNorm(), nn.ReLU(inplace=True))
