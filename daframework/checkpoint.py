@@ -2,6 +2,7 @@
 
 import os
 import pickle
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,8 @@ def save(path: Path, state: dict[str, Any]) -> None:
             os.fsync(file.fileno())
         partial.replace(path)
     except (OSError, RuntimeError) as error:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):  # usually not there; and where it cannot be removed, the first error says why
+            partial.unlink()
         raise RunError(f"checkpoint {path} cannot be written: {error}; the one before it is kept") from error
 
 
@@ -38,9 +40,12 @@ def load(path: Path, device: torch.device) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
-        state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+        state = torch.load(path, map_location=device, weights_only=True)
     except pickle.UnpicklingError as error:
         raise RunError(f"checkpoint {path} is damaged or holds more than weights; delete it to begin again") from error
-    except (OSError, RuntimeError, EOFError, KeyError) as error:
-        raise RunError(f"checkpoint {path} cannot be read ({error}); delete it to begin again") from error
+    except Exception as error:  # a damaged file makes torch raise almost anything
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise RunError(f"checkpoint {path} cannot be read ({reason}); delete it to begin again") from error
+    if not isinstance(state, dict):
+        raise RunError(f"checkpoint {path} holds no training state; delete it to begin again")
     return state

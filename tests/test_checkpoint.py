@@ -1,0 +1,98 @@
+import pickle
+import resource
+from random import Random
+
+import pytest
+import torch
+
+from daframework.checkpoint import load, save
+from daframework.errors import RunError
+
+CPU = torch.device("cpu")
+STATE = {"done": 3, "weights": torch.arange(6.0), "pool": [torch.ones(2, dtype=torch.uint8), None], "name": "x"}
+
+
+def test_what_was_saved_is_loaded(tmp_path):
+    save(tmp_path / "new" / "a.pt", STATE)
+    state = load(tmp_path / "new" / "a.pt", CPU)
+    assert torch.equal(state.pop("weights"), STATE["weights"]) and torch.equal(state["pool"][0], STATE["pool"][0])
+    assert state["done"] == 3 and state["pool"][1] is None and state["name"] == "x"
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["a.pt"]
+
+
+def test_without_a_file_there_is_nothing_to_load(tmp_path):
+    assert load(tmp_path / "a.pt", CPU) is None
+
+
+class Planted:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return (open, (str(self.path), "w"))
+
+
+@pytest.mark.parametrize("write", [torch.save, lambda state, path: path.write_bytes(pickle.dumps(state))])
+def test_code_in_a_checkpoint_is_refused_and_never_run(tmp_path, write):
+    trap = tmp_path / "trap"
+    write({"done": 1, "payload": Planted(trap)}, tmp_path / "a.pt")
+    with pytest.raises(RunError, match=r"a\.pt is damaged or holds more than weights; delete it to begin again"):
+        load(tmp_path / "a.pt", CPU)
+    assert not trap.exists()
+
+
+@pytest.mark.parametrize("share", [0, 0.01, 0.3, 0.6, 0.95, 0.999])
+def test_a_truncated_checkpoint_is_named(tmp_path, share):
+    path = tmp_path / "a.pt"
+    save(path, STATE)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(share * len(whole))])
+    with pytest.raises(RunError, match=r"checkpoint .*a\.pt .*; delete it to begin again") as caught:
+        load(path, CPU)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+def test_whatever_a_file_holds_it_is_loaded_or_refused(tmp_path):
+    path = tmp_path / "a.pt"
+    save(path, STATE)
+    whole = path.read_bytes()
+    random = Random(0)
+    refused = 0
+    for draw in range(300):
+        content = bytearray(whole if draw % 4 else random.randbytes(40))
+        for _ in range(3):
+            content[random.randrange(len(content))] = random.randrange(256)
+        path.write_bytes(content)
+        try:
+            assert isinstance(load(path, CPU), dict)
+        except RunError as error:
+            refused += 1
+            assert str(path) in str(error)
+    assert refused > 100
+
+
+def test_a_file_that_holds_no_table_is_refused(tmp_path):
+    torch.save(torch.zeros(3), tmp_path / "a.pt")
+    with pytest.raises(RunError, match=r"a\.pt"):
+        load(tmp_path / "a.pt", CPU)
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(RunError, match=r"checkpoint .*file/sub/a\.pt cannot be written: .*; the one before it is kept"):
+        save(tmp_path / "file" / "sub" / "a.pt", STATE)
+
+
+def test_a_full_disk_keeps_the_checkpoint_before_and_leaves_no_other_file(tmp_path):
+    path = tmp_path / "a.pt"
+    save(path, STATE)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))
+    try:
+        with pytest.raises(RunError, match=r"checkpoint .*a\.pt cannot be written"):
+            save(path, {"done": 4, "weights": torch.zeros(100_000)})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert load(path, CPU)["done"] == 3
+    assert [left.name for left in tmp_path.iterdir()] == ["a.pt"]
