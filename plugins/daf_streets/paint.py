@@ -48,8 +48,11 @@ def _noise() -> Floats:
     rng = np.random.default_rng(20180)
     tile = np.zeros((TILE, TILE), np.float32)
     for step in (1, 2, 4, 8, 16):
-        coarse = rng.standard_normal((TILE // step, TILE // step)).astype(np.float32)
-        tile += np.kron(coarse, np.ones((step, step), np.float32))
+        octave = rng.standard_normal((TILE // step, TILE // step)).astype(np.float32)
+        octave = np.kron(octave, np.ones((step, step), np.float32))
+        for shift in (step // 2, step // 4):  # rounds the blocks off
+            octave = octave + np.roll(octave, shift, 0) + np.roll(octave, shift, 1) + np.roll(octave, shift, (0, 1))
+        tile += octave / octave.std()
     normal: Floats = tile / tile.std()
     return normal
 
@@ -141,10 +144,12 @@ def _markings(image: Floats, shade: Floats, scene: Scene, pixels: Pixels, part: 
     road = np.flatnonzero(part == Part.ROAD)
     x, z = pixels.across[road], pixels.along[road]
     middle, half = (street.left + street.right) / 2, (street.right - street.left) / 2
-    is_marked = (np.abs(x - middle + street.right / 4) < 0.09) & (z % 6 < 3)
+    is_marked = np.abs(x - middle + street.right / 4) < 0.09
+    is_marked[is_marked] = z[is_marked] % 6 < 3
     is_marked |= np.abs(np.abs(x - middle) - half + 0.35) < 0.07
     if street.crossing is not None:
-        is_marked |= (z > street.crossing) & (z < street.crossing + 3) & (x % 1 < 0.5)
+        is_striped = (z > street.crossing) & (z < street.crossing + 3)
+        is_marked[is_striped] = x[is_striped] % 1 < 0.5
     spots = road[is_marked]
     ink = np.array(look.marking, np.float32)[:, None] / 255
     image[:, spots] += (ink - image[:, spots]) * (1 - look.wear)
@@ -172,8 +177,8 @@ def _texture(pixels: Pixels, part: Bytes, look: Paint, focal: float) -> Floats:
     for key, texture in look.textures.items():
         density[key], amount[key] = texture.density, texture.amount
     scale = density[part]
-    # Texels that are smaller than a pixel average out, as they would in a photograph.
-    strength = amount[part] / np.maximum(scale * pixels.depth * np.float32(1 / focal), 1)
+    # Texels that are smaller than a pixel average out, as they would in a photograph; the coarser structure stays.
+    strength = amount[part] / np.sqrt(np.maximum(scale * pixels.depth * np.float32(1 / focal), 1))
     u = (pixels.across * scale).astype(np.int32) + pixels.shape * 29
     v = (pixels.along * scale).astype(np.int32) + pixels.shape * 53
     grain: Floats = np.take(_noise().ravel(), (v & (TILE - 1)) * TILE + (u & (TILE - 1)))

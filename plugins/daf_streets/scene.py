@@ -10,6 +10,7 @@ from daf_streets.shapes import Part, Plane, Shape, front, ground
 
 Range = tuple[float, float]
 FAR = 110.0  # metres to the row that closes the street
+IN_VIEW = 1.7  # what is this many times farther ahead than aside is inside the picture
 NEAR = 1.0  # metres; nothing is nearer
 
 
@@ -195,20 +196,21 @@ def _rows(
 ) -> None:
     """Trees, lamp posts, signs, fences and parked cars along one kerb."""
     z = rng.uniform(5.0, 12.0)
-    while z < 60.0:
+    while z < 50.0:
         x = kerb + sign * rng.uniform(0.5, 0.9)
         shapes = _tree(rng, layout, x, z)
         placed.append((z, shapes))
         casters.append(Caster(x, z, 1.5, 2.5, 2.5, 5.0))
         z += rng.uniform(*layout.tree_spacing)
     z = rng.uniform(4.0, 12.0)
-    while z < 45.0:
+    while z < 40.0:
         x, width = kerb + sign * rng.uniform(0.3, 0.5), rng.uniform(*layout.pole_width)
         placed.append((z, things.lamp_post(rng, x, z, rng.uniform(5.0, 7.5), width)))
         casters.append(Caster(x, z, width / 2, width, 0.0, 6.0))
         z += rng.uniform(*layout.pole_spacing)
     for _ in range(rng.randint(*layout.signs)):
         x, z = kerb + sign * rng.uniform(0.4, 1.0), 5.0 + 16.0 * rng.random() ** 1.5
+        z = max(z, IN_VIEW * abs(x))
         placed.append(
             (z, things.sign(rng, x, z, rng.uniform(*layout.sign_size), rng.uniform(*layout.pole_width) * 0.8))
         )
@@ -222,7 +224,7 @@ def _rows(
                 continue
             for z in range(start, start + 10, 2):
                 placed.append((z + 1.0, things.fence(kerb + sign * 0.2, z, z + 2.0, height, tint)))
-    for start in range(6, 54, 6):
+    for start in range(6, 46, 6):
         if rng.random() < layout.parked_chance:
             x, z = kerb - sign * 1.05, start + rng.uniform(0.0, 1.0)
             placed.append((z, things.car(rng, x, z, sign < 0)))
@@ -248,6 +250,7 @@ def _people(rng: Random, layout: Layout, street: Street, placed: Placed, casters
             x = street.right + rng.uniform(0.3, street.pavement - 0.4)
         else:
             x = street.left - rng.uniform(0.3, street.pavement - 0.4)
+        z = max(z, IN_VIEW * abs(x))
         placed.append((z, things.pedestrian(rng, x, z)))
         casters.append(Caster(x, z, 0.25, 0.3, 0.0, 1.7))
     for _ in range(rng.randint(*layout.cyclists)):

@@ -43,7 +43,8 @@ def tree(rng: Random, x: float, z: float, height: float, width: float, points: i
     radius_x, radius_y = width / 2, (height - trunk) / 2
     shapes = [front(TREE, Part.TRUNK, x - thickness / 2, x + thickness / 2, 0.0, trunk + radius_y, z, random())]
     tint = random() * 0.7
-    for scale, rise, shade in ((1.0, 0.0, 0.0), (0.75, 0.16, 0.15), (0.42, 0.34, 0.29)):
+    layers = ((1.0, 0.0, 0.0), (0.75, 0.16, 0.15), (0.42, 0.34, 0.29))
+    for scale, rise, shade in layers if z < PLAIN else layers[:2]:
         middle_x = x + (random() - 0.5) * 0.5 * radius_x * (1 - scale)
         middle_y = trunk + radius_y * (1 + rise)
         crown = []
