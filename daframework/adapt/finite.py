@@ -1,9 +1,9 @@
 """Notice a loss that is no longer a number, without waiting for the device at every step."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from daframework.errors import TrainingError
 
@@ -39,3 +39,17 @@ class FiniteCheck:
                 f"loss '{name}' is not a finite number at step {step}; {kept}; "
                 "lower the learning rate or that loss's weight, and start a new run"
             )
+
+
+def require_finite_weights(modules: Iterable[nn.Module], step: int, kept: str) -> None:
+    """A finite loss can have a slope that is no number: look before such weights are saved. Reads the device.
+
+    Raises:
+        TrainingError: some weight is not finite after ``step``; it says what was ``kept``.
+    """
+    finite = [weight.isfinite().all() for module in modules for weight in module.parameters()]
+    if finite and not bool(torch.stack(finite).all()):
+        raise TrainingError(
+            f"weights are not finite numbers after step {step}, so some loss has no finite slope; {kept}; "
+            "lower the learning rate, or leave losses out one by one, and start a new run"
+        )

@@ -1,22 +1,24 @@
 """Train the generators against the discriminators: the loop, top to bottom."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 from torch.optim import Adam, Optimizer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from daframework import checkpoint
-from daframework.adapt.finite import FiniteCheck
+from daframework.adapt.finite import FiniteCheck, require_finite_weights
 from daframework.adapt.objectives import DiscriminatorObjective, Fake, GeneratorObjective
 from daframework.adapt.pool import ImagePool
 from daframework.adapt.schedule import lr_factor
 from daframework.build import DIRECTIONS, DOMAINS, Networks
 from daframework.data.stream import TrainingStream, training_batches
 from daframework.interfaces import Generator
+from daframework.randomness import derive
 from daframework.session import Session, StoppedError
 from daframework.tables import Recipe
 
@@ -84,6 +86,8 @@ def train(
     for step, source, target in zip(range(done, table.steps), batches["source"], batches["target"], strict=True):
         assert source.label is not None, "the source stream hands out labels"
         factor = lr_factor(step, table.steps, table.constant_fraction)
+        # What a network or loss draws for itself, such as dropout, follows from the seed and the step too.
+        torch.manual_seed(derive(recipe.seed, "translation", fabric.global_rank, step))
 
         # Generators
         with _frozen(networks.discriminators.values()):
@@ -116,6 +120,7 @@ def train(
             session.log.values(done, {name: float(value) for name, value in values.items()})
         if done % log.checkpoint_every == 0 or last or stopping:
             finite.require(kept)
+            require_finite_weights((generator_objective, discriminator_objective), done, kept)
             _save(path, session, done, parts, pools)
             kept = f"the last good checkpoint is {path}"
         if last or (log.samples_every and done % log.samples_every == 0):
@@ -147,15 +152,16 @@ def _average(generator: Generator, decay: float) -> AveragedModel:
 
 
 @contextmanager
-def _frozen(networks: Any) -> Iterator[None]:
+def _frozen(networks: Iterable[nn.Module]) -> Iterator[None]:
     """No gradient for these weights inside: the generators' objective passes through them and does not train them."""
-    for network in networks:
-        network.requires_grad_(False)
+    trained = [weight for network in networks for weight in network.parameters() if weight.requires_grad]
+    for weight in trained:
+        weight.requires_grad_(False)
     try:
         yield
     finally:
-        for network in networks:
-            network.requires_grad_(True)
+        for weight in trained:
+            weight.requires_grad_(True)
 
 
 def _update(session: Session, total: Any, optimizer: Optimizer | None, lr: float) -> None:

@@ -32,7 +32,8 @@ def sample_grid(
     training = [network.training for network in used]
     for network in used:
         network.eval()
-    image = to_float(stack_images(samples).to(device))
+    weight = next(translator.parameters(), torch.empty(0))
+    image = to_float(stack_images(samples).to(device)).to(weight.dtype)
     fake = apply_padded(translator, image, backward.multiple)
     rec = apply_padded(backward, fake, backward.multiple)
     columns = [image, fake, rec]

@@ -3,6 +3,7 @@
 import math
 from pathlib import Path
 
+import torch
 from torch import nn
 from torch.optim import AdamW
 
@@ -11,7 +12,7 @@ from daframework.data.augment import augment_colors
 from daframework.data.stream import TrainingStream, training_batches
 from daframework.errors import TrainingError
 from daframework.interfaces import Task
-from daframework.randomness import generator, global_seed
+from daframework.randomness import derive, generator, global_seed
 from daframework.session import Session, StoppedError
 from daframework.tables import Recipe
 
@@ -59,6 +60,8 @@ def fit(session: Session, task: Task, stream: TrainingStream, recipe: Recipe, ro
     model.train()
     for step, batch in zip(range(done, table.steps), batches, strict=True):
         assert batch.label is not None, "the task is trained on labelled images"
+        # What the model draws for itself, such as dropout, follows from the seed and the step too.
+        torch.manual_seed(derive(recipe.seed, "task", fabric.global_rank, step))
         random = generator(recipe.seed, "colors", fabric.global_rank, step)
         loss = task.loss(forward(augment_colors(batch.image, table.augment, random)), batch.label)
         for group in optimizer.param_groups:
@@ -69,16 +72,19 @@ def fit(session: Session, task: Task, stream: TrainingStream, recipe: Recipe, ro
         done = step + 1
         session.log.advance(done)
         last, stopping = done == table.steps, session.stopping()
-        if done % log.every == 0 or last or stopping:
-            value = float(loss.detach())
+        tell, keep = (last or stopping or done % every == 0 for every in (log.every, log.checkpoint_every))
+        if tell or keep:
+            value = float(loss)
             if not math.isfinite(value):
                 raise TrainingError(
                     f"the loss of training on {row} is not a finite number at step {done}; lower downstream.lr"
                 )
+        if tell:
             session.log.values(done, {"loss": value})
-        if (done % log.checkpoint_every == 0 or last or stopping) and fabric.is_global_zero:
+        if keep and fabric.is_global_zero:
             saved = {"done": done, "model": model.state_dict()}
             checkpoint.save(path, saved if last else saved | {"optimizer": optimizer.state_dict()})
         if stopping and not last:
             raise StoppedError(f"stopped after step {done} of {table.steps} of training on {row}")
-    return model.eval()
+    # Scored in single precision, whatever it was trained in.
+    return model.float().eval()
