@@ -64,10 +64,16 @@ def streets(
         raise ValueError(f"look must be one of {', '.join(LOOKS)}, got {look!r}")
     if split not in SPLITS:
         raise ValueError(f"split must be one of {', '.join(SPLITS)}, got {split!r}")
-    if len(size) != 2 or any(not isinstance(side, int) or side < SMALLEST for side in size):
-        raise ValueError(f"size must be [height, width] in whole pixels, each at least {SMALLEST}, got {list(size)}")
+    if not _is_size(size):
+        raise ValueError(f"size must be [height, width] in whole pixels, each at least {SMALLEST}, got {size!r}")
     for name, count in (("train_images", train_images), ("test_images", test_images)):
-        if count < 1:
-            raise ValueError(f"{name} must be at least 1, got {count}")
+        if not isinstance(count, int) or count < 1:
+            raise ValueError(f"{name} must be a whole number of at least 1, got {count!r}")
     height, width = size
     return Streets(look, split, height, width, train_images if split == "train" else test_images, seed)
+
+
+def _is_size(size: Sequence[int]) -> bool:
+    if not isinstance(size, Sequence) or len(size) != 2:
+        return False
+    return all(isinstance(side, int) and side >= SMALLEST for side in size)

@@ -84,15 +84,15 @@ def _place(table: Table, shape: Indices, view: Lens, height: int, width: int) ->
     dx = np.arange(width, dtype=np.float32) + np.float32(0.5 - view.x)
     dx[np.abs(dx) < 0.25] = 0.25
     dy = np.arange(height, dtype=np.float32) + np.float32(0.5 - view.y)
-    plane = table.plane[shape]
-    ground, side = np.flatnonzero(plane == Plane.GROUND), np.flatnonzero(plane == Plane.SIDE)
-    depth = table.offset[shape]  # right as it is for what faces the camera
+    plane = table.plane[shape].reshape(height, width)
+    is_ground, is_side = plane == Plane.GROUND, plane == Plane.SIDE
+    depth = table.offset[shape].reshape(height, width)  # right as it is for what faces the camera
     below = np.where(dy > 0, view.focal * view.eye / np.maximum(dy, 0.05), HORIZON_DEPTH).astype(np.float32)
-    depth[ground] = below[ground // width]
-    depth[side] *= (view.focal / dx)[side % width]
+    np.copyto(depth, below[:, None], where=is_ground)
+    np.multiply(depth, (view.focal / dx).astype(np.float32), out=depth, where=is_side)
     np.clip(depth, 0.5, HORIZON_DEPTH, out=depth)
-    metres = (depth * np.float32(1 / view.focal)).reshape(height, width)
-    across, along = (metres * dx).ravel(), (np.float32(view.eye) - metres * dy[:, None]).ravel()
-    across[side] = depth[side]
-    along[ground] = depth[ground]
-    return Pixels(shape, depth, across, along)
+    metres = depth * np.float32(1 / view.focal)
+    across, along = metres * dx, np.float32(view.eye) - metres * dy[:, None]
+    np.copyto(across, depth, where=is_side)
+    np.copyto(along, depth, where=is_ground)
+    return Pixels(shape, depth.ravel(), across.ravel(), along.ravel())
