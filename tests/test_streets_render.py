@@ -72,6 +72,7 @@ def test_every_pixel_knows_its_place_in_the_world():
     # Wall at x = 6, 40.5 px right of the middle, 10.5 px above the horizon.
     z = 72 * 6 / 40.5
     assert pixels.depth[at(21, 88)] == pytest.approx(z, rel=1e-5)
+    assert pixels.across[at(21, 88)] == pytest.approx(z, rel=1e-5)
     assert pixels.along[at(21, 88)] == pytest.approx(1.5 + 10.5 * z / 72, rel=1e-5)
 
 
@@ -111,6 +112,17 @@ def test_a_pixels_label_is_what_fills_most_of_it():
     # 3 against 1; 2 against 1 and 1; 2 against 2; four different.
     label = np.array([[1, 2, 5, 6, 4, 8, 1, 2], [2, 2, 7, 6, 8, 4, 3, 4]], np.uint8)
     assert most_frequent(label).tolist() == [[2, 6, 4, 1]]
+
+
+def test_a_camera_pixels_label_is_the_most_frequent_of_its_four_samples():
+    street = sample_scene(Random(1), LOOKS["camera"][0])
+    table = tabulate(street.shapes)
+    samples = table.label[rasterise(street, table, 128, 192).shape].reshape(128, 192)
+    label = render(street, LOOKS["camera"][1], 64, 96, Random(0))[1]
+    four = np.stack([samples[y::2, x::2] for y in (0, 1) for x in (0, 1)])
+    votes = (four == label).sum(0)
+    assert (votes == (four[:, None] == four).sum(0).max(0)).all()
+    assert (votes < 4).any()
 
 
 def test_box_reduce_takes_means_of_four():
