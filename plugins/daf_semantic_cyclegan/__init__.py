@@ -1,1 +1,25 @@
-"""In the making."""
+"""Semantic adversarial training (arXiv 1810.05852): discriminators that also segment, and reconstruction by class."""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from daframework import hookimpl
+
+if TYPE_CHECKING:
+    from daframework.interfaces import Discriminator, Loss
+
+
+@hookimpl
+def daf_discriminators() -> "Mapping[str, Callable[..., Discriminator]]":
+    """Offer ``semantic``."""
+    from daf_semantic_cyclegan.discriminator import semantic
+
+    return {"semantic": semantic}
+
+
+@hookimpl
+def daf_losses() -> "Mapping[str, Callable[..., Loss]]":
+    """Offer ``semantic_discriminator`` and ``weighted_reconstruction``."""
+    from daf_semantic_cyclegan.losses import SemanticDiscriminator, WeightedReconstruction
+
+    return {"semantic_discriminator": SemanticDiscriminator, "weighted_reconstruction": WeightedReconstruction}

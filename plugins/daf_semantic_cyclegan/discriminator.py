@@ -1,0 +1,101 @@
+"""A discriminator that also segments: one encoder, a head that judges patches and a decoder with skip connections."""
+
+import timm
+import torch
+from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
+from torch import Tensor, nn
+
+from daf_cyclegan.layers import init_normal, require_positive
+from daf_cyclegan.patchgan import PatchGAN
+from daf_semantic_cyclegan.decoder import Decoder
+from daframework.interfaces import Discriminator, DiscriminatorOutput
+
+PATCHGAN = "patchgan"
+
+
+def semantic(
+    *,
+    num_classes: int,
+    channels: int = 64,
+    layers: int = 3,
+    encoder: str = PATCHGAN,
+    decoder_channels: int = 32,
+    semantic_head: bool = True,
+) -> "SemanticPatchGAN | SemanticEncoder":
+    """The paper's discriminator (arXiv 1810.05852): a shared encoder, an adversarial head and one that segments.
+
+    (N, 3, H, W) in [-1, 1] -> ``realness`` (N, 1, h, w) and ``semantics`` (N, num_classes, H, W). With the encoder
+    "patchgan" the adversarial path is `patchgan` to the last bit, weights under one seed included: the decoder's are
+    drawn after it. Height and width must be even.
+
+    Args:
+        num_classes: number of classes; the source's, unless given.
+        channels: width of the PatchGAN's first layer; of another encoder's adversarial head.
+        layers: number of halvings of the PatchGAN; another encoder brings its own.
+        encoder: "patchgan", or the name of a timm model that gives features, such as "resnet18". Its weights are drawn
+            anew, never downloaded; the image is brought to ImageNet's mean and deviation inside. Its adversarial head
+            judges the deepest features of stride 8 or less.
+        decoder_channels: width of the decoder at half the resolution; it doubles towards the deeper, up to 4 times.
+        semantic_head: false leaves the decoder out, and ``semantics`` is None.
+
+    Raises:
+        ValueError: an option has a value that is not allowed.
+    """
+    require_positive(num_classes=num_classes, channels=channels, layers=layers, decoder_channels=decoder_channels)
+    classes = num_classes if semantic_head else None
+    if encoder == PATCHGAN:
+        return SemanticPatchGAN(channels=channels, layers=layers, width=decoder_channels, num_classes=classes)
+    return SemanticEncoder(encoder=encoder, channels=channels, width=decoder_channels, num_classes=classes)
+
+
+class SemanticPatchGAN(Discriminator):
+    """`PatchGAN`, whose stages a decoder also reads; ``num_classes`` None for none."""
+
+    def __init__(self, *, channels: int, layers: int, width: int, num_classes: int | None) -> None:
+        super().__init__()
+        self.patchgan = PatchGAN(channels=channels, layers=layers)
+        self.decoder = None if num_classes is None else Decoder(self.patchgan.widths, width, num_classes)
+        self.has_semantics = self.decoder is not None
+        self.multiple = Decoder.multiple if self.has_semantics else 1
+
+    def forward(self, image: Tensor) -> DiscriminatorOutput:
+        features = [image]
+        for stage in self.patchgan.stages:
+            features.append(stage(features[-1]))
+        realness = self.patchgan.last(features[-1])
+        return DiscriminatorOutput(realness, None if self.decoder is None else self.decoder(image, features[1:]))
+
+
+class SemanticEncoder(Discriminator):
+    """An encoder of timm with an adversarial head, and a decoder; ``num_classes`` None for none."""
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, *, encoder: str, channels: int, width: int, num_classes: int | None) -> None:
+        super().__init__()
+        if not timm.is_model(encoder):
+            raise ValueError(f"encoder must be '{PATCHGAN}' or the name of a timm model, got {encoder!r}")
+        try:
+            self.encoder = timm.create_model(encoder, pretrained=False, features_only=True)
+        except (RuntimeError, AttributeError) as error:
+            raise ValueError(f"encoder {encoder!r} gives no features in timm ({error}); choose another") from error
+        widths, strides = self.encoder.feature_info.channels(), self.encoder.feature_info.reduction()
+        self._judged = max((i for i, stride in enumerate(strides) if stride <= 8), default=0)
+        self.judge = nn.Sequential(
+            nn.Conv2d(widths[self._judged], channels, 3, padding=1),
+            nn.LeakyReLU(0.2, inplace=True),
+            nn.Conv2d(channels, 1, 3, padding=1),
+        )
+        init_normal(self.judge)
+        self.decoder = None if num_classes is None else Decoder(widths, width, num_classes)
+        self.has_semantics = self.decoder is not None
+        self.multiple = Decoder.multiple if self.has_semantics else 1
+        # In [-1, 1] instead of [0, 1]; constants, so not part of a checkpoint.
+        self.register_buffer("mean", torch.tensor(IMAGENET_DEFAULT_MEAN).view(3, 1, 1) * 2 - 1, persistent=False)
+        self.register_buffer("deviation", torch.tensor(IMAGENET_DEFAULT_STD).view(3, 1, 1) * 2, persistent=False)
+
+    def forward(self, image: Tensor) -> DiscriminatorOutput:
+        features = self.encoder((image - self.mean) / self.deviation)
+        realness = self.judge(features[self._judged])
+        return DiscriminatorOutput(realness, None if self.decoder is None else self.decoder(image, features))
