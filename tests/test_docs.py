@@ -1,0 +1,265 @@
+"""What the pages say is so: every key and default, every command, every quotation, every link."""
+
+import ast
+import inspect
+import json
+import math
+import re
+import shlex
+import tomllib
+from pathlib import Path
+from types import ModuleType, NoneType
+from typing import Literal, get_args, get_origin
+
+import attrs
+import click
+import pytest
+import torch
+
+from daframework import tables
+from daframework.cli import cli
+from daframework.recipe import locate, read
+from daframework.registry import components, load_plugins
+from daframework.run.environment import describe
+from daframework.run.folder import RunFolder
+from daframework.run.results import read_results, write_results
+from daframework.strict import structure
+from daframework.testing import check_generator
+
+ROOT = Path(__file__).parents[1]
+EXAMPLE = ROOT / "docs" / "examples" / "daf-tiny"
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md")), EXAMPLE / "README.md"]
+NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
+FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
+
+
+def text(name):
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def fenced(name, language):
+    """The fenced blocks of a page in one language."""
+    return [block for _, tongue, block in FENCE.findall(text(name)) if tongue == language]
+
+
+every_page = pytest.mark.parametrize("name", NAMES)
+
+
+# --- docs/recipes.md names every key, its type, default and range, and says what it is ---
+
+TABLES = [one for one in vars(tables).values() if attrs.has(one) and one.__module__ == tables.__name__]
+KINDS = {int: "whole number", float: "number", str: "string", bool: "true or false", tables.ComponentTable: "component"}
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.__name__)
+def test_every_key_of_a_table_is_documented(table):
+    rows = {row[0]: row for row in table_rows(text("docs/recipes.md"), heading(table))}
+    said = documented(table)
+    assert list(rows) == [f"`{one.name}`" for one in attrs.fields(table) if one.name != "options"]
+    for one in attrs.fields(table):
+        if one.name == "options":
+            continue
+        _, kind, default, allowed, meaning = rows[f"`{one.name}`"]
+        wanted = [kind_of(one.type), default_of(one), said.get(one.name, meaning)]
+        assert [kind, default, meaning] == wanted, f"{one.name} of {table.__name__}"
+        assert same_but_for_rounding(allowed, range_of(one)), f"{one.name} of {table.__name__}: {range_of(one)}"
+
+
+def heading(table):
+    return {"Recipe": "Top level", "ComponentTable": "Component tables", "LossTable": "[[losses]]"}.get(
+        table.__name__, f"[{'downstream.' * (table is tables.AugmentTable)}{table.__name__[:-5].lower()}]"
+    )
+
+
+def table_rows(page, title):
+    section = re.search(rf"^## {re.escape(title)}\n(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL)
+    assert section, f"no section '## {title}'"
+    rows = [row.split(" | ") for row in re.findall(r"^\| (`.*) \|$", section[1], re.MULTILINE)]
+    return [[cell.strip() for cell in row] for row in rows if len(row) == 5]
+
+
+def documented(table):
+    """Meanings by key, from the Args section of a class's docstring."""
+    arguments = inspect.getdoc(table).partition("Args:\n")[2]
+    entries = re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", arguments, re.MULTILINE)
+    return {key: " ".join(meaning.split()).replace("``", "`") for key, meaning in entries}
+
+
+def kind_of(annotation):
+    inner = [part for part in get_args(annotation) if part is not NoneType]
+    if get_origin(annotation) is Literal:
+        return ", ".join(f'`"{value}"`' for value in inner)
+    if get_origin(annotation) is tuple:
+        return "list of components" if inner[0] is tables.LossTable else f"list of {KINDS[inner[0]]}s"
+    if inner:
+        return kind_of(inner[0])
+    return KINDS.get(annotation, "table")
+
+
+def default_of(one):
+    if one.default is attrs.NOTHING:
+        return "required"
+    if attrs.has(type(one.default)):
+        return "its defaults"
+    return "none" if one.default in (None, ()) else f"`{json.dumps(one.default)}`"
+
+
+def range_of(one):
+    """What a validator says is allowed, found by giving it values that no key takes."""
+    for value in (-1, 1e12, (), ""):
+        try:
+            if one.validator:
+                one.validator(None, one, value)
+        except ValueError as error:
+            return re.fullmatch(r"must be (.*), got .*", str(error))[1]
+        except (TypeError, AttributeError):
+            continue
+    return ""
+
+
+def same_but_for_rounding(said, wanted):
+    numbers = [list(map(float, re.findall(r"\d+\.?\d*(?:e[+-]?\d+)?", side))) for side in (said, wanted)]
+    words = [re.sub(r"\d+\.?\d*(?:e[+-]?\d+)?", "", side) for side in (said, wanted)]
+    return words[0] == words[1] and all(math.isclose(*pair, rel_tol=1e-5) for pair in zip(*numbers, strict=True))
+
+
+@every_page
+def test_recipe_fragments_hold_only_keys_that_exist(name):
+    for block in fenced(name, "toml"):
+        content = tomllib.loads(block)
+        if "project" in content:
+            continue
+        _, problems = structure(content, tables.Recipe, (tables.ComponentTable, tables.LossTable))
+        assert [line for line in problems if "missing; it has no default" not in line] == [], block
+
+
+# --- commands ---
+
+
+@every_page
+def test_every_command_names_a_real_command_with_real_options(name):
+    plugins = load_plugins()
+    for line in commands(name):
+        arguments = shlex.split(line, comments=True)[1:]
+        try:
+            context = cli.make_context("daf", list(arguments))
+            command_name, command, rest = cli.resolve_command(context, [*context._protected_args, *context.args])
+            parameters = command.make_context(command_name, rest).params
+        except click.exceptions.Exit:  # --help and --version end here
+            continue
+        except click.ClickException as error:
+            raise AssertionError(f"{name}: {line}: {error.format_message()}") from error
+        if parameters.get("recipe", "tiny") not in ("tiny", "mine.toml"):  # files the reader makes
+            read(locate(plugins, parameters["recipe"]), parameters["overrides"])
+
+
+def commands(name):
+    """Lines that call daf, with continued lines joined and variables before them left out."""
+    blocks = "".join(block for language in ("bash", "sh", "console") for block in fenced(name, language))
+    lines = blocks.replace("\\\n", " ").splitlines()
+    return [bare for line in lines if (bare := re.sub(r"^\$ |^(\w+=\S+ )+", "", line.strip())).startswith("daf ")]
+
+
+def test_commands_are_found_where_there_are_some():
+    assert len(commands("docs/quick_start.md")) > 5
+
+
+# --- quotations ---
+
+
+def test_the_whole_example_is_quoted_as_it_is():
+    page = text("docs/write_a_plugin.md")
+    quoted = dict(re.findall(r"^`([^`\n]+)`:\n\n```\w+\n(.*?)^```$", page, re.MULTILINE | re.DOTALL))
+    files = [path for path in EXAMPLE.rglob("*") if path.suffix in (".py", ".toml") and path.is_file()]
+    assert quoted == {path.relative_to(EXAMPLE).as_posix(): path.read_text(encoding="utf-8") for path in files}
+
+
+@every_page
+def test_python_that_is_a_plugin_works_as_it_stands(name):
+    for block in fenced(name, "python"):
+        ast.parse(block)
+        if "@hookimpl" not in block or "daf_tiny" in block:
+            continue
+        module = ModuleType("quoted")
+        exec(compile(block, name, "exec"), vars(module))
+        plugins = load_plugins(extra={"quoted": module})
+        own = [one for one in components(plugins, "generator").values() if one.origin.plugin == "quoted"]
+        assert own
+        for one in own:
+            check_generator(one.factory(), height=8, width=12)
+
+
+# --- links ---
+
+
+@every_page
+def test_links_lead_somewhere(name):
+    for target in re.findall(r"\]\(([^)\s]+)\)", FENCE.sub("", text(name))):
+        if re.match(r"[a-z]+:", target):
+            continue
+        path, _, anchor = target.partition("#")
+        file = (ROOT / name).parent / path if path else ROOT / name
+        assert file.exists(), f"{name}: {target}"
+        if anchor:
+            assert anchor in anchors(file.read_text(encoding="utf-8")), f"{name}: {target}"
+
+
+def anchors(page):
+    titles = re.findall(r"^#+ (.*)$", FENCE.sub("", page), re.MULTILINE)
+    return [re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles]
+
+
+# --- docs/results.md ---
+
+
+def test_example_of_results_is_what_is_written(tmp_path):
+    (example,) = fenced("docs/results.md", "json")
+    path = tmp_path / "results.json"
+    path.write_text(example, encoding="utf-8")
+    write_results(path, read_results(path))
+    assert path.read_text(encoding="utf-8") == example
+    environment = json.loads(example)["environment"]
+    now = describe(torch.device("cpu"))
+    assert list(environment) == list(now)
+    assert list(environment["versions"]) == list(now["versions"])
+
+
+def test_every_key_of_results_is_explained():
+    (example,) = fenced("docs/results.md", "json")
+    page = FENCE.sub("", text("docs/results.md"))
+    assert {key for key in keys(json.loads(example)) if f"`{key}`" not in page} == set()
+
+
+def keys(value, path=""):
+    """Paths such as ``rows[].IoU``; what lies below names that vary, as classes and stages do, is left out."""
+    if path.endswith(("IoU", "seconds", "versions")) and not path.endswith("mIoU"):
+        return {path}
+    if isinstance(value, dict):
+        return {found for key, inner in value.items() for found in keys(inner, f"{path}.{key}".strip("."))}
+    if isinstance(value, list) and any(isinstance(inner, dict) for inner in value):
+        return {found for inner in value for found in keys(inner, f"{path}[]")}
+    return {path}
+
+
+def test_every_file_of_a_run_is_listed():
+    page = text("docs/results.md")
+    folder = RunFolder(Path())
+    found = [getattr(folder, name) for name, value in vars(RunFolder).items() if isinstance(value, property)]
+    assert len(found) > 5
+    assert [str(path) for path in found if f"`{path}" not in page] == []
+    assert all(f"`{file('NAME')}`" in page for file in (folder.checkpoint, folder.scores))
+
+
+# --- every component that ships is named somewhere ---
+
+
+def test_every_component_that_ships_is_listed():
+    plugins = load_plugins()
+    page = text("docs/recipes.md")
+    shipped = [
+        one
+        for kind in ("generator", "discriminator", "loss", "task", "dataset")
+        for one in components(plugins, kind).values()
+        if one.origin.distribution == "daframework"
+    ]
+    assert [f"{one.kind}:{one.name}" for one in shipped if f"`{one.kind}:{one.name}`" not in page] == []
