@@ -5,8 +5,9 @@ wants another scale (ImageNet statistics) converts inside itself.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import Protocol
 
 from attrs import frozen
 from torch import Tensor, nn
@@ -78,11 +79,22 @@ class Generator(nn.Module, ABC):
         raise TypeError(f"generator {type(self).__name__} offers no features")
 
 
-class DiscriminatorOutput(NamedTuple):
-    """``realness`` (N, 1, h, w) logits; ``semantics`` (N, num_classes, H, W) logits, None without a semantic head."""
+class DiscriminatorOutput:
+    """``realness`` (N, 1, h, w) logits; ``semantics`` (N, num_classes, H, W) logits, None without a semantic head.
 
-    realness: Tensor
-    semantics: Tensor | None
+    ``semantics`` may be given as a function of no arguments: it is called when a loss first asks, and only once, so
+    that a decoder costs nothing where nobody looks.
+    """
+
+    def __init__(self, realness: Tensor, semantics: Tensor | Callable[[], Tensor] | None) -> None:
+        """Keep both; nothing is computed yet."""
+        self.realness = realness
+        self._semantics = semantics
+
+    @cached_property
+    def semantics(self) -> Tensor | None:
+        """The semantic head's logits."""
+        return self._semantics() if callable(self._semantics) else self._semantics
 
 
 class Discriminator(nn.Module, ABC):

@@ -52,7 +52,7 @@ def check_discriminator(
     output = discriminator(_image(discriminator, batch_size, height, width))
     if not isinstance(output, DiscriminatorOutput):
         raise PluginError(f"{name} must give a DiscriminatorOutput, got {_say(output)}")
-    realness, semantics = output
+    realness, semantics = output.realness, output.semantics
     if realness.ndim != 4 or realness.shape[:2] != (batch_size, 1):
         raise PluginError(f"{name} must give realness ({batch_size}, 1, h, w), got {_say(realness)}")
     wanted = (batch_size, num_classes, height, width) if discriminator.has_semantics else None

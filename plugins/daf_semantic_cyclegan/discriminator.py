@@ -1,5 +1,7 @@
 """A discriminator that also segments: one encoder, a head that judges patches and a decoder with skip connections."""
 
+from functools import partial
+
 import timm
 import torch
 from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
@@ -63,7 +65,8 @@ class SemanticPatchGAN(Discriminator):
         for stage in self.patchgan.stages:
             features.append(stage(features[-1]))
         realness = self.patchgan.last(features[-1])
-        return DiscriminatorOutput(realness, None if self.decoder is None else self.decoder(image, features[1:]))
+        semantics = None if self.decoder is None else partial(self.decoder, image, features[1:])
+        return DiscriminatorOutput(realness, semantics)
 
 
 class SemanticEncoder(Discriminator):
@@ -98,4 +101,4 @@ class SemanticEncoder(Discriminator):
     def forward(self, image: Tensor) -> DiscriminatorOutput:
         features = self.encoder((image - self.mean) / self.deviation)
         realness = self.judge(features[self._judged])
-        return DiscriminatorOutput(realness, None if self.decoder is None else self.decoder(image, features))
+        return DiscriminatorOutput(realness, None if self.decoder is None else partial(self.decoder, image, features))
