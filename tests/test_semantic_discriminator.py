@@ -1,0 +1,141 @@
+import pytest
+import torch
+from torch import nn
+
+from daf_cyclegan.patchgan import PatchGAN
+from daf_semantic_cyclegan.discriminator import semantic
+
+
+def images(*shape, seed=0):
+    return torch.rand(shape, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+
+
+@pytest.mark.parametrize("semantic_head", [True, False])
+@pytest.mark.parametrize("layers", [2, 3])
+def test_the_adversarial_path_is_patchgan_to_the_last_bit(semantic_head, layers):
+    torch.manual_seed(7)
+    plain = PatchGAN(channels=8, layers=layers)
+    torch.manual_seed(7)
+    shared = semantic(num_classes=5, channels=8, layers=layers, semantic_head=semantic_head)
+    image = images(2, 3, 64, 96)
+
+    parameters = dict(shared.patchgan.named_parameters())
+    assert all(torch.equal(parameters[name], value) for name, value in plain.named_parameters())
+    judged, expected = shared(image).realness, plain(image).realness
+    assert torch.equal(judged, expected)
+    judged.square().mean().backward()
+    expected.square().mean().backward()
+    assert all(torch.equal(parameters[name].grad, value.grad) for name, value in plain.named_parameters())
+
+
+@pytest.mark.parametrize(("height", "width"), [(64, 96), (34, 50), (62, 40), (128, 66)])
+@pytest.mark.parametrize("encoder", ["patchgan", "resnet18"])
+def test_semantics_have_the_resolution_of_the_image(encoder, height, width):
+    discriminator = semantic(num_classes=7, channels=8, decoder_channels=4, encoder=encoder)
+    assert height % discriminator.multiple == width % discriminator.multiple == 0
+    output = discriminator(images(2, 3, height, width))
+    assert output.semantics.shape == (2, 7, height, width)
+    assert output.realness.shape[:2] == (2, 1)
+    assert output.realness.isfinite().all()
+    assert output.semantics.isfinite().all()
+
+
+@pytest.mark.parametrize("encoder", ["patchgan", "resnet18", "convnext_atto", "mobilenetv3_small_050"])
+def test_every_encoder_builds_and_runs_on_the_meta_device(encoder):
+    with torch.device("meta"):
+        output = semantic(num_classes=19, encoder=encoder)(torch.empty(2, 3, 64, 96))
+    assert output.semantics.shape == (2, 19, 64, 96)
+    assert output.semantics.device.type == "meta"
+
+
+@pytest.mark.parametrize("encoder", ["patchgan", "resnet18"])
+def test_without_a_semantic_head_there_are_neither_semantics_nor_a_decoder(encoder):
+    discriminator = semantic(num_classes=7, channels=8, encoder=encoder, semantic_head=False)
+    assert not discriminator.has_semantics
+    assert discriminator(images(1, 3, 64, 64)).semantics is None
+    assert not any(name.startswith("decoder") for name, _ in discriminator.named_parameters())
+    assert semantic(num_classes=7, channels=8, encoder=encoder).has_semantics
+
+
+def test_the_adversarial_head_judges_features_of_stride_8():
+    discriminator = semantic(num_classes=7, channels=8, decoder_channels=4, encoder="resnet18")
+    assert discriminator(images(1, 3, 64, 96)).realness.shape == (1, 1, 8, 12)
+
+
+def test_another_encoder_sees_imagenet_statistics():
+    discriminator = semantic(num_classes=7, channels=8, decoder_channels=4, encoder="resnet18")
+    seen = []
+    discriminator.encoder.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    image = images(2, 3, 32, 32)
+    discriminator(image)
+    mean, deviation = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+    expected = ((image + 1) / 2 - mean.view(3, 1, 1)) / deviation.view(3, 1, 1)
+    torch.testing.assert_close(seen[0], expected)
+
+
+def test_imagenet_statistics_are_constants_and_in_no_checkpoint():
+    names = semantic(num_classes=3, channels=4, decoder_channels=4, encoder="resnet18").state_dict()
+    assert not {"mean", "deviation"} & names.keys()
+
+
+def test_the_semantic_head_trains_the_shared_encoder_and_its_decoder():
+    torch.manual_seed(0)
+    discriminator = semantic(num_classes=3, channels=8, decoder_channels=4)
+    optimizer = torch.optim.SGD(discriminator.parameters(), lr=0.1)
+    for step in range(2):  # the last layer starts at 0 and lets gradients through after one step
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(
+            discriminator(images(2, 3, 32, 32)).semantics, torch.ones(2, 32, 32).long()
+        ).backward()
+        if step == 0:
+            optimizer.step()
+    trained = {name: p.grad is not None and bool(p.grad.any()) for name, p in discriminator.named_parameters()}
+    adversarial = {name for name in trained if name.startswith("patchgan.last")}
+    norms_remove = {name for name in trained if name.startswith("patchgan.stages") and name.endswith("bias")}
+    assert all(trained[name] for name in trained.keys() - adversarial - norms_remove)
+    assert not any(trained[name] for name in adversarial)
+
+
+def test_every_pixel_has_logits_of_its_own():
+    torch.manual_seed(0)
+    discriminator = semantic(num_classes=1, channels=4, decoder_channels=4)
+    nn.init.normal_(discriminator.decoder.classify.weight)
+    image = images(1, 3, 32, 32)
+    changed = image.clone()
+    changed[0, :, 10, 10] += 1
+    difference = (discriminator(changed).semantics - discriminator(image).semantics).detach()[0, 0, 10:12, 10:12].abs()
+    assert len(difference.flatten().unique()) == 4
+
+
+def test_logits_of_a_2x2_square_learn_different_classes_in_a_few_steps():
+    torch.manual_seed(0)
+    discriminator = semantic(num_classes=2, channels=8, decoder_channels=8)
+    label = torch.randint(0, 2, (2, 32, 32), generator=torch.Generator().manual_seed(1))
+    image = (label[:, None] * 2.0 - 1).expand(-1, 3, -1, -1)  # classes change from pixel to pixel
+    optimizer = torch.optim.Adam(discriminator.parameters(), lr=5e-3)
+    for _ in range(60):
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(discriminator(image).semantics, label).backward()
+        optimizer.step()
+    assert (discriminator(image).semantics.argmax(dim=1) == label).float().mean() > 0.95
+
+
+@pytest.mark.parametrize("encoder", ["patchgan", "resnet18"])
+def test_a_discriminator_does_not_write_to_its_input(encoder):
+    image = images(2, 3, 32, 32)
+    before = image.clone()
+    semantic(num_classes=3, channels=4, decoder_channels=4, encoder=encoder)(image)
+    assert torch.equal(image, before)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"encoder": "resnet_18"}, "encoder must be 'patchgan' or the name of a timm model, got 'resnet_18'"),
+        ({"decoder_channels": 0}, "decoder_channels must be 1 or more, got 0"),
+        ({"layers": 0}, "layers must be 1 or more, got 0"),
+    ],
+)
+def test_a_bad_option_is_named_with_what_is_allowed(options, message):
+    with pytest.raises(ValueError, match=f"^{message}"):
+        semantic(num_classes=3, **options)
