@@ -272,3 +272,17 @@ def test_a_network_does_not_write_to_its_input(network):
     before = image.clone()
     network(image)
     assert torch.equal(image, before)
+
+
+def test_a_patchgan_without_norm_has_the_same_weights_and_keeps_its_signal_through_every_layer() -> None:
+    torch.manual_seed(0)
+    plain, normed = PatchGAN(norm="none"), PatchGAN()
+    assert not any(isinstance(module, InstanceNorm) for module in plain.modules())
+    assert [p.shape for p in plain.parameters()] == [p.shape for p in normed.parameters()]
+    features = plain.stages(torch.randn(2, 3, 128, 128, generator=torch.Generator().manual_seed(0)))
+    assert 0.3 < float(features.square().mean().sqrt()) < 3
+
+
+def test_an_unknown_norm_is_refused_by_name() -> None:
+    with pytest.raises(ValueError, match=r"norm must be one of 'instance', 'none', got 'batch'"):
+        PatchGAN(norm="batch")
