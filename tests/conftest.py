@@ -28,7 +28,7 @@ TABLES = {
 }
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="session")
 def one_thread():
     """Tensors this small only lose by more threads, and sums come out in one order."""
     before = torch.get_num_threads()

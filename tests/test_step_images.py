@@ -9,7 +9,7 @@ from daframework.adapt.images import DomainImages, StepImages
 from daframework.adapt.objectives import DiscriminatorObjective, Fake, GeneratorObjective
 from daframework.build import Term
 from daframework.errors import PluginError
-from daframework.interfaces import Loss
+from daframework.interfaces import DiscriminatorOutput, Loss
 
 GAN, CYCLE, IDENTITY, SEGMENT = tiny.LeastSquares, tiny.Cycle, tiny.Identity, tiny.Segment
 
@@ -90,6 +90,24 @@ def no_repetition(runs):
     """Whether no network saw an input twice, of the inputs that were seen."""
     ordered = sorted(runs, key=lambda run: (run[0], float(run[1].sum())))
     return runs and not any(a[0] == b[0] and torch.equal(a[1], b[1]) for a, b in pairwise(ordered))
+
+
+def test_semantics_are_decoded_once_and_only_where_a_loss_looks():
+    decoded = []
+
+    class Lazy(tiny.Judge):
+        def forward(self, image):
+            features = self.encoder(image)
+            return DiscriminatorOutput(self.realness(features), lambda: decoded.append(1) or self.semantics(features))
+
+    image, label = torch.rand(1, 3, 8, 8), torch.zeros(1, 8, 8).long()
+    judge = Lazy(num_classes=3, semantic=True)
+    images = StepImages({"source_to_target": tiny.Painter()}, {"target": judge}, image, label, image)
+    assert images.judged("fake_target").realness.shape[1] == 1 and not decoded
+    for _ in range(2):
+        assert images.judged("fake_target").semantics.shape == (1, 3, 8, 8)
+    assert decoded == [1]
+    assert DiscriminatorOutput(image, None).semantics is None and DiscriminatorOutput(image, image).semantics is image
 
 
 def test_images_are_what_their_names_say():

@@ -74,7 +74,7 @@ def fit(session: Session, task: Task, stream: TrainingStream, recipe: Recipe, ro
         last, stopping = done == table.steps, session.stopping()
         tell, keep = (last or stopping or done % every == 0 for every in (log.every, log.checkpoint_every))
         if tell or keep:
-            value = float(loss)
+            value = float(loss.detach())
             if not math.isfinite(value):
                 raise TrainingError(
                     f"the loss of training on {row} is not a finite number at step {done}; lower downstream.lr"

@@ -100,19 +100,25 @@ def read_recipe(folder: RunFolder) -> Recipe:
 
 
 def _identity(recipe: Recipe) -> Recipe:
-    """The recipe without what may differ when a run goes on: when to log and where to compute."""
-    return attrs.evolve(recipe, log=LogTable(), hardware=HardwareTable(precision=recipe.hardware.precision))
+    """The recipe without what may differ when a run goes on: when to log and where to compute.
+
+    The number of devices stays, since the batch size is that of one device.
+    """
+    hardware = HardwareTable(precision=recipe.hardware.precision, devices=recipe.hardware.devices)
+    return attrs.evolve(recipe, log=LogTable(), hardware=hardware)
 
 
 def _difference(was: Recipe, now: Recipe) -> str:
     """The first key in which they differ."""
     before, after = _flat(dump(_identity(was))), _flat(dump(_identity(now)))
-    key = next(key for key in sorted(before | after) if before.get(key) != after.get(key))
-    return f"{key} was {before.get(key, 'not set')}, now {after.get(key, 'not set')}"
+    for key in sorted(before | after):
+        if before.get(key, "not set") != after.get(key, "not set"):
+            return f"{key} was {before.get(key, 'not set')}, now {after.get(key, 'not set')}"
+    return "the order of its losses"
 
 
 def _flat(value: object, path: str = "") -> dict[str, object]:
-    if isinstance(value, dict):
+    if isinstance(value, dict) and value:
         items = [(str(key), inner) for key, inner in value.items()]
     elif isinstance(value, list) and any(isinstance(inner, dict) for inner in value):
         items = [(str(inner.get("name", place)), inner) for place, inner in enumerate(value)]

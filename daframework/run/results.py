@@ -56,7 +56,7 @@ def write_results(path: Path, results: Results) -> None:
         "seed": results.seed,
         "classes": list(results.classes),
         "rows": rows,
-        "seconds": {stage: round(seconds, 1) for stage, seconds in results.seconds.items()},
+        "seconds": results.seconds,
         "environment": results.environment,
     }
     write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")

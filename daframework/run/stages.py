@@ -20,7 +20,7 @@ from daframework.data.prepared import Prepared, Unlabelled
 from daframework.data.stream import TrainingStream
 from daframework.downstream.fit import fit
 from daframework.downstream.score import score
-from daframework.errors import RunError
+from daframework.errors import RecipeError, RunError
 from daframework.interfaces import Generator, ImageDataset, Scores, Task
 from daframework.registry import Plugins
 from daframework.run.check import open_datasets
@@ -59,9 +59,16 @@ class Run:
 
 
 def make_fabric(recipe: Recipe) -> Fabric:
-    """The devices and the number format that ``[hardware]`` asks for."""
+    """The devices and the number format that ``[hardware]`` asks for.
+
+    Raises:
+        RecipeError: this machine does not have them.
+    """
     hardware = recipe.hardware
-    return Fabric(accelerator=hardware.accelerator, devices=hardware.devices, precision=hardware.precision)
+    try:
+        return Fabric(accelerator=hardware.accelerator, devices=hardware.devices, precision=hardware.precision)
+    except (RuntimeError, ValueError) as error:
+        raise RecipeError(f"hardware: {' '.join(str(error).split())}") from error
 
 
 def execute(session: Session, plugins: Plugins, recipe: Recipe, folder: RunFolder) -> Results:
@@ -96,7 +103,8 @@ def execute(session: Session, plugins: Plugins, recipe: Recipe, folder: RunFolde
 
     environment = json.loads(folder.environment.read_text(encoding="utf-8"))
     classes = tuple(run.source.classes)
-    results = Results(recipe.name, recipe.seed, classes, tuple(rows), _seconds(folder), environment)
+    seconds = {stage: round(spent, 1) for stage, spent in _seconds(folder).items()}
+    results = Results(recipe.name, recipe.seed, classes, tuple(rows), seconds, environment)
     write_results(folder.results, results)
     return results
 
