@@ -142,7 +142,7 @@ def test_every_command_names_a_real_command_with_real_options(name):
     plugins = load_plugins()
     for line in commands(name):
         words = shlex.split(line, comments=True)
-        arguments = list(takewhile(lambda word: word not in (">", "|", "&&"), words))[1:]
+        arguments = list(takewhile(lambda word: word not in (">", "|"), words))[1:]
         try:
             context = cli.make_context("daf", arguments)
             command_name, command, rest = cli.resolve_command(context, [*context._protected_args, *context.args])
@@ -158,7 +158,7 @@ def test_every_command_names_a_real_command_with_real_options(name):
 def commands(name):
     """Lines that call daf, with continued lines joined and variables before them left out."""
     blocks = "".join(block for language in ("bash", "sh", "console") for block in fenced(name, language))
-    lines = blocks.replace("\\\n", " ").splitlines()
+    lines = re.split(r"\n| && ", blocks.replace("\\\n", " "))
     return [bare for line in lines if (bare := re.sub(r"^\$ |^(\w+=\S+ )+", "", line.strip())).startswith("daf ")]
 
 
