@@ -31,15 +31,24 @@ def gather(folders: Sequence[Path]) -> list[Results]:
     """The results in ``folders``; a folder without results of its own stands for all runs below it.
 
     Raises:
-        RunError: a folder holds no finished run, or the runs have different classes.
+        RunError: a folder holds no finished run, the runs have different classes, or two of one recipe and seed differ.
     """
     results: list[Results] = []
+    known: dict[tuple[str, int], tuple[Path, Results]] = {}
     for folder in folders:
         own = RunFolder(folder).results
         files = [own] if own.exists() else sorted(folder.rglob(own.name))
         if not files:
             raise RunError(f"{folder} holds no finished run; give folders that daf run has finished")
-        results += [read_results(file) for file in files]
+        for file in files:
+            one = read_results(file)
+            other, before = known.setdefault((one.recipe, one.seed), (file, one))
+            if before.rows != one.rows:
+                raise RunError(
+                    f"{other.parent} and {file.parent} hold different results of recipe '{one.recipe}' with seed "
+                    f"{one.seed}; report them apart, or give one of the recipes another name"
+                )
+            results.append(one)
     for other in results[1:]:
         if other.classes != results[0].classes:
             raise RunError(

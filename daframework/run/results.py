@@ -41,7 +41,14 @@ def scores_to_json(scores: Scores, classes: Sequence[str]) -> dict[str, Any]:
 
 def scores_from_json(table: dict[str, Any], classes: Sequence[str]) -> Scores:
     """The scores that `scores_to_json` wrote."""
-    return Scores(table["mIoU"], table["pixel_accuracy"], tuple(table["IoU"][name] for name in classes))
+    iou = tuple(_fraction(table["IoU"][name]) for name in classes)
+    return Scores(_fraction(table["mIoU"]), _fraction(table["pixel_accuracy"]), iou)
+
+
+def _fraction(value: Any) -> float | None:
+    if value is None or (isinstance(value, int | float) and 0 <= value <= 1):
+        return value
+    raise ValueError(f"{value!r} is no fraction in [0, 1]")
 
 
 def write_results(path: Path, results: Results) -> None:

@@ -1,0 +1,153 @@
+import io
+
+import pytest
+from rich.console import Console
+
+from daframework.errors import RunError
+from daframework.interfaces import Scores
+from daframework.report.table import class_table, gather, results_table, summarise
+from daframework.run.results import Results, Row, write_results
+
+CLASSES = ("road", "sky")
+
+
+def scores(miou, accuracy=0.5, iou=(0.5, 0.5)):
+    return Scores(miou, accuracy, iou)
+
+
+def results(recipe, seed, rows, classes=CLASSES):
+    made = tuple(
+        Row(method, found, None if method in ("source_only", "oracle") else scores(0.9))
+        for method, found in rows.items()
+    )
+    return Results(recipe, seed, classes, made, {}, {})
+
+
+def shown(table):
+    text = io.StringIO()
+    Console(file=text, width=200, color_system=None).print(table)
+    return text.getvalue()
+
+
+def cells(table):
+    lines = [line.replace("┃", "│").split("│") for line in shown(table).splitlines()]
+    return [[cell.strip() for cell in line[1:-1]] for line in lines if len(line) > 2]
+
+
+THREE = [
+    results("a", 0, {"source_only": scores(0.10), "a": scores(0.30)}),
+    results("a", 1, {"source_only": scores(0.20), "a": scores(0.40)}),
+    results("a", 2, {"source_only": scores(0.60), "a": scores(0.80)}),
+]
+
+
+def test_mean_and_sample_standard_deviation_over_seeds():
+    table = cells(results_table(THREE))
+    # 10, 20, 60: mean 30, deviations -20, -10, 30, so sqrt((400 + 100 + 900) / 2) = 26.458; the same around 50.
+    assert table == [
+        ["method", "mIoU", "pixel accuracy", "content kept"],
+        ["a", "50.0 ± 26.5", "50.0 ± 0.0", "90.0 ± 0.0"],
+        ["source_only", "30.0 ± 26.5", "50.0 ± 0.0", "-"],
+    ]
+
+
+def test_one_seed_has_no_deviation():
+    assert cells(results_table(THREE[:1]))[1] == ["a", "30.0", "50.0", "90.0"]
+
+
+def test_methods_come_by_falling_mean():
+    assert [one.method for one in summarise(THREE)] == ["a", "source_only"]
+    worse = [results("b", 0, {"source_only": scores(0.5), "b": scores(None), "oracle": scores(0.9)})]
+    assert [one.method for one in summarise(worse)] == ["oracle", "source_only", "b"]
+
+
+def test_a_row_that_runs_share_counts_once_a_seed():
+    other = [
+        results("b", seed, {"source_only": found, "b": scores(0.7)})
+        for seed, found in enumerate((scores(0.10), scores(0.20), scores(0.60)))
+    ]
+    table = {row[0]: row[1] for row in cells(results_table(THREE + other))}
+    assert table["source_only"] == "30.0 ± 26.5" and table["b"] == "70.0 ± 0.0"
+    assert {one.method: len(one.rows) for one in summarise(THREE + other)} == {"a": 3, "b": 3, "source_only": 3}
+
+
+def test_rows_that_differ_between_recipes_are_told_apart():
+    other = [results("b", 0, {"source_only": scores(0.11), "b": scores(0.7)})]
+    found = {one.method: len(one.rows) for one in summarise(THREE + other)}
+    assert found == {"a": 3, "b": 1, "source_only (in a)": 3, "source_only (in b)": 1}
+
+
+def test_a_run_given_twice_counts_once(tmp_path):
+    for seed, one in enumerate(THREE):
+        write_results(tmp_path / f"seed{seed}" / "results.json", one)
+    found = gather([tmp_path, tmp_path / "seed1"])
+    assert cells(results_table(found)) == cells(results_table(THREE))
+
+
+def test_two_runs_of_one_recipe_and_seed_that_differ_are_refused(tmp_path):
+    write_results(tmp_path / "one" / "results.json", THREE[0])
+    write_results(tmp_path / "two" / "results.json", results("a", 0, {"source_only": scores(0.1), "a": scores(0.31)}))
+    with pytest.raises(RunError, match=r"one and .*two hold different results of recipe 'a' with seed 0"):
+        gather([tmp_path])
+
+
+def test_a_class_that_never_occurs_has_no_number_and_lowers_no_mean():
+    found = [
+        results("a", 0, {"a": scores(0.5, iou=(0.4, None))}),
+        results("a", 1, {"a": scores(0.5, iou=(0.6, None))}),
+        results("a", 2, {"a": scores(0.5, iou=(None, None))}),
+    ]
+    assert cells(class_table(found)) == [["class", "a"], ["road", "50.0 ± 14.1"], ["sky", "-"]]
+
+
+def test_a_score_that_does_not_exist_is_a_dash():
+    assert cells(results_table([results("a", 0, {"a": scores(None, None)})]))[1] == ["a", "-", "-", "90.0"]
+
+
+def test_markup_in_names_is_shown_as_text():
+    found = [results("[red]a[/red]", 0, {"[red]a[/red]": scores(0.5)}, classes=("[b]road", "sky[/]"))]
+    assert "[red]a[/red]" in shown(results_table(found))
+    assert [row[0] for row in cells(class_table(found))] == ["class", "[b]road", "sky[/]"]
+    assert cells(class_table(found))[0][1] == "[red]a[/red]"
+
+
+def test_the_title_names_the_seeds():
+    assert "percent, seeds 0, 1, 2" in shown(results_table(THREE))
+    assert "percent, seed 0\n" in shown(class_table(THREE[:1])).replace(" \n", "\n")
+
+
+def test_a_folder_stands_for_all_runs_below_it(tmp_path):
+    for seed, one in enumerate(THREE):
+        write_results(tmp_path / "a" / f"seed{seed}" / "results.json", one)
+    assert gather([tmp_path / "a"]) == THREE
+    assert gather([tmp_path / "a" / "seed1"]) == [THREE[1]]
+
+
+def test_a_folder_without_a_finished_run_is_named(tmp_path):
+    with pytest.raises(RunError, match=f"{tmp_path} holds no finished run"):
+        gather([tmp_path])
+    with pytest.raises(RunError, match="gone holds no finished run"):
+        gather([tmp_path / "gone"])
+
+
+def test_damaged_results_are_named(tmp_path):
+    write_results(tmp_path / "one" / "results.json", THREE[0])
+    (tmp_path / "two").mkdir()
+    (tmp_path / "two" / "results.json").write_text('{"recipe": "a"')
+    with pytest.raises(RunError, match=r"two/results\.json: not a results file"):
+        gather([tmp_path])
+
+
+def test_scores_that_are_no_fractions_are_named(tmp_path):
+    path = tmp_path / "results.json"
+    write_results(path, THREE[0])
+    path.write_text(path.read_text().replace("0.3", '"high"'))
+    with pytest.raises(RunError, match=r"results\.json: not a results file \(.*'high'"):
+        gather([tmp_path])
+
+
+def test_runs_with_other_classes_are_refused(tmp_path):
+    write_results(tmp_path / "one" / "results.json", THREE[0])
+    write_results(tmp_path / "two" / "results.json", results("b", 0, {"b": scores(0.1)}, classes=("sky", "road")))
+    with pytest.raises(RunError, match="runs of 'a' and 'b' have different classes"):
+        gather([tmp_path])
