@@ -17,6 +17,7 @@ from daframework.interfaces import Generator, ImageDataset, Sample
 from daframework.session import Session, StoppedError
 
 _INDEX = "index.json"
+_WRITTEN_SUFFIXES = (".jpeg", ".jpg", ".png")
 
 
 @torch.no_grad()
@@ -57,9 +58,11 @@ def translate_set(session: Session, generator: Generator, dataset: ImageDataset,
 def translate_folder(session: Session, generator: Generator, images: Path, out: Path, *, overwrite: bool) -> int:
     """Translate every image below ``images``, of any size, to the same relative path below ``out``; return how many.
 
+    A format that is not written, such as .webp, becomes .png.
+
     Raises:
-        DataError: there is no image, one cannot be read, or a file is there already and ``overwrite`` is off, in which
-            case nothing is written at all.
+        DataError: there is no image, one cannot be read, two would become one file, or a file is there already and
+            ``overwrite`` is off; of the last two nothing is written at all.
         StoppedError: the user asked to stop; the images written so far are whole.
     """
     if not images.is_dir():
@@ -67,7 +70,11 @@ def translate_folder(session: Session, generator: Generator, images: Path, out: 
     files = sorted(path for path in images.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
     if not files:
         raise DataError(f"{images}: holds no image ({', '.join(sorted(IMAGE_SUFFIXES))})")
-    outputs = [out / path.relative_to(images) for path in files]
+    outputs = [_written(out / path.relative_to(images)) for path in files]
+    from_file: dict[Path, Path] = {}
+    for path, output in zip(files, outputs, strict=True):
+        if from_file.setdefault(output, path) != path:
+            raise DataError(f"{from_file[output]} and {path} would both become {output}; rename one of them")
     taken = [path for path in outputs if path.exists()]
     if taken and not overwrite:
         raise DataError(f"{taken[0]} is there already ({len(taken)} such files); add --overwrite to replace them")
@@ -79,6 +86,10 @@ def translate_folder(session: Session, generator: Generator, images: Path, out: 
         if session.stopping():
             raise StoppedError(f"stopped after {done} of {len(files)} images")
     return len(files)
+
+
+def _written(path: Path) -> Path:
+    return path if path.suffix.lower() in _WRITTEN_SUFFIXES else path.with_suffix(".png")
 
 
 def _file(index: int, name: str) -> str:

@@ -101,8 +101,12 @@ def training_batches(
 
 
 def _leave_interrupts_to_the_parent(_: int) -> None:
-    """Ctrl-C reaches every process of a terminal; the parent finishes its step and then ends its workers."""
+    """Ctrl-C reaches every process of a terminal, and a scheduler's SIGTERM every process of a job.
+
+    The parent finishes its step and then ends its workers; where it must insist, its own SIGTERM is the second.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda number, _: signal.signal(number, signal.SIG_DFL))
 
 
 def _collate(crops: list[Crop | DafError]) -> Crop | DafError:

@@ -42,10 +42,10 @@ def gather(folders: Sequence[Path]) -> list[Results]:
             raise RunError(f"{folder} holds no finished run; give folders that daf run has finished")
         for file in files:
             one = read_results(file)
-            other, before = known.setdefault((one.recipe, one.seed), (file, one))
+            first, before = known.setdefault((one.recipe, one.seed), (file, one))
             if before.rows != one.rows:
                 raise RunError(
-                    f"{other.parent} and {file.parent} hold different results of recipe '{one.recipe}' with seed "
+                    f"{first.parent} and {file.parent} hold different results of recipe '{one.recipe}' with seed "
                     f"{one.seed}; report them apart, or give one of the recipes another name"
                 )
             results.append(one)

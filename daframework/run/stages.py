@@ -196,13 +196,20 @@ def load_generator(plugins: Plugins, recipe: Recipe, folder: RunFolder, fabric: 
     """The trained source_to_target generator of a run, on the fabric's device.
 
     Raises:
-        RunError: the run has none, or not yet.
+        RunError: the run has none, or not yet, or one that its recipe no longer builds.
     """
-    state = load(folder.checkpoint(GENERATOR), fabric.device)
+    path = folder.checkpoint(GENERATOR)
+    state = load(path, fabric.device)
     if state is None:
         raise RunError(f"{folder.path} holds no trained generator; has its translation finished?")
     generator = make_generator(plugins, recipe, DIRECTIONS[0], int(state["num_classes"]))
-    generator.load_state_dict(state["generator"])
+    try:
+        generator.load_state_dict(state["generator"])
+    except RuntimeError as error:
+        raise RunError(
+            f"{path} does not fit the recipe's generator; was it made by another version of its plugin? "
+            f"({' '.join(str(error).split())})"
+        ) from error
     return generator.to(fabric.device).eval()
 
 

@@ -1,0 +1,363 @@
+"""The command line as a user meets it: exit codes, one line for an error, interruption."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import tomli_w
+import torch
+from conftest import install
+from PIL import Image
+
+from daframework.cli import main
+from daframework.cli.interrupt import stop_on_signal
+from daframework.data.decode import image_size, read_image
+from daframework.errors import RecipeError
+
+DAF = [sys.executable, "-c", "from daframework.cli import main; main()"]
+
+
+@pytest.fixture
+def daf(monkeypatch, capsys, tmp_path, installed):
+    """Run a command in this process, in an empty folder: exit code, output, errors."""
+    work = tmp_path / "work"
+    work.mkdir()
+    monkeypatch.chdir(work)
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["daf", *map(str, arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main()
+        captured = capsys.readouterr()
+        return ended.value.code or 0, captured.out, captured.err
+
+    return run
+
+
+def refused(result, *says):
+    """Exit code 1 and nothing but a line of error, for each of ``says`` one."""
+    code, _, errors = result
+    lines = errors.splitlines()
+    assert code == 1 and len(lines) == len(says), errors
+    for line, text in zip(lines, says, strict=True):
+        assert line.startswith("error: ") and re.search(text, line), line
+
+
+# --- without a recipe ---
+
+
+def test_help_and_version_import_no_torch():
+    script = """
+import sys
+from daframework.cli import main
+for arguments in (["--help"], ["run", "--help"], ["--version"], ["recipes"]):
+    sys.argv = ["daf", *arguments]
+    try:
+        main()
+    except SystemExit as ended:
+        assert not ended.code
+assert "torch" not in sys.modules
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "Run a recipe: train, translate, score" in done.stdout and "--set KEY=VALUE" in done.stdout
+
+
+@pytest.mark.parametrize("arguments", [("rnu",), ("run",), ("run", "x", "--sed", "1"), ("run", "x", "--seed", "one")])
+def test_a_command_line_that_cannot_be_read_ends_with_2_and_says_how_it_goes(daf, arguments):
+    code, _, errors = daf(*arguments)
+    assert code == 2 and "Usage: daf" in errors and "Traceback" not in errors
+
+
+def test_no_command_shows_the_commands(daf):
+    _, out, errors = daf()
+    assert "translate" in out + errors and "report" in out + errors
+
+
+def test_a_reader_that_goes_away_is_no_error():
+    process = subprocess.Popen([*DAF, "recipes", "cyclegan"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdout.close()
+    errors = process.stderr.read().decode()
+    process.wait()
+    assert errors == "" and process.returncode in (0, 1)
+
+
+def test_components_are_listed_with_where_they_come_from(daf):
+    code, out, _ = daf("plugins")
+    assert code == 0 and re.search(r"^generator:painter +daf-tiny 1\.2 \(tiny\)$", out, re.MULTILINE)
+    assert "dataset:streets" in out and "task:segmentation" in out
+
+
+def test_a_component_is_explained_by_its_signature_and_docstring(daf):
+    code, out, _ = daf("plugins", "dataset:blocks")
+    assert code == 0 and "dataset 'blocks' of tiny (daf-tiny 1.2)" in out
+    assert "look: str = 'bright'" in out and "(supplied: " in out and "Blocks on a road." in out
+    refused(daf("plugins", "dataset:bloks"), "no dataset named 'bloks'; did you mean 'blocks'")
+    refused(daf("plugins", "data:blocks"), "no kind named 'data'.*write it as generator:resnet")
+
+
+def test_recipes_are_listed_and_printed(daf):
+    code, out, _ = daf("recipes")
+    assert code == 0 and re.search(r"^source_only +The row to beat", out, re.MULTILINE)
+    code, out, _ = daf("recipes", "source_only")
+    assert code == 0 and 'name = "source_only"' in out
+    refused(daf("recipes", "sauce_only"), "no recipe named 'sauce_only'; did you mean 'source_only'")
+
+
+def test_a_plugin_that_cannot_be_imported_is_a_warning(daf, installed, write, tables):
+    install(installed, "daf-broken", "0.3", {"broken_two": "daf_not_there"})
+    code, out, errors = daf("check", write(tables))
+    assert code == 0 and "is sound" in out
+    assert errors == (
+        "warning: plugin broken_two (daf-broken 0.3) cannot be imported: ModuleNotFoundError: "
+        "No module named 'daf_not_there'\n"
+    )
+
+
+# --- errors ---
+
+
+def test_a_sound_recipe_is_called_so(daf, write, tables):
+    path = write(tables)
+    assert daf("check", path) == (0, f"{path}: tiny is sound\n", "")
+
+
+def test_every_problem_of_a_recipe_is_a_line(daf, write, tables):
+    tables["data"]["crop_size"] = [0, 8]
+    del tables["task"]
+    path = write(tables)
+    for command in ("check", "run"):
+        refused(daf(command, path), f"{path}: data.crop_size: must be", f"{path}: task: missing")
+    assert not list(Path().iterdir())
+
+
+def test_overrides_and_seed_are_checked_too(daf, write, tables):
+    path = write(tables)
+    refused(daf("check", path, "--set", "generator.chanels=3"), "no option named 'chanels'; did you mean 'channels'")
+    refused(daf("check", path, "--set", "x"), "--set x: must be KEY=VALUE")
+    refused(daf("check", path, "--seed", "-1"), "seed: must be between 0 and")
+    assert daf("check", path, "--set", "generator.channels=3", "--seed", "7")[0] == 0
+
+
+def test_an_unknown_recipe_is_a_line(daf):
+    refused(daf("run", "cyclgan"), "cyclgan: not a file, and no recipe named 'cyclgan'; did you mean 'cyclegan'")
+
+
+def test_debug_shows_where_an_error_was_raised(daf, monkeypatch):
+    for arguments in (["--debug", "run", "nothing"], ["run", "nothing", "--debug"]):
+        monkeypatch.setattr(sys, "argv", ["daf", *arguments])
+        with pytest.raises(RecipeError):
+            main()
+
+
+def test_an_unexpected_error_is_a_line_that_says_how_to_see_more(daf, installed, write, tables):
+    (installed / "daf_faulty.py").write_text(
+        "from daframework import hookimpl\n"
+        "def faulty(*, num_classes): return 1 // 0\n"
+        "@hookimpl\n"
+        "def daf_tasks(): return {'faulty': faulty}\n"
+    )
+    install(installed, "daf-faulty", "1", {"faulty": "daf_faulty"})
+    tables["task"] = {"name": "faulty"}
+    refused(
+        daf("check", write(tables)),
+        r"^error: unexpected ZeroDivisionError: integer division or modulo by zero \(a fault of daframework or of a "
+        r"plugin; the same command with --debug shows where\)$",
+    )
+    sys.modules.pop("daf_faulty")
+
+
+# --- a run ---
+
+
+def test_a_run_prints_its_table_and_where_everything_is(daf, write, tables, tmp_path):
+    path = write(tables)
+    code, out, errors = daf("run", path)
+    assert code == 0 and errors == ""
+    assert f"recipe {path}, seed 0, into runs/tiny/seed0" in out
+    assert "results in runs/tiny/seed0/results.json" in out and "sample images in runs/tiny/seed0/samples" in out
+    for method in ("source_only", "tiny", "oracle"):
+        assert re.search(rf"│ {method} +│ +\d+\.\d", out)
+    assert re.search(r"translation 4/4  G/least_squares \d", out)
+
+    again = daf("run", path)
+    assert again[0] == 0 and "4/4" not in again[1] and "│ tiny" in again[1]
+    refused(daf("run", path, "--out", "runs/tiny/seed0", "--seed", "1"), r"another recipe \(seed was 0, now 1\)")
+
+    code, out, _ = daf("report", "runs")
+    assert code == 0 and re.search(r"│ tiny +│ +\d+\.\d", out)
+
+
+def test_a_folder_that_cannot_be_written_is_a_line(daf, write, tables, tmp_path):
+    (tmp_path / "file").touch()
+    refused(daf("run", write(tables), "--out", tmp_path / "file" / "run"), r"file/run/recipe\.toml cannot be written")
+    refused(daf("run", write(tables), "--out", tmp_path / "file"), "file is a file; give a folder with --out")
+
+
+def test_a_report_of_nothing_is_a_line(daf, tmp_path):
+    refused(daf("report", tmp_path / "gone"), "gone holds no finished run")
+    (tmp_path / "results.json").write_text("{}")
+    refused(daf("report", tmp_path), r"results\.json: not a results file")
+
+
+def test_the_first_signal_asks_and_the_second_leaves_at_once():
+    before = signal.getsignal(signal.SIGTERM)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with stop_on_signal() as stopping:
+            assert not stopping()
+            signal.raise_signal(number)
+            assert stopping()
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(number)
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def interrupt_when_it_logs(arguments, log, number):
+    """Start daf as a process group of its own, wait for a new line in its log, and send the signal to the group."""
+    lines = len(log.read_text().splitlines()) if log.exists() else 0
+    process = subprocess.Popen(
+        [*DAF, *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    while not log.exists() or len(log.read_text().splitlines()) <= lines:
+        try:
+            process.wait(0.02)
+        except subprocess.TimeoutExpired:
+            continue
+        break
+    os.killpg(process.pid, number)
+    out, errors = process.communicate()
+    return process.returncode, out, errors
+
+
+def test_an_interrupted_run_saves_and_goes_on(installed, write, source_only, tmp_path):
+    source_only["downstream"]["steps"] = 10**7
+    source_only["log"] = {"every": 1, "checkpoint_every": 10**7}
+    source_only["hardware"]["workers"] = 1
+    arguments = ["run", write(source_only), "--out", tmp_path / "run"]
+    done = 0
+    for number in (signal.SIGINT, signal.SIGTERM):
+        code, out, errors = interrupt_when_it_logs(arguments, tmp_path / "run" / "log.jsonl", number)
+        assert code == 130, errors
+        before, done = done, torch.load(tmp_path / "run/checkpoints/source_only.pt", weights_only=True)["done"]
+        assert done > before
+        assert errors == (
+            f"stopped after step {done} of 10000000 of training on source_only; the same command goes on from there\n"
+        )
+        resumed = f", {before} done before" if before else ""
+        assert f"training on source_only: 10000000 steps{resumed}\n" in out
+    steps = [json.loads(line)["step"] for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert steps == list(range(1, done + 1))
+
+
+# --- translating a folder ---
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, plugins):
+    """A run whose translation is finished."""
+    from conftest import TABLES
+
+    from daframework.build import make_networks
+    from daframework.checkpoint import save
+    from daframework.recipe import parse
+    from daframework.run.folder import open_folder
+
+    recipe = parse(TABLES | {"generator": {"name": "painter", "multiple": 8}}, "r")
+    folder = open_folder(tmp_path_factory.mktemp("runs") / "tiny", recipe)
+    generator = make_networks(plugins, recipe, 3).generators["source_to_target"]
+    save(folder.checkpoint("generator"), {"generator": generator.state_dict(), "num_classes": 3})
+    return folder.path, generator
+
+
+SIZES = {"a.png": (32, 48), "sub/b.jpg": (17, 5), "sub/deep/c d.PNG": (1, 1), "ü.jpeg": (41, 64)}
+
+
+@pytest.fixture
+def images(tmp_path):
+    folder = tmp_path / "images"
+    for name, (height, width) in SIZES.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.effect_noise((width, height), 60).convert("RGB").save(folder / name)
+    (folder / "notes.txt").write_text("not an image")
+    return folder
+
+
+def test_translating_keeps_names_folders_and_sizes(daf, trained, images, tmp_path):
+    run, generator = trained
+    out = tmp_path / "out"
+    code, text, errors = daf("translate", run, images, out)
+    assert (code, errors) == (0, "") and f"4 images in {out}" in text
+    found = {str(file.relative_to(out)): image_size(file) for file in out.rglob("*") if file.is_file()}
+    assert found == SIZES
+    with torch.no_grad():
+        expected = generator(read_image(images / "a.png")[None] / 127.5 - 1)[0].add(1).mul(127.5)
+    assert (read_image(out / "a.png") - expected).abs().max() < 0.51
+
+
+def test_translating_refuses_to_overwrite_unless_told(daf, trained, images, tmp_path):
+    out = tmp_path / "out"
+    (out / "sub").mkdir(parents=True)
+    (out / "sub" / "b.jpg").write_text("precious")
+    refused(daf("translate", trained[0], images, out), r"b\.jpg is there already \(1 such files\); add --overwrite")
+    assert [file.name for file in out.rglob("*") if file.is_file()] == ["b.jpg"]
+    assert daf("translate", trained[0], images, out, "--overwrite")[0] == 0
+    assert image_size(out / "sub" / "b.jpg") == SIZES["sub/b.jpg"]
+
+
+def test_formats_that_are_not_written_become_png(daf, trained, tmp_path):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    Image.new("RGB", (9, 7)).save(folder / "a.bmp")
+    Image.new("RGB", (9, 7)).save(folder / "b.webp")
+    assert daf("translate", trained[0], folder, tmp_path / "out")[0] == 0
+    assert sorted(file.name for file in (tmp_path / "out").iterdir()) == ["a.png", "b.png"]
+    Image.new("RGB", (9, 7)).save(folder / "a.png")
+    refused(daf("translate", trained[0], folder, tmp_path / "new"), r"a\.bmp and .*a\.png would both become .*a\.png")
+
+
+@pytest.mark.parametrize(
+    "content, says",
+    [
+        (b"", r"z\.png: the file is empty"),
+        (b"hello", r"z\.png: not an image"),
+        (None, r"z\.png: truncated or damaged"),
+    ],
+    ids=["empty", "text", "truncated"],
+)
+def test_a_file_that_cannot_be_translated_is_named(daf, trained, images, tmp_path, content, says):
+    whole = (images / "a.png").read_bytes()
+    (images / "z.png").write_bytes(whole[: len(whole) // 2] if content is None else content)
+    refused(daf("translate", trained[0], images, tmp_path / "out"), says)
+
+
+def test_folders_that_cannot_be_used_are_named(daf, trained, images, tmp_path):
+    (tmp_path / "empty").mkdir()
+    refused(daf("translate", trained[0], tmp_path / "gone", tmp_path / "out"), "gone: not a folder of images")
+    refused(daf("translate", trained[0], tmp_path / "empty", tmp_path / "out"), r"empty: holds no image \(\.bmp")
+    refused(daf("translate", trained[0], images, images / "a.png" / "out"), "cannot be written")
+    refused(daf("translate", tmp_path / "gone", images, tmp_path / "out"), "gone holds no run")
+
+
+def test_a_run_whose_translation_is_not_finished_is_named(daf, write, tables, images, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "recipe.toml").write_text(tomli_w.dumps(tables))
+    refused(daf("translate", tmp_path / "run", images, tmp_path / "out"), "holds no trained generator")
+
+
+def test_a_generator_of_another_shape_is_named(daf, write, tables, images, tmp_path, trained):
+    tables["generator"] = {"name": "painter", "channels": 5}
+    run = tmp_path / "run"
+    (run / "checkpoints").mkdir(parents=True)
+    (run / "recipe.toml").write_text(tomli_w.dumps(tables))
+    (run / "checkpoints" / "generator.pt").write_bytes((trained[0] / "checkpoints" / "generator.pt").read_bytes())
+    refused(daf("translate", run, images, tmp_path / "out"), r"generator\.pt does not fit the recipe's generator")
