@@ -71,7 +71,7 @@ def test_every_architecture_takes_the_multiples_it_names(arch):
         ({"arch": "pspnet"}, 8),
         ({"arch": "unet"}, 1),
         ({"arch": "dpt", **VIT}, 32),
-        ({"arch": "dpt", "encoder": "tu-vit_small_patch14_dinov2", "encoder_options": {"dynamic_img_size": True}}, 28),
+        ({"arch": "dpt", **VIT, "encoder": "tu-vit_small_patch8_224"}, 32),
     ],
 )
 def test_multiple_is_the_encoders_stride_unless_any_size_will_do(options, multiple):

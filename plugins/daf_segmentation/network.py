@@ -1,7 +1,6 @@
 """Build a network of segmentation-models-pytorch from a few checked options."""
 
 import inspect
-import re
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any
@@ -76,9 +75,8 @@ class NetworkOptions:
         """What height and width must be multiples of: the encoder's stride, or 1 where the decoder takes any size."""
         if not _ARCHITECTURES[self.arch].requires_divisible_input_shape:
             return 1
-        if self.arch == "dpt":  # its decoder halves the map of the transformer's patches once
-            patch = re.search(r"patch(\d+)", self.encoder)
-            return 2 * (int(patch[1]) if patch else 16)
+        if self.arch == "dpt":  # its decoder works down to 1/32, whatever the size of the transformer's patches
+            return 32
         options = {name: parameter.default for name, parameter in _parameters(self.arch).items()}
         options.update(self.arch_options)
         depth, stride = options["encoder_depth"], options.get("encoder_output_stride", 32)
