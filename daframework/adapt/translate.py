@@ -32,8 +32,11 @@ def translate_set(session: Session, generator: Generator, dataset: ImageDataset,
     """
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
-    for kind in ("images", "labels"):
-        (partial / kind).mkdir(parents=True)
+    try:
+        for kind in ("images", "labels"):
+            (partial / kind).mkdir(parents=True)
+    except OSError as error:
+        raise DataError(f"{partial} cannot be made: {error.strerror}") from error
     session.log.begin("translating", len(dataset), 0)
     names: list[str] = []
     device = session.fabric.device
@@ -50,8 +53,11 @@ def translate_set(session: Session, generator: Generator, dataset: ImageDataset,
         if session.stopping():
             shutil.rmtree(partial)
             raise StoppedError(f"stopped after {len(names)} of {len(dataset)} translated images")
-    (partial / _INDEX).write_text(json.dumps({"names": names}, indent=1), encoding="utf-8")
-    partial.replace(folder)
+    try:
+        (partial / _INDEX).write_text(json.dumps({"names": names}, indent=1), encoding="utf-8")
+        partial.replace(folder)
+    except OSError as error:
+        raise DataError(f"{folder} cannot be written: {error.strerror}") from error
 
 
 @torch.no_grad()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from attrs import define
 
+from daframework.errors import RunError
 from daframework.registry import Plugins
 from daframework.session import Log
 
@@ -29,8 +30,15 @@ class RunLog:
         self.display.advance(done)
 
     def values(self, step: int, values: Mapping[str, float]) -> None:
-        """Values such as losses, by name, after ``step`` steps."""
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"stage": self._stage, "step": step} | dict(values)) + "\n")
+        """Values such as losses, by name, after ``step`` steps.
+
+        Raises:
+            RunError: the file cannot be written.
+        """
+        try:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps({"stage": self._stage, "step": step} | dict(values)) + "\n")
+        except OSError as error:
+            raise RunError(f"{self.path} cannot be written: {error.strerror}") from error
         self.plugins.manager.hook.daf_log(stage=self._stage, step=step, values=values)
         self.display.values(step, values)
