@@ -1,9 +1,15 @@
 import pytest
 import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
+from daf_cyclegan.adversarial import lsgan
 from daf_cyclegan.patchgan import PatchGAN
+from daf_cyclegan.reconstruction import Cycle
+from daf_cyclegan.resnet import ResNet
 from daf_semantic_cyclegan.discriminator import semantic
+from daf_semantic_cyclegan.losses import SemanticDiscriminator, WeightedReconstruction
+from daframework.adapt.objectives import DiscriminatorObjective, Fake, GeneratorObjective, Term
 
 
 def images(*shape, seed=0):
@@ -139,3 +145,34 @@ def test_a_discriminator_does_not_write_to_its_input(encoder):
 def test_a_bad_option_is_named_with_what_is_allowed(options, message):
     with pytest.raises(ValueError, match=f"^{message}"):
         semantic(num_classes=3, **options)
+
+
+def operations_of_a_step(build_discriminator, build_losses):
+    """Additions and multiplications of one step's convolutions, forward and backward, at a small recipe's sizes."""
+    with torch.device("meta"), FlopCounterMode(display=False) as counter:
+        terms = [Term(type(loss).__name__, 1.0, loss) for loss in build_losses()]
+        generators = {
+            direction: ResNet(channels=8, blocks=4, upsample="resize", head="affine")
+            for direction in ("source_to_target", "target_to_source")
+        }
+        discriminators = {domain: build_discriminator() for domain in ("source", "target")}
+        train_generators = GeneratorObjective(generators, discriminators, terms)
+        train_discriminators = DiscriminatorObjective(discriminators, terms)
+        image, label = torch.empty(1, 3, 48, 64), torch.empty(1, 48, 64, dtype=torch.int64)
+        train_discriminators.requires_grad_(False)
+        step = train_generators(image, label, image)
+        step.total.backward()
+        train_discriminators.requires_grad_(True)
+        fakes = {"source": Fake(step.images["fake_source"], None), "target": Fake(step.images["fake_target"], label)}
+        recs = {domain: step.images[f"rec_{domain}"] for domain in fakes}
+        train_discriminators({domain: image for domain in fakes}, label, fakes, recs).total.backward()
+    return counter.get_total_flops()
+
+
+def test_a_semantic_step_takes_at_most_a_fifth_more_operations_than_cyclegan():
+    plain = operations_of_a_step(lambda: PatchGAN(channels=24, layers=2), lambda: [lsgan(), Cycle()])
+    shared = operations_of_a_step(
+        lambda: semantic(num_classes=11, channels=24, layers=2, decoder_channels=16),
+        lambda: [lsgan(), SemanticDiscriminator(num_classes=11), WeightedReconstruction(num_classes=11)],
+    )
+    assert plain < shared <= 1.2 * plain

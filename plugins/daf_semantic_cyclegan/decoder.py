@@ -10,9 +10,10 @@ from torch.nn import functional as F
 class Decoder(nn.Module):
     """Segments from an encoder's features, like a U-Net (arXiv 1505.04597): -> logits (N, num_classes, H, W).
 
-    From the deepest features on: enlarge to the next features' size, append them, 3x3 convolution, norm, ReLU. The last
-    to be appended is the image itself with each 2x2 pixels side by side as 12 channels, so that all layers work at half
-    the resolution or less and yet every pixel is seen; the last layer gives the logits of 2x2 pixels side by side.
+    From the deepest features on, narrowed by a 1x1 convolution: enlarge to the next features' size, append them, 3x3
+    convolution, norm, ReLU. The last to be appended is the image itself with each 2x2 pixels side by side as 12
+    channels, so that all layers work at half the resolution or less and yet every pixel is seen; the last layer gives
+    the logits of 2x2 pixels side by side.
     """
 
     multiple = 2
@@ -21,8 +22,10 @@ class Decoder(nn.Module):
         """``widths`` of the encoder's features from shallow to deep; ``width`` is its own at half the resolution."""
         super().__init__()
         skips = [12, *widths[:-1]]
-        outputs = [width * min(2**level, 4) for level in range(len(skips))]
-        inputs = [*outputs[1:], widths[-1]]
+        # Two blocks work at half the resolution, where a convolution costs most: only the deeper ones are wider.
+        outputs = [width if level < 2 else 2 * width for level in range(len(skips))]
+        self.narrow = nn.Conv2d(widths[-1], outputs[-1], 1)
+        inputs = [*outputs[1:], outputs[-1]]
         self.blocks = nn.ModuleList(
             Block(inputs[level], skips[level], outputs[level]) for level in reversed(range(len(skips)))
         )
@@ -33,7 +36,7 @@ class Decoder(nn.Module):
     def forward(self, image: Tensor, features: Sequence[Tensor]) -> Tensor:
         """``image`` (N, 3, H, W) with even H and W, and the encoder's features of it from shallow to deep."""
         skips = [F.pixel_unshuffle(image, 2), *features[:-1]]
-        decoded = features[-1]
+        decoded = self.narrow(features[-1])
         for block in self.blocks:
             decoded = block(decoded, skips.pop())
         return F.pixel_shuffle(self.classify(decoded), 2)

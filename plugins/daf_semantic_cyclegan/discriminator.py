@@ -39,7 +39,7 @@ def semantic(
         encoder: "patchgan", or the name of a timm model that gives features, such as "resnet18". Its weights are drawn
             anew, never downloaded; the image is brought to ImageNet's mean and deviation inside. Its adversarial head
             judges the deepest features of stride 8 or less.
-        decoder_channels: width of the decoder at half the resolution; it doubles towards the deeper, up to 4 times.
+        decoder_channels: width of the decoder at half the resolution; deeper it is twice as wide.
         semantic_head: false leaves the decoder out, and ``semantics`` is None.
 
     Raises:
