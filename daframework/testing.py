@@ -78,7 +78,7 @@ def check_task(task: Task, *, num_classes: int, height: int, width: int, batch_s
     if loss.ndim != 0:
         raise PluginError(f"the loss of {name} must be a scalar, got {_say(loss)}")
     if not loss.is_meta and not bool(loss.isfinite()):
-        raise PluginError(f"the loss of {name} must be finite where every pixel is ignored, got {float(loss)}")
+        raise PluginError(f"the loss of {name} must be finite where every pixel is ignored, got {float(loss.detach())}")
 
 
 def check_dataset(dataset: ImageDataset, *, labelled: bool = True) -> None:

@@ -32,6 +32,7 @@ class Planted:
         return (open, (str(self.path), "w"))
 
 
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 @pytest.mark.parametrize("write", [torch.save, lambda state, path: path.write_bytes(pickle.dumps(state))])
 def test_code_in_a_checkpoint_is_refused_and_never_run(tmp_path, write):
     trap = tmp_path / "trap"

@@ -387,7 +387,7 @@ PATHS = [
 ]
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(st.tuples(st.sampled_from(PATHS), VALUES), min_size=1, max_size=3))
 def test_whatever_a_recipe_holds_it_is_read_or_refused_with_its_problems(changes):
     tables = copy.deepcopy(TABLES)
@@ -411,7 +411,7 @@ def test_whatever_a_recipe_holds_it_is_read_or_refused_with_its_problems(changes
         assert attrs.asdict(parse(dump(recipe), "r")).keys() == attrs.asdict(recipe).keys()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.text(max_size=30) | st.from_regex(r"[a-z]{1,9}(\.[a-z0-9]{1,6}){0,2}=[^\n]{0,9}", fullmatch=True))
 def test_whatever_an_override_says_it_is_placed_or_refused(text):
     tables = copy.deepcopy(TABLES)

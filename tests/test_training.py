@@ -296,7 +296,7 @@ def test_a_loss_that_is_no_number_stops_by_name_and_step_and_keeps_the_last_good
 ):
     tables["losses"] += [{"name": "turning"}]
     tables["translation"]["steps"] = 9
-    tables["log"] = {"every": 4, "checkpoint_every": 2}
+    tables["log"] = {"every": 9, "checkpoint_every": 2}
     one = adaptation()
     with pytest.raises(TrainingError) as caught:
         one.run(session())
