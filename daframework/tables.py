@@ -15,11 +15,11 @@ def _rule(allowed: str, holds: Callable[[Any], bool]) -> Callable[[Any, "Attribu
 
 
 def _at_least(low: float) -> Any:
-    return _rule(f"at least {low:g}", lambda value: value >= low)
+    return _rule(f"at least {low}", lambda value: value >= low)
 
 
 def _within(low: float, high: float) -> Any:
-    return _rule(f"between {low:g} and {high:g}", lambda value: low <= value <= high)
+    return _rule(f"between {low} and {high}", lambda value: low <= value <= high)
 
 
 _positive = _rule("greater than 0", lambda value: value > 0)
@@ -105,7 +105,7 @@ class AugmentTable:
     """Random colours of the images that the task model is trained on, drawn for each image; the same in every row.
 
     Args:
-        gamma: v in v -> v ** exp(uniform(-v, v)) on [0, 1].
+        gamma: g raises values on [0, 1] to the power exp(uniform(-g, g)).
         gain: low and high factor on [0, 1].
         brightness: share by which brightness may change, up or down.
         contrast: share by which contrast may change.
@@ -130,6 +130,8 @@ class DownstreamTable:
         batch_size: images in an update, per device.
         lr: highest learning rate of AdamW; it rises over the first tenth of the steps and falls to 0 along a cosine.
         weight_decay: AdamW's.
+        oracle: whether to train a row on the target's own training labels too; false where there are none, and then
+            nothing judges how much of the content a translation kept.
         augment: random colours.
     """
 
@@ -137,6 +139,7 @@ class DownstreamTable:
     batch_size: int = field(default=8, validator=_at_least(1))
     lr: float = field(default=1e-3, validator=_positive)
     weight_decay: float = field(default=1e-4, validator=_at_least(0))
+    oracle: bool = True
     augment: AugmentTable = AugmentTable()
 
 
@@ -161,14 +164,12 @@ class HardwareTable:
 
     Args:
         accelerator: lightning-fabric's name of the device kind.
-        devices: how many devices.
         precision: lightning-fabric's name of the number format.
         workers: processes that load images beside each training process; 0 loads in the process itself.
         cache_mb: megabytes of decoded and resized images kept in memory for each domain.
     """
 
     accelerator: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    devices: int = field(default=1, validator=_at_least(1))
     precision: Literal["32-true", "64-true", "bf16-mixed"] = "32-true"
     workers: int = field(default=0, validator=_at_least(0))
     cache_mb: int = field(default=1024, validator=_at_least(0))

@@ -138,7 +138,6 @@ def test_a_table_where_a_value_stands_and_the_other_way_round_are_problems(table
         ("log.every", [1], [0]),
         ("log.samples_every", [0], [-1]),
         ("log.checkpoint_every", [1], [0]),
-        ("hardware.devices", [1], [0]),
         ("hardware.workers", [0], [-1]),
         ("hardware.cache_mb", [0], [-1]),
         ("hardware.accelerator", ["cpu", "cuda"], ["gpu", 1]),

@@ -298,7 +298,6 @@ def changed(tables, path, value):
         ("seed", 3, "seed was 0, now 3"),
         ("downstream.augment.hue", 0.1, "downstream.augment.hue was 0.0, now 0.1"),
         ("hardware.precision", "64-true", "hardware.precision was 32-true, now 64-true"),
-        ("hardware.devices", 2, "hardware.devices was 1, now 2"),
         ("losses", [{"name": "tiny_cycle", "weight": 10.0}, {"name": "least_squares"}], "the order of its losses"),
         ("task.options", {}, "task.options was not set, now {}"),
     ],

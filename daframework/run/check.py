@@ -18,7 +18,7 @@ from daframework.build import (
     make_task,
     make_term,
 )
-from daframework.data.prepared import resize_image
+from daframework.data.prepared import check_sample, resize_image
 from daframework.errors import DafError, DataError, PluginError, RecipeError
 from daframework.interfaces import ImageDataset
 from daframework.registry import Plugins, components
@@ -100,8 +100,20 @@ def _promised_classes(plugins: Plugins, recipe: Recipe) -> Sequence[str] | None:
 
 
 def _first_images(recipe: Recipe, datasets: Datasets) -> list[str]:
-    """The crop must fit; whether it fits every image is seen when each is read."""
+    """The crop must fit, and labels be there where they are needed; each further image is seen when it is read.
+
+    Raises:
+        DataError: a first image or label cannot be read.
+    """
     problems = []
+    for dataset in (datasets.source, datasets.target_test):
+        check_sample(dataset[0], len(dataset.classes), labelled=True)
+    if recipe.downstream.oracle:
+        try:
+            check_sample(datasets.target[0], len(datasets.target.classes), labelled=True)
+        except DataError as error:
+            hint = "if the target's training images have no labels, add --set downstream.oracle=false"
+            raise DataError(f"{error}; {hint}") from error
     for domain, dataset in (("source", datasets.source), ("target", datasets.target)):
         image = dataset.unlabelled(0).image
         if recipe.data.resize is not None:

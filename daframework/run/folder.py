@@ -100,12 +100,8 @@ def read_recipe(folder: RunFolder) -> Recipe:
 
 
 def _identity(recipe: Recipe) -> Recipe:
-    """The recipe without what may differ when a run goes on: when to log and where to compute.
-
-    The number of devices stays, since the batch size is that of one device.
-    """
-    hardware = HardwareTable(precision=recipe.hardware.precision, devices=recipe.hardware.devices)
-    return attrs.evolve(recipe, log=LogTable(), hardware=hardware)
+    """The recipe without what may differ when a run goes on: when to log and where to compute."""
+    return attrs.evolve(recipe, log=LogTable(), hardware=HardwareTable(precision=recipe.hardware.precision))
 
 
 def _difference(was: Recipe, now: Recipe) -> str:

@@ -59,14 +59,14 @@ class Run:
 
 
 def make_fabric(recipe: Recipe) -> Fabric:
-    """The devices and the number format that ``[hardware]`` asks for.
+    """The device and the number format that ``[hardware]`` asks for.
 
     Raises:
-        RecipeError: this machine does not have them.
+        RecipeError: this machine does not have it.
     """
     hardware = recipe.hardware
     try:
-        return Fabric(accelerator=hardware.accelerator, devices=hardware.devices, precision=hardware.precision)
+        return Fabric(accelerator=hardware.accelerator, devices=1, precision=hardware.precision)
     except (RuntimeError, ValueError) as error:
         raise RecipeError(f"hardware: {' '.join(str(error).split())}") from error
 
@@ -93,13 +93,13 @@ def execute(session: Session, plugins: Plugins, recipe: Recipe, folder: RunFolde
     write_text(folder.environment, json.dumps(describe(session.fabric.device), indent=2) + "\n")
 
     rows = [Row(SOURCE_ONLY, _fit_and_score(run, SOURCE_ONLY, run.source))]
-    oracle_scores = _fit_and_score(run, ORACLE, run.target)
+    oracle = [Row(ORACLE, _fit_and_score(run, ORACLE, run.target))] if recipe.downstream.oracle else []
     if recipe.generator is not None:
         _translate(run)
         translated = _prepared(recipe, open_translated(folder.translated, run.source))
         scores = _fit_and_score(run, recipe.name, translated)
-        rows.append(Row(recipe.name, scores, _preservation(run, translated)))
-    rows.append(Row(ORACLE, oracle_scores))
+        rows.append(Row(recipe.name, scores, _preservation(run, translated) if oracle else None))
+    rows += oracle
 
     environment = json.loads(folder.environment.read_text(encoding="utf-8"))
     classes = tuple(run.source.classes)
