@@ -88,7 +88,7 @@ def test_no_network_sees_one_input_twice_within_an_objective():
 
 def no_repetition(runs):
     """Whether no network saw an input twice, of the inputs that were seen."""
-    ordered = sorted(runs, key=lambda run: (run[0], float(run[1].sum())))
+    ordered = sorted(runs, key=lambda run: (run[0], float(run[1].detach().sum())))
     return runs and not any(a[0] == b[0] and torch.equal(a[1], b[1]) for a, b in pairwise(ordered))
 
 
