@@ -1,4 +1,4 @@
-"""Driving datasets, read from files: CamVid, and any folder of images with labels of the same names."""
+"""Driving datasets, read from files: GTA5, SYNTHIA, Cityscapes, CamVid, and any folder of images with labels."""
 
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
@@ -11,8 +11,17 @@ if TYPE_CHECKING:
 
 @hookimpl
 def daf_datasets() -> "Mapping[str, Callable[..., ImageDataset]]":
-    """``camvid`` and ``image_folder``."""
+    """``gta5``, ``synthia``, ``cityscapes``, ``camvid`` and ``image_folder``."""
     from daf_driving.camvid import CamVid
+    from daf_driving.cityscapes import Cityscapes
+    from daf_driving.gta5 import Gta5
     from daf_driving.image_folder import ImageFolder
+    from daf_driving.synthia import Synthia
 
-    return {"camvid": CamVid, "image_folder": ImageFolder}
+    return {
+        "gta5": Gta5,
+        "synthia": Synthia,
+        "cityscapes": Cityscapes,
+        "camvid": CamVid,
+        "image_folder": ImageFolder,
+    }

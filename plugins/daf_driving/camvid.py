@@ -1,10 +1,19 @@
 """CamVid in the 11-class version of the SegNet tutorial: street scenes of four drives, three by day, one at dusk."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from daf_driving.files import Entry, FileDataset, Folder, folders_of_split, list_entries, names_only
+from daf_driving.files import (
+    Entry,
+    FileDataset,
+    Folder,
+    check_unique,
+    find_root,
+    folders_of_split,
+    list_entries,
+    names_only,
+)
+from daf_driving.spaces import label_space
 from daframework.errors import DataError
 from daframework.interfaces import IGNORE_INDEX
 
@@ -25,32 +34,8 @@ class CamVid(FileDataset):
         exclude_drives: Leave out files whose names begin with one of these.
     """
 
-    classes: Sequence[str] = (
-        "sky",
-        "building",
-        "pole",
-        "road",
-        "pavement",
-        "tree",
-        "sign",
-        "fence",
-        "car",
-        "pedestrian",
-        "bicyclist",
-    )
-    palette: Sequence[tuple[int, int, int]] = (
-        (128, 128, 128),
-        (128, 0, 0),
-        (192, 192, 128),
-        (128, 64, 128),
-        (60, 40, 222),
-        (128, 128, 0),
-        (192, 128, 128),
-        (64, 64, 128),
-        (64, 0, 128),
-        (64, 64, 0),
-        (0, 128, 192),
-    )
+    classes: Sequence[str] = label_space("camvid11").classes
+    palette: Sequence[tuple[int, int, int]] = label_space("camvid11").palette
 
     def __init__(
         self,
@@ -62,9 +47,15 @@ class CamVid(FileDataset):
         drives: Sequence[str] = (),
         exclude_drives: Sequence[str] = (),
     ) -> None:
+        """List the images of the split; nothing is decoded.
+
+        Raises:
+            ValueError: an option is no list.
+            DataError: a folder is missing, a drive unknown, or no image is left.
+        """
         train, test = names_only("train_folders", train_folders), names_only("test_folders", test_folders)
         kept, left_out = names_only("drives", drives), names_only("exclude_drives", exclude_drives)
-        base = _root(root)
+        base = find_root("camvid", root, "train/ and trainannot/")
         names = folders_of_split(split, train=train, test=test)
         folders = [Folder(base / name, base / f"{name}annot") for name in names]
         entries = [entry for folder in folders for entry in list_entries(folder)]
@@ -79,20 +70,9 @@ class CamVid(FileDataset):
                 f"camvid: no image of {base} in {', '.join(names) or 'no folders'} is left for split '{split}' with "
                 f"drives {list(kept)} and exclude_drives {list(left_out)} (known there: {_known(entries)}); change them"
             )
-        _check_unique(chosen)
+        check_unique("camvid", chosen)
         ids = {index: index for index in range(len(self.classes))}
         super().__init__(chosen, folders, {**ids, len(self.classes): IGNORE_INDEX})
-
-
-def _root(root: str | None) -> Path:
-    if root is not None:
-        return Path(root).expanduser()
-    if data := os.environ.get("DAF_DATA"):
-        return Path(data).expanduser() / "camvid"
-    raise DataError(
-        "camvid: no folder given; write --set source.root=FOLDER (or target.root=FOLDER) with the folder that holds "
-        "train/ and trainannot/, or set the environment variable DAF_DATA to the folder that holds camvid/"
-    )
 
 
 def _check_drives(drives: Sequence[str], base: Path, names: Sequence[str]) -> None:
@@ -108,11 +88,3 @@ def _check_drives(drives: Sequence[str], base: Path, names: Sequence[str]) -> No
 
 def _known(entries: Sequence[Entry]) -> str:
     return ", ".join(sorted({entry.name.split("_")[0] for entry in entries})) or "none"
-
-
-def _check_unique(entries: Sequence[Entry]) -> None:
-    seen: dict[str, Path] = {}
-    for entry in entries:
-        if entry.name in seen:
-            raise DataError(f"camvid: {seen[entry.name]} and {entry.image} share a name; name each folder once")
-        seen[entry.name] = entry.image

@@ -1,11 +1,12 @@
 """What every dataset of files shares: find the images, pair them with their labels by name, read both."""
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
 from attrs import frozen
+from torch import Tensor
 
 from daframework.data.decode import IMAGE_SUFFIXES, map_ids, read_image, read_label
 from daframework.errors import DataError
@@ -14,19 +15,47 @@ from daframework.interfaces import ImageDataset, Sample
 
 @frozen
 class Folder:
-    """A folder of images and the folder of their labels; files of one name, up to the ending, belong together."""
+    """A folder of images and the folder of their labels; files of one name belong together.
+
+    A name is the path below the folder without its ending. Files with another ending are passed over, which is how
+    several kinds of image or label can share a folder.
+
+    Args:
+        images: Folder of the images; sub-folders are searched too.
+        labels: Folder of the labels.
+        image_endings: How an image file's name may end; small and capital letters are the same here.
+        label_ending: How a label file's name ends, to the letter.
+        within: Search these sub-folders only; all if empty.
+        only: These names only; all if None.
+        skip: Pass these names over, in both folders.
+    """
 
     images: Path
     labels: Path
+    image_endings: tuple[str, ...] = IMAGE_SUFFIXES
+    label_ending: str = ".png"
+    within: tuple[str, ...] = ()
+    only: frozenset[str] | None = None
+    skip: frozenset[str] = frozenset()
 
 
 @frozen
 class Entry:
-    """One image: its name, its file, and the file its label is expected in, which need not exist."""
+    """One image of a folder; its paths are made when asked for, which keeps 25,000 entries small."""
 
+    folder: Folder
     name: str
-    image: Path
-    label: Path
+    ending: str
+
+    @property
+    def image(self) -> Path:
+        """The image file."""
+        return self.folder.images / (self.name + self.ending)
+
+    @property
+    def label(self) -> Path:
+        """The file the label is expected in, which need not exist."""
+        return self.folder.labels / (self.name + self.folder.label_ending)
 
 
 def list_entries(folder: Folder) -> list[Entry]:
@@ -35,26 +64,47 @@ def list_entries(folder: Folder) -> list[Entry]:
     Raises:
         DataError: the folder is missing or holds no images, or two files share a name.
     """
-    images = _list_files(folder.images, IMAGE_SUFFIXES)
+    images = _list_images(folder)
     if not images:
-        raise DataError(f"{folder.images}: holds no images ({', '.join(IMAGE_SUFFIXES)}); check the dataset's folders")
-    return [Entry(name, path, folder.labels / f"{name}.png") for name, path in images.items()]
+        kinds = ", ".join(folder.image_endings)
+        raise DataError(f"{folder.images}: holds no images ({kinds}); check the dataset's folders")
+    return [Entry(folder, name, ending) for name, ending in images.items()]
 
 
-def _list_files(folder: Path, suffixes: tuple[str, ...]) -> dict[str, Path]:
-    """Files below ``folder`` by their relative path without ending, sorted; hidden files are passed over."""
-    if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder; check the dataset's root and folder names")
-    found: dict[str, Path] = {}
-    for parent, _, names in os.walk(folder, followlinks=True):
-        for file in names:
-            path = Path(parent, file)
-            if file.startswith(".") or path.suffix.lower() not in suffixes:
-                continue
-            name = path.relative_to(folder).with_suffix("").as_posix()
-            if name in found:
-                raise DataError(f"{path}: has the same name as {found[name].name}; keep one of them")
-            found[name] = path
+def _list_images(folder: Folder) -> dict[str, str]:
+    endings = tuple(map(str.lower, folder.image_endings))
+    return _list_files(folder, folder.images, lambda file: _ending(file.lower(), endings))
+
+
+def _list_labels(folder: Folder) -> dict[str, str]:
+    return _list_files(folder, folder.labels, lambda file: _ending(file, (folder.label_ending,)))
+
+
+def _ending(file: str, endings: tuple[str, ...]) -> int:
+    """How many letters of a file's name are its ending; 0 if it has none of ``endings``."""
+    return next((len(ending) for ending in endings if file.endswith(ending)), 0)
+
+
+def _list_files(folder: Folder, base: Path, length: Callable[[str], int]) -> dict[str, str]:
+    """Name -> ending, as it is spelt, of the files below ``base``; sorted; hidden files are passed over."""
+    if not base.is_dir():
+        raise DataError(f"{base}: no such folder; check the dataset's root and folder names")
+    found: dict[str, str] = {}
+    for start in folder.within or (".",):
+        for parent, _, files in os.walk(base / start, followlinks=True):
+            inside = Path(parent).relative_to(base).as_posix()
+            prefix = "" if inside == "." else f"{inside}/"
+            for file in files:
+                cut = length(file)
+                if not cut or file.startswith("."):
+                    continue
+                name, ending = prefix + file[:-cut], file[-cut:]
+                if name in folder.skip or (folder.only is not None and name not in folder.only):
+                    continue
+                if name in found:
+                    other = Path(name).name + found[name]
+                    raise DataError(f"{base / (name + ending)}: has the same name as {other}; keep one of them")
+                found[name] = ending
     return dict(sorted(found.items()))
 
 
@@ -72,7 +122,7 @@ class FileDataset(ImageDataset):
 
     def __getitem__(self, index: int) -> Sample:
         entry = self._labelled[index]
-        image, ids = read_image(entry.image), read_label(entry.label)
+        image, ids = read_image(entry.image), self._read_ids(entry.label)
         if image.shape[1:] != ids.shape:
             raise DataError(
                 f"{entry.label}: {ids.shape[0]} x {ids.shape[1]} pixels (height x width), but its image {entry.image} "
@@ -85,6 +135,10 @@ class FileDataset(ImageDataset):
         entry = self._entries[index]
         return Sample(read_image(entry.image), None, entry.name)
 
+    def _read_ids(self, path: Path) -> Tensor:
+        """The ids in a label file, (H, W) uint8 or int32."""
+        return read_label(path)
+
     @cached_property
     def _labelled(self) -> tuple[Entry, ...]:
         """The entries, once every image is known to have a label and every label an image.
@@ -92,12 +146,12 @@ class FileDataset(ImageDataset):
         Checked for all at the first label: a run must not stop hours later over a file that was never there.
         """
         for folder in self._folders:
-            labels = _list_files(folder.labels, (".png",))
-            images = _list_files(folder.images, IMAGE_SUFFIXES)
-            without = [str(images[name]) for name in images if name not in labels]
+            labels, images = _list_labels(folder), _list_images(folder)
+            without = [str(folder.images / (name + images[name])) for name in images if name not in labels]
             if without:
-                raise DataError(f"{_some(without)} without a label in {folder.labels}; add NAME.png, or take it away")
-            orphans = [str(labels[name]) for name in labels if name not in images]
+                wanted = f"NAME{folder.label_ending}"
+                raise DataError(f"{_some(without)} without a label in {folder.labels}; add {wanted}, or take it away")
+            orphans = [str(folder.labels / (name + labels[name])) for name in labels if name not in images]
             if orphans:
                 raise DataError(f"{_some(orphans)} without an image in {folder.images}; add it, or take the label away")
         return self._entries
@@ -105,6 +159,37 @@ class FileDataset(ImageDataset):
 
 def _some(paths: Sequence[str]) -> str:
     return ", ".join(paths[:3]) + (f" and {len(paths) - 3} more:" if len(paths) > 3 else ":")
+
+
+def check_unique(dataset: str, entries: Sequence[Entry]) -> None:
+    """No two entries may share a name, as they would if a folder were named twice.
+
+    Raises:
+        DataError: two do.
+    """
+    seen: dict[str, Entry] = {}
+    for entry in entries:
+        first = seen.setdefault(entry.name, entry)
+        if first is not entry:
+            raise DataError(f"{dataset}: {first.image} and {entry.image} share a name; name each folder once")
+
+
+def find_root(dataset: str, root: str | None, holds: str) -> Path:
+    """The dataset's folder: ``root``, or the folder named after the dataset in the one that DAF_DATA names.
+
+    ``holds`` says in the message what the folder holds.
+
+    Raises:
+        DataError: there is neither.
+    """
+    if root is not None:
+        return Path(root).expanduser()
+    if data := os.environ.get("DAF_DATA"):
+        return Path(data).expanduser() / dataset
+    raise DataError(
+        f"{dataset}: no folder given; write --set source.root=FOLDER (or target.root=FOLDER) with the folder that "
+        f"holds {holds}, or set the environment variable DAF_DATA to the folder that holds {dataset}/"
+    )
 
 
 def names_only(option: str, value: Sequence[str]) -> tuple[str, ...]:
@@ -118,12 +203,21 @@ def names_only(option: str, value: Sequence[str]) -> tuple[str, ...]:
     return tuple(value)
 
 
+def check_split(split: str) -> None:
+    """The split must be known.
+
+    Raises:
+        ValueError: it is neither "train" nor "test".
+    """
+    if split not in ("train", "test"):
+        raise ValueError(f"split must be 'train' or 'test', got {split!r}")
+
+
 def folders_of_split(split: str, *, train: Sequence[str], test: Sequence[str]) -> Sequence[str]:
     """The folders of a split.
 
     Raises:
         ValueError: the split is neither "train" nor "test".
     """
-    if split not in ("train", "test"):
-        raise ValueError(f"split must be 'train' or 'test', got {split!r}")
+    check_split(split)
     return train if split == "train" else test

@@ -39,6 +39,12 @@ class ImageFolder(FileDataset):
         test_folder: str = ".",
         palette: Sequence[Sequence[int]] | None = None,
     ) -> None:
+        """List the images of the split; nothing is decoded.
+
+        Raises:
+            ValueError: classes, ids or palette do not fit together.
+            DataError: the folder is missing or holds no images.
+        """
         self.classes = _checked_classes(names_only("classes", classes))
         self.palette = _checked_palette(palette, len(self.classes))
         table = _table(ids or {}, self.classes)

@@ -1,0 +1,106 @@
+"""Cityscapes, and Foggy Cityscapes: streets of 50 cities filmed from a car."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from daf_driving.files import (
+    FileDataset,
+    Folder,
+    check_unique,
+    find_root,
+    folders_of_split,
+    list_entries,
+    names_only,
+)
+from daf_driving.spaces import id_table, label_space
+from daframework.errors import DataError, unknown
+
+_DEFAULT = "cityscapes19"
+
+
+class Cityscapes(FileDataset):
+    """Streets filmed from a car, 2048 x 1024, with 19 classes.
+
+    Cordts et al.: "The Cityscapes dataset for semantic urban scene understanding", CVPR 2016, arXiv 1604.01685. The
+    image ``leftImg8bit/train/aachen/aachen_000000_000019_leftImg8bit.png`` has its label in
+    ``gtFine/train/aachen/aachen_000000_000019_gtFine_labelIds.png``. ``gtFine`` may be missing as long as nothing asks
+    for a label, as for the target's training images.
+
+    Args:
+        root: Folder that holds ``leftImg8bit`` and ``gtFine``; by default ``cityscapes`` in the folder that the
+            environment variable DAF_DATA names.
+        split: ``train`` or ``test``; filled in.
+        classes: Label space: ``cityscapes19``, ``synthia16`` or ``synthia13``. Other classes are ignored.
+        train_folders: Folders below ``leftImg8bit`` that make up the split ``train``.
+        test_folders: Folders that make up the split ``test``; the labels of Cityscapes' own ``test`` are not public.
+        cities: Keep only these cities; all if empty. Both splits have the same option, and each needs a city.
+        beta: Take the images of Foggy Cityscapes (arXiv 1708.07819) with this density of fog, from
+            ``leftImg8bit_foggy``, instead of the clear ones.
+    """
+
+    classes: Sequence[str] = label_space(_DEFAULT).classes
+    palette: Sequence[tuple[int, int, int]] = label_space(_DEFAULT).palette
+
+    def __init__(
+        self,
+        *,
+        split: str,
+        root: str | None = None,
+        classes: str = _DEFAULT,
+        train_folders: Sequence[str] = ("train",),
+        test_folders: Sequence[str] = ("val",),
+        cities: Sequence[str] = (),
+        beta: Literal["0.005", "0.01", "0.02"] | None = None,
+    ) -> None:
+        """List the images of the split; nothing is decoded.
+
+        Raises:
+            ValueError: ``classes`` is no label space, or one with other classes than these.
+            DataError: a folder is missing, a city unknown, or no image is left.
+        """
+        train, test = names_only("train_folders", train_folders), names_only("test_folders", test_folders)
+        kept = names_only("cities", cities)
+        names = folders_of_split(split, train=train, test=test)
+        table = id_table("cityscapes", classes)
+        self.classes, self.palette = label_space(classes).classes, label_space(classes).palette
+        kind = "leftImg8bit" if beta is None else "leftImg8bit_foggy"
+        base = find_root("cityscapes", root, f"{kind}/ and gtFine/")
+        ending = "_leftImg8bit.png" if beta is None else f"_leftImg8bit_foggy_beta_{beta}.png"
+        folders = [
+            Folder(
+                base / kind / name,
+                base / "gtFine" / name,
+                image_endings=(ending,),
+                label_ending="_gtFine_labelIds.png",
+                within=tuple(city for city in kept if (base / kind / name / city).is_dir()),
+            )
+            for name in names
+        ]
+        # A folder without any of the cities drops out; one that is not there stays, for its absence to be told.
+        folders = [folder for folder in folders if folder.within or not kept or not folder.images.is_dir()]
+        entries = [entry for folder in folders for entry in list_entries(folder)]
+        _check_cities(kept, [base / kind / name for name in (*train, *test)])
+        if not entries:
+            raise DataError(
+                f"cityscapes: no image of {base / kind} in {', '.join(names) or 'no folders'} is left for split "
+                f"'{split}' with cities {list(kept)} (known there: {_known([base / kind / name for name in names])}); "
+                "change them"
+            )
+        check_unique("cityscapes", entries)
+        super().__init__(entries, folders, table)
+
+
+def _check_cities(cities: Sequence[str], folders: Sequence[Path]) -> None:
+    """A misspelt city would keep nothing in silence; it may be in the folders of the other split."""
+    for city in cities:
+        if not any((folder / city).is_dir() for folder in folders):
+            raise DataError(f"cityscapes: {unknown('city', city, _cities(folders))}")
+
+
+def _known(folders: Sequence[Path]) -> str:
+    return ", ".join(_cities(folders)) or "none"
+
+
+def _cities(folders: Sequence[Path]) -> list[str]:
+    return sorted({path.name for folder in folders if folder.is_dir() for path in folder.iterdir() if path.is_dir()})

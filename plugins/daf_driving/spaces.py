@@ -1,0 +1,71 @@
+"""Label spaces, and what the ids in a dataset's labels mean: read once, when asked for, from the TOML files here."""
+
+import tomllib
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from attrs import frozen
+
+from daframework.errors import unknown
+from daframework.interfaces import IGNORE_INDEX
+
+_PACKAGE = "daf_driving"
+
+
+@frozen
+class LabelSpace:
+    """Class names in the order of their indices, and one RGB colour (0 to 255) a class."""
+
+    classes: tuple[str, ...]
+    palette: tuple[tuple[int, int, int], ...]
+
+
+@cache
+def space_names() -> tuple[str, ...]:
+    """The names of all label spaces, sorted."""
+    names = (file.name for file in files(_PACKAGE).joinpath("label_spaces").iterdir())
+    return tuple(sorted(name.removesuffix(".toml") for name in names if name.endswith(".toml")))
+
+
+@cache
+def label_space(name: str) -> LabelSpace:
+    """The label space called ``name``.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if name not in space_names():
+        raise ValueError(f"classes: {unknown('label space', name, space_names())}")
+    entries = _read("label_spaces", name)["classes"]
+    colours = [(red, green, blue) for red, green, blue in (entry["colour"] for entry in entries)]
+    return LabelSpace(tuple(entry["name"] for entry in entries), tuple(colours))
+
+
+@cache
+def id_map(dataset: str) -> Mapping[int, str]:
+    """What each id in the labels of ``dataset`` means: a class, or ``ignore``."""
+    return {int(raw): meaning for raw, meaning in _read("id_maps", dataset)["ids"].items()}
+
+
+def id_table(dataset: str, space: str) -> dict[int, int]:
+    """Each id in the labels of ``dataset`` -> index into the classes of ``space``, or 255 for a class outside it.
+
+    Raises:
+        ValueError: there is no such space, or the dataset lacks one of its classes, which would never be learned.
+    """
+    offered = set(id_map(dataset).values())
+    classes = label_space(space).classes
+    if missing := [name for name in classes if name not in offered]:
+        fitting = [name for name in space_names() if offered.issuperset(label_space(name).classes)]
+        raise ValueError(
+            f"classes: {dataset} has no {', '.join(missing)}, which the label space '{space}' holds; "
+            f"use {' or '.join(fitting)}, in source and target alike"
+        )
+    index = {name: place for place, name in enumerate(classes)}
+    return {raw: index.get(meaning, IGNORE_INDEX) for raw, meaning in id_map(dataset).items()}
+
+
+def _read(folder: str, name: str) -> dict[str, Any]:
+    return tomllib.loads(files(_PACKAGE).joinpath(folder, f"{name}.toml").read_text(encoding="utf-8"))

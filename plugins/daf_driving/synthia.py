@@ -1,0 +1,57 @@
+"""SYNTHIA-RAND-CITYSCAPES: 9,400 rendered street scenes from many points of view."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from torch import Tensor
+
+from daf_driving.files import FileDataset, Folder, find_root
+from daf_driving.lists import list_split
+from daf_driving.spaces import id_table, label_space
+from daf_driving.wide_png import read_first_channel
+
+_DEFAULT = "synthia16"
+
+
+class Synthia(FileDataset):
+    """Rendered street scenes, 1280 x 760, with 16 of the 19 classes of Cityscapes; the set SYNTHIA-RAND-CITYSCAPES.
+
+    Ros, Sellart, Materzynska, Vazquez, Lopez: "The SYNTHIA dataset", CVPR 2016. The image ``RGB/0000000.png`` has its
+    label in ``GT/LABELS/0000000.png``: class ids in the first channel of a 16-bit PNG, or in its only one.
+
+    Args:
+        root: Folder that holds ``RGB`` and ``GT``, called RAND_CITYSCAPES as distributed; by default ``synthia`` in the
+            folder that the environment variable DAF_DATA names.
+        split: ``train`` or ``test``; filled in.
+        classes: Label space: ``synthia16`` or ``synthia13``. Other classes are ignored. The target takes the same.
+        list_file: Text file below ``root`` that names the images of the split ``train``, one a line; all by default.
+        test_list_file: The same for the split ``test``; the default is the list of ``train``.
+    """
+
+    classes: Sequence[str] = label_space(_DEFAULT).classes
+    palette: Sequence[tuple[int, int, int]] = label_space(_DEFAULT).palette
+
+    def __init__(
+        self,
+        *,
+        split: str,
+        root: str | None = None,
+        classes: str = _DEFAULT,
+        list_file: str | None = None,
+        test_list_file: str | None = None,
+    ) -> None:
+        """List the images of the split; nothing is decoded.
+
+        Raises:
+            ValueError: ``classes`` is no label space, or one with terrain, truck or train, which SYNTHIA lacks.
+            DataError: a folder or list is missing, or a list names what is not there.
+        """
+        table = id_table("synthia", classes)
+        self.classes, self.palette = label_space(classes).classes, label_space(classes).palette
+        base = find_root("synthia", root, "RGB/ and GT/")
+        folder = Folder(base / "RGB", base / "GT" / "LABELS", image_endings=(".png",))
+        entries = list_split(folder, base, split, train=list_file, test=test_list_file)
+        super().__init__(entries, [entries[0].folder], table)
+
+    def _read_ids(self, path: Path) -> Tensor:
+        return read_first_channel(path)

@@ -1,0 +1,207 @@
+import re
+
+import numpy as np
+import pytest
+import torch
+from cityscapesscripts.helpers.labels import labels as LABELS
+from PIL import Image
+
+from daf_driving.cityscapes import Cityscapes
+from daf_driving.spaces import label_space
+from daframework.errors import DataError
+from daframework.registry import components, load_plugins
+from daframework.testing import check_dataset
+
+FRAMES = {
+    "train": ["aachen/aachen_000000_000019", "aachen/aachen_000001_000019", "zurich/zurich_000000_000019"],
+    "val": ["frankfurt/frankfurt_000000_000294", "munster/munster_000000_000019"],
+    "test": ["berlin/berlin_000000_000019"],
+}
+IDS = np.arange(40).reshape(5, 8) % 34  # every id that the set has
+
+
+def write(path, pixels):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.asarray(pixels, dtype=np.uint8)).save(path)
+
+
+def picture(seed=0, shape=(5, 8, 3)):
+    return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+
+
+@pytest.fixture
+def cityscapes(tmp_path):
+    """As distributed: each image has a label of ids, and beside it instances, colours and polygons."""
+    for folder, frames in FRAMES.items():
+        for index, frame in enumerate(frames):
+            write(tmp_path / "leftImg8bit" / folder / f"{frame}_leftImg8bit.png", picture(index))
+            for position, beta in enumerate(("0.005", "0.01", "0.02")):
+                name = f"{frame}_leftImg8bit_foggy_beta_{beta}.png"
+                write(tmp_path / "leftImg8bit_foggy" / folder / name, picture(100 * position + index))
+            fine = tmp_path / "gtFine" / folder
+            write(fine / f"{frame}_gtFine_labelIds.png", IDS)
+            write(fine / f"{frame}_gtFine_color.png", picture(shape=(5, 8, 4)))
+            Image.fromarray(IDS.astype(np.uint16) * 1000).save(fine / f"{frame}_gtFine_instanceIds.png")
+            (fine / f"{frame}_gtFine_polygons.json").write_text("{}")
+    return tmp_path
+
+
+def made(root, split="train", **options):
+    return Cityscapes(root=str(root), split=split, **options)
+
+
+def names(dataset):
+    return [dataset.unlabelled(index).name for index in range(len(dataset))]
+
+
+def pixels(sample):
+    return sample.image.numpy().transpose(1, 2, 0)
+
+
+def test_plugin_offers_it():
+    assert "cityscapes" in components(load_plugins(), "dataset")
+
+
+def test_splits_are_train_and_val(cityscapes):
+    assert names(made(cityscapes)) == FRAMES["train"]
+    assert names(made(cityscapes, "test")) == FRAMES["val"]
+    both = made(cityscapes, train_folders=["train", "val"], test_folders=["test"])
+    assert names(both) == [*FRAMES["train"], *FRAMES["val"]]
+
+
+def test_label_ids_become_train_ids(cityscapes):
+    dataset = made(cityscapes)
+    check_dataset(dataset)
+    sample = dataset[2]
+    assert np.array_equal(pixels(sample), picture(2))
+    train_id = {one.id: one.trainId for one in LABELS}
+    assert sample.label.dtype == torch.uint8
+    assert sample.label.flatten().tolist() == [train_id[raw] for raw in IDS.flatten().tolist()]
+
+
+def test_classes_outside_the_space_are_ignored(cityscapes):
+    dataset = made(cityscapes, classes="synthia16")
+    check_dataset(dataset)
+    assert dataset.classes == label_space("synthia16").classes and len(dataset.palette) == 16
+    label = dataset[0].label.flatten()
+    assert [label[IDS.flatten() == raw][0].item() for raw in (22, 27, 31, 23, 33)] == [255, 255, 255, 9, 15]
+
+
+def test_target_needs_no_labels(cityscapes):
+    for path in (cityscapes / "gtFine" / "train").rglob("*.*"):
+        path.write_text("not to be opened")
+    assert made(cityscapes).unlabelled(0).label is None
+    (cityscapes / "gtFine" / "train").rename(cityscapes / "gone")
+    dataset = made(cityscapes)
+    check_dataset(dataset, labelled=False)
+    assert np.array_equal(pixels(dataset.unlabelled(1)), picture(1))
+    with pytest.raises(DataError, match="gtFine/train: no such folder"):
+        dataset[0]
+    assert made(cityscapes, "test")[0].label is not None
+
+
+def test_foggy_images_have_the_clear_ones_labels(cityscapes):
+    dataset = made(cityscapes, beta="0.02")
+    check_dataset(dataset)
+    assert names(dataset) == FRAMES["train"]
+    assert np.array_equal(pixels(dataset[1]), picture(201))
+    assert torch.equal(dataset[1].label, made(cityscapes)[1].label)
+    assert np.array_equal(pixels(made(cityscapes, "test", beta="0.005")[0]), picture(0))
+
+
+def test_a_beta_that_is_not_there_is_named(cityscapes):
+    for path in (cityscapes / "leftImg8bit_foggy").rglob("*_0.01.png"):
+        path.unlink()
+    with pytest.raises(DataError, match=r"train: holds no images \(_leftImg8bit_foggy_beta_0\.01\.png\)"):
+        made(cityscapes, beta="0.01")
+
+
+def test_cities_narrow_both_splits(cityscapes):
+    cities = ["zurich", "munster"]
+    assert names(made(cityscapes, cities=cities)) == FRAMES["train"][2:]
+    assert names(made(cityscapes, "test", cities=cities)) == FRAMES["val"][1:]
+    assert names(made(cityscapes, beta="0.02", cities=cities)) == FRAMES["train"][2:]
+    # Another city's missing label is no matter, and a folder without any of the cities drops out.
+    (cityscapes / "gtFine" / "train" / "aachen" / "aachen_000000_000019_gtFine_labelIds.png").unlink()
+    dataset = made(cityscapes, cities=["zurich"], train_folders=["train", "val"])
+    assert names(dataset) == FRAMES["train"][2:] and dataset[0].label is not None
+
+
+def test_a_misspelt_city_names_the_known_ones(cityscapes):
+    says = r"no city named 'zurch'; did you mean 'zurich'\? \(known: aachen, frankfurt, munster, zurich\)"
+    with pytest.raises(DataError, match=says):
+        made(cityscapes, cities=["aachen", "zurch"])
+
+
+def test_nothing_left_is_an_error(cityscapes):
+    says = r"is left for split 'test' with cities \['aachen'\] \(known there: frankfurt, munster\); change them"
+    with pytest.raises(DataError, match=says):
+        made(cityscapes, "test", cities=["aachen"])
+    with pytest.raises(DataError, match=r"in no folders is left for split 'train'"):
+        made(cityscapes, train_folders=[])
+
+
+@pytest.mark.parametrize("cities", [[], ["aachen"]])
+def test_a_missing_folder_is_named(cityscapes, cities):
+    with pytest.raises(DataError, match=r"leftImg8bit/train_extra: no such folder"):
+        made(cityscapes, train_folders=["train_extra"], cities=cities)
+
+
+def test_an_unpaired_file_is_named_when_a_label_is_asked_for(cityscapes):
+    label = cityscapes / "gtFine" / "train" / "aachen" / "aachen_000001_000019_gtFine_labelIds.png"
+    label.rename(label.with_name("aachen_000002_000019_gtFine_labelIds.png"))
+    dataset = made(cityscapes)
+    assert dataset.unlabelled(1).label is None
+    says = r"aachen_000001_000019_leftImg8bit\.png: without a label in .*train; add NAME_gtFine_labelIds\.png"
+    with pytest.raises(DataError, match=says):
+        dataset[0]
+    write(label, IDS)
+    with pytest.raises(DataError, match=r"aachen_000002_000019_gtFine_labelIds\.png: without an image"):
+        made(cityscapes)[0]
+
+
+@pytest.mark.parametrize("raw", [34, 255])
+def test_an_unknown_id_is_refused_with_its_file(cityscapes, raw):
+    """255 too: a file that holds it holds train ids."""
+    write(cityscapes / "gtFine" / "train" / f"{FRAMES['train'][0]}_gtFine_labelIds.png", np.full((5, 8), raw))
+    with pytest.raises(
+        DataError, match=rf"labelIds\.png: id {raw} \(40 pixels\) is not in the id map \(known: 0\.\.33\)"
+    ):
+        made(cityscapes)[0]
+
+
+def test_colours_instead_of_ids_are_refused(cityscapes):
+    write(cityscapes / "gtFine" / "train" / f"{FRAMES['train'][0]}_gtFine_labelIds.png", picture())
+    with pytest.raises(DataError, match=r"labelIds\.png: a label image must hold class ids, this one holds colours"):
+        made(cityscapes)[0]
+
+
+def test_folder_named_twice_is_an_error(cityscapes):
+    with pytest.raises(DataError, match=r"cityscapes: .* share a name; name each folder once"):
+        made(cityscapes, train_folders=["train", "train"])
+
+
+def test_root_comes_from_the_environment_or_the_error_says_how(cityscapes, tmp_path_factory, monkeypatch):
+    data = tmp_path_factory.mktemp("data")
+    (data / "cityscapes").symlink_to(cityscapes)
+    monkeypatch.setenv("DAF_DATA", str(data))
+    assert len(Cityscapes(split="train")) == 3
+    monkeypatch.delenv("DAF_DATA")
+    with pytest.raises(DataError, match=r"cityscapes: no folder given; .* holds leftImg8bit/ and gtFine/"):
+        Cityscapes(split="train")
+    with pytest.raises(DataError, match=r"holds leftImg8bit_foggy/ and gtFine/"):
+        Cityscapes(split="train", beta="0.02")
+
+
+@pytest.mark.parametrize(
+    "options, says",
+    [
+        ({"split": "val"}, "split must be 'train' or 'test', got 'val'"),
+        ({"split": "train", "cities": "aachen"}, """cities must be a list, got 'aachen'; write ["aachen"]"""),
+        ({"split": "train", "train_folders": "train"}, "train_folders must be a list"),
+        ({"split": "train", "classes": "camvid11"}, "cityscapes has no pavement"),
+    ],
+)
+def test_bad_options_are_refused(cityscapes, options, says):
+    with pytest.raises(ValueError, match=re.escape(says)):
+        Cityscapes(root=str(cityscapes), **options)

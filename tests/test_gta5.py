@@ -1,0 +1,202 @@
+import re
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from daf_driving.gta5 import FAULTY, Gta5
+from daf_driving.spaces import label_space
+from daframework.errors import DataError
+from daframework.registry import components, load_plugins
+from daframework.testing import check_dataset
+
+NAMES = ["00001", "00002", "00003"]
+IDS = np.arange(36).reshape(4, 9) % 35  # every id that the set has
+
+
+def write(path, pixels):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.asarray(pixels, dtype=np.uint8)).save(path)
+
+
+def write_palette(path, ids, *, bits=None):
+    """A palette PNG, mode P, as the set is distributed; its colours are none of the ids."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = Image.fromarray(np.asarray(ids, dtype=np.uint8))
+    image.putpalette([255 - index for index in range(256) for _ in range(3)])
+    image.save(path, **({"bits": bits} if bits else {}))
+    with Image.open(path) as written:
+        assert written.mode == "P"
+
+
+def picture(seed=0, shape=(4, 9, 3)):
+    return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+
+
+@pytest.fixture
+def gta5(tmp_path):
+    for index, name in enumerate(NAMES):
+        write(tmp_path / "images" / f"{name}.png", picture(index))
+        write_palette(tmp_path / "labels" / f"{name}.png", IDS)
+    return tmp_path
+
+
+def made(root, split="train", **options):
+    return Gta5(root=str(root), split=split, **options)
+
+
+def names(dataset):
+    return [dataset.unlabelled(index).name for index in range(len(dataset))]
+
+
+def test_plugin_offers_it():
+    assert "gta5" in components(load_plugins(), "dataset")
+
+
+def test_palette_labels_give_their_indices_as_classes(gta5):
+    dataset = made(gta5)
+    check_dataset(dataset)
+    assert names(dataset) == NAMES
+    sample = dataset[1]
+    assert np.array_equal(sample.image.numpy().transpose(1, 2, 0), picture(1))
+    assert sample.label.dtype == torch.uint8
+    label = dict(zip(IDS.flatten().tolist(), sample.label.flatten().tolist(), strict=True))
+    assert [label[raw] for raw in (0, 6, 7, 8, 11, 23, 31, 33, 34)] == [255, 255, 0, 1, 2, 10, 16, 18, 255]
+    assert sorted(set(label.values())) == [*range(19), 255]
+
+
+def test_a_palette_of_few_colours_gives_its_indices_too(gta5):
+    ids = np.tile([7, 8, 11], (4, 3))
+    write_palette(gta5 / "labels" / "00001.png", ids, bits=4)
+    assert made(gta5)[0].label.tolist() == [[0, 1, 2] * 3] * 4
+
+
+def test_grey_labels_of_ids_are_read_alike(gta5):
+    write(gta5 / "labels" / "00001.png", IDS)
+    dataset = made(gta5)
+    assert torch.equal(dataset[0].label, dataset[1].label)
+
+
+def test_classes_outside_the_space_are_ignored(gta5):
+    dataset = made(gta5, classes="synthia13")
+    check_dataset(dataset)
+    assert dataset.classes == label_space("synthia13").classes and len(dataset.palette) == 13
+    label = dataset[0].label.flatten()
+    assert label[IDS.flatten() == 17].tolist() == [255]  # pole
+    assert label[IDS.flatten() == 19].tolist() == [3]  # traffic light
+    assert sorted(set(label.tolist())) == [*range(13), 255]
+
+
+def test_a_space_with_other_classes_is_refused_before_any_file():
+    with pytest.raises(ValueError, match="gta5 has no pavement"):
+        made("/nowhere", classes="camvid11")
+
+
+def test_colours_instead_of_ids_are_refused(gta5):
+    write(gta5 / "labels" / "00001.png", picture())
+    with pytest.raises(
+        DataError, match=r"labels/00001\.png: a label image must hold class ids, this one holds colours"
+    ):
+        made(gta5)[0]
+
+
+def test_an_unknown_id_is_refused_with_its_file_and_count(gta5):
+    write_palette(gta5 / "labels" / "00002.png", np.where(IDS == 7, 35, IDS))
+    with pytest.raises(DataError, match=r"00002\.png: id 35 \(1 pixels\) is not in the id map \(known: 0\.\.34\)"):
+        made(gta5)[1]
+
+
+def test_an_unpaired_file_is_named_when_a_label_is_asked_for(gta5):
+    (gta5 / "labels" / "00002.png").unlink()
+    dataset = made(gta5)
+    assert dataset.unlabelled(1).label is None
+    with pytest.raises(DataError, match=r"images/00002\.png: without a label in .*labels; add NAME\.png"):
+        dataset[0]
+    write_palette(gta5 / "labels" / "00002.png", IDS)
+    write_palette(gta5 / "labels" / "00004.png", IDS)
+    with pytest.raises(DataError, match=r"labels/00004\.png: without an image in .*images"):
+        made(gta5)[0]
+
+
+def test_a_label_ending_in_capitals_is_no_label(gta5):
+    (gta5 / "labels" / "00002.png").rename(gta5 / "labels" / "00002.PNG")
+    with pytest.raises(DataError, match=r"images/00002\.png: without a label"):
+        made(gta5)[0]
+
+
+def test_faulty_pairs_are_left_out_unless_asked_for(gta5):
+    assert len(FAULTY) == 62 and {"15188", "17705", "20801", "20860"} <= set(FAULTY)
+    write(gta5 / "images" / "15188.png", picture())
+    write_palette(gta5 / "labels" / "20830.png", IDS)  # unpaired, and passed over all the same
+    dataset = made(gta5)
+    assert names(dataset) == NAMES and dataset[2].label is not None
+    assert names(made(gta5, skip=[])) == [*NAMES, "15188"]
+    assert names(made(gta5, skip=["00001", "15188.png"])) == NAMES[1:]
+
+
+def test_a_label_of_another_size_names_both(gta5):
+    write_palette(gta5 / "labels" / "00001.png", np.zeros((3, 9)))
+    with pytest.raises(DataError, match=r"labels/00001\.png: 3 x 9 pixels .* has 4 x 9"):
+        made(gta5)[0]
+
+
+def test_both_splits_are_all_images_without_lists(gta5):
+    assert names(made(gta5, "test")) == names(made(gta5, "train")) == NAMES
+
+
+def test_lists_name_the_images_of_the_splits(gta5):
+    (gta5 / "train.txt").write_text("00003.png\n00001\n\n")
+    (gta5 / "val.txt").write_text("00002\n")
+    assert names(made(gta5, list_file="train.txt")) == ["00001", "00003"]
+    assert names(made(gta5, "test", list_file="train.txt")) == ["00001", "00003"]
+    assert names(made(gta5, "test", list_file="train.txt", test_list_file="val.txt")) == ["00002"]
+    assert names(made(gta5, list_file=str(gta5 / "val.txt"))) == ["00002"]
+    # What is not in the list needs no partner.
+    (gta5 / "labels" / "00002.png").unlink()
+    assert made(gta5, list_file="train.txt")[1].label is not None
+
+
+@pytest.mark.parametrize(
+    "content, says",
+    [
+        ("00001\n00009\n", r"train\.txt: names 00009, not in .*images; write one name a line, such as 00001, or"),
+        ("00005\n00006\n00007\n00008\n00009", "names 00005, 00006, 00007 and 2 more, not in"),
+        ("\n15188\n", "names no image; write one name a line"),
+    ],
+)
+def test_a_list_that_does_not_fit_is_refused(gta5, content, says):
+    (gta5 / "train.txt").write_text(content)
+    with pytest.raises(DataError, match=says) as caught:
+        made(gta5, list_file="train.txt")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_list_that_cannot_be_read_is_named(gta5):
+    with pytest.raises(DataError, match=r"train\.txt: cannot be read \(No such file or directory\)"):
+        made(gta5, list_file="train.txt")
+    (gta5 / "train.txt").write_bytes(b"\xff\xfe\x00MATLAB")
+    with pytest.raises(DataError, match=r"train\.txt: is no text"):
+        made(gta5, list_file="train.txt")
+
+
+def test_root_comes_from_the_environment_or_the_error_says_how(gta5, tmp_path_factory, monkeypatch):
+    data = tmp_path_factory.mktemp("data")
+    (data / "gta5").symlink_to(gta5)
+    monkeypatch.setenv("DAF_DATA", str(data))
+    assert len(Gta5(split="train")) == 3
+    monkeypatch.delenv("DAF_DATA")
+    with pytest.raises(DataError, match=r"gta5: no folder given; .* holds images/ and labels/, .* that holds gta5/"):
+        Gta5(split="train")
+
+
+@pytest.mark.parametrize(
+    "options, says",
+    [
+        ({"split": "val"}, "split must be 'train' or 'test', got 'val'"),
+        ({"split": "train", "skip": "15188"}, """skip must be a list, got '15188'; write ["15188"]"""),
+    ],
+)
+def test_bad_options_are_refused(gta5, options, says):
+    with pytest.raises(ValueError, match=re.escape(says)):
+        Gta5(root=str(gta5), **options)
