@@ -4,6 +4,8 @@ A class that occurs neither in the labels nor in the predictions has no score: i
 class that is only predicted scores 0. The same rule as the Cityscapes benchmark's own evaluation.
 """
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -47,16 +49,25 @@ def _outside(values: Tensor, num_classes: int) -> int:
 
 def class_iou(confusion: Tensor) -> tuple[float | None, ...]:
     """Intersection over union of each class, of counts (C, C); None for a class that occurs nowhere."""
-    rows, columns = confusion.sum(1).tolist(), confusion.sum(0).tolist()
-    hits = confusion.diagonal().tolist()
-    unions = [row + column - hit for row, column, hit in zip(rows, columns, hits, strict=True)]
-    return tuple(hit / union if union else None for hit, union in zip(hits, unions, strict=True))
+    return tuple(None if math.isnan(iou) else iou for iou in _class_ious(confusion).tolist())
+
+
+def _class_ious(confusions: Tensor) -> Tensor:
+    """Counts (..., C, C) -> intersection over union (..., C) float64; NaN for a class that occurs nowhere."""
+    counts = confusions.cpu().double()  # not every accelerator has float64
+    hits = counts.diagonal(dim1=-2, dim2=-1)
+    return hits / (counts.sum(-1) + counts.sum(-2) - hits)
 
 
 def mean_iou(confusion: Tensor) -> float | None:
     """Mean intersection over union of the classes that occur, of counts (C, C); None if none does."""
     present = [iou for iou in class_iou(confusion) if iou is not None]
     return sum(present) / len(present) if present else None
+
+
+def mean_iou_of(confusions: Tensor) -> Tensor:
+    """`mean_iou` of many matrices at once: counts (..., C, C), below 2**53 -> (...) float64; NaN if no class occurs."""
+    return _class_ious(confusions).nanmean(-1)
 
 
 def pixel_accuracy(confusion: Tensor) -> float | None:

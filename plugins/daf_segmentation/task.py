@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from daf_segmentation.network import NetworkOptions
-from daframework.downstream.metrics import class_iou, confusion_matrix, mean_iou, pixel_accuracy
+from daframework.downstream.metrics import class_iou, confusion_matrix, mean_iou, mean_iou_of, pixel_accuracy
 from daframework.interfaces import IGNORE_INDEX, Scores, Task
 
 
@@ -84,6 +84,9 @@ class Segmentation(Task):
 
     def scores(self, statistics: Tensor) -> Scores:
         return Scores(mean_iou(statistics), pixel_accuracy(statistics), class_iou(statistics))
+
+    def mious(self, statistics: Tensor) -> Tensor:
+        return mean_iou_of(statistics)
 
 
 def cross_entropy(prediction: Tensor, label: Tensor, *, label_smoothing: float = 0.0) -> Tensor:

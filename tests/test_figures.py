@@ -1,0 +1,300 @@
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+
+import matplotlib
+import pytest
+import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from PIL import Image
+
+from daframework.errors import RunError
+from daframework.report.figures import MAX_IMAGES, class_figure, miou_figure, save_figure, sheet_figure
+from daframework.report.lettering import text_width, visible, wrapped
+
+BARS = {"semantic_cyclegan": [0.43, 0.45, 0.44], "cyclegan": [0.40, 0.41, 0.42], "fda": [0.38, 0.39, 0.385]}
+LINES = {"source_only": 0.31, "oracle": 0.55}
+IOU = {
+    "cyclegan": {"road": 0.91, "sky": None, "traffic_sign": 0.1},
+    "fda": {"road": 0.8, "sky": 0.5, "traffic_sign": 0},
+}
+ODD_NAMES = ["$x_1$", "a_b^c", "<b>bold</b>", "&amp; & co", "\\alpha \\n", "%d {0}", "x" * 70, "größe → 2"]
+
+
+def picture(height=20, width=30, value=100):
+    return torch.full((3, height, width), value, dtype=torch.uint8)
+
+
+SHEET = {"source": [picture(), picture(40, 40)], "fda": [picture(), picture(40, 40)], "label": [picture()] * 2}
+
+
+def figures(names, title):
+    """Each kind of figure with these names among its methods."""
+    yield miou_figure({**BARS, **dict.fromkeys(names, (0.5,))}, LINES, title)
+    yield class_figure({**IOU, **dict.fromkeys(names, IOU["fda"])}, title)
+    yield sheet_figure({**SHEET, **dict.fromkeys(names, SHEET["fda"])}, title)
+
+
+def texts(figure):
+    """All that is written in a figure, other than its ticks."""
+    return [text.get_text() for axes in figure.axes for text in axes.texts] + [text.get_text() for text in figure.texts]
+
+
+def written(path):
+    """All text of an SVG, in order."""
+    return "".join(ElementTree.parse(path).getroot().itertext())
+
+
+def saved(figure, folder):
+    """The PNG's size and the SVG's text; both files are as they should be and nothing else was left."""
+    png, svg = save_figure(figure, folder, "made")
+    assert (png, svg) == (folder / "made.png", folder / "made.svg") and sorted(folder.iterdir()) == [png, svg]
+    with Image.open(png) as image:
+        image.load()
+        assert image.format == "PNG" and image.width <= 1600
+        return image.size, written(svg)
+
+
+def test_files_are_sound_and_name_the_methods(tmp_path):
+    for place, figure in enumerate(figures(["color_transfer"], "A title")):
+        size, text = saved(figure, tmp_path / "new" / str(place))
+        assert min(size) > 200
+        assert all(name in text for name in ("A title", "fda", "color_transfer"))
+
+
+def test_odd_names_are_shown_as_they_are(tmp_path):
+    for place, figure in enumerate(figures(ODD_NAMES, "$t_1$ <i> &lt; \\beta")):
+        for name in ODD_NAMES:
+            assert wrapped(name, 26) in texts(figure) or wrapped(name, 18) in texts(figure)
+        text = saved(figure, tmp_path / str(place))[1]
+        assert "$t_1$ <i> &lt; \\beta" in text
+        assert all("".join(name.split()) in "".join(text.split()) for name in ODD_NAMES)
+
+
+def test_names_that_no_svg_could_hold_are_written_as_escapes(tmp_path):
+    assert visible("a\nb\x1b[31m\x00\ud800 é") == "a\\nb\\x1b[31m\\x00\\ud800 é"
+    for place, figure in enumerate(figures(["a\x1b[31m\x00\ud800"], "t\tt")):
+        text = saved(figure, tmp_path / str(place))[1]
+        assert "a\\x1b[31m\\x00\\ud800" in "".join(text.split()) and "t\\tt" in text
+
+
+@pytest.mark.parametrize(
+    "text", ["", "one", "semantic_cyclegan_without_the_head", "x" * 50, "-- a _ b", "a b  c d e f g h"]
+)
+def test_long_names_go_on_in_another_line(text):
+    lines = wrapped(text, 10).split("\n")
+    assert max(map(len, lines)) <= 10
+    assert "".join(lines).replace(" ", "") == text.replace(" ", "")
+
+
+def test_names_are_broken_where_words_end():
+    assert wrapped("semantic_cyclegan_no_head", 18) == "semantic_cyclegan_\nno_head"
+    assert wrapped("source_only (in tiny)", 12) == "source_only\n(in tiny)"
+
+
+def bars_of(figure):
+    return [(bar.get_y() + bar.get_height() / 2, bar.get_width()) for bar in figure.axes[0].patches]
+
+
+def test_bars_are_means_in_the_order_given_from_the_top():
+    figure = miou_figure(BARS, LINES, "t")
+    assert bars_of(figure) == [pytest.approx((0, 44)), pytest.approx((1, 41)), pytest.approx((2, 38.5))]
+    low, high = figure.axes[0].get_ylim()
+    assert low > high, "the first is at the top"
+    assert figure.axes[0].get_xlim()[0] == 0
+    assert {"44.0 ± 1.0", "41.0 ± 1.0", "38.5 ± 0.5"} <= set(texts(figure))
+
+
+def test_whiskers_are_one_sample_deviation_and_dots_the_seeds():
+    axes = miou_figure({"a": [0.10, 0.20, 0.60]}, {}, "t").axes[0]
+    (errorbar,) = axes.containers[1:]
+    (segment,) = errorbar.lines[2][0].get_segments()
+    assert segment[:, 0] == pytest.approx([30 - 26.458, 30 + 26.458], abs=1e-3)
+    dots = axes.collections[-1].get_offsets()
+    assert sorted(dots[:, 0]) == pytest.approx([10, 20, 60])
+    assert axes.get_xlim()[1] > 60
+
+
+def test_one_method_with_one_seed_has_no_whisker(tmp_path):
+    figure = miou_figure({"a": [0.5]}, {}, "t")
+    assert len(figure.axes[0].containers) == 1 and "50.0" in texts(figure)
+    assert "±" not in "".join(text for text in texts(figure) if "whisker" not in text)
+    saved(figure, tmp_path)
+
+
+def test_a_method_without_a_score_has_no_bar(tmp_path):
+    figure = miou_figure({"a": [0.5], "b": []}, LINES, "t")
+    assert len(bars_of(figure)) == 1 and "-" in texts(figure)
+    saved(figure, tmp_path)
+    saved(miou_figure({"b": []}, {}, "t"), tmp_path)
+
+
+def as_saved(figure):
+    """A renderer at the resolution of the PNG; coarser ones move letters to whole pixels."""
+    figure.set_dpi(200)
+    return FigureCanvasAgg(figure).get_renderer()
+
+
+def dashed(figure):
+    return [line.get_xdata()[0] for line in figure.axes[0].lines if line.is_dashed()]
+
+
+def test_reference_lines_stand_at_their_value_and_are_labelled():
+    figure = miou_figure(BARS, LINES, "t")
+    assert dashed(figure) == pytest.approx([31, 55])
+    assert {"source_only 31.0", "oracle 55.0"} <= set(texts(figure))
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        {"source_only": 0.31, "oracle": 0.32, "another one": 0.315},
+        {"oracle": 0.01, "source_only": 0.0},
+        {"oracle": 1.0, "source_only": 0.999},
+        {"x" * 200: 0.02, "source_only": 0.021},
+    ],
+)
+def test_labels_of_near_lines_overlap_neither_one_another_nor_a_line_nor_the_edge(lines):
+    figure = miou_figure(BARS, lines, "t")
+    axes, renderer = figure.axes[0], as_saved(figure)
+    labels = axes.texts[2 * len(BARS) :][: len(lines)]
+    boxes = [label.get_window_extent(renderer) for label in labels]
+    drawn = [line.get_window_extent(renderer) for line in axes.lines if line.is_dashed()]
+    assert len(drawn) == len(labels) == len(lines)
+    for place, box in enumerate(boxes):
+        assert box.x0 >= 0 and box.x1 <= figure.bbox.width
+        assert not any(box.overlaps(other) for other in boxes[:place])
+        assert not any(line.x0 > box.x0 and line.x0 < box.x1 and line.y1 > box.y0 for line in drawn)
+
+
+def test_cells_are_percent_by_method_and_class_and_absent_ones_a_dash(tmp_path):
+    figure = class_figure(IOU, "t")
+    found = {text.get_position(): text.get_text() for text in figure.axes[0].texts[: 2 * 3]}
+    assert found == {
+        (0.5, 0): "91.0",
+        (1.5, 0): "-",
+        (2.5, 0): "10.0",
+        (0.5, 1): "80.0",
+        (1.5, 1): "50.0",
+        (2.5, 1): "0.0",
+    }
+    assert {"road", "sky", "traffic_sign", "cyclegan", "fda"} <= set(texts(figure))
+    assert "-" in saved(figure, tmp_path)[1]
+
+
+def contrast(one, other):
+    """Of two colours, by WCAG 2.1: 1 to 21."""
+    lights = sorted(0.2126 * r**2.2 + 0.7152 * g**2.2 + 0.0722 * b**2.2 for r, g, b in (one, other))
+    return (lights[1] + 0.05) / (lights[0] + 0.05)
+
+
+def test_numbers_can_be_read_on_every_colour():
+    figure = class_figure({"a": {str(value): value / 40 for value in range(41)}}, "t")
+    axes = figure.axes[0]
+    assert len(axes.patches) == 41
+    for patch, text in zip(axes.patches, axes.texts[:41], strict=True):
+        assert contrast(patch.get_facecolor()[:3], matplotlib.colors.to_rgb(text.get_color())) > 3.4
+
+
+@pytest.mark.parametrize("methods", [1, 15])
+@pytest.mark.parametrize("classes", [1, 2, 11, 20])
+def test_heads_and_numbers_fit_for_every_size(methods, classes):
+    names = [f"traffic sign {place}" for place in range(classes)]
+    figure = class_figure({f"method_{row}": dict.fromkeys(names, 1.0) for row in range(methods)}, "t")
+    axes, renderer = figure.axes[0], as_saved(figure)
+    size = axes.get_window_extent(renderer).width / classes
+    for text in axes.texts:
+        box = text.get_window_extent(renderer)
+        assert box.x0 >= 0 and box.x1 <= figure.bbox.width + 1 and box.y0 >= 0 and box.y1 <= figure.bbox.height
+        assert text.get_text() != "100.0" or box.width < size
+
+
+def test_where_no_class_has_a_score_all_cells_are_dashes(tmp_path):
+    saved(class_figure({"a": {"road": None}, "b": {"road": None}}, "t"), tmp_path)
+
+
+def test_a_sheet_shows_every_image_in_its_place(tmp_path):
+    values = {name: [10 * row + column for column in range(3)] for row, name in enumerate(("source", "fda", "label"))}
+    figure = sheet_figure({name: [picture(value=v) for v in row] for name, row in values.items()}, "t")
+    shown = figure.axes[0].images
+    assert [int(image.get_array()[0, 0, 0]) for image in shown] == [0, 1, 2, 10, 11, 12, 20, 21, 22]
+    lefts, tops = [image.get_extent()[0] for image in shown], [image.get_extent()[3] for image in shown]
+    assert lefts[:3] == lefts[3:6] == sorted(set(lefts)) and tops[::3] == sorted(set(tops))
+    saved(figure, tmp_path)
+
+
+def test_images_of_any_size_keep_their_shape(tmp_path):
+    sizes = [(20, 30), (300, 100), (64, 64)]
+    rows = {"source": [picture(*size) for size in sizes], "other": [picture(10, 10), picture(9, 90), picture(64, 64)]}
+    figure = sheet_figure(rows, "t")
+    extents = [image.get_extent() for image in figure.axes[0].images]
+    shapes = [(right - left) / (bottom - top) for left, right, bottom, top in extents]
+    assert shapes == pytest.approx([30 / 20, 100 / 300, 1, 1, 10, 1])
+    for (left, right, bottom, top), (outer_left, outer_right, *_) in zip(extents[3:], extents[:3], strict=True):
+        assert left >= outer_left - 1e-9 and right <= outer_right + 1e-9 and bottom > top
+    saved(figure, tmp_path)
+
+
+def test_a_full_sheet_is_as_wide_as_a_readme(tmp_path):
+    images = [picture(96, 144)] * MAX_IMAGES
+    (width, _), _ = saved(sheet_figure(dict.fromkeys(("source", "fda"), images), "t"), tmp_path)
+    assert 1580 <= width <= 1600
+    (width, _), _ = saved(sheet_figure({"source": [picture()]}, "t"), tmp_path)
+    assert width < 800
+
+
+def test_what_cannot_be_drawn_is_refused():
+    with pytest.raises(ValueError, match="one method or more"):
+        miou_figure({}, LINES, "t")
+    for wrong in (44.0, -0.1, float("nan")):
+        with pytest.raises(ValueError, match="a fraction in"):
+            miou_figure({"a": [wrong]}, {}, "t")
+        with pytest.raises(ValueError, match="a fraction in"):
+            miou_figure({"a": [0.5]}, {"oracle": wrong}, "t")
+        with pytest.raises(ValueError, match="a fraction in"):
+            class_figure({"a": {"road": wrong}}, "t")
+    for values in ({}, {"a": {}}, {"a": {"road": 0.1}, "b": {"sky": 0.1}}):
+        with pytest.raises(ValueError, match="for the same classes"):
+            class_figure(values, "t")
+    for rows in ({}, {"a": []}, {"a": [picture()], "b": [picture()] * 2}, {"a": [picture()] * (MAX_IMAGES + 1)}):
+        with pytest.raises(ValueError, match="the same number of images"):
+            sheet_figure(rows, "t")
+    for image in (picture().float(), picture()[0], picture()[:2], picture(0, 3)):
+        with pytest.raises(ValueError, match="must be \\(3, H, W\\) uint8"):
+            sheet_figure({"a": [image]}, "t")
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    figure = miou_figure(BARS, LINES, "t")
+    with pytest.raises(RunError, match=r"file/made\.png cannot be written"):
+        save_figure(figure, tmp_path / "file", "made")
+    (tmp_path / "made.svg").mkdir()
+    with pytest.raises(RunError, match=r"made\.svg cannot be written"):
+        save_figure(figure, tmp_path, "made")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "made.png", "made.svg"]
+
+
+def test_the_same_figure_gives_the_same_files_whatever_the_users_settings(tmp_path):
+    first = [path.read_bytes() for path in save_figure(miou_figure(BARS, LINES, "t"), tmp_path, "first")]
+    with matplotlib.rc_context({"svg.fonttype": "path", "font.size": 20, "axes.facecolor": "black", "savefig.dpi": 30}):
+        again = [path.read_bytes() for path in save_figure(miou_figure(BARS, LINES, "t"), tmp_path, "again")]
+    assert first == again
+
+
+def test_measured_widths_are_those_drawn():
+    figure = miou_figure({"semantic_cyclegan": [0.5]}, {}, "t")
+    (name,) = [text for text in figure.axes[0].texts if text.get_text() == "semantic_cyclegan"]
+    drawn = name.get_window_extent(as_saved(figure)).width / figure.dpi
+    assert text_width("semantic_cyclegan", name.get_fontsize()) == pytest.approx(drawn, abs=0.03)
+
+
+def test_matplotlib_is_imported_when_a_figure_is_made_and_pyplot_never(tmp_path):
+    script = """
+import pathlib, sys
+from daframework.report import figures
+assert "matplotlib" not in sys.modules
+figures.save_figure(figures.miou_figure({"a": [0.5]}, {}, "t"), pathlib.Path(sys.argv[1]), "made")
+assert "matplotlib" in sys.modules and "matplotlib.pyplot" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=True)
