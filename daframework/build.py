@@ -18,9 +18,11 @@ from daframework.tables import ComponentTable, LossTable, Recipe
 
 DIRECTIONS = ("source_to_target", "target_to_source")
 DOMAINS = ("source", "target")
+_OTHER = {"source": "target", "target": "source"}
 SUPPLIED = {
     "num_classes": "how many classes the datasets have",
     "split": 'which part of a dataset is wanted: "train" or "test"',
+    "generator": "the generator from source to target, to read its sizes from",
 }
 _OPEN = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 _KINDS: dict[str, type] = {
@@ -81,7 +83,11 @@ def _arguments(
         ) from error
     takes_any = any(one.kind is inspect.Parameter.VAR_KEYWORD for one in parameters.values())
     arguments = {name: value for name, value in supplied.items() if name in parameters}
-    problems = []
+    problems = [
+        f"{where}: {component.kind} '{component.name}' reads the {name}, which cannot be built"
+        for name in arguments
+        if arguments[name] is None
+    ]
     for key, value in options.items():
         if key not in parameters and not takes_any:
             known = [name for name in parameters if name not in SUPPLIED]
@@ -137,23 +143,37 @@ def make_discriminator(plugins: Plugins, recipe: Recipe, domain: str, num_classe
     return discriminator
 
 
-def make_term(plugins: Plugins, recipe: Recipe, table: LossTable, num_classes: int) -> Term:
-    """One loss of the recipe, with its weight."""
+def make_term(
+    plugins: Plugins, recipe: Recipe, table: LossTable, num_classes: int, generator: Generator | None
+) -> Term:
+    """One loss of the recipe, with its weight; ``generator`` translates from source to target.
+
+    Raises:
+        RecipeError: an option is wrong, or the loss reads the generator's sizes and there is None to read.
+    """
     with global_seed(recipe.seed, "loss", table.name):
-        loss: Loss = _make_named(plugins, "loss", table, f"losses.{table.name}", num_classes=num_classes)
+        loss: Loss = _make_named(
+            plugins, "loss", table, f"losses.{table.name}", num_classes=num_classes, generator=generator
+        )
     return Term(table.name, table.weight, loss)
 
 
 def make_networks(plugins: Plugins, recipe: Recipe, num_classes: int) -> Networks:
-    """Both generators, both discriminators and the losses, each initialised from a stream of its own.
+    """The generators, discriminators and losses, each initialised from a stream of its own.
 
-    So a component's first weights do not depend on what else is in the recipe.
+    So a component's first weights do not depend on what else is in the recipe. A domain that nothing is translated to
+    has no discriminator.
     """
-    domains = DOMAINS if recipe.discriminator else ()
+    assert recipe.translation is not None, "a recipe without [translation] has no networks"
+    directions = recipe.translation.directions
+    domains = [domain for domain in DOMAINS if recipe.discriminator and f"{_OTHER[domain]}_to_{domain}" in directions]
+    generators: dict[str, Generator] = {
+        direction: make_generator(plugins, recipe, direction, num_classes) for direction in directions
+    }
     return Networks(
-        {direction: make_generator(plugins, recipe, direction, num_classes) for direction in DIRECTIONS},
+        generators,
         {domain: make_discriminator(plugins, recipe, domain, num_classes) for domain in domains},
-        [make_term(plugins, recipe, table, num_classes) for table in recipe.losses],
+        [make_term(plugins, recipe, table, num_classes, generators[DIRECTIONS[0]]) for table in recipe.losses],
     )
 
 

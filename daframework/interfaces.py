@@ -4,11 +4,13 @@ an image is (N, 3, H, W), float, RGB, in [-1, 1]; a label is (N, H, W), int64, c
 wants another scale (ImageNet statistics) converts inside itself.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Protocol
 
+import torch
 from attrs import frozen
 from torch import Tensor, nn
 
@@ -59,10 +61,18 @@ class ImageDataset(ABC):
 
 
 class Generator(nn.Module, ABC):
-    """Translates images from one domain to the other."""
+    """Translates images from one domain to the other.
+
+    One that draws at random draws from torch's global generators, which are seeded before each batch.
+    """
 
     multiple: int = 1
     """Height and width of an input must be multiples of this."""
+    versions: int = 1
+    """How many translations of each image it offers. The set is translated into each, a task model is trained on each,
+    and their predictions are averaged."""
+    version: int = 0
+    """Which of them `forward` gives; set from outside."""
 
     @abstractmethod
     def forward(self, image: Tensor) -> Tensor:
@@ -113,11 +123,16 @@ class Discriminator(nn.Module, ABC):
 class StepImages(Protocol):
     """What the generators' side of a loss sees: the images of one step, each made when first asked for, and only once.
 
+    ``domains`` are the domains that images are translated to: ``("target", "source")``, or ``("target",)`` in a recipe
+    of one direction, where there is no ``fake_source`` and nothing made from it.
+
     ``source`` real source images, ``source_label`` (N, H, W) their labels, ``target`` real target images (no labels
     exist here); ``fake_target`` = source_to_target(source), ``rec_source`` = target_to_source(fake_target),
     ``idt_target`` = source_to_target(target); and ``fake_source``, ``rec_target``, ``idt_source`` the other way round.
     """
 
+    @property
+    def domains(self) -> Sequence[str]: ...
     @property
     def source(self) -> Tensor: ...
     @property
@@ -142,6 +157,9 @@ class StepImages(Protocol):
 
         The domain is the name's last word. Each image is judged once a step, whoever asks.
         """
+
+    def features(self, image: Tensor, layers: Sequence[int]) -> list[Tensor]:
+        """`Generator.features` of the generator from source to target; run each time it is asked for."""
 
 
 class DomainImages(Protocol):
@@ -180,9 +198,17 @@ class Loss(nn.Module):
     """Whether it reads ``semantics`` of the discriminators' outputs, so that both need a semantic head."""
     needs_discriminator: bool = False
     """Whether it asks for a discriminator's output at all."""
+    needs_source_model: bool = False
+    """Whether `take_source_model` is to be called."""
 
     def prepare(self, source: ImageDataset, target: ImageDataset) -> None:
         """Called once before training: measure the domains here. Target labels are not given."""
+
+    def take_source_model(self, model: nn.Module) -> None:
+        """Called once before training with the task model that was trained on the untouched source, in eval mode.
+
+        It maps images (N, 3, H, W) in [-1, 1] to logits (N, num_classes, H, W), and its weights need no gradient.
+        """
 
     def generator_loss(self, images: StepImages) -> Tensor | None:
         """What the generators descend, a scalar; None where this loss has no such side."""
@@ -226,3 +252,11 @@ class Task(ABC):
     @abstractmethod
     def scores(self, statistics: Tensor) -> Scores:
         """Scores of the summed statistics."""
+
+    def mious(self, statistics: Tensor) -> Tensor:
+        """``scores(...).miou`` of many sums of statistics, (R, ...) float64 -> (R,) float64, NaN where there is none.
+
+        The bootstrap asks for thousands: override it where they can be computed together.
+        """
+        found = (self.scores(one).miou for one in statistics)
+        return torch.tensor([math.nan if miou is None else miou for miou in found], dtype=torch.float64)

@@ -56,6 +56,18 @@ def read(path: Path, overrides: Iterable[str] = (), *, seed: int | None = None) 
         RecipeError: the file or an override cannot be read, or a key is unknown, missing, of a wrong type or out of
             range; every such problem is in it.
     """
+    tables = read_tables(path, overrides)
+    if seed is not None:
+        tables["seed"] = seed
+    return parse(tables, str(path))
+
+
+def read_tables(path: Path, overrides: Iterable[str] = ()) -> dict[str, Any]:
+    """The tables of a TOML file as they are written, with each ``KEY=VALUE`` of ``overrides`` put in its place.
+
+    Raises:
+        RecipeError: the file or an override cannot be read.
+    """
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -64,9 +76,7 @@ def read(path: Path, overrides: Iterable[str] = (), *, seed: int | None = None) 
         raise RecipeError(f"{path}: not a TOML file: {error}") from error
     for text in overrides:
         apply_override(tables, text)
-    if seed is not None:
-        tables["seed"] = seed
-    return parse(tables, str(path))
+    return tables
 
 
 def apply_override(tables: dict[str, Any], text: str) -> None:
@@ -126,15 +136,15 @@ def parse(tables: Mapping[str, Any], where: str) -> Recipe:
 
 
 def _contradictions(recipe: Recipe) -> list[str]:
+    problems = []
+    if recipe.name in _TAKEN and (recipe.generator is not None or recipe.augment is not None):
+        problems.append(f"name: '{recipe.name}' is taken by a part of every run; give the method another name")
     if recipe.generator is None:
-        return [
+        return problems + [
             f"{table}: needs a [generator], and there is none"
             for table in ("discriminator", "losses", "translation")
             if getattr(recipe, table)
         ]
-    problems = []
-    if recipe.name in _TAKEN:
-        problems.append(f"name: '{recipe.name}' is taken by a part of every run; give the method another name")
     if recipe.translation is None:
         problems.append("translation: missing; a [generator] needs a [translation] table with at least 'steps'")
     elif recipe.translation.steps > 0 and not recipe.losses:

@@ -69,6 +69,7 @@ def _converter(root: type, open_tables: tuple[type, ...]) -> cattrs.Converter:
         converter.register_structure_hook(wanted, _scalar(wanted, article))
     converter.register_structure_hook(float, _number)
     converter.register_structure_hook_func(_is_a(tuple), _list(converter))
+    converter.register_structure_hook_func(_is_a(dict), _free_table(converter))
     converter.register_structure_hook_func(_is_a(Literal), _choice)
     # Inner classes first: the hook of an outer one looks theirs up once, when it is made.
     for table in reversed(_tables(root)):
@@ -128,6 +129,15 @@ def _list(converter: cattrs.Converter) -> Hook:
         if errors:
             raise IterableValidationError("entries", errors, kind)
         return tuple(built)
+
+    return read
+
+
+def _free_table(converter: cattrs.Converter) -> Hook:
+    def read(value: Any, kind: Any) -> dict[str, Any]:
+        if not isinstance(value, dict):
+            raise ValueError(f"must be a table, got {value!r}")
+        return {key: converter.structure(entry, get_args(kind)[1]) for key, entry in value.items()}
 
     return read
 

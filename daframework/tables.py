@@ -6,7 +6,9 @@ from typing import Any, Literal
 from attrs import Attribute, field, frozen
 
 
-def _rule(allowed: str, holds: Callable[[Any], bool]) -> Callable[[Any, "Attribute[Any]", Any], None]:
+def rule(allowed: str, holds: Callable[[Any], bool]) -> Callable[[Any, "Attribute[Any]", Any], None]:
+    """A validator of a table's field: ``must be <allowed>, got ...`` where a value does not hold."""
+
     def check(_: Any, attribute: "Attribute[Any]", value: Any) -> None:
         if not holds(value):
             raise ValueError(f"must be {allowed}, got {value!r}")
@@ -14,23 +16,29 @@ def _rule(allowed: str, holds: Callable[[Any], bool]) -> Callable[[Any, "Attribu
     return check
 
 
-def _at_least(low: float) -> Any:
-    return _rule(f"at least {low}", lambda value: value >= low)
+def at_least(low: float) -> Any:
+    """A validator: ``low`` or more."""
+    return rule(f"at least {low}", lambda value: value >= low)
 
 
-def _within(low: float, high: float) -> Any:
-    return _rule(f"between {low} and {high}", lambda value: low <= value <= high)
+def within(low: float, high: float) -> Any:
+    """A validator: from ``low`` to ``high``, both included."""
+    return rule(f"between {low} and {high}", lambda value: low <= value <= high)
 
 
-_positive = _rule("greater than 0", lambda value: value > 0)
-_size = _rule("[height, width], two positive whole numbers of pixels", lambda value: len(value) == 2 and min(value) > 0)
-_size_or_none = _rule(
+_positive = rule("greater than 0", lambda value: value > 0)
+_size = rule("[height, width], two positive whole numbers of pixels", lambda value: len(value) == 2 and min(value) > 0)
+_size_or_none = rule(
     "[height, width], two positive whole numbers of pixels",
     lambda value: value is None or (len(value) == 2 and min(value) > 0),
 )
-_range = _rule("[low, high] with 0 < low <= high", lambda value: len(value) == 2 and 0 < value[0] <= value[1])
-_betas = _rule("two numbers in [0, 1)", lambda value: len(value) == 2 and all(0 <= beta < 1 for beta in value))
-_name = _rule(
+_range = rule("[low, high] with 0 < low <= high", lambda value: len(value) == 2 and 0 < value[0] <= value[1])
+_directions = rule(
+    '["source_to_target"] or ["source_to_target", "target_to_source"]',
+    lambda value: value in (("source_to_target",), ("source_to_target", "target_to_source")),
+)
+_betas = rule("two numbers in [0, 1)", lambda value: len(value) == 2 and all(0 <= beta < 1 for beta in value))
+plain_name = rule(
     "made of letters, digits, '_', '-' and '.', beginning with a letter or digit",
     lambda value: value[:1].isalnum() and all(character.isalnum() or character in "_-." for character in value),
 )
@@ -66,7 +74,7 @@ class DataTable:
     """
 
     crop_size: tuple[int, ...] = field(validator=_size)
-    batch_size: int = field(default=1, validator=_at_least(1))
+    batch_size: int = field(default=1, validator=at_least(1))
     resize: tuple[int, ...] | None = field(default=None, validator=_size_or_none)
     flip: bool = True
 
@@ -77,6 +85,7 @@ class TranslationTable:
 
     Args:
         steps: updates of the generators, and of the discriminators. 0 for generators that are only prepared.
+        directions: "source_to_target", and "target_to_source" unless the method is one-sided.
         lr: learning rate of Adam, generators and discriminators alike.
         discriminator_lr: the discriminators', where it differs from ``lr``.
         betas: Adam's.
@@ -86,13 +95,16 @@ class TranslationTable:
             last weights; 0 switches it off.
     """
 
-    steps: int = field(validator=_at_least(0))
+    steps: int = field(validator=at_least(0))
+    directions: tuple[Literal["source_to_target", "target_to_source"], ...] = field(
+        default=("source_to_target", "target_to_source"), validator=_directions
+    )
     lr: float = field(default=2e-4, validator=_positive)
     discriminator_lr: float | None = field(default=None)
     betas: tuple[float, ...] = field(default=(0.5, 0.999), validator=_betas)
-    constant_fraction: float = field(default=0.5, validator=_within(0, 1))
-    pool_size: int = field(default=50, validator=_at_least(0))
-    ema_decay: float = field(default=0.0, validator=_within(0, 0.9999999))
+    constant_fraction: float = field(default=0.5, validator=within(0, 1))
+    pool_size: int = field(default=50, validator=at_least(0))
+    ema_decay: float = field(default=0.0, validator=within(0, 0.9999999))
 
     @discriminator_lr.validator
     def _check_discriminator_lr(self, attribute: "Attribute[Any]", value: float | None) -> None:
@@ -102,7 +114,7 @@ class TranslationTable:
 
 @frozen
 class AugmentTable:
-    """Random colours of the images that the task model is trained on, drawn for each image; the same in every row.
+    """Random colours of the images that the task model is trained on, drawn for each image.
 
     Args:
         gamma: g raises values on [0, 1] to the power exp(uniform(-g, g)).
@@ -113,12 +125,12 @@ class AugmentTable:
         hue: share of the colour circle by which hue may turn, either way.
     """
 
-    gamma: float = field(default=0.0, validator=_within(0, 5))
+    gamma: float = field(default=0.0, validator=within(0, 5))
     gain: tuple[float, ...] = field(default=(1.0, 1.0), validator=_range)
-    brightness: float = field(default=0.0, validator=_within(0, 1))
-    contrast: float = field(default=0.0, validator=_within(0, 1))
-    saturation: float = field(default=0.0, validator=_within(0, 1))
-    hue: float = field(default=0.0, validator=_within(0, 0.5))
+    brightness: float = field(default=0.0, validator=within(0, 1))
+    contrast: float = field(default=0.0, validator=within(0, 1))
+    saturation: float = field(default=0.0, validator=within(0, 1))
+    hue: float = field(default=0.0, validator=within(0, 0.5))
 
 
 @frozen
@@ -132,13 +144,13 @@ class DownstreamTable:
         weight_decay: AdamW's.
         oracle: whether to train a row on the target's own training labels too; false where there are none, and then
             nothing judges how much of the content a translation kept.
-        augment: random colours.
+        augment: random colours, the same in every row; only the recipe's own row may have others.
     """
 
-    steps: int = field(validator=_at_least(1))
-    batch_size: int = field(default=8, validator=_at_least(1))
+    steps: int = field(validator=at_least(1))
+    batch_size: int = field(default=8, validator=at_least(1))
     lr: float = field(default=1e-3, validator=_positive)
-    weight_decay: float = field(default=1e-4, validator=_at_least(0))
+    weight_decay: float = field(default=1e-4, validator=at_least(0))
     oracle: bool = True
     augment: AugmentTable = AugmentTable()
 
@@ -153,9 +165,9 @@ class LogTable:
         checkpoint_every: steps between two checkpoints.
     """
 
-    every: int = field(default=25, validator=_at_least(1))
-    samples_every: int = field(default=0, validator=_at_least(0))
-    checkpoint_every: int = field(default=250, validator=_at_least(1))
+    every: int = field(default=25, validator=at_least(1))
+    samples_every: int = field(default=0, validator=at_least(0))
+    checkpoint_every: int = field(default=250, validator=at_least(1))
 
 
 @frozen
@@ -171,8 +183,8 @@ class HardwareTable:
 
     accelerator: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     precision: Literal["32-true", "64-true", "bf16-mixed"] = "32-true"
-    workers: int = field(default=0, validator=_at_least(0))
-    cache_mb: int = field(default=1024, validator=_at_least(0))
+    workers: int = field(default=0, validator=at_least(0))
+    cache_mb: int = field(default=1024, validator=at_least(0))
 
 
 @frozen
@@ -187,6 +199,7 @@ class Recipe:
         task: the model trained downstream.
         downstream: how it is trained.
         seed: every random draw follows from it.
+        augment: random colours of the recipe's own row alone, in place of ``downstream.augment``.
         generator: built once for each direction; without it nothing is translated.
         discriminator: built once for each domain.
         losses: the objective.
@@ -195,13 +208,14 @@ class Recipe:
         hardware: where to compute.
     """
 
-    name: str = field(validator=_name)
+    name: str = field(validator=plain_name)
     source: ComponentTable
     target: ComponentTable
     data: DataTable
     task: ComponentTable
     downstream: DownstreamTable
-    seed: int = field(default=0, validator=_within(0, 2**31 - 1))
+    seed: int = field(default=0, validator=within(0, 2**31 - 1))
+    augment: AugmentTable | None = None
     generator: ComponentTable | None = None
     discriminator: ComponentTable | None = None
     losses: tuple[LossTable, ...] = ()

@@ -1,13 +1,13 @@
 """The images of one training step, made when a loss first asks for them and only once."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
 from torch import Tensor
 
 from daframework.errors import PluginError
-from daframework.interfaces import DiscriminatorOutput
+from daframework.interfaces import DiscriminatorOutput, Generator
 
 Network = Callable[[Tensor], Any]
 
@@ -17,7 +17,7 @@ class StepImages:
 
     def __init__(
         self,
-        generators: Mapping[str, Network],
+        generators: Mapping[str, Generator],
         discriminators: Mapping[str, Network],
         source: Tensor,
         source_label: Tensor,
@@ -27,6 +27,7 @@ class StepImages:
         self._generators = generators
         self._discriminators = discriminators
         self._judged: dict[str, DiscriminatorOutput] = {}
+        self.domains = tuple(direction.rpartition("_")[2] for direction in generators)
         self.source = source
         self.source_label = source_label
         self.target = target
@@ -57,11 +58,16 @@ class StepImages:
 
     def judged(self, image: str) -> DiscriminatorOutput:
         if image not in self._judged:
-            domain = image.rpartition("_")[2]
+            domain, shown = image.rpartition("_")[2], getattr(self, image)
             if domain not in self._discriminators:
-                raise PluginError(f"a loss asks for a discriminator's output on '{image}', and the recipe has none")
-            self._judged[image] = self._discriminators[domain](getattr(self, image))
+                raise PluginError(
+                    f"a loss asks for a discriminator's output on '{image}', and the recipe has none for the {domain}"
+                )
+            self._judged[image] = self._discriminators[domain](shown)
         return self._judged[image]
+
+    def features(self, image: Tensor, layers: Sequence[int]) -> list[Tensor]:
+        return self._generators["source_to_target"].features(image, layers)
 
     def made(self) -> dict[str, Tensor]:
         """The generated images that some loss asked for, by name, cut off from the graph."""
@@ -73,6 +79,11 @@ class StepImages:
         return translated
 
     def _to_source(self, image: Tensor) -> Tensor:
+        if "target_to_source" not in self._generators:
+            raise PluginError(
+                "a loss asks for an image translated from target to source, and the recipe has no such generator; "
+                'leave that loss out, or set translation.directions = ["source_to_target", "target_to_source"]'
+            )
         translated: Tensor = self._generators["target_to_source"](image)
         return translated
 

@@ -128,6 +128,8 @@ def train(
         if stopping and not last:
             raise StoppedError(f"stopped after step {done} of {table.steps} of the translation")
 
+    if table.steps == 0:
+        draw(0, translator)
     return _translating(translator, average).eval()
 
 

@@ -3,7 +3,7 @@ autocast and compilation see one module each.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -54,7 +54,8 @@ class GeneratorObjective(nn.Module):
 
     def forward(self, source: Tensor, source_label: Tensor, target: Tensor) -> GeneratorStep:
         """One step's images (N, 3, H, W) in [-1, 1] and source labels (N, H, W) -> the sum of weighted losses."""
-        images = StepImages(dict(self.generators.items()), dict(self._discriminators), source, source_label, target)
+        generators = cast("dict[str, Generator]", dict(self.generators.items()))
+        images = StepImages(generators, dict(self._discriminators), source, source_label, target)
         total, values = source.new_zeros(()), {}
         for term in self.terms:
             value = term.loss.generator_loss(images)

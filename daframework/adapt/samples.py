@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from daframework.build import Networks
+from daframework.build import DIRECTIONS, Networks
 from daframework.data.stream import to_bytes, to_float
 from daframework.data.whole import apply_padded, stack_images, stack_labels
 from daframework.interfaces import Discriminator, Sample
@@ -25,18 +25,21 @@ def sample_grid(
     """A row for each sample, all of one size: source, fake_target by ``translator``, rec_source, label, semantics.
 
     The last column is the target discriminator's segmentation of fake_target; it is missing where there is no semantic
-    head. Returns (3, height, width) uint8.
+    head, and rec_source where nothing translates back. Returns (3, height, width) uint8.
     """
-    backward, judge = networks.generators["target_to_source"], networks.discriminators.get("target")
+    forward, backward = (networks.generators.get(direction) for direction in DIRECTIONS)
+    assert forward is not None, "every recipe translates from source to target"
+    judge = networks.discriminators.get("target")
     used = [network for network in (translator, backward, judge) if network is not None]
     training = [network.training for network in used]
     for network in used:
         network.eval()
     weight = next(translator.parameters(), torch.empty(0))
     image = to_float(stack_images(samples).to(device)).to(weight.dtype)
-    fake = apply_padded(translator, image, backward.multiple)
-    rec = apply_padded(backward, fake, backward.multiple)
-    columns = [image, fake, rec]
+    fake = apply_padded(translator, image, forward.multiple)
+    columns = [image, fake]
+    if backward is not None:
+        columns.append(apply_padded(backward, fake, backward.multiple))
     pictures = [to_bytes(column).cpu() for column in columns]
     pictures.append(colored(stack_labels(samples), palette))
     if judge is not None and judge.has_semantics:

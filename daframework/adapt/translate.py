@@ -14,6 +14,7 @@ from daframework.data.stream import to_bytes, to_float
 from daframework.data.whole import apply_padded, batches_in_order, stack_images
 from daframework.errors import DataError
 from daframework.interfaces import Generator, ImageDataset, Sample
+from daframework.randomness import derive
 from daframework.session import Session, StoppedError
 
 _INDEX = "index.json"
@@ -21,10 +22,13 @@ _WRITTEN_SUFFIXES = (".jpeg", ".jpg", ".png")
 
 
 @torch.no_grad()
-def translate_set(session: Session, generator: Generator, dataset: ImageDataset, folder: Path, batch_size: int) -> None:
+def translate_set(
+    session: Session, generator: Generator, dataset: ImageDataset, folder: Path, *, batch_size: int, seed: int
+) -> None:
     """Write all of ``dataset`` to ``folder``: images/ translated, labels/ unchanged, and index.json with their names.
 
-    The folder appears when it is complete; what an earlier attempt left is thrown away.
+    Further versions of a generator that offers several go to images_1/ and so on. What the generator draws follows
+    from ``seed``. The folder appears when it is complete; what an earlier attempt left is thrown away.
 
     Raises:
         StoppedError: the user asked to stop; the next attempt begins this set again.
@@ -33,38 +37,51 @@ def translate_set(session: Session, generator: Generator, dataset: ImageDataset,
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     try:
-        for kind in ("images", "labels"):
+        for kind in (*(_images(version) for version in range(generator.versions)), "labels"):
             (partial / kind).mkdir(parents=True)
     except OSError as error:
         raise DataError(f"{partial} cannot be made: {error.strerror}") from error
-    session.log.begin("translating", len(dataset), 0)
-    names: list[str] = []
-    device = session.fabric.device
+    session.log.begin("translating", len(dataset) * generator.versions, 0)
     generator.eval()
-    for samples in batches_in_order(dataset, range(len(dataset)), batch_size=batch_size):
-        translated = apply_padded(generator, to_float(stack_images(samples).to(device)), generator.multiple)
-        for sample, image in zip(samples, to_bytes(translated).cpu(), strict=True):
-            file = _file(len(names), sample.name)
-            write_image(partial / "images" / file, image)
-            if sample.label is not None:
-                write_label(partial / "labels" / file, sample.label)
-            names.append(sample.name)
-        session.log.advance(len(names))
-        if session.stopping():
-            shutil.rmtree(partial)
-            raise StoppedError(f"stopped after {len(names)} of {len(dataset)} translated images")
+    done = 0
+    names: list[str] = []
+    for version in range(generator.versions):
+        names = []
+        generator.version = version
+        for samples in batches_in_order(dataset, range(len(dataset)), batch_size=batch_size):
+            torch.manual_seed(derive(seed, "translating", version, len(names)))
+            image = to_float(stack_images(samples).to(session.fabric.device))
+            translated = apply_padded(generator, image, generator.multiple)
+            for sample, picture in zip(samples, to_bytes(translated).cpu(), strict=True):
+                file = _file(len(names), sample.name)
+                write_image(partial / _images(version) / file, picture)
+                if sample.label is not None and version == 0:
+                    write_label(partial / "labels" / file, sample.label)
+                names.append(sample.name)
+            done += len(samples)
+            session.log.advance(done)
+            if session.stopping():
+                shutil.rmtree(partial)
+                raise StoppedError(f"stopped after {done} of {len(dataset) * generator.versions} translated images")
     try:
-        (partial / _INDEX).write_text(json.dumps({"names": names}, indent=1), encoding="utf-8")
+        index = {"names": names, "versions": generator.versions}
+        (partial / _INDEX).write_text(json.dumps(index, indent=1), encoding="utf-8")
         partial.replace(folder)
     except OSError as error:
         raise DataError(f"{folder} cannot be written: {error.strerror}") from error
 
 
+def _images(version: int) -> str:
+    return f"images_{version}" if version else "images"
+
+
 @torch.no_grad()
-def translate_folder(session: Session, generator: Generator, images: Path, out: Path, *, overwrite: bool) -> int:
+def translate_folder(
+    session: Session, generator: Generator, images: Path, out: Path, *, overwrite: bool, seed: int
+) -> int:
     """Translate every image below ``images``, of any size, to the same relative path below ``out``; return how many.
 
-    A format that is not written, such as .webp, becomes .png.
+    A format that is not written, such as .webp, becomes .png. What the generator draws follows from ``seed``.
 
     Raises:
         DataError: there is no image, one cannot be read, two would become one file, or a file is there already and
@@ -86,6 +103,7 @@ def translate_folder(session: Session, generator: Generator, images: Path, out: 
         raise DataError(f"{taken[0]} is there already ({len(taken)} such files); add --overwrite to replace them")
     session.log.begin("translating", len(files), 0)
     for done, (path, output) in enumerate(zip(files, outputs, strict=True), start=1):
+        torch.manual_seed(derive(seed, "translating a folder", done))
         image = to_float(read_image(path)[None].to(session.fabric.device))
         write_image(output, to_bytes(apply_padded(generator, image, generator.multiple))[0].cpu())
         session.log.advance(done)
@@ -105,9 +123,10 @@ def _file(index: int, name: str) -> str:
 
 @frozen(eq=False)
 class TranslatedSet(ImageDataset):
-    """What `translate_set` wrote to ``folder``, in the same order."""
+    """One version of what `translate_set` wrote to ``folder``, in the same order."""
 
     folder: Path
+    version: int
     classes: Sequence[str]
     palette: Sequence[tuple[int, int, int]]
     names: Sequence[str]
@@ -120,17 +139,18 @@ class TranslatedSet(ImageDataset):
         """The translated image with its source's label."""
         file = _file(index, self.names[index])
         label = read_label(self.folder / "labels" / file).to(torch.uint8)
-        return Sample(read_image(self.folder / "images" / file), label, self.names[index])
+        return Sample(read_image(self.folder / _images(self.version) / file), label, self.names[index])
 
 
-def open_translated(folder: Path, like: ImageDataset) -> TranslatedSet:
-    """The set in ``folder``, with the classes of the dataset it was made from.
+def open_translated(folder: Path, like: ImageDataset) -> list[TranslatedSet]:
+    """Every version of the set in ``folder``, with the classes of the dataset it was made from.
 
     Raises:
         DataError: the folder was not written by `translate_set`, or was changed since.
     """
     try:
-        names = json.loads((folder / _INDEX).read_text(encoding="utf-8"))["names"]
+        index = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
+        names, versions = index["names"], range(index["versions"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{folder}: not a translated set ({error}); delete the folder to translate again") from error
-    return TranslatedSet(folder, like.classes, like.palette, names)
+    return [TranslatedSet(folder, version, like.classes, like.palette, names) for version in versions]

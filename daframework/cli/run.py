@@ -17,7 +17,8 @@ from daframework.cli.options import recipe_argument, seed_option, set_option
 )
 @set_option
 @seed_option
-def command(recipe: str, out: Path | None, overrides: tuple[str, ...], seed: int | None) -> None:
+@click.option("--until-stdin-closes", "supervised", is_flag=True, hidden=True, help="End with the process that asked.")
+def command(recipe: str, out: Path | None, overrides: tuple[str, ...], seed: int | None, supervised: bool) -> None:
     """Run RECIPE: train, translate, score, and print the table.
 
     RECIPE is a file, or the name of a recipe that a plugin offers (see daf recipes). The same command again goes on
@@ -26,7 +27,7 @@ def command(recipe: str, out: Path | None, overrides: tuple[str, ...], seed: int
     from rich.console import Console
 
     from daframework.cli.display import Display
-    from daframework.cli.interrupt import stop_on_signal
+    from daframework.cli.interrupt import end_with_stdin, stop_on_signal
     from daframework.errors import DataError
     from daframework.recipe import locate, read
     from daframework.registry import load_plugins
@@ -37,6 +38,8 @@ def command(recipe: str, out: Path | None, overrides: tuple[str, ...], seed: int
     from daframework.run.stages import execute, make_fabric
     from daframework.session import Session, StoppedError
 
+    if supervised:
+        end_with_stdin()
     console = Console()
     plugins = load_plugins()
     for line in plugins.broken:

@@ -23,16 +23,17 @@ def command(run: Path, images: Path, out: Path, overwrite: bool) -> None:
     from daframework.cli.interrupt import stop_on_signal
     from daframework.registry import load_plugins
     from daframework.run.folder import RunFolder, read_recipe
-    from daframework.run.stages import load_generator, make_fabric
+    from daframework.run.stages import make_fabric
+    from daframework.run.translation import load_generator
     from daframework.session import Session, StoppedError
 
     folder = RunFolder(run)
     recipe = read_recipe(folder)
-    fabric = make_fabric(recipe)
-    generator = load_generator(load_plugins(), recipe, folder, fabric)
     try:
         with stop_on_signal() as stopping, Display(Console()) as display:
-            count = translate_folder(Session(fabric, display, stopping), generator, images, out, overwrite=overwrite)
+            session = Session(make_fabric(recipe), display, stopping)
+            generator = load_generator(session, load_plugins(), recipe, folder)
+            count = translate_folder(session, generator, images, out, overwrite=overwrite, seed=recipe.seed)
     except StoppedError as stopped:
         click.echo(f"{stopped}; add --overwrite to begin again", err=True)
         sys.exit(130)

@@ -14,7 +14,7 @@ from daframework.errors import TrainingError
 from daframework.interfaces import Task
 from daframework.randomness import derive, generator, global_seed
 from daframework.session import Session, StoppedError
-from daframework.tables import Recipe
+from daframework.tables import AugmentTable, Recipe
 
 
 def warmup_cosine(step: int, steps: int) -> float:
@@ -25,10 +25,19 @@ def warmup_cosine(step: int, steps: int) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
 
 
-def fit(session: Session, task: Task, stream: TrainingStream, recipe: Recipe, row: str, path: Path) -> nn.Module:
+def fit(
+    session: Session,
+    task: Task,
+    stream: TrainingStream,
+    recipe: Recipe,
+    row: str,
+    path: Path,
+    augment: AugmentTable,
+) -> nn.Module:
     """The task's model trained on ``stream`` as ``[downstream]`` says, for the table's row named ``row``.
 
-    Every row starts from the same weights. Goes on from the checkpoint at ``path`` and leaves one there.
+    ``augment`` are the colours drawn for its images. Every row starts from the same weights. Goes on from the
+    checkpoint at ``path`` and leaves one there.
 
     Raises:
         TrainingError: the loss is not finite.
@@ -63,7 +72,7 @@ def fit(session: Session, task: Task, stream: TrainingStream, recipe: Recipe, ro
         # What the model draws for itself, such as dropout, follows from the seed and the step too.
         torch.manual_seed(derive(recipe.seed, "task", fabric.global_rank, step))
         random = generator(recipe.seed, "colors", fabric.global_rank, step)
-        loss = task.loss(forward(augment_colors(batch.image, table.augment, random)), batch.label)
+        loss = task.loss(forward(augment_colors(batch.image, augment, random)), batch.label)
         for group in optimizer.param_groups:
             group["lr"] = table.lr * warmup_cosine(step, table.steps)
         optimizer.zero_grad(set_to_none=True)

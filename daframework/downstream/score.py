@@ -1,6 +1,9 @@
 """Score a task model on a whole labelled set."""
 
+from collections.abc import Sequence
+
 import torch
+from attrs import frozen
 from torch import Tensor, nn
 
 from daframework.data.stream import to_float
@@ -9,11 +12,36 @@ from daframework.interfaces import ImageDataset, Scores, Task
 from daframework.session import Session, StoppedError
 
 
+@frozen(eq=False)
+class Measured:
+    """Scores of a set, and the task's ``statistics`` of each of its images, (images, ...), which add up to them."""
+
+    scores: Scores
+    statistics: Tensor
+
+
+class Averaged(nn.Module):
+    """Several task models as one: the mean of their class probabilities, (N, num_classes, H, W)."""
+
+    def __init__(self, models: Sequence[nn.Module]) -> None:
+        """Models that map images to logits."""
+        super().__init__()
+        self.models = nn.ModuleList(models)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Images (N, 3, H, W) in [-1, 1] -> probabilities, whose greatest is the prediction."""
+        total = sum(model(image).softmax(1) for model in self.models)
+        assert isinstance(total, Tensor), "there is at least one model"
+        return total / len(self.models)
+
+
 @torch.no_grad()
-def score(session: Session, task: Task, model: nn.Module, dataset: ImageDataset, batch_size: int, stage: str) -> Scores:
+def score(
+    session: Session, task: Task, model: nn.Module, dataset: ImageDataset, batch_size: int, stage: str
+) -> Measured:
     """Scores of ``model`` over every image of ``dataset``, each exactly once, at the size the dataset gives.
 
-    Images are shared out over the ranks without padding, and the statistics are added up over them.
+    Images are shared out over the ranks without padding, and their statistics are brought together.
 
     Raises:
         StoppedError: the user asked to stop; nothing of it is kept.
@@ -22,19 +50,19 @@ def score(session: Session, task: Task, model: nn.Module, dataset: ImageDataset,
     fabric = session.fabric
     session.log.begin(stage, len(dataset), 0)
     model.eval()
-    total: Tensor | None = None
-    done = 0
+    found: list[Tensor] = []
     mine = range(fabric.global_rank, len(dataset), fabric.world_size)
     for samples in batches_in_order(dataset, mine, batch_size=batch_size):
         image = to_float(stack_images(samples).to(fabric.device))
         prediction = apply_padded(model, image, task.multiple)
-        statistics = task.statistics(prediction, stack_labels(samples).to(fabric.device))
-        total = statistics if total is None else total + statistics
-        done += len(samples)
-        session.log.advance(done)
+        label = stack_labels(samples).to(fabric.device)
+        found += [task.statistics(prediction[i : i + 1], label[i : i + 1]) for i in range(len(samples))]
+        session.log.advance(len(found))
         if session.stopping():
             raise StoppedError(f"stopped while {stage}")
-    assert total is not None, "a dataset holds at least one image"
-    summed = fabric.all_reduce(total, reduce_op="sum")
-    assert isinstance(summed, Tensor)
-    return task.scores(summed)
+    assert found, "a dataset holds at least one image"
+    statistics = found[0].new_zeros(len(dataset), *found[0].shape)
+    statistics[list(mine)] = torch.stack(found)
+    gathered = fabric.all_reduce(statistics, reduce_op="sum")
+    assert isinstance(gathered, Tensor)
+    return Measured(task.scores(gathered.sum(0)), gathered.cpu())

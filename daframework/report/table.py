@@ -93,9 +93,9 @@ def results_table(results: Sequence[Results]) -> Group:
         scores = [row.scores for row in summary.rows]
         table.add_row(
             Text(summary.method),
-            _percent([one.miou for one in scores]),
-            _percent([one.pixel_accuracy for one in scores]),
-            _percent([row.preservation.miou if row.preservation else None for row in summary.rows]),
+            spread([one.miou for one in scores]),
+            spread([one.pixel_accuracy for one in scores]),
+            spread([row.preservation.miou if row.preservation else None for row in summary.rows]),
             style="bold" if summary.mean() == best else None,
         )
     return Group(_title("mIoU on the target's test set", results), table)
@@ -109,7 +109,7 @@ def class_table(results: Sequence[Results]) -> Group:
     for summary in summaries:
         table.add_column(Text(summary.method), justify="right")
     for place, name in enumerate(results[0].classes):
-        table.add_row(Text(name), *(_percent([row.scores.iou[place] for row in one.rows]) for one in summaries))
+        table.add_row(Text(name), *(spread([row.scores.iou[place] for row in one.rows]) for one in summaries))
     return Group(_title("IoU on the target's test set", results), table)
 
 
@@ -118,7 +118,8 @@ def _title(what: str, results: Sequence[Results]) -> Text:
     return Text(f"{what}, percent, {'seed' if len(seeds) == 1 else 'seeds'} {', '.join(map(str, seeds))}")
 
 
-def _percent(values: Sequence[float | None]) -> str:
+def spread(values: Sequence[float | None]) -> str:
+    """Fractions as percent: mean ± standard deviation over seeds; ``-`` where there are none."""
     found = [100 * value for value in values if value is not None]
     if not found:
         return "-"

@@ -20,7 +20,7 @@ from daframework.build import (
 )
 from daframework.data.prepared import check_sample, resize_image
 from daframework.errors import DafError, DataError, PluginError, RecipeError
-from daframework.interfaces import ImageDataset
+from daframework.interfaces import Generator, ImageDataset
 from daframework.registry import Plugins, components
 from daframework.tables import Recipe
 from daframework.testing import check_discriminator, check_generator, check_size, check_task
@@ -142,28 +142,22 @@ def _task_problems(plugins: Plugins, recipe: Recipe, num_classes: int) -> list[s
 
 def _network_problems(plugins: Plugins, recipe: Recipe, num_classes: int) -> list[str]:
     assert recipe.generator is not None
-    problems: list[str] = []
-    parts: list[Callable[[], object]] = [partial(make_generator, plugins, recipe, DIRECTIONS[0], num_classes)]
-    if recipe.discriminator is not None:
-        parts.append(partial(make_discriminator, plugins, recipe, DOMAINS[0], num_classes))
-    parts += [partial(make_term, plugins, recipe, table, num_classes) for table in recipe.losses]
-    for build in parts:
-        # One part at a time, so that one that cannot be built does not hide the next.
-        try:
-            build()
-        except DafError as error:
-            problems += _lines(error)
-    if problems:
-        return problems
-    networks = make_networks(plugins, recipe, num_classes)
-    problems += _fit_together(recipe, networks)
+    try:
+        networks = make_networks(plugins, recipe, num_classes)
+    except DafError as error:
+        return _part_problems(plugins, recipe, num_classes) or _lines(error)
+    for term in networks.terms:
+        if term.loss.needs_source_model:
+            term.loss.take_source_model(make_task(plugins, recipe, num_classes).model().eval().requires_grad_(False))
+    problems = _fit_together(recipe, networks)
     height, width = recipe.data.crop_size
     try:
-        for generator in networks.generators.values():
-            check_size(f"data.crop_size: generator '{recipe.generator.name}'", generator.multiple, height, width)
-            check_generator(generator, height=height, width=width)
-        for discriminator in networks.discriminators.values():
-            assert recipe.discriminator is not None
+        # One generator and one discriminator: the others differ from them in their weights alone.
+        generator = networks.generators["source_to_target"]
+        check_size(f"data.crop_size: generator '{recipe.generator.name}'", generator.multiple, height, width)
+        check_generator(generator, height=height, width=width)
+        if recipe.discriminator is not None:
+            discriminator = networks.discriminators["target"]
             name = f"data.crop_size: discriminator '{recipe.discriminator.name}'"
             check_size(name, discriminator.multiple, height, width)
             check_discriminator(discriminator, num_classes=num_classes, height=height, width=width)
@@ -172,6 +166,26 @@ def _network_problems(plugins: Plugins, recipe: Recipe, num_classes: int) -> lis
     except (RuntimeError, ValueError) as error:
         problems.append(f"data.crop_size: a network cannot take {height} x {width}: {_first_line(error)}")
     return problems or _step_problems(recipe, networks)
+
+
+def _part_problems(plugins: Plugins, recipe: Recipe, num_classes: int) -> list[str]:
+    """One part at a time, so that one that cannot be built does not hide the next."""
+    problems: list[str] = []
+    generator: Generator | None = None
+    try:
+        generator = make_generator(plugins, recipe, DIRECTIONS[0], num_classes)
+    except DafError as error:
+        problems += _lines(error)
+    parts: list[Callable[[], object]] = []
+    if recipe.discriminator is not None:
+        parts.append(partial(make_discriminator, plugins, recipe, DOMAINS[0], num_classes))
+    parts += [partial(make_term, plugins, recipe, table, num_classes, generator) for table in recipe.losses]
+    for build in parts:
+        try:
+            build()
+        except DafError as error:
+            problems += _lines(error)
+    return problems
 
 
 def _fit_together(recipe: Recipe, networks: Networks) -> list[str]:

@@ -4,6 +4,7 @@ import os
 import platform
 import subprocess
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,10 @@ _PACKAGES = ("daframework", "torch", "kornia", "lightning-fabric", "segmentation
 
 
 def describe(device: torch.device) -> dict[str, Any]:
-    """Versions of what computes, daframework's commit where it is a checkout, the machine, and the time now (UTC)."""
+    """Versions of what computes, daframework's commit where it is a checkout, the machine, and the time now (UTC).
+
+    ``threads`` are those that torch computes with on the CPU: sums come out in another order with another number.
+    """
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": _commit(),
@@ -25,7 +29,13 @@ def describe(device: torch.device) -> dict[str, Any]:
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         "processor": _processor(),
         "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
     }
+
+
+def software() -> dict[str, str | None]:
+    """The ``version`` of daframework that runs, and its ``commit`` where it is a checkout."""
+    return {"version": _version("daframework"), "commit": _commit()}
 
 
 def _version(package: str) -> str | None:
@@ -35,6 +45,7 @@ def _version(package: str) -> str | None:
         return None
 
 
+@cache
 def _commit() -> str | None:
     """The commit of the checkout that daframework is imported from; ``-dirty`` where files were changed since."""
     root = Path(daframework.__file__).parent.parent

@@ -61,6 +61,10 @@ class RunFolder:
         """A row's scores."""
         return self.path / "scores" / f"{name}.json"
 
+    def statistics(self, name: str) -> Path:
+        """What a row's scores were computed from, for each image."""
+        return self.path / "scores" / f"{name}.pt"
+
 
 def open_folder(path: Path, recipe: Recipe) -> RunFolder:
     """The folder of a run of ``recipe``: a new one, or one in which the same recipe was run before.
@@ -70,11 +74,10 @@ def open_folder(path: Path, recipe: Recipe) -> RunFolder:
     """
     folder = RunFolder(path)
     if folder.recipe.exists():
-        other = read_recipe(folder)
-        if _identity(other) != _identity(recipe):
+        changed = difference(read_recipe(folder), recipe)
+        if changed is not None:
             raise RunError(
-                f"{path} holds a run of another recipe ({_difference(other, recipe)}); "
-                "give another folder with --out, or delete this one"
+                f"{path} holds a run of another recipe ({changed}); give another folder with --out, or delete this one"
             )
         return folder
     if path.is_dir() and any(path.iterdir()):
@@ -104,8 +107,10 @@ def _identity(recipe: Recipe) -> Recipe:
     return attrs.evolve(recipe, log=LogTable(), hardware=HardwareTable(precision=recipe.hardware.precision))
 
 
-def _difference(was: Recipe, now: Recipe) -> str:
-    """The first key in which they differ."""
+def difference(was: Recipe, now: Recipe) -> str | None:
+    """The first key in which two recipes give different runs, as ``key was 1, now 2``; None where they do not."""
+    if _identity(was) == _identity(now):
+        return None
     before, after = _flat(dump(_identity(was))), _flat(dump(_identity(now)))
     for key in sorted(before | after):
         if before.get(key, "not set") != after.get(key, "not set"):

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from attrs import frozen
+from attrs import field, frozen
 
 from daframework.errors import RunError
 from daframework.interfaces import Scores
@@ -23,7 +23,10 @@ class Row:
 
 @frozen
 class Results:
-    """What a run found: a row for each method, the seconds each stage took, and where it ran."""
+    """What a run found: a row for each method, the seconds each stage took, and where it ran.
+
+    ``images`` counts those of ``source``, ``target`` and ``target_test``; files of earlier versions hold none.
+    """
 
     recipe: str
     seed: int
@@ -31,6 +34,7 @@ class Results:
     rows: tuple[Row, ...]
     seconds: dict[str, float]
     environment: dict[str, Any]
+    images: dict[str, int] = field(factory=dict)
 
 
 def scores_to_json(scores: Scores, classes: Sequence[str]) -> dict[str, Any]:
@@ -62,6 +66,7 @@ def write_results(path: Path, results: Results) -> None:
         "recipe": results.recipe,
         "seed": results.seed,
         "classes": list(results.classes),
+        "images": results.images,
         "rows": rows,
         "seconds": results.seconds,
         "environment": results.environment,
@@ -86,7 +91,15 @@ def read_results(path: Path) -> Results:
             )
             for row in content["rows"]
         )
-        return Results(content["recipe"], content["seed"], classes, rows, content["seconds"], content["environment"])
+        return Results(
+            recipe=content["recipe"],
+            seed=content["seed"],
+            classes=classes,
+            rows=rows,
+            seconds=content["seconds"],
+            environment=content["environment"],
+            images=content.get("images", {}),
+        )
     except OSError as error:
         raise RunError(f"{path}: cannot be read: {error.strerror}; has the run finished?") from error
     except (ValueError, KeyError, TypeError) as error:

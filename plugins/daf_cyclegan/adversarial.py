@@ -23,8 +23,8 @@ class Adversarial(Loss):
         self._discriminator = discriminator
 
     def generator_loss(self, images: StepImages) -> Tensor:
-        fake_target, fake_source = images.judged("fake_target").realness, images.judged("fake_source").realness
-        return self._generator(to_float32(fake_target)) + self._generator(to_float32(fake_source))
+        terms = [self._generator(to_float32(images.judged(f"fake_{domain}").realness)) for domain in images.domains]
+        return sum(terms[1:], terms[0])
 
     def discriminator_loss(self, images: DomainImages) -> Tensor:
         return self._discriminator(to_float32(images.real_output.realness), to_float32(images.fake_output.realness))
@@ -33,8 +33,8 @@ class Adversarial(Loss):
 def lsgan() -> Adversarial:
     """Least squares (arXiv 1611.04076), as CycleGAN uses it.
 
-    Generators: mean (D(fake) - 1)^2, the sum of both domains. Discriminator: half of mean (D(real) - 1)^2 + mean
-    D(fake)^2.
+    Generators: mean (D(fake) - 1)^2, the sum of the domains translated to. Discriminator: half of
+    mean (D(real) - 1)^2 + mean D(fake)^2.
     """
     return Adversarial(lsgan_generator, lsgan_discriminator)
 
@@ -42,8 +42,8 @@ def lsgan() -> Adversarial:
 def vanilla() -> Adversarial:
     """Cross-entropy, not saturating (arXiv 1406.2661).
 
-    Generators: mean -log sigmoid(D(fake)), the sum of both domains. Discriminator: half of mean -log sigmoid(D(real))
-    + mean -log(1 - sigmoid(D(fake))).
+    Generators: mean -log sigmoid(D(fake)), the sum of the domains translated to. Discriminator: half of
+    mean -log sigmoid(D(real)) + mean -log(1 - sigmoid(D(fake))).
     """
     return Adversarial(vanilla_generator, vanilla_discriminator)
 
@@ -51,8 +51,8 @@ def vanilla() -> Adversarial:
 def hinge() -> Adversarial:
     """Hinge (arXiv 1705.02894).
 
-    Generators: mean -D(fake), the sum of both domains; it has no lower bound. Discriminator: mean max(0, 1 - D(real)) +
-    mean max(0, 1 + D(fake)), not halved, as is usual.
+    Generators: mean -D(fake), the sum of the domains translated to; it has no lower bound. Discriminator:
+    mean max(0, 1 - D(real)) + mean max(0, 1 + D(fake)), not halved, as is usual.
     """
     return Adversarial(hinge_generator, hinge_discriminator)
 

@@ -1,0 +1,5 @@
+"""``python -m daframework`` is the command ``daf``."""
+
+from daframework.cli import main
+
+main()

@@ -1,0 +1,70 @@
+"""What the stages of one run share: its recipe, folder and datasets, and the clock."""
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import attrs
+
+from daframework.data.prepared import Prepared
+from daframework.data.stream import TrainingStream
+from daframework.errors import RunError
+from daframework.interfaces import ImageDataset, Task
+from daframework.registry import Plugins
+from daframework.run.files import write_text
+from daframework.run.folder import RunFolder
+from daframework.session import Session
+from daframework.tables import Recipe
+
+
+@attrs.frozen(eq=False)
+class Run:
+    """What the stages of one run share. The datasets are as the recipe prepares them."""
+
+    session: Session
+    plugins: Plugins
+    recipe: Recipe
+    folder: RunFolder
+    source: ImageDataset
+    target: ImageDataset
+    target_test: ImageDataset
+    task: Task
+
+
+def prepared(recipe: Recipe, dataset: ImageDataset) -> Prepared:
+    """``dataset`` checked, resized and kept in memory as ``recipe`` says."""
+    return Prepared(dataset, recipe.data.resize, recipe.hardware.cache_mb * 2**20)
+
+
+def stream(recipe: Recipe, dataset: ImageDataset, name: str) -> TrainingStream:
+    """Training crops of ``dataset`` as ``recipe`` says, drawn from the random stream ``name``."""
+    return TrainingStream(dataset, recipe.data.crop_size, recipe.data.flip, recipe.seed, name)
+
+
+@contextmanager
+def timed(run: Run, stage: str) -> Iterator[None]:
+    """Add the time spent inside to the stage's seconds, also when it is interrupted."""
+    start = time.monotonic()
+    try:
+        yield
+    finally:
+        if run.session.fabric.is_global_zero:
+            spent = read_seconds(run.folder)
+            spent[stage] = spent.get(stage, 0.0) + time.monotonic() - start
+            write_text(run.folder.seconds, json.dumps(spent, indent=2) + "\n")
+
+
+def read_seconds(folder: RunFolder) -> dict[str, float]:
+    """Seconds spent in each stage so far; nothing where none was finished.
+
+    Raises:
+        RunError: the file is damaged.
+    """
+    if not folder.seconds.exists():
+        return {}
+    try:
+        spent = json.loads(folder.seconds.read_text(encoding="utf-8"))
+        return {stage: float(seconds) for stage, seconds in spent.items()}
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise RunError(f"{folder.seconds}: damaged ({error}); delete it, the times begin again") from error

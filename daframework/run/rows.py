@@ -1,0 +1,98 @@
+"""The rows of a run's table: a task model trained on one set, scored on the target's test set."""
+
+import json
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import nn
+
+from daframework import checkpoint
+from daframework.downstream.fit import fit
+from daframework.downstream.score import Averaged, Measured, score
+from daframework.errors import RunError
+from daframework.interfaces import ImageDataset, Scores
+from daframework.run.context import Run, stream, timed
+from daframework.run.files import write_text
+from daframework.run.results import scores_from_json, scores_to_json
+from daframework.tables import AugmentTable
+
+SOURCE_ONLY = "source_only"
+ORACLE = "oracle"
+PRESERVATION = "semantic_preservation"
+
+
+def fit_and_score(run: Run, row: str, datasets: Sequence[ImageDataset], augment: AugmentTable) -> Scores:
+    """Train a task model on each of ``datasets``, and score what they predict together on the target's test set.
+
+    The last models are scored, never the best.
+    """
+
+    def measure() -> Measured:
+        with timed(run, f"training on {row}"):
+            models = [
+                fit(
+                    run.session,
+                    run.task,
+                    stream(run.recipe, dataset, "task"),
+                    run.recipe,
+                    row,
+                    run.folder.checkpoint(_versioned(row, version)),
+                    augment,
+                )
+                for version, dataset in enumerate(datasets)
+            ]
+        with timed(run, "scoring"):
+            model = models[0] if len(models) == 1 else Averaged(models)
+            batch_size = run.recipe.downstream.batch_size
+            return score(run.session, run.task, model, run.target_test, batch_size, f"scoring {row}")
+
+    return _once(run, row, measure)
+
+
+def judge_content(run: Run, translated: Sequence[ImageDataset]) -> Scores:
+    """The oracle, which knows the target, judges whether translated images still show what their labels say."""
+
+    def measure() -> Measured:
+        oracle = trained(run, ORACLE)
+        batch_size = run.recipe.downstream.batch_size
+        with timed(run, "judging content"):
+            judged = [
+                score(run.session, run.task, oracle, dataset, batch_size, "judging content") for dataset in translated
+            ]
+        statistics = torch.cat([one.statistics for one in judged])
+        return Measured(run.task.scores(statistics.sum(0)), statistics)
+
+    return _once(run, PRESERVATION, measure)
+
+
+def trained(run: Run, row: str) -> nn.Module:
+    """The task model of a finished row, frozen, on the session's device."""
+    model = run.task.model()
+    state = checkpoint.load(run.folder.checkpoint(row), torch.device("cpu"))
+    if state is None:
+        raise RunError(
+            f"{run.folder.path} has scores of {row} and no longer its model; "
+            f"delete {run.folder.scores(row)} to train it again"
+        )
+    model.load_state_dict(state["model"])
+    frozen: nn.Module = run.session.fabric.to_device(model.eval().requires_grad_(False))
+    return frozen
+
+
+def _versioned(row: str, version: int) -> str:
+    return f"{row}.{version}" if version else row
+
+
+def _once(run: Run, row: str, measure: Callable[[], Measured]) -> Scores:
+    """Scores from their file, or measured now and written there, with the statistics they come from beside them."""
+    path, classes = run.folder.scores(row), run.source.classes
+    if path.exists():
+        try:
+            return scores_from_json(json.loads(path.read_text(encoding="utf-8")), classes)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise RunError(f"{path}: damaged ({error}); delete it and run again, the trained model is kept") from error
+    measured = measure()
+    if run.session.fabric.is_global_zero:
+        checkpoint.save(run.folder.statistics(row), {"statistics": measured.statistics})
+        write_text(path, json.dumps(scores_to_json(measured.scores, classes), indent=2) + "\n")
+    return measured.scores

@@ -1,0 +1,112 @@
+"""The translation of a run: train it, keep its generator, translate the whole source set."""
+
+import torch
+from torch import nn
+
+from daframework import checkpoint
+from daframework.adapt.loop import train
+from daframework.adapt.samples import sample_grid
+from daframework.adapt.translate import TranslatedSet, open_translated, translate_set
+from daframework.build import DIRECTIONS, Networks, make_generator, make_networks
+from daframework.data.decode import write_image
+from daframework.data.prepared import Unlabelled
+from daframework.errors import RunError
+from daframework.interfaces import Generator, ImageDataset
+from daframework.registry import Plugins
+from daframework.run.context import Run, stream, timed
+from daframework.run.folder import RunFolder
+from daframework.run.rows import SOURCE_ONLY, trained
+from daframework.session import Session
+from daframework.tables import Recipe
+
+GENERATOR = "generator"
+_SAMPLES = 4
+
+
+def translate(run: Run) -> list[TranslatedSet]:
+    """Train the translation, keep its generator, and translate the whole source set with it: all of its versions."""
+    if not run.folder.translated.exists():
+        finished = run.folder.checkpoint(GENERATOR)
+        if not finished.exists():
+            translator = _train(run)
+            if run.session.fabric.is_global_zero:
+                num_classes = len(run.source.classes)
+                checkpoint.save(finished, {"generator": translator.state_dict(), "num_classes": num_classes})
+        generator = load_generator(run.session, run.plugins, run.recipe, run.folder)
+        with timed(run, "translating"):
+            translate_set(
+                run.session,
+                generator,
+                run.source,
+                run.folder.translated,
+                batch_size=run.recipe.downstream.batch_size,
+                seed=run.recipe.seed,
+            )
+    return open_translated(run.folder.translated, run.source)
+
+
+def _train(run: Run) -> nn.Module:
+    networks = make_networks(run.plugins, run.recipe, len(run.source.classes))
+    target = Unlabelled(run.target)
+    prepare(networks, run.source, target)
+    for term in networks.terms:
+        if term.loss.needs_source_model:
+            term.loss.take_source_model(trained(run, SOURCE_ONLY).to(_weights_dtype(run.recipe)))
+    streams = {
+        "source": stream(run.recipe, run.source, "source"),
+        "target": stream(run.recipe, target, "target"),
+    }
+
+    def draw(step: int, translator: nn.Module) -> None:
+        _draw_samples(run, networks, step, translator)
+
+    with timed(run, "translation"):
+        return train(run.session, networks, streams, run.recipe, run.folder.checkpoint("translation"), draw)
+
+
+def _weights_dtype(recipe: Recipe) -> torch.dtype:
+    """What the objectives hand to networks that are not theirs; in a mixed format weights stay in single precision."""
+    return torch.float64 if recipe.hardware.precision == "64-true" else torch.float32
+
+
+def load_generator(session: Session, plugins: Plugins, recipe: Recipe, folder: RunFolder) -> Generator:
+    """The trained source_to_target generator of a run, on the session's device.
+
+    Raises:
+        RunError: the run has none, or not yet, or one that its recipe no longer builds.
+    """
+    path = folder.checkpoint(GENERATOR)
+    state = checkpoint.load(path, session.fabric.device)
+    if state is None:
+        raise RunError(f"{folder.path} holds no trained generator; has its translation finished?")
+    generator = make_generator(plugins, recipe, DIRECTIONS[0], int(state["num_classes"]))
+    try:
+        generator.load_state_dict(state["generator"])
+    except RuntimeError as error:
+        raise RunError(
+            f"{path} does not fit the recipe's generator; was it made by another version of its plugin? "
+            f"({' '.join(str(error).split())})"
+        ) from error
+    return generator.to(session.fabric.device).eval()
+
+
+def prepare(networks: Networks, source: ImageDataset, target: ImageDataset) -> None:
+    """Let generators and losses measure the domains; ``target`` must hand out no labels."""
+    for direction, generator in networks.generators.items():
+        if direction == DIRECTIONS[0]:
+            generator.prepare(source, target)
+        else:
+            generator.prepare(target, Unlabelled(source))
+    for term in networks.terms:
+        term.loss.prepare(source, target)
+
+
+def _draw_samples(run: Run, networks: Networks, step: int, translator: nn.Module) -> None:
+    if not run.session.fabric.is_global_zero:
+        return
+    count = len(run.source)
+    samples = [run.source[place * count // _SAMPLES] for place in range(min(_SAMPLES, count))]
+    same = [sample for sample in samples if sample.image.shape == samples[0].image.shape]
+    grid = sample_grid(translator, networks, same, run.source.palette, run.session.fabric.device)
+    run.folder.samples.mkdir(parents=True, exist_ok=True)
+    write_image(run.folder.samples / f"step_{step:06d}.png", grid)
