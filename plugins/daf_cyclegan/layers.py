@@ -55,16 +55,72 @@ class ResizeConv(nn.Conv2d):
         return F.conv_transpose2d(features, kernel.flip(2, 3).transpose(0, 1), self.bias, stride=2, padding=1)
 
 
-def upsampling(upsample: str, transposed: Callable[[int, int], nn.Module]) -> Callable[[int, int], nn.Module]:
-    """What makes a layer (in_channels, out_channels) that doubles height and width: ``transposed`` or `ResizeConv`.
+class BlurredConv(nn.Conv2d):
+    """Upsampling by 2 as `doubled` does it, then a 3x3 convolution: (N, C, H, W) -> (N, D, 2H, 2W)."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(in_channels, out_channels, 3, padding=1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return super().forward(doubled(features))
+
+
+def doubled(features: Tensor) -> Tensor:
+    """Twice as high and wide, (N, C, H, W) -> (N, C, 2H, 2W), without an image of the old grid (arXiv 1904.11486).
+
+    Zeros between the pixels, then a [1, 3, 3, 1] / 4 blur down and across, borders repeated: that is what bilinear
+    interpolation computes at a factor of 2, in one pass and without the zeros.
+    """
+    return F.interpolate(features, scale_factor=2, mode="bilinear", align_corners=False)
+
+
+def halved(features: Tensor, kernel: Tensor) -> Tensor:
+    """Half as high and wide, (N, C, H, W) -> (N, C, ceil(H / 2), ceil(W / 2)), H and W 2 or more (arXiv 1904.11486).
+
+    Every channel is blurred by the 3x3 ``kernel`` (1, 1, 3, 3) with reflected borders, and every other row and column
+    kept: without the blur, detail finer than the new grid would turn into a pattern that was not there.
+    """
+    channels = features.shape[1]
+    framed = F.pad(features, (1, 1, 1, 1), "reflect")
+    return F.conv2d(framed, kernel.expand(channels, 1, 3, 3), stride=2, groups=channels)
+
+
+class Halve(nn.Module):
+    """`halved` with the blur [1, 2, 1] / 4 as a layer without weights."""
+
+    kernel: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        line = torch.tensor([0.25, 0.5, 0.25])
+        # A constant, so not part of a checkpoint.
+        self.register_buffer("kernel", torch.outer(line, line)[None, None], persistent=False)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return halved(features, self.kernel)
+
+
+def upsampling(upsample: str, **layers: Callable[[int, int], nn.Module]) -> Callable[[int, int], nn.Module]:
+    """What makes a layer (in_channels, out_channels) that doubles height and width: the one of ``layers`` so called.
 
     Raises:
-        ValueError: ``upsample`` is neither ``"transposed"`` nor ``"resize"``.
+        ValueError: none of them is called ``upsample``.
     """
-    known = {"transposed": transposed, "resize": ResizeConv}
-    if upsample not in known:
-        raise ValueError(f"upsample must be one of {', '.join(map(repr, known))}, got {upsample!r}")
-    return known[upsample]
+    if upsample not in layers:
+        raise ValueError(f"upsample must be one of {', '.join(map(repr, layers))}, got {upsample!r}")
+    return layers[upsample]
+
+
+def antialiased(downsample: str) -> bool:
+    """Whether ``downsample`` is ``"antialiased"``: a convolution of stride 1, and `Halve` after its activation.
+
+    Raises:
+        ValueError: it is not ``"strided"`` either.
+    """
+    known = ("strided", "antialiased")
+    if downsample not in known:
+        raise ValueError(f"downsample must be one of {', '.join(map(repr, known))}, got {downsample!r}")
+    return downsample == "antialiased"
 
 
 def require_positive(**options: int) -> None:

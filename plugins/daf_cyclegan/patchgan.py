@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from daf_cyclegan.layers import InstanceNorm, init_normal, require_positive
+from daf_cyclegan.layers import Halve, InstanceNorm, antialiased, init_normal, require_positive
 from daframework.interfaces import Discriminator, DiscriminatorOutput
 
 NORMS = ("instance", "none")
@@ -16,14 +16,20 @@ class PatchGAN(Discriminator):
     first and last, LeakyReLU 0.2. As it stands 2,764,737 parameters and patches of 70x70 px; 256 px in are 30x30 out.
     """
 
-    def __init__(self, *, channels: int = 64, layers: int = 3, norm: str = "instance") -> None:
+    def __init__(
+        self, *, channels: int = 64, layers: int = 3, norm: str = "instance", downsample: str = "strided"
+    ) -> None:
         """Build and initialise it: convolutions N(0, 0.02), biases 0; without a norm, He's for all but the last.
 
         Args:
             channels: width of the first layer; it doubles with every further one, up to 8 times.
-            layers: number of halvings. Patches are 16, 34, 70 and 142 px wide for 1, 2, 3 and 4.
+            layers: number of halvings. Patches are 16, 34, 70 and 142 px wide for 1, 2, 3 and 4; 18, 40, 84 and 172 px
+                where they are antialiased.
             norm: "instance" as in the paper, or "none". Instance norm takes the mean out of each channel, and with it
                 much of an image's overall brightness and colour; without it a small discriminator sees these sooner.
+            downsample: "strided" halves by convolutions of stride 2, as in the paper; "antialiased" by ones of stride 1
+                and, after the LeakyReLU, a blur of stride 2 (arXiv 1904.11486), as CUT does, for four times the
+                multiplications of these layers.
 
         Raises:
             ValueError: an option has a value that is not allowed.
@@ -32,13 +38,12 @@ class PatchGAN(Discriminator):
         require_positive(channels=channels, layers=layers)
         if norm not in NORMS:
             raise ValueError(f"norm must be one of {', '.join(map(repr, NORMS))}, got {norm!r}")
+        blur = antialiased(downsample)
         self.widths = [channels * min(2**level, 8) for level in range(layers + 1)]
         self.stages = nn.Sequential(
-            nn.Sequential(nn.Conv2d(3, channels, 4, stride=2, padding=1), nn.LeakyReLU(SLOPE, inplace=True)),
-            *(
-                _stage(self.widths[i - 1], self.widths[i], stride=2 if i < layers else 1, norm=norm)
-                for i in range(1, layers + 1)
-            ),
+            _halving(3, channels, norm="none", blur=blur),
+            *(_halving(self.widths[i - 1], self.widths[i], norm=norm, blur=blur) for i in range(1, layers)),
+            _stage(self.widths[-2], self.widths[-1], stride=1, norm=norm),
         )
         self.last = nn.Conv2d(self.widths[-1], 1, 4, padding=1)
         init_normal(self)
@@ -57,3 +62,8 @@ def _stage(in_channels: int, out_channels: int, *, stride: int, norm: str) -> nn
     if norm == "instance":
         layers.append(InstanceNorm())
     return nn.Sequential(*layers, nn.LeakyReLU(SLOPE, inplace=True))
+
+
+def _halving(in_channels: int, out_channels: int, *, norm: str, blur: bool) -> nn.Sequential:
+    stage = _stage(in_channels, out_channels, stride=1 if blur else 2, norm=norm)
+    return stage.append(Halve()) if blur else stage

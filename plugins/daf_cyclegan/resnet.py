@@ -5,7 +5,16 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from daf_cyclegan.head import Head, head_channels
-from daf_cyclegan.layers import InstanceNorm, init_normal, require_positive, upsampling
+from daf_cyclegan.layers import (
+    BlurredConv,
+    Halve,
+    InstanceNorm,
+    ResizeConv,
+    antialiased,
+    init_normal,
+    require_positive,
+    upsampling,
+)
 from daframework.interfaces import Generator
 
 
@@ -17,22 +26,31 @@ class ResNet(Generator):
     parameters. Height and width must be multiples of 4.
 
     `features` numbers the encoder: 0 is the image, 1 the first layer (``channels`` at full resolution), 2 and 3 the two
-    halvings (2 and 4 times ``channels``), 4 to 3 + ``blocks`` the blocks, each after its last norm or ReLU.
+    halvings (2 and 4 times ``channels``), 4 to 3 + ``blocks`` the blocks, each after its last norm, ReLU or blur.
     """
 
     multiple = 4
 
     def __init__(
-        self, *, channels: int = 64, blocks: int = 9, upsample: str = "transposed", head: str = "paint"
+        self,
+        *,
+        channels: int = 64,
+        blocks: int = 9,
+        downsample: str = "strided",
+        upsample: str = "transposed",
+        head: str = "paint",
     ) -> None:
         """Build and initialise it: convolutions N(0, 0.02), biases 0.
 
         Args:
             channels: width at full resolution; it doubles at each of the two halvings.
             blocks: number of residual blocks.
+            downsample: "strided" halves by 3x3 convolutions of stride 2, as in the paper; "antialiased" by ones of
+                stride 1, norm, ReLU and a blur of stride 2 (arXiv 1904.11486), as CUT does: steadier under small
+                shifts of the image, for four times the multiplications of these two layers.
             upsample: "transposed" is a 3x3 transposed convolution of stride 2, as in the paper, which can leave a
                 checkerboard; "resize" is nearest-neighbour upsampling and a 3x3 convolution, which lets no pattern
-                arise from an even surface.
+                arise from an even surface; "antialiased" is a blurred upsampling and a 3x3 convolution, as in CUT.
             head: "paint" makes every pixel anew, as in the paper; "affine" predicts a gain and a bias for each pixel
                 and channel of the input and starts as the identity: it keeps the content and learns in fewer steps.
 
@@ -41,11 +59,17 @@ class ResNet(Generator):
         """
         super().__init__()
         require_positive(channels=channels, blocks=blocks)
-        enlarge = upsampling(upsample, lambda i, o: nn.ConvTranspose2d(i, o, 3, 2, 1, output_padding=1))
+        enlarge = upsampling(
+            upsample,
+            transposed=lambda i, o: nn.ConvTranspose2d(i, o, 3, 2, 1, output_padding=1),
+            resize=ResizeConv,
+            antialiased=BlurredConv,
+        )
+        blur = antialiased(downsample)
         self.encoder = nn.Sequential(
             _stage(nn.Conv2d(3, channels, 7, padding=3, padding_mode="reflect")),
-            _stage(nn.Conv2d(channels, 2 * channels, 3, stride=2, padding=1)),
-            _stage(nn.Conv2d(2 * channels, 4 * channels, 3, stride=2, padding=1)),
+            _halving(channels, 2 * channels, blur=blur),
+            _halving(2 * channels, 4 * channels, blur=blur),
             *(ResidualBlock(4 * channels) for _ in range(blocks)),
         )
         self.decoder = nn.Sequential(
@@ -102,3 +126,8 @@ def encoder_features(encoder: nn.Sequential, image: Tensor, layers: Sequence[int
 
 def _stage(convolution: nn.Module) -> nn.Sequential:
     return nn.Sequential(convolution, InstanceNorm(), nn.ReLU(inplace=True))
+
+
+def _halving(in_channels: int, out_channels: int, *, blur: bool) -> nn.Sequential:
+    stage = _stage(nn.Conv2d(in_channels, out_channels, 3, stride=1 if blur else 2, padding=1))
+    return stage.append(Halve()) if blur else stage

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from daf_cyclegan.head import Head, head_channels
-from daf_cyclegan.layers import InstanceNorm, init_normal, require_positive, upsampling
+from daf_cyclegan.layers import InstanceNorm, ResizeConv, init_normal, require_positive, upsampling
 from daf_cyclegan.resnet import encoder_features
 from daframework.interfaces import Generator
 
@@ -42,7 +42,7 @@ class UNet(Generator):
         require_positive(channels=channels)
         if depth < 2:
             raise ValueError(f"depth must be 2 or more, got {depth}")
-        enlarge = upsampling(upsample, lambda i, o: nn.ConvTranspose2d(i, o, 4, 2, 1))
+        enlarge = upsampling(upsample, transposed=lambda i, o: nn.ConvTranspose2d(i, o, 4, 2, 1), resize=ResizeConv)
         widths = [channels * min(2**level, 8) for level in range(depth)]
         self.multiple = 2**depth
         self.encoder = nn.Sequential(

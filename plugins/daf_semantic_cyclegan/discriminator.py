@@ -21,6 +21,7 @@ def semantic(
     channels: int = 64,
     layers: int = 3,
     norm: str = "instance",
+    downsample: str = "strided",
     encoder: str = PATCHGAN,
     decoder_channels: int = 32,
     semantic_head: bool = True,
@@ -36,6 +37,7 @@ def semantic(
         channels: width of the PatchGAN's first layer; of another encoder's adversarial head.
         layers: number of halvings of the PatchGAN; another encoder brings its own.
         norm: the PatchGAN's, "instance" or "none"; another encoder brings its own.
+        downsample: the PatchGAN's, "strided" or "antialiased"; another encoder brings its own.
         encoder: "patchgan", or the name of a timm model that gives features, such as "resnet18". Its weights are drawn
             anew, never downloaded; the image is brought to ImageNet's mean and deviation inside. Its adversarial head
             judges the deepest features of stride 8 or less.
@@ -48,19 +50,18 @@ def semantic(
     require_positive(num_classes=num_classes, channels=channels, layers=layers, decoder_channels=decoder_channels)
     classes = num_classes if semantic_head else None
     if encoder == PATCHGAN:
-        return SemanticPatchGAN(
-            channels=channels, layers=layers, norm=norm, width=decoder_channels, num_classes=classes
-        )
+        patchgan = PatchGAN(channels=channels, layers=layers, norm=norm, downsample=downsample)
+        return SemanticPatchGAN(patchgan, width=decoder_channels, num_classes=classes)
     return SemanticEncoder(encoder=encoder, channels=channels, width=decoder_channels, num_classes=classes)
 
 
 class SemanticPatchGAN(Discriminator):
     """`PatchGAN`, whose stages a decoder also reads; ``num_classes`` None for none."""
 
-    def __init__(self, *, channels: int, layers: int, norm: str, width: int, num_classes: int | None) -> None:
+    def __init__(self, patchgan: PatchGAN, *, width: int, num_classes: int | None) -> None:
         super().__init__()
-        self.patchgan = PatchGAN(channels=channels, layers=layers, norm=norm)
-        self.decoder = None if num_classes is None else Decoder(self.patchgan.widths, width, num_classes)
+        self.patchgan = patchgan
+        self.decoder = None if num_classes is None else Decoder(patchgan.widths, width, num_classes)
         self.has_semantics = self.decoder is not None
         self.multiple = Decoder.multiple if self.has_semantics else 1
 
