@@ -1,0 +1,85 @@
+"""Fourier domain adaptation: the low frequencies' amplitudes of a target image."""
+
+from collections.abc import Sequence
+from math import floor
+
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from daf_baselines.measured import Measured, check_options, draw, spread_images
+from daframework.data.prepared import resize_image
+from daframework.interfaces import ImageDataset
+
+
+class FDA(Measured):
+    """Yang and Soatto 2020 (arXiv 2004.05498): (N, 3, H, W) in [-1, 1], any size -> same.
+
+    Each image gets the amplitudes that a target image, drawn at random, has at low frequencies, and keeps its own
+    phases. Computed on the scale of 0 to 255 and clipped to it. Nothing is trained.
+    """
+
+    targets: Tensor  # (K, 3, h, w) uint8
+
+    def __init__(self, *, band: float | Sequence[float] = 0.05, limit: int = 200) -> None:
+        """Keep the options; `prepare` reads the target images.
+
+        Args:
+            band: the paper's beta: amplitudes up to floor(band * the shorter side) periods an image, down and across,
+                are taken over; 0 takes over the mean only, 0.5 all. Several values give as many versions of each image,
+                in their order: the paper's multi-band transfer, for which it takes 0.01, 0.05 and 0.09.
+            limit: how many target images are kept to draw from, spread evenly over the set and resized to the first
+                one's size. They are saved with the generator: 200 of 1024x512 pixels are 300 MiB.
+
+        Raises:
+            ValueError: an option has a value that is not allowed.
+        """
+        super().__init__()
+        check_options(limit=limit)
+        self.bands = tuple(band) if isinstance(band, Sequence) else (band,)
+        if not self.bands:
+            raise ValueError(f"band must be a number or several, got {band!r}")
+        for one in self.bands:
+            if not 0 <= one <= 0.5:
+                raise ValueError(f"band must be between 0 and 0.5, got {one}")
+        self.limit = limit
+        self.versions = len(self.bands)
+        self.register_buffer("targets", torch.empty(0, dtype=torch.uint8))
+
+    def prepare(self, source: ImageDataset, target: ImageDataset) -> None:
+        images = list(spread_images(target, self.limit))
+        size = images[0].shape[-2:]
+        self.keep("targets", torch.stack([resize_image(image, size) for image in images]))
+
+    def translate(self, image: Tensor) -> Tensor:
+        size = image.shape[-2:]
+        # FFT does not take every half precision and size.
+        source = (image.to(torch.promote_types(image.dtype, torch.float32)) + 1) * 127.5
+        target = draw(self.targets, len(image)).to(source)
+        if target.shape[-2:] != size:
+            target = interpolate(target, size, mode="bilinear", antialias=True)
+        half_window = floor(min(size) * self.bands[self.version])
+        swapped = swap_low_frequencies(source, target, half_window)
+        return (swapped.clamp(0, 255) / 127.5 - 1).to(image.dtype)
+
+
+def swap_low_frequencies(source: Tensor, target: Tensor, half_window: int) -> Tensor:
+    """``source`` with the amplitudes of ``target`` at low frequencies, all (N, 3, H, W) of any range.
+
+    The window (the paper's M_beta) is 2 * ``half_window`` + 1 high and wide around frequency 0, as far as the spectrum
+    reaches: a square, as in the authors' code. The phases stay the source's.
+
+    Raises:
+        ValueError: ``half_window`` is negative or reaches beyond half of the shorter side.
+    """
+    height, width = source.shape[-2:]
+    widest = min(height, width) // 2
+    if not 0 <= half_window <= widest:
+        raise ValueError(f"half_window must be from 0 to {widest} for {height} x {width} pixels, got {half_window}")
+    # Real images have symmetric spectra, of which rfft2 gives the half with columns of frequency 0 and up.
+    spectrum, low = torch.fft.rfft2(source), torch.fft.rfft2(target)
+    rows = torch.arange(-half_window, half_window + 1, device=source.device)
+    window = (..., rows, slice(half_window + 1))
+    spectrum[window] = torch.polar(low[window].abs(), spectrum[window].angle())
+    swapped: Tensor = torch.fft.irfft2(spectrum, s=(height, width))
+    return swapped

@@ -1,0 +1,95 @@
+"""Histogram matching of each colour channel."""
+
+import torch
+from torch import Tensor
+
+from daf_baselines.measured import Measured, check_options, draw, spread_images
+from daframework.data.stream import to_bytes
+from daframework.interfaces import ImageDataset
+
+LEVELS = 256
+
+
+class HistogramMatching(Measured):
+    """Cumulative histogram matching of R, G and B at 8 bits: (N, 3, H, W) in [-1, 1], any size -> same.
+
+    A level becomes the one below which the target has the same share of pixels. The input is rounded to 8 bits; the
+    output is not: rounding is left to who stores it. Nothing is trained.
+    """
+
+    source_histogram: Tensor  # (3, 256): how many pixels have each level; only with reference "set"
+    target_histograms: Tensor  # (K, 3, 256): of each image drawn from; K = 1 with reference "set"
+
+    def __init__(self, *, reference: str = "set", limit: int = 500) -> None:
+        """Keep the options; `prepare` measures the domains.
+
+        Args:
+            reference: "set" matches the histogram of all the source's pixels to that of all the target's, one fixed map
+                for every image; "image" matches each image's own to that of a target image drawn at random.
+            limit: how many images of each domain are measured, spread evenly over it.
+
+        Raises:
+            ValueError: an option has a value that is not allowed.
+        """
+        super().__init__()
+        check_options(limit=limit, reference=reference)
+        self.reference, self.limit = reference, limit
+        if reference == "set":
+            self.register_buffer("source_histogram", torch.empty(0, dtype=torch.int64))
+        self.register_buffer("target_histograms", torch.empty(0, dtype=torch.int64))
+
+    def prepare(self, source: ImageDataset, target: ImageDataset) -> None:
+        measured = _measure(target, self.limit)
+        if self.reference == "set":
+            self.keep("source_histogram", _measure(source, self.limit).sum(0))
+            measured = measured.sum(0, keepdim=True)
+        self.keep("target_histograms", measured)
+
+    def translate(self, image: Tensor) -> Tensor:
+        levels = to_bytes(image)
+        if self.reference == "set":
+            old, new = self.source_histogram[None], self.target_histograms[:1]
+        else:
+            old, new = histograms(levels), draw(self.target_histograms, len(image))
+        # Tables are small, and the CPU has float64 on every machine.
+        table = matching_table(old.cpu(), new.cpu()) / 127.5 - 1
+        table = table.to(image).expand(len(image), -1, -1)
+        return table.gather(2, levels.flatten(2).long()).view_as(image)
+
+
+def matching_table(source: Tensor, target: Tensor) -> Tensor:
+    """What each level becomes, (..., 256) float64 in [0, 255], from numbers of pixels by level, both (..., 256).
+
+    A level at which the source's cumulative share is q becomes the level at which the target's is q, interpolated
+    between the levels that occur in the target; one darker than all of the source becomes the target's darkest.
+    """
+    source_share, target_share = _cumulative_share(source), _cumulative_share(target)
+    level = torch.arange(LEVELS, device=target.device).expand_as(target)
+    # The smallest share above 0, where the source has none: it finds the target's darkest level, and not level 0.
+    source_share = source_share.clamp_min(torch.finfo(source_share.dtype).tiny)
+    upper = torch.searchsorted(target_share, source_share)
+    # The target's next lower level that occurs; -1 where there is none.
+    before = torch.where(target > 0, level, -1).cummax(-1).values.roll(1, -1)
+    before[..., 0] = -1
+    lower = before.gather(-1, upper)
+    upper_share, lower_share = target_share.gather(-1, upper), target_share.gather(-1, lower.clamp_min(0))
+    along = (source_share - lower_share) / (upper_share - lower_share)
+    return torch.where(lower < 0, upper.double(), lower + (upper - lower) * along)
+
+
+def histograms(levels: Tensor) -> Tensor:
+    """(N, 3, H, W) uint8 -> (N, 3, 256) int64: how many pixels of each channel have each level."""
+    count, channels = levels.shape[:2]
+    first = torch.arange(count * channels, device=levels.device).view(count, channels, 1) * LEVELS
+    counted = torch.bincount((levels.flatten(2) + first).flatten(), minlength=count * channels * LEVELS)
+    return counted.view(count, channels, LEVELS)
+
+
+def _cumulative_share(histogram: Tensor) -> Tensor:
+    cumulative = histogram.cumsum(-1).double()
+    return cumulative / cumulative[..., -1:]
+
+
+def _measure(dataset: ImageDataset, limit: int) -> Tensor:
+    """Histograms of the images measured, (K, 3, 256) int64."""
+    return torch.cat([histograms(image[None]) for image in spread_images(dataset, limit)])

@@ -1,0 +1,83 @@
+"""What the generators share that are measured once instead of trained."""
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from daframework.errors import DataError, PluginError
+from daframework.interfaces import Generator, ImageDataset
+
+REFERENCES = ("set", "image")
+
+
+class Measured(Generator):
+    """A generator whose buffers are empty until `prepare` measures the domains or a checkpoint is loaded.
+
+    Register each buffer empty, with the type it is to have, and fill it with `keep`: a checkpoint then loads whatever
+    the shapes are that were measured.
+    """
+
+    def forward(self, image: Tensor) -> Tensor:
+        """(N, 3, H, W) in [-1, 1], any size -> the same shape, type and range; on the meta device only the shape.
+
+        Raises:
+            PluginError: nothing was measured or loaded.
+        """
+        if image.is_meta:
+            return torch.empty_like(image)
+        if any(buffer.numel() == 0 for buffer in self.buffers()):
+            name = type(self).__name__
+            raise PluginError(
+                f"generator {name} has measured nothing yet; call prepare(source, target) first, or load a checkpoint"
+            )
+        return self.translate(image)
+
+    @abstractmethod
+    def translate(self, image: Tensor) -> Tensor:
+        """`forward` once the buffers are filled."""
+
+    def keep(self, name: str, value: Tensor) -> None:
+        """Fill the buffer ``name``, on its device and in its type."""
+        setattr(self, name, value.to(getattr(self, name)))
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *others: Any) -> None:
+        for name, buffer in self.named_buffers(recurse=False):
+            saved = state_dict.get(prefix + name)
+            if saved is not None:
+                setattr(self, name, buffer.new_empty(saved.shape))
+        super()._load_from_state_dict(state_dict, prefix, *others)
+
+
+def spread_images(dataset: ImageDataset, limit: int) -> Iterator[Tensor]:
+    """At most ``limit`` images, (3, H, W) uint8: image i * len // limit for i from 0. No label is read.
+
+    Raises:
+        DataError: the set is empty, or an image cannot be read.
+    """
+    taken = min(limit, len(dataset))
+    if taken == 0:
+        raise DataError("there is no image to measure; both domains need at least one")
+    for i in range(taken):
+        yield dataset.unlabelled(i * len(dataset) // taken).image
+
+
+def draw(choices: Tensor, count: int) -> Tensor:
+    """``count`` random entries of ``choices`` along its first axis, one after the other from torch's CPU generator."""
+    # On the CPU on every machine, so that one seed draws the same everywhere.
+    drawn = torch.randint(len(choices), (count,), device="cpu")
+    return choices[drawn.to(choices.device)]
+
+
+def check_options(*, limit: int, reference: str = "set") -> None:
+    """Check the options that these generators share.
+
+    Raises:
+        ValueError: one of them has a value that is not allowed; the message names it.
+    """
+    if limit < 1:
+        raise ValueError(f"limit must be 1 or more, got {limit}")
+    if reference not in REFERENCES:
+        raise ValueError(f"reference must be one of {', '.join(map(repr, REFERENCES))}, got {reference!r}")

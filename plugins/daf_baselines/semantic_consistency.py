@@ -1,0 +1,84 @@
+"""CyCADA's loss: a segmenter that was trained on the source should see the same before and after a translation."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from daf_cyclegan.layers import to_float32
+from daframework.errors import PluginError
+from daframework.interfaces import IGNORE_INDEX, Loss, StepImages
+
+
+class SemanticConsistency(Loss):
+    """Semantic consistency of CyCADA (arXiv 1711.03213, ``L_sem``), with a frozen segmenter f.
+
+    f is the task model that was trained on the source. Cross-entropy of f(``fake_target``) to the source's label, plus
+    that of f(``fake_source``) to argmax f(``target``); each is the mean over the labelled pixels of the batch, 0 where
+    there is none. Beside an adversarial and a cycle loss this is CyCADA's translation; its weight there is 1.
+    """
+
+    needs_source_model = True
+
+    def __init__(self, *, source_label: str = "given", source_weight: float = 1.0, target_weight: float = 1.0) -> None:
+        """Keep the options.
+
+        Args:
+            source_label: "given" takes the source's own label, as the authors' code does; "predicted" takes argmax
+                f(``source``), as the paper's equation does.
+            source_weight: multiplies the source's term; at 0 it is left out.
+            target_weight: multiplies the target's term; at 0, as a recipe of one direction needs it, it is left out
+                and ``fake_source`` not even made.
+
+        Raises:
+            ValueError: an option has a value that is not allowed.
+        """
+        super().__init__()
+        if source_label not in ("given", "predicted"):
+            raise ValueError(f"source_label must be one of 'given', 'predicted', got {source_label!r}")
+        if min(source_weight, target_weight) < 0 or source_weight == target_weight == 0:
+            raise ValueError(
+                f"source_weight and target_weight must be 0 or more and not both 0, got {source_weight} and "
+                f"{target_weight}"
+            )
+        self._predicts = source_label == "predicted"
+        self._weights = source_weight, target_weight
+        # In a plain tuple, so that it is neither trained, synchronised nor saved from here.
+        self._models: tuple[nn.Module, ...] = ()
+
+    def take_source_model(self, model: nn.Module) -> None:
+        """Keep f; it is put in eval mode, and its weights need no gradient from here on."""
+        self._models = (model.eval().requires_grad_(False),)
+
+    def generator_loss(self, images: StepImages) -> Tensor:
+        """The weighted sum of both terms.
+
+        Raises:
+            PluginError: there is no f yet.
+        """
+        if not self._models:
+            raise PluginError(
+                "semantic_consistency has no segmenter trained on the source; take_source_model must be called first"
+            )
+        (model,) = self._models
+        source_weight, target_weight = self._weights
+        terms = []
+        if source_weight:
+            label = predicted(model, images.source) if self._predicts else images.source_label
+            terms.append(source_weight * cross_entropy(model(images.fake_target), label))
+        if target_weight:
+            label = predicted(model, images.target)
+            terms.append(target_weight * cross_entropy(model(images.fake_source), label))
+        return sum(terms[1:], terms[0])
+
+
+@torch.no_grad()
+def predicted(model: nn.Module, image: Tensor) -> Tensor:
+    """The likeliest class of each pixel: images (N, 3, H, W) -> (N, H, W)."""
+    label: Tensor = model(image).argmax(dim=1)
+    return label
+
+
+def cross_entropy(logits: Tensor, label: Tensor) -> Tensor:
+    """Mean cross-entropy of logits (N, C, H, W) over the labelled pixels of (N, H, W); 0 where there is none."""
+    errors = F.cross_entropy(to_float32(logits), label, ignore_index=IGNORE_INDEX, reduction="sum")
+    return errors / (label != IGNORE_INDEX).sum().clamp(min=1)

@@ -1,0 +1,183 @@
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from daf_baselines.semantic_consistency import SemanticConsistency, cross_entropy
+from daframework.errors import PluginError
+
+CLASSES = 3
+
+
+class Step:
+    """A step's images as given tensors; asking for one that is not given fails."""
+
+    def __init__(self, **images):
+        self.images = images
+
+    def __getattr__(self, name):
+        return self.images[name]
+
+
+class Recording(nn.Module):
+    """A segmenter that can show what it was asked to segment."""
+
+    def __init__(self, body):
+        super().__init__()
+        self.body, self.seen = body, []
+
+    def forward(self, image):
+        self.seen.append(image)
+        return self.body(image)
+
+
+def segmenter(dtype=torch.float64):
+    """With batch norm and dropout, so that a model in training mode would be found out."""
+    torch.manual_seed(0)
+    layers = [nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.Dropout(0.5), nn.Conv2d(8, CLASSES, 1)]
+    return Recording(nn.Sequential(*layers)).to(dtype)
+
+
+def step(*, labelled=True, dtype=torch.float64, names=("source", "target", "fake_target", "fake_source")):
+    """Images, the fakes with gradient, and a label of which a third is to be ignored."""
+    random = torch.Generator().manual_seed(1)
+    given = {name: torch.rand(2, 3, 4, 5, generator=random, dtype=dtype) * 2 - 1 for name in names}
+    label = torch.randint(0, CLASSES, (2, 4, 5), generator=random)
+    label[torch.rand(label.shape, generator=random) < 1 / 3] = 255
+    for name, image in given.items():
+        image.requires_grad_(name.startswith("fake"))
+    return Step(**given, source_label=label if labelled else torch.full_like(label, 255))
+
+
+def built(model, **options):
+    loss = SemanticConsistency(**options)
+    loss.take_source_model(model)
+    return loss
+
+
+def literal(logits, label):
+    """Mean of -log of the right class's probability, pixel by pixel, over those that are labelled."""
+    errors = []
+    for scores, classes in zip(logits.tolist(), label.tolist(), strict=True):
+        for y, row in enumerate(classes):
+            for x, truth in enumerate(row):
+                if truth != 255:
+                    odds = [math.exp(scores[c][y][x]) for c in range(len(scores))]
+                    errors.append(-math.log(odds[truth] / sum(odds)))
+    return sum(errors) / len(errors)
+
+
+@pytest.mark.parametrize("source_label", ["given", "predicted"])
+def test_it_is_the_literal_formula_with_pixels_to_ignore(source_label):
+    model, given = segmenter(), step()
+    loss = built(model, source_label=source_label, source_weight=0.5, target_weight=3.0)
+    seen = {name: model(image).detach() for name, image in given.images.items() if name != "source_label"}
+    label = {"given": given.source_label, "predicted": seen["source"].argmax(1)}[source_label]
+    source, target = literal(seen["fake_target"], label), literal(seen["fake_source"], seen["target"].argmax(1))
+    assert loss.generator_loss(given).item() == pytest.approx(0.5 * source + 3 * target, rel=1e-12)
+    assert loss.discriminator_loss(None) is None
+    assert not loss.needs_discriminator
+
+
+def test_cross_entropy_worked_by_hand():
+    logits = torch.tensor([[[[0.0, math.log(3)]], [[0.0, 0.0]]]], requires_grad=True)
+    # Even odds, and odds of 3 to 1 for the wrong class.
+    loss = cross_entropy(logits, torch.tensor([[[0, 1]]]))
+    loss.backward()
+    assert loss.item() == pytest.approx((math.log(2) + math.log(4)) / 2)
+    torch.testing.assert_close(logits.grad, torch.tensor([[[[-0.25, 0.375]], [[0.25, -0.375]]]]))
+
+
+def test_a_batch_without_a_labelled_pixel_adds_0_and_moves_nothing():
+    given = step(labelled=False)
+    loss = built(segmenter(), target_weight=0).generator_loss(given)
+    loss.backward()
+    assert loss.item() == 0
+    assert not given.fake_target.grad.any()
+
+
+def test_translations_learn_and_the_segmenter_does_not():
+    model = segmenter()
+    loss, given = built(model), step()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    loss.generator_loss(given).backward()
+    assert given.fake_target.grad.any()
+    assert given.fake_source.grad.any()
+    assert all(parameter.grad is None and not parameter.requires_grad for parameter in model.parameters())
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def test_the_segmenter_stays_in_eval_mode_while_the_loss_trains():
+    loss, given = built(segmenter().train()), step()
+    loss.train()
+    first, second = loss.generator_loss(given), loss.generator_loss(given)
+    assert torch.equal(first, second)
+
+
+def test_the_segmenter_is_neither_trained_nor_saved_with_the_loss():
+    loss = built(segmenter())
+    assert loss.needs_source_model
+    assert list(loss.modules()) == [loss]
+    assert list(loss.parameters()) == []
+    assert loss.state_dict() == {}
+
+
+@pytest.mark.parametrize(
+    ("options", "names", "seen"),
+    [
+        ({"target_weight": 0}, ["fake_target"], ["fake_target"]),
+        ({"target_weight": 0, "source_label": "predicted"}, ["source", "fake_target"], ["source", "fake_target"]),
+        ({"source_weight": 0}, ["target", "fake_source"], ["target", "fake_source"]),
+    ],
+)
+def test_a_side_of_weight_0_is_not_even_made_or_segmented(options, names, seen):
+    model, given = segmenter(), step(names=names)
+    assert built(model, **options).generator_loss(given).item() > 0
+    assert [next(name for name in names if given.images[name] is image) for image in model.seen] == seen
+
+
+def test_labels_and_images_are_never_written_to():
+    given = step()
+    before = {name: tensor.detach().clone() for name, tensor in given.images.items()}
+    for source_label in ("given", "predicted"):
+        built(segmenter(), source_label=source_label).generator_loss(given)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in given.images.items())
+
+
+def test_half_precision_logits_are_averaged_in_single_precision():
+    logits = torch.randn(1, CLASSES, 64, 64, generator=torch.Generator().manual_seed(0)).bfloat16()
+    label = torch.zeros(1, 64, 64, dtype=torch.int64)
+    assert torch.equal(cross_entropy(logits, label), cross_entropy(logits.float(), label))
+
+
+def test_it_runs_on_the_meta_device():
+    with torch.device("meta"):
+        given = Step(
+            **{name: torch.empty(2, 3, 4, 5) for name in ("source", "target", "fake_target", "fake_source")},
+            source_label=torch.zeros(2, 4, 5, dtype=torch.int64),
+        )
+        model = nn.Conv2d(3, CLASSES, 1)
+        for source_label in ("given", "predicted"):
+            assert built(model, source_label=source_label).generator_loss(given).shape == ()
+
+
+def test_without_a_segmenter_it_says_what_is_missing():
+    with pytest.raises(PluginError, match="no segmenter trained on the source; take_source_model must be called"):
+        SemanticConsistency().generator_loss(step())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"source_label": "guess"}, "source_label must be one of 'given', 'predicted', got 'guess'"),
+        ({"source_weight": -1.0}, "source_weight and target_weight must be 0 or more and not both 0, got -1.0 and 1.0"),
+        (
+            {"source_weight": 0, "target_weight": 0},
+            "source_weight and target_weight must be 0 or more and not both 0, got 0 and 0",
+        ),
+    ],
+)
+def test_a_bad_option_is_named_with_what_is_allowed(options, message):
+    with pytest.raises(ValueError, match=f"^{message}$"):
+        SemanticConsistency(**options)
