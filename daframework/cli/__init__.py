@@ -14,6 +14,7 @@ _COMMANDS = {
     "recipes": "List the recipes, or print one.",
     "plugins": "List the components, or explain one.",
     "translate": "Translate a folder of images with a finished run.",
+    "bench": "Run a suite: many recipes, seeds and tasks, and one table.",
     "report": "Print one table over several runs.",
 }
 

@@ -1,0 +1,188 @@
+"""A suite's tables in the formats that people need: for a terminal, a README, a spreadsheet, a program, a paper."""
+
+import csv
+import io
+import json
+import statistics
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from attrs import frozen
+from rich.console import Console, Group
+from rich.table import Table
+from rich.text import Text
+
+from daframework.bench.bootstrap import Difference
+from daframework.bench.table import MethodRow, TaskTable
+from daframework.report.table import spread
+from daframework.run.results import scores_to_json
+
+NOTHING = "-"
+
+
+@frozen
+class Grid:
+    """A table as text: a title, headings, a row of cells a method, which rows are best, and lines to stand under it."""
+
+    title: str
+    headings: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    best: frozenset[int]
+    notes: tuple[str, ...]
+
+
+def method_grid(table: TaskTable, notes: Sequence[str]) -> Grid:
+    """A row a method: mIoU, differences, share of the gap, content kept, minutes and images a second."""
+    headings = ["method", "mIoU", "vs source_only"]
+    if table.baseline is not None:
+        headings.append(f"vs {table.baseline}")
+    headings += ["gap closed", "content kept", "minutes", "images/s"]
+    rows = []
+    for row in table.rows:
+        kept = [one.row.preservation.miou if one.row.preservation else None for one in row.seeds]
+        cells = [row.method + (" †" if row.notes else ""), spread(row.miou), _signed(row.to_source_only)]
+        if table.baseline is not None:
+            cells.append(_difference(row))
+        cells += [
+            NOTHING if row.recovered is None else f"{100 * row.recovered:.0f} %",
+            spread(kept),
+            NOTHING if row.minutes is None else f"{row.minutes:.1f}",
+            NOTHING if row.images_per_second is None else f"{row.images_per_second:.0f}",
+        ]
+        rows.append(tuple(cells))
+    return Grid(
+        f"{table.task}: mIoU on the target's test set", tuple(headings), tuple(rows), _best(table), tuple(notes)
+    )
+
+
+def class_grid(table: TaskTable) -> Grid:
+    """A row a method, a column a class: IoU in percent, ``-`` where the class never occurs."""
+    rows = [
+        (row.method, *(spread([one.row.scores.iou[place] for one in row.seeds]) for place in range(len(table.classes))))
+        for row in table.rows
+    ]
+    title = f"{table.task}: IoU on the target's test set"
+    return Grid(title, ("method", *table.classes), tuple(rows), _best(table), ())
+
+
+def _best(table: TaskTable) -> frozenset[int]:
+    """The best methods: those of the highest mean, the oracle apart, which has seen the target's labels."""
+    means = {place: row.mean for place, row in enumerate(table.rows) if row.mean is not None and row.method != "oracle"}
+    return frozenset(place for place, mean in means.items() if mean == max(means.values()))
+
+
+def _signed(value: float | None) -> str:
+    return NOTHING if value is None else f"{100 * value:+.1f}"
+
+
+def _difference(row: MethodRow) -> str:
+    if not isinstance(row.to_baseline, Difference):
+        return _signed(row.to_baseline)
+    low, high = row.to_baseline.interval.low, row.to_baseline.interval.high
+    verdict = f" {row.verdict}" if row.verdict else ""
+    return f"{_signed(row.to_baseline.estimate)} [{_signed(low)}, {_signed(high)}]{verdict}"
+
+
+def render(grids: Sequence[Grid], form: str) -> Callable[[Console], None]:
+    """How to print ``grids`` as ``"rich"``, ``"markdown"``, ``"csv"`` or ``"latex"``."""
+    if form == "rich":
+        return lambda console: console.print(*(_rich(grid) for grid in grids), sep="\n")
+    text = "\n".join({"markdown": markdown, "csv": as_csv, "latex": latex}[form](grid) for grid in grids)
+    return lambda console: console.out(text, highlight=False)
+
+
+def _rich(grid: Grid) -> Group:
+    table = Table()
+    for place, heading in enumerate(grid.headings):
+        table.add_column(Text(heading), justify="right" if place else "left", no_wrap=True)
+    for place, row in enumerate(grid.rows):
+        table.add_row(*map(Text, row), style="bold" if place in grid.best else None)
+    return Group(Text(f"{grid.title}, percent"), table, *(Text(note, style="dim") for note in grid.notes))
+
+
+def markdown(grid: Grid) -> str:
+    """A table for a README, notes below it."""
+
+    def cell(text: str) -> str:
+        return text.replace("\\", "\\\\").replace("|", "\\|").replace("*", "\\*").replace("<", "&lt;")
+
+    lines = [
+        f"{grid.title}, percent",
+        "",
+        f"| {' | '.join(map(cell, grid.headings))} |",
+        f"| --- |{' ---: |' * (len(grid.headings) - 1)}",
+    ]
+    for place, row in enumerate(grid.rows):
+        cells = [cell(text) for text in row]
+        lines.append(f"| {' | '.join(f'**{text}**' if place in grid.best else text for text in cells)} |")
+    return "\n".join([*lines, "", *(f"- {cell(note)}" for note in grid.notes), ""])
+
+
+def as_csv(grid: Grid) -> str:
+    """Comma-separated values with a line of headings; no notes."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([grid.headings, *grid.rows])
+    return text.getvalue()
+
+
+def latex(grid: Grid) -> str:
+    """A booktabs table, notes below it as comments."""
+    lines = [f"% {grid.title}, percent", rf"\begin{{tabular}}{{l{'r' * (len(grid.headings) - 1)}}}", r"\toprule"]
+    lines += [" & ".join(map(_tex, grid.headings)) + r" \\", r"\midrule"]
+    for place, row in enumerate(grid.rows):
+        cells = [rf"\textbf{{{_tex(text)}}}" if place in grid.best else _tex(text) for text in row]
+        lines.append(" & ".join(cells) + r" \\")
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", *(f"% {note}" for note in grid.notes), ""])
+
+
+def _tex(text: str) -> str:
+    special = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+    special |= {sign: rf"\{sign}" for sign in "&%$#_{}"} | {"±": r"$\pm$", "†": r"\textdagger{}"}
+    return "".join(special.get(sign, sign) for sign in text)
+
+
+def as_json(tables: Sequence[TaskTable], notes: Sequence[Sequence[str]]) -> str:
+    """Everything in the tables as numbers; fractions in [0, 1], null where there is nothing to measure."""
+    content = [
+        {
+            "task": table.task,
+            "classes": list(table.classes),
+            "baseline": table.baseline,
+            "rows": [_row_to_json(row, table.classes) for row in table.rows],
+            "notes": list(lines),
+        }
+        for table, lines in zip(tables, notes, strict=True)
+    ]
+    return json.dumps({"tables": content}, indent=2, allow_nan=False) + "\n"
+
+
+def _row_to_json(row: MethodRow, classes: Sequence[str]) -> dict[str, Any]:
+    difference = row.to_baseline
+    interval = [difference.interval.low, difference.interval.high] if isinstance(difference, Difference) else None
+    return {
+        "method": row.method,
+        "mIoU": {
+            "mean": row.mean,
+            "standard_deviation": statistics.stdev(row.miou) if len(row.miou) > 1 else None,
+        },
+        "to_source_only": row.to_source_only,
+        "to_baseline": difference.estimate if isinstance(difference, Difference) else difference,
+        "to_baseline_interval": interval,
+        "verdict": row.verdict or None,
+        "gap_closed": row.recovered,
+        "minutes": row.minutes,
+        "images_per_second": row.images_per_second,
+        "notes": list(row.notes),
+        "seeds": [
+            {"seed": one.seed}
+            | scores_to_json(one.row.scores, classes)
+            | {
+                "semantic_preservation": scores_to_json(one.row.preservation, classes)
+                if one.row.preservation
+                else None,
+                "seconds": one.results.seconds,
+                "environment": one.results.environment,
+            }
+            for one in row.seeds
+        ],
+    }

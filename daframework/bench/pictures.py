@@ -1,0 +1,59 @@
+"""A suite's figures: scores by method, scores by class, and what every method makes of the same images."""
+
+import statistics
+from pathlib import Path
+
+from torch import Tensor
+
+from daframework.adapt.samples import colored
+from daframework.adapt.translate import open_translated
+from daframework.bench.plan import REFERENCES, Plan
+from daframework.bench.table import MethodRow, TaskTable
+from daframework.interfaces import ImageDataset
+from daframework.report.figures import class_figure, miou_figure, save_figure, sheet_figure
+
+SHEET_IMAGES = 8
+
+
+def draw_scores(plan: Plan, table: TaskTable) -> list[Path]:
+    """mIoU by method and IoU by class and method, as PNG and SVG in the suite's folder; the files written."""
+    measured = [row for row in table.rows if row.miou]
+    if not measured:
+        return []
+    means = {row.method: row.mean for row in measured}
+    lines = {name: mean for name in REFERENCES if (mean := means.get(name)) is not None}
+    bars = {row.method: row.miou for row in measured if row.method not in REFERENCES}
+    files = []
+    if bars:
+        title = f"{plan.name}, {table.task}: mIoU on the target's test set"
+        files += save_figure(miou_figure(bars, lines, title), plan.out, f"{table.task}_miou")
+    by_class = {row.method: _class_means(row, table.classes) for row in measured}
+    title = f"{plan.name}, {table.task}: IoU by class"
+    return files + save_figure(class_figure(by_class, title), plan.out, f"{table.task}_classes")
+
+
+def _class_means(row: MethodRow, classes: tuple[str, ...]) -> dict[str, float | None]:
+    means: dict[str, float | None] = {}
+    for place, name in enumerate(classes):
+        found = [iou for one in row.seeds if (iou := one.row.scores.iou[place]) is not None]
+        means[name] = statistics.mean(found) if found else None
+    return means
+
+
+def draw_sheet(plan: Plan, source: ImageDataset) -> list[Path]:
+    """The same eight images of ``source``, as prepared, under every method that translated them; the files written."""
+    count = min(SHEET_IMAGES, len(source))
+    places = [place * len(source) // count for place in range(count)]
+    samples = [source[place] for place in places]
+    rows: dict[str, list[Tensor]] = {"source": [sample.image for sample in samples]}
+    for method in plan.methods:
+        cell = plan.cell(plan.tasks[0], method, plan.seeds[0])
+        if method in REFERENCES or cell is None or not cell.folder.translated.exists():
+            continue
+        translated = open_translated(cell.folder.translated, source)[0]
+        if len(translated) == len(source):
+            rows[method] = [translated[place].image for place in places]
+    labels = [sample.label for sample in samples if sample.label is not None]
+    rows["label"] = [colored(label[None], source.palette)[0] for label in labels]
+    title = f"{plan.name}: source images under every method, seed {plan.seeds[0]}"
+    return save_figure(sheet_figure(rows, title), plan.out, "sheet")

@@ -1,0 +1,204 @@
+"""From a suite to its runs: every recipe with the suite's data, budgets and tasks, once for each seed."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from daframework.bench.suite import Suite, TaskEntry
+from daframework.errors import RecipeError, unknown
+from daframework.recipe import locate, parse, read_tables
+from daframework.registry import Plugins
+from daframework.run.folder import RunFolder, difference
+from daframework.run.rows import ORACLE, SOURCE_ONLY
+from daframework.tables import LogTable, Recipe
+
+REFERENCES = (SOURCE_ONLY, ORACLE)
+"""The rows of every table. One run a seed and task trains both, and hands them to all others."""
+BASELINE = "cyclegan"
+_OWN_TASK = "task"
+
+
+@attrs.frozen
+class Cell:
+    """One run of a suite: a recipe with one task and one seed, in a folder of its own.
+
+    ``method`` is the recipe's name, `SOURCE_ONLY` for the run that trains both references.
+    """
+
+    task: str
+    method: str
+    seed: int
+    recipe: Recipe
+    folder: RunFolder
+
+    @property
+    def name(self) -> str:
+        """Its folder's path inside the suite's."""
+        return f"{self.task}/{self.method}/seed{self.seed}"
+
+
+@attrs.frozen
+class Plan:
+    """All runs of a suite, in an order in which each finds what it shares with others: references, first task, rest.
+
+    ``methods`` are the table's rows as the suite lists them, the references first.
+    """
+
+    name: str
+    out: Path
+    tasks: tuple[str, ...]
+    methods: tuple[str, ...]
+    seeds: tuple[int, ...]
+    baseline: str | None
+    bootstrap: int
+    cells: tuple[Cell, ...]
+
+    def cell(self, task: str, method: str, seed: int) -> Cell | None:
+        """The run that holds the row ``method``; None where it is not planned."""
+        wanted = SOURCE_ONLY if method in REFERENCES else method
+        found = [one for one in self.cells if (one.task, one.method, one.seed) == (task, wanted, seed)]
+        return found[0] if found else None
+
+
+def make_plan(
+    plugins: Plugins,
+    suite: Suite,
+    path: Path,
+    out: Path,
+    *,
+    seeds: Sequence[int] | None = None,
+    only: Sequence[str] | None = None,
+) -> Plan:
+    """The runs of ``suite``, read from ``path``, with folders in ``out``; ``seeds`` and ``only`` narrow it down.
+
+    Raises:
+        RecipeError: a recipe is unknown or unsound with the suite's tables, two are called alike, they disagree on the
+            data, or ``only`` or the suite's baseline names no method.
+    """
+    written = _recipes(plugins, suite, path)
+    used = {name for tables in written.values() for name in _component_names(tables)}
+    for name in suite.options:
+        if name not in used:
+            raise RecipeError(f"{path}: options: none of the recipes has a {unknown('component', name, used)[3:]}")
+    methods = [SOURCE_ONLY, ORACLE, *(name for name in written if name not in REFERENCES)]
+    for name in only or ():
+        if name not in methods:
+            raise RecipeError(f"--only: {unknown('method', name, methods)}")
+    baseline = suite.baseline or (BASELINE if BASELINE in methods else None)
+    if baseline is not None and baseline not in methods:
+        raise RecipeError(f"{path}: baseline: {unknown('method', baseline, methods)}")
+    chosen = [name for name in methods if only is None or name in (*REFERENCES, *only)]
+    tasks = suite.tasks or (TaskEntry(_OWN_TASK, "", {}),)
+    cells = []
+    for seed in suite.seeds if seeds is None else seeds:
+        for order, task in enumerate(tasks):
+            made = _cells(suite, written, task, seed, path, out)
+            cells += [(order, cell) for cell in made if cell.method in chosen]
+    # Stable: seeds stay in their order, so that a table of one seed is there as early as can be.
+    cells.sort(key=lambda pair: (pair[1].method != SOURCE_ONLY, pair[0]))
+    return Plan(
+        name=suite.name,
+        out=out,
+        tasks=tuple(task.label for task in tasks),
+        methods=tuple(chosen),
+        seeds=tuple(suite.seeds if seeds is None else seeds),
+        baseline=baseline,
+        bootstrap=suite.bootstrap,
+        cells=tuple(cell for _, cell in cells),
+    )
+
+
+def _recipes(plugins: Plugins, suite: Suite, path: Path) -> dict[str, dict[str, Any]]:
+    """The recipes' tables by method."""
+    found: dict[str, dict[str, Any]] = {}
+    for entry in suite.recipes:
+        beside = path.parent / entry
+        file = beside if beside.is_file() else locate(plugins, entry)
+        tables = read_tables(file)
+        name = str(tables.get("name", file.stem))
+        if name in found:
+            raise RecipeError(f"{path}: recipes: two are named '{name}', and a table needs a name for each row")
+        found[name] = tables
+    return found
+
+
+def _cells(
+    suite: Suite, written: Mapping[str, dict[str, Any]], task: TaskEntry, seed: int, path: Path, out: Path
+) -> list[Cell]:
+    """The runs of one task and seed, the references' first."""
+    recipes = {
+        name: parse(_merged(tables, suite, task) | {"seed": seed}, f"{path}: {name}")
+        for name, tables in written.items()
+    }
+    first = next(iter(recipes.values()))
+    reference = attrs.evolve(
+        first, name=SOURCE_ONLY, augment=None, generator=None, discriminator=None, losses=(), translation=None
+    )
+    for name, recipe in recipes.items():
+        differs = difference(_shared(first), _shared(recipe))
+        if differs is not None:
+            raise RecipeError(
+                f"{path}: recipes '{first.name}' and '{name}' cannot be compared: "
+                f"{differs.replace(', now ', ' and ')}; "
+                "write [source], [target], [data], [downstream] and [[tasks]] into the suite"
+            )
+    own = {SOURCE_ONLY: reference} | {name: recipe for name, recipe in recipes.items() if name not in REFERENCES}
+    return [
+        Cell(task.label, name, seed, recipe, RunFolder(out / task.label / name / f"seed{seed}"))
+        for name, recipe in own.items()
+    ]
+
+
+def _merged(tables: Mapping[str, Any], suite: Suite, task: TaskEntry) -> dict[str, Any]:
+    """A recipe's tables under the suite's."""
+    merged = dict(tables)
+    for domain in ("source", "target"):
+        if (given := getattr(suite, domain)) is not None:
+            merged[domain] = given
+    if task.name:
+        merged["task"] = {"name": task.name} | task.options
+    trains = isinstance(tables.get("translation"), dict) and tables["translation"].get("steps") != 0
+    for name in ("data", "downstream", "hardware", *(("translation",) if trains else ())):
+        merged[name] = _over(merged.get(name, {}), getattr(suite, name))
+    for name in ("generator", "discriminator"):
+        if name in merged:
+            merged[name] = _with_options(merged[name], suite)
+    if isinstance(merged.get("losses"), list):
+        merged["losses"] = [_with_options(loss, suite) for loss in merged["losses"]]
+    return merged
+
+
+def _component_names(tables: Mapping[str, Any]) -> set[str]:
+    losses = tables.get("losses")
+    components = [tables.get("generator"), tables.get("discriminator"), *(losses if isinstance(losses, list) else ())]
+    return {str(one.get("name")) for one in components if isinstance(one, dict)}
+
+
+def _with_options(component: Any, suite: Suite) -> Any:
+    """A component's table with the suite's options for its name; what is no table is left for the parser to refuse."""
+    return (
+        _over(component, suite.options.get(str(component.get("name")), {}))
+        if isinstance(component, dict)
+        else component
+    )
+
+
+def _over(table: Any, given: dict[str, Any]) -> Any:
+    return table | given if isinstance(table, dict) else table
+
+
+def _shared(recipe: Recipe) -> Recipe:
+    """What must be the same in all recipes of a suite, so that their rows can be compared."""
+    return attrs.evolve(
+        recipe,
+        name="shared",
+        data=attrs.evolve(recipe.data, batch_size=1),
+        augment=None,
+        generator=None,
+        discriminator=None,
+        losses=(),
+        translation=None,
+        log=LogTable(),
+    )

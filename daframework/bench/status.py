@@ -1,0 +1,81 @@
+"""How far a run of a suite is, told from its folder alone."""
+
+from enum import Enum
+
+from attrs import frozen
+
+from daframework.bench.plan import Cell
+from daframework.bench.share import SHARED_STAGES
+from daframework.errors import RunError
+from daframework.run.context import read_seconds
+from daframework.run.environment import software
+from daframework.run.folder import difference, read_recipe
+from daframework.run.results import Results, read_results
+
+
+class State(Enum):
+    """How far a run is."""
+
+    MISSING = "to run"
+    STARTED = "to go on with"
+    DONE = "done"
+    FOREIGN = "of another recipe"
+
+
+@frozen
+class Status:
+    """The state of a run; its ``results`` where it is done.
+
+    ``stale`` says by which other commit or version of daframework finished results were made; ``problem`` what is wrong
+    with the folder, or why the run last stopped.
+    """
+
+    state: State
+    results: Results | None = None
+    stale: str | None = None
+    problem: str | None = None
+
+
+def status(cell: Cell) -> Status:
+    """The state of ``cell``. Nothing is changed."""
+    folder = cell.folder
+    if not folder.path.exists():
+        return Status(State.MISSING)
+    if not folder.recipe.exists():
+        occupied = folder.path.is_file() or any(folder.path.iterdir())
+        return Status(State.FOREIGN, problem="holds other files") if occupied else Status(State.MISSING)
+    try:
+        changed = difference(read_recipe(folder), cell.recipe)
+    except RunError as error:
+        return Status(State.FOREIGN, problem=str(error))
+    if changed is not None:
+        return Status(State.FOREIGN, problem=changed)
+    if not folder.results.exists():
+        return Status(State.STARTED)
+    try:
+        results = read_results(folder.results)
+    except RunError:
+        return Status(State.STARTED, problem=f"{folder.results.name} is damaged; running the suite writes it anew")
+    return Status(State.DONE, results, stale=_stale(results))
+
+
+def _stale(results: Results) -> str | None:
+    """What made the results, where it is not what is installed now."""
+    was, now = results.environment.get("commit"), software()
+    if was == now["commit"] and results.environment.get("versions", {}).get("daframework") == now["version"]:
+        return None
+    return f"commit {was}" if was else f"version {results.environment.get('versions', {}).get('daframework')}"
+
+
+def seconds_spent(cell: Cell) -> float:
+    """Seconds spent on an unfinished run so far; 0 where the folder does not say."""
+    try:
+        return sum(read_seconds(cell.folder).values())
+    except RunError:
+        return 0.0
+
+
+def own_seconds(cell: Cell, results: Results, *, first_task: bool) -> float:
+    """Seconds of a finished run without those of the stages that other runs did for it."""
+    shared = () if first_task else SHARED_STAGES
+    return sum(spent for stage, spent in results.seconds.items() if stage not in shared)

@@ -1,0 +1,91 @@
+"""What a suite's runs are shown as: one live view in a terminal, plain lines elsewhere."""
+
+import time
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from daframework.bench.estimate import duration
+from daframework.bench.plan import Cell
+
+
+class BenchView:
+    """Runs done, running and left, and how long is left. Use it as a context manager."""
+
+    def __init__(
+        self, console: Console, cells: Sequence[Cell], done: int, left: Callable[[], dict[str, float | None]], jobs: int
+    ) -> None:
+        """``cells`` are to be run, ``done`` were before; ``left`` tells the seconds each unfinished one still needs."""
+        self._console = console
+        self._total, self._done, self._failed = len(cells) + done, done, 0
+        self._left, self._jobs = left, jobs
+        self._names = {cell.name for cell in cells}
+        self._running: dict[str, tuple[float, str]] = {}
+        self._time_left = self._estimate()
+        self._live = Live(console=console, get_renderable=self._render, refresh_per_second=2, transient=True)
+
+    def __enter__(self) -> Self:
+        """Start the live view."""
+        if self._console.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Leave the terminal as it was."""
+        self._live.stop()
+
+    def started(self, cell: Cell) -> None:
+        """A run begins."""
+        self._running[cell.name] = (time.monotonic(), "")
+        self._say(f"{cell.name}: begins")
+
+    def says(self, cell: Cell, line: str) -> None:
+        """What a running one printed last."""
+        if cell.name in self._running:
+            self._running[cell.name] = (self._running[cell.name][0], line)
+
+    def ended(self, cell: Cell, seconds: float, failure: str | None) -> None:
+        """A run has ended."""
+        self._running.pop(cell.name, None)
+        self._names.discard(cell.name)
+        self._done += failure is None
+        self._failed += failure is not None
+        self._time_left = self._estimate()
+        how = f"failed after {duration(seconds)}: {failure}" if failure else f"done in {duration(seconds)}"
+        self._say(f"{cell.name}: {how}; {self._summary()}")
+
+    def _estimate(self) -> tuple[float, float] | None:
+        """When it was made, and how long everything takes from then on; None while something was never measured."""
+        left = [seconds for name, seconds in self._left().items() if name in self._names]
+        known = [seconds for seconds in left if seconds is not None]
+        return (time.monotonic(), sum(known) / self._jobs) if len(known) == len(left) else None
+
+    def _summary(self) -> str:
+        waiting = self._total - self._done - self._failed - len(self._running)
+        counts = f"{self._done} of {self._total} runs done, {len(self._running)} running, {waiting} left"
+        failed = f", {self._failed} failed" if self._failed else ""
+        if self._time_left is None:
+            return f"{counts}{failed}, time left not known yet"
+        made, seconds = self._time_left
+        return f"{counts}{failed}, about {duration(max(0.0, seconds - (time.monotonic() - made)))} left"
+
+    def _say(self, line: str) -> None:
+        if not self._console.is_terminal:
+            self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def _render(self) -> Group:
+        rows = Table.grid(padding=(0, 2))
+        for name, (began, line) in self._running.items():
+            rows.add_row(
+                Text(name), Text(duration(time.monotonic() - began)), Text(line, style="dim", overflow="ellipsis")
+            )
+        bar = ProgressBar(total=self._total, completed=self._done + self._failed, width=40)
+        return Group(Text(self._summary()), bar, rows)
