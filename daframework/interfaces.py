@@ -207,7 +207,8 @@ class Loss(nn.Module):
     def take_source_model(self, model: nn.Module) -> None:
         """Called once before training with the task model that was trained on the untouched source, in eval mode.
 
-        It maps images (N, 3, H, W) in [-1, 1] to logits (N, num_classes, H, W), and its weights need no gradient.
+        It maps images (N, 3, H, W) in [-1, 1] to logits (N, num_classes, H, W); its weights need no gradient and
+        are in the number format of the translation.
         """
 
     def generator_loss(self, images: StepImages) -> Tensor | None:

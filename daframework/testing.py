@@ -34,6 +34,8 @@ def check_size(name: str, multiple: int, height: int, width: int) -> None:
 def check_generator(generator: Generator, *, height: int, width: int, batch_size: int = 1) -> None:
     """An image goes in, one of the same shape and type comes out, within [-1, 1]."""
     name = f"generator {type(generator).__name__}"
+    if generator.versions < 1:
+        raise PluginError(f"{name} must offer at least 1 version of an image, got {generator.versions}")
     check_size(name, generator.multiple, height, width)
     image = _image(generator, batch_size, height, width)
     output = generator(image)

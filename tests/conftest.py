@@ -124,3 +124,13 @@ def session():
         return Session(Fabric(accelerator="cpu", devices=1, precision=precision), log, stopping)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def module_session():
+    """The same for fixtures that outlive a test: it never asks to stop."""
+
+    def make(log, precision="32-true"):
+        return Session(Fabric(accelerator="cpu", devices=1, precision=precision), log, lambda: False)
+
+    return make

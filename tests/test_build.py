@@ -6,7 +6,7 @@ import tiny
 import torch
 from torch import nn
 
-from daframework.build import make, make_dataset, make_generator, make_networks, make_task
+from daframework.build import make, make_dataset, make_generator, make_networks, make_task, make_term
 from daframework.errors import PluginError, RecipeError
 from daframework.interfaces import Generator
 from daframework.recipe import parse
@@ -155,12 +155,19 @@ class Projecting(tiny.Cycle):
         self.head = nn.Linear(3, 3)
 
 
+class Measuring(tiny.Cycle):
+    def __init__(self, *, generator: Generator, layer: int = 0) -> None:
+        super().__init__()
+        self.width = generator.body[layer].out_channels
+        self.given = (generator,)
+
+
 class MoreLosses:
     from daframework import hookimpl
 
     @hookimpl
     def daf_losses(self):
-        return {"projecting": Projecting}
+        return {"projecting": Projecting, "measuring": Measuring}
 
 
 def test_first_weights_of_a_component_do_not_depend_on_what_else_is_in_the_recipe(tables):
@@ -178,6 +185,40 @@ def test_first_weights_of_a_component_do_not_depend_on_what_else_is_in_the_recip
     del tables["discriminator"]
     without = make_networks(plugins, parse(tables, "r"), 3)
     assert torch.equal(weights(alone.generators["source_to_target"]), weights(without.generators["source_to_target"]))
+
+
+def test_a_one_sided_recipe_has_one_generator_and_judges_what_it_makes(plugins, tables):
+    both = make_networks(plugins, parse(tables, "r"), 3)
+    tables["translation"]["directions"] = ["source_to_target"]
+    one = make_networks(plugins, parse(tables, "r"), 3)
+    assert list(one.generators) == ["source_to_target"] and list(one.discriminators) == ["target"]
+    for pair in ((one.generators, both.generators), (one.discriminators, both.discriminators)):
+        assert all(torch.equal(weights(network), weights(pair[1][name])) for name, network in pair[0].items())
+    del tables["discriminator"]
+    assert make_networks(plugins, parse(tables, "r"), 3).discriminators == {}
+
+
+def test_a_loss_that_asks_for_the_generator_gets_the_one_that_is_trained(tables):
+    plugins = load_plugins(extra={"tiny": tiny, "more": MoreLosses()})
+    tables["generator"]["channels"] = 7
+    tables["losses"] = [{"name": "measuring"}]
+    networks = make_networks(plugins, parse(tables, "r"), 3)
+    loss = networks.terms[0].loss
+    assert loss.width == 7 and loss.given[0] is networks.generators["source_to_target"]
+    assert not torch.equal(weights(loss.given[0]), weights(networks.generators["target_to_source"]))
+
+
+def test_a_loss_that_asks_for_a_generator_that_cannot_be_built_is_named_with_its_other_faults(tables):
+    plugins = load_plugins(extra={"tiny": tiny, "more": MoreLosses()})
+    tables["losses"] = [{"name": "measuring", "layer": "first"}, {"name": "tiny_cycle"}]
+    recipe = parse(tables, "r")
+    with pytest.raises(RecipeError) as caught:
+        make_term(plugins, recipe, recipe.losses[0], 3, None)
+    assert caught.value.problems == [
+        "losses.measuring: loss 'measuring' reads the generator, which cannot be built",
+        "losses.measuring.layer: must be a whole number, got 'first'",
+    ]
+    assert isinstance(make_term(plugins, recipe, recipe.losses[1], 3, None).loss, tiny.Cycle)
 
 
 def test_every_network_starts_from_weights_of_its_own(plugins, recipe):

@@ -49,6 +49,16 @@ def test_a_crop_that_a_network_cannot_take_comes_with_one_that_would_do(plugins,
     ]
 
 
+def test_a_one_sided_recipe_may_not_ask_for_the_way_back(plugins, tables):
+    tables["translation"]["directions"] = ["source_to_target"]
+    (problem,) = problems(plugins, tables)
+    assert problem.startswith("r.toml: losses: a loss asks for an image translated from target to source") and (
+        'set translation.directions = ["source_to_target", "target_to_source"]' in problem
+    )
+    tables["losses"][1] = {"name": "tiny_features"}
+    assert check(plugins, parse(tables, "r"), "r") == []
+
+
 def test_a_semantic_loss_needs_a_discriminator_that_segments(plugins, tables):
     tables["losses"].append({"name": "segment"})
     (problem,) = problems(plugins, tables)
@@ -86,6 +96,30 @@ class Squeezing(tiny.Pixels):
         return nn.Sequential(nn.Conv2d(3, 3, 64), nn.Conv2d(3, self.num_classes, 1))
 
 
+class Sized(Loss):
+    def __init__(self, *, generator: Generator, layer: int = 0) -> None:
+        super().__init__()
+        self.width = generator.body[layer].out_channels
+
+    def generator_loss(self, images):
+        return images.features(images.source, (0,))[0].reshape(-1, self.width).mean()
+
+
+class Consistent(Loss):
+    """A model of the source must see the same."""
+
+    needs_source_model = True
+    devices: ClassVar = []
+
+    def take_source_model(self, model):
+        self.devices.append(next(model.parameters()).device.type)
+        assert not model.training and not any(weight.requires_grad for weight in model.parameters())
+        self.model = (model,)
+
+    def generator_loss(self, images):
+        return (self.model[0](images.fake_target) - self.model[0](images.source)).abs().mean()
+
+
 class Eager(Generator):
     """Notes on which device its weights are made."""
 
@@ -112,7 +146,13 @@ class Oversized(Eager):
 class More:
     @hookimpl
     def daf_losses(self):
-        return {"silent": Silent, "rebuilding": Rebuilding, "broken": Broken}
+        return {
+            "silent": Silent,
+            "rebuilding": Rebuilding,
+            "broken": Broken,
+            "sized": Sized,
+            "consistent": Consistent,
+        }
 
     @hookimpl
     def daf_generators(self):
@@ -156,6 +196,45 @@ def test_a_loss_that_asks_for_what_no_loss_makes_is_refused(more, tables):
     tables["losses"] = [{"name": "least_squares"}, {"name": "rebuilding"}]
     (problem,) = problems(more, tables)
     assert problem.startswith("r.toml: losses: a loss asks for the discriminator's output on rec_source")
+
+
+def test_a_loss_that_reads_the_generator_is_built_with_it(more, tables):
+    tables["losses"] = [{"name": "sized"}]
+    assert check(more, parse(tables, "r"), "r") == []
+    tables["generator"]["channels"] = 5
+    assert check(more, parse(tables, "r"), "r") == []
+
+
+def test_a_loss_that_reads_a_generator_that_cannot_be_built_is_named_beside_it(more, tables):
+    tables["generator"]["chanels"] = 5
+    tables["losses"] = [{"name": "sized", "layer": "first"}, {"name": "tiny_cycle"}]
+    found = problems(more, tables)
+    assert len(found) == 3 and found[0].startswith("r.toml: generator: generator 'painter' has no option named")
+    assert found[1:] == [
+        "r.toml: losses.sized: loss 'sized' reads the generator, which cannot be built",
+        "r.toml: losses.sized.layer: must be a whole number, got 'first'",
+    ]
+
+
+def test_a_generator_that_offers_no_features_is_refused_where_a_loss_asks_for_them(more, tables):
+    tables["generator"] = {"name": "eager"}
+    tables["losses"] = [{"name": "tiny_features"}]
+    assert problems(more, tables) == ["r.toml: losses: a step fails: TypeError: generator Eager offers no features"]
+
+
+def test_a_loss_that_needs_the_sources_model_is_checked_with_one_that_computes_nothing(more, tables):
+    Consistent.devices.clear()
+    tables["losses"] = [{"name": "consistent"}]
+    assert check(more, parse(tables, "r"), "r") == []
+    assert Consistent.devices == ["meta"]
+
+
+def test_a_task_that_cannot_be_built_is_one_problem_also_where_a_loss_needs_its_model(more, tables):
+    tables["losses"] = [{"name": "consistent"}]
+    tables["task"]["chanels"] = 3
+    tables["data"]["crop_size"] = [32, 50]
+    found = problems(more, tables)
+    assert [problem.partition(": ")[2].partition(":")[0] for problem in found] == ["data.crop_size"] * 2 + ["task"]
 
 
 def test_a_step_that_fails_is_found_without_computing(more, tables):

@@ -54,6 +54,13 @@ def test_a_generator_gives_images_like_its_input(make, says):
         check_generator(Made(make), height=8, width=12)
 
 
+def test_a_generator_offers_at_least_one_version():
+    generator = Made(lambda image: image)
+    generator.versions = 0
+    with pytest.raises(PluginError, match="generator Made must offer at least 1 version of an image, got 0"):
+        check_generator(generator, height=8, width=12)
+
+
 @pytest.mark.parametrize(
     "make, promised, says",
     [

@@ -26,6 +26,7 @@ class Step:
 
     images: dict[str, Tensor]
     realness: dict[str, Tensor]
+    domains: tuple[str, ...] = ("target", "source")
 
     def __getattr__(self, name):
         return self.images[name]
@@ -130,7 +131,7 @@ def test_vanilla_is_finite_for_confident_logits():
         (hinge, hinge_generator, hinge_discriminator),
     ],
 )
-def test_an_adversarial_loss_adds_both_domains_for_the_generators(factory, generator, discriminator):
+def test_an_adversarial_loss_adds_the_domains_that_are_translated_to(factory, generator, discriminator):
     loss = factory()
     target, source = draw(2, 1, 3, 4, seed=3), draw(2, 1, 3, 4, seed=4)
     step = Step({}, {"fake_target": target, "fake_source": source})
@@ -138,6 +139,8 @@ def test_an_adversarial_loss_adds_both_domains_for_the_generators(factory, gener
     assert not loss.needs_semantics
     assert torch.equal(loss.generator_loss(step), generator(target) + generator(source))
     assert torch.equal(loss.discriminator_loss(domain(target, source)), discriminator(target, source))
+    one_sided = Step({}, {"fake_target": target}, domains=("target",))
+    assert torch.equal(loss.generator_loss(one_sided), generator(target))
 
 
 @pytest.mark.parametrize("factory", [lsgan, vanilla, hinge])

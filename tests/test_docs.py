@@ -91,6 +91,8 @@ def kind_of(annotation):
     if get_origin(annotation) is Literal:
         return ", ".join(f'`"{value}"`' for value in inner)
     if get_origin(annotation) is tuple:
+        if get_origin(inner[0]) is Literal:
+            return f"list of {kind_of(inner[0])}"
         return "list of components" if inner[0] is tables.LossTable else f"list of {KINDS[inner[0]]}s"
     if inner:
         return kind_of(inner[0])
@@ -249,7 +251,7 @@ def test_every_file_of_a_run_is_listed():
     found = [getattr(folder, name) for name, value in vars(RunFolder).items() if isinstance(value, property)]
     assert len(found) > 5
     assert [str(path) for path in found if f"`{path}" not in page] == []
-    assert all(f"`{file('NAME')}`" in page for file in (folder.checkpoint, folder.scores))
+    assert all(f"`{file('NAME')}`" in page for file in (folder.checkpoint, folder.scores, folder.statistics))
 
 
 # --- every component that ships is named somewhere ---

@@ -17,7 +17,7 @@ from daframework.data.prepared import Unlabelled
 from daframework.data.stream import TrainingStream, training_batches
 from daframework.recipe import parse
 from daframework.registry import load_plugins
-from daframework.run.stages import prepare
+from daframework.run.translation import prepare
 
 LR, BETAS, EPSILON, STEPS = 1e-3, (0.5, 0.999), 1e-8, 2
 
@@ -176,13 +176,13 @@ def literal(training, generator_losses, discriminator_losses, factors):
         terms = generator_losses(weights, s, y, t, fake_t, fake_s)
         total = sum(weight * loss for weight, loss in terms.values())
         gradients = slopes(total, weights, ("st", "ts"))
-        values |= {f"generator/{name}": float(loss) for name, (_, loss) in terms.items()}
+        values |= {f"generator/{name}": float(loss.detach()) for name, (_, loss) in terms.items()}
 
         total = 0
         for domain, real, fake in (("source", s, fake_s), ("target", t, fake_t)):
             terms = discriminator_losses(weights[domain], domain, real, fake.detach(), y)
             total = total + sum(weight * loss for weight, loss in terms.values())
-            values |= {f"discriminator_{domain}/{name}": float(loss) for name, (_, loss) in terms.items()}
+            values |= {f"discriminator_{domain}/{name}": float(loss.detach()) for name, (_, loss) in terms.items()}
         judged = slopes(total, weights, ("source", "target"))
 
         adam_g.update(weights, gradients, step + 1, LR * factors[step])

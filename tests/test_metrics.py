@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from daframework.downstream.metrics import class_iou, confusion_matrix, mean_iou, pixel_accuracy
+from daframework.downstream.metrics import class_iou, confusion_matrix, mean_iou, mean_iou_of, pixel_accuracy
 from daframework.errors import DataError
 
 
@@ -140,6 +140,15 @@ def test_narrow_label_types_do_not_overflow():
     label = torch.full((1, 4, 4), 18, dtype=torch.uint8)
     confusion = confusion_matrix(label.clone(), label, 19)
     assert int(confusion[18, 18]) == 16
+
+
+def test_means_of_many_matrices_are_those_of_each():
+    absent = confuse([[[0, 0, 1, 2]]], [[[0, 0, 1, 1]]], 5)
+    several = [absent, confuse(*random_maps(5, seed=0), 5), confuse(*random_maps(3, seed=1), 5)]
+    found = mean_iou_of(torch.stack(several).unflatten(0, (3, 1)))
+    assert found.shape == (3, 1) and found.dtype == torch.float64
+    assert found[:, 0].tolist() == pytest.approx([mean_iou(one) for one in several], abs=1e-15)
+    assert mean_iou_of(torch.stack([torch.zeros_like(absent), absent])).isnan().tolist() == [True, False]
 
 
 def test_scores_stay_exact_where_float32_would_not():

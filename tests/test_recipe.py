@@ -47,8 +47,8 @@ def test_every_problem_is_reported_at_once_each_with_its_path(tables):
         [
             "r.toml: task: missing; it has no default",
             "r.toml: downstream.steps: missing; it has no default",
-            "r.toml: no key named 'sed'; did you mean 'seed'? (known: data, discriminator, downstream, generator, "
-            "hardware, log, losses, name, seed, source, target, task, translation)",
+            "r.toml: no key named 'sed'; did you mean 'seed'? (known: augment, data, discriminator, downstream, "
+            "generator, hardware, log, losses, name, seed, source, target, task, translation)",
             "r.toml: data.batch_size: must be a whole number, got '3'",
             "r.toml: data.crop_size: must be [height, width], two positive whole numbers of pixels, got (16,)",
             "r.toml: downstream.lr: must be greater than 0, got 0.0",
@@ -125,6 +125,11 @@ def test_a_table_where_a_value_stands_and_the_other_way_round_are_problems(table
         ("data.crop_size", [[1, 1]], [[0, 8], [8, 0], [8, 8, 8], []]),
         ("data.resize", [[8, 8]], [[8], [8, -8]]),
         ("translation.steps", [0, 1], [-1]),
+        (
+            "translation.directions",
+            [["source_to_target"], ["source_to_target", "target_to_source"]],
+            [["target_to_source"], ["target_to_source", "source_to_target"], ["source_to_target"] * 2, []],
+        ),
         ("translation.lr", [1e-9], [0, -1.0]),
         ("translation.discriminator_lr", [1e-9], [0.0]),
         ("translation.betas", [[0, 0], [0.9, 0.999]], [[1.0, 0.5], [0.5], [-0.1, 0.5]]),
@@ -135,6 +140,7 @@ def test_a_table_where_a_value_stands_and_the_other_way_round_are_problems(table
         ("downstream.weight_decay", [0], [-1e-9]),
         ("downstream.augment.gain", [[0.5, 0.5], [0.1, 3]], [[0, 1], [2, 1], [1]]),
         ("downstream.augment.hue", [0, 0.5], [0.51, -0.1]),
+        ("augment.hue", [0, 0.5], [0.51, -0.1]),
         ("log.every", [1], [0]),
         ("log.samples_every", [0], [-1]),
         ("log.checkpoint_every", [1], [0]),
@@ -182,10 +188,15 @@ def test_a_loss_stands_once(tables):
 
 
 @pytest.mark.parametrize("name", ["source_only", "oracle", "generator", "translation", "semantic_preservation"])
-def test_a_method_may_not_take_the_name_of_a_file_or_row_that_every_run_has(tables, name):
-    tables["name"] = name
-    (problem,) = problems(tables)
-    assert problem.startswith(f"r.toml: name: '{name}' is taken")
+def test_a_method_may_not_take_the_name_of_a_file_or_row_that_every_run_has(tables, source_only, name):
+    for method in (tables, source_only | {"augment": {"hue": 0.1}}, source_only | {"augment": {}}):
+        (problem,) = problems(method | {"name": name})
+        assert problem.startswith(f"r.toml: name: '{name}' is taken")
+
+
+def test_a_direction_is_one_of_two(tables):
+    (problem,) = problems(changed(tables, "translation.directions", ["source_to_target", "up"]))
+    assert problem.startswith("r.toml: translation.directions.1: must be one of 'source_to_target', 'target_to_source'")
 
 
 def test_source_only_may_be_called_so(source_only):

@@ -4,6 +4,7 @@ import copy
 import importlib.metadata
 import json
 
+import attrs
 import pytest
 import tiny
 import torch
@@ -18,7 +19,8 @@ from daframework.registry import load_plugins
 from daframework.run.folder import RunFolder, open_folder, read_recipe
 from daframework.run.log import RunLog
 from daframework.run.results import Results, Row, read_results, write_results
-from daframework.run.stages import execute, load_generator, make_fabric
+from daframework.run.stages import execute, make_fabric
+from daframework.run.translation import load_generator
 from daframework.session import StoppedError
 
 
@@ -49,18 +51,6 @@ def finished(plugins, tmp_path_factory, module_session):
     return path, results, recorder
 
 
-@pytest.fixture(scope="module")
-def module_session():
-    from lightning_fabric import Fabric
-
-    from daframework.session import Session
-
-    def make(log, precision="32-true"):
-        return Session(Fabric(accelerator="cpu", devices=1, precision=precision), log, lambda: False)
-
-    return make
-
-
 # --- what a run leaves ---
 
 
@@ -76,7 +66,11 @@ def test_a_run_leaves_its_files(finished):
         "results.json",
         "translated/index.json",
         "samples/step_000004.png",
-        *(f"scores/{name}.json" for name in ("source_only", "tiny", "oracle", "semantic_preservation")),
+        *(
+            f"scores/{name}.{kind}"
+            for name in ("source_only", "tiny", "oracle", "semantic_preservation")
+            for kind in ("json", "pt")
+        ),
         *(f"checkpoints/{name}.pt" for name in ("source_only", "tiny", "oracle", "translation", "generator")),
     }
 
@@ -84,7 +78,8 @@ def test_a_run_leaves_its_files(finished):
 def test_results_have_their_documented_form(finished):
     path, results, _ = finished
     content = json.loads((path / "results.json").read_text())
-    assert list(content) == ["recipe", "seed", "classes", "rows", "seconds", "environment"]
+    assert list(content) == ["recipe", "seed", "classes", "images", "rows", "seconds", "environment"]
+    assert content["images"] == {"source": 6, "target": 6, "target_test": 6}
     assert (content["recipe"], content["seed"], content["classes"]) == ("tiny", 0, ["road", "sky", "tree"])
     assert [row["method"] for row in content["rows"]] == ["source_only", "tiny", "oracle"]
     for row in content["rows"]:
@@ -159,10 +154,10 @@ def test_plugins_that_listen_hear_what_is_logged(source_only, tmp_path, session)
     assert list(heard[0][1]) == ["loss"]
 
 
-def test_translated_images_are_the_generators_and_labels_the_sources(finished, plugins):
+def test_translated_images_are_the_generators_and_labels_the_sources(finished, plugins, session):
     path, _, _ = finished
     recipe = read_recipe(RunFolder(path))
-    generator = load_generator(plugins, recipe, RunFolder(path), make_fabric(recipe))
+    generator = load_generator(session(), plugins, recipe, RunFolder(path))
     dataset = tiny.blocks(split="train")
     assert json.loads((path / "translated" / "index.json").read_text())["names"] == [f"train/{n}" for n in range(6)]
     for index in range(6):
@@ -258,7 +253,7 @@ def test_a_finished_stage_is_not_computed_again(finished, plugins, tables, tmp_p
     ]
     before = [file.stat().st_mtime_ns for file in done]
     run(plugins, tables, path, session)
-    assert len(done) == 12 + 1 + 2 + 4 and [file.stat().st_mtime_ns for file in done] == before
+    assert len(done) == 12 + 1 + 4 + 4 and [file.stat().st_mtime_ns for file in done] == before
 
 
 def test_another_seed_gives_another_run(finished, plugins, tables, tmp_path, session):
@@ -347,11 +342,11 @@ def test_a_damaged_recipe_in_a_folder_is_named(recipe, tmp_path, content):
     assert len(str(caught.value).splitlines()) == 1
 
 
-def test_a_folder_without_a_run_holds_no_generator(recipe, plugins, tmp_path):
+def test_a_folder_without_a_run_holds_no_generator(recipe, plugins, tmp_path, session):
     with pytest.raises(RunError, match=r"holds no run: recipe\.toml cannot be read"):
         read_recipe(RunFolder(tmp_path))
     with pytest.raises(RunError, match="holds no trained generator; has its translation finished"):
-        load_generator(plugins, recipe, RunFolder(tmp_path), make_fabric(recipe))
+        load_generator(session(), plugins, recipe, RunFolder(tmp_path))
 
 
 # --- what goes wrong ---
@@ -424,7 +419,10 @@ def test_a_generator_that_only_measures_the_domains_translates_without_a_step(ta
     run(load_plugins(extra={"tiny": tiny, "offers": Offers()}), tables, path, session)
     shift = torch.load(path / "checkpoints" / "generator.pt", weights_only=True)["generator"]["shift"]
     assert (shift < -0.3).all()
-    assert not (path / "samples").exists() or list((path / "samples").iterdir())
+    grid = read_image(path / "samples" / "step_000000.png")
+    assert grid.shape == (3, 4 * 32 + 3 * 2, 4 * 48 + 3 * 2)
+    fake = read_image(path / "translated" / "images" / "000000_train_0.png")
+    assert torch.equal(grid[:, :32, 50:98], fake)
 
 
 # --- results files ---
@@ -456,10 +454,14 @@ def test_results_are_read_as_they_were_written(tmp_path):
     from daframework.interfaces import Scores
 
     scores = Scores(0.25, 0.75, (0.5, None))
-    results = Results(
-        "a", 3, ("x", "[y]"), (Row("a", scores, Scores(None, None, (None, None))),), {"s": 1.5}, {"k": [1]}
-    )
-    write_results(tmp_path / "results.json", results)
-    assert read_results(tmp_path / "results.json") == results
+    rows = (Row("a", scores, Scores(None, None, (None, None))),)
+    results = Results("a", 3, ("x", "[y]"), rows, {"s": 1.5}, {"k": [1]}, {"source": 7})
+    path = tmp_path / "results.json"
+    write_results(path, results)
+    assert read_results(path) == results
+    content = json.loads(path.read_text())
+    del content["images"]  # which earlier versions did not write
+    path.write_text(json.dumps(content))
+    assert read_results(path) == attrs.evolve(results, images={})
     with pytest.raises(RunError, match="cannot be written"):
         write_results(tmp_path / "results.json" / "x", results)

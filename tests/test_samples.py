@@ -35,6 +35,20 @@ class Shift(tiny.Painter):
         return (image + self.by).clamp(-1, 1)
 
 
+def test_one_direction_leaves_out_what_is_translated_back():
+    generators = {"source_to_target": Shift(0.5)}
+    sample = tiny.blocks(split="train", size=(30, 44))[0]
+    for semantic in (False, True):
+        judges = {"target": tiny.Judge(num_classes=3, semantic=semantic)}
+        grid = sample_grid(
+            generators["source_to_target"], Networks(generators, judges, []), [sample], tiny.PALETTE, CPU
+        )
+        assert grid.shape == (3, 30, (3 + semantic) * 46 - 2)
+        lighter = (sample.image / 127.5 - 1 + 0.5).clamp(max=1)
+        assert (grid[:, :, 46:90] - (lighter + 1) * 127.5).abs().max() <= 0.51
+        assert torch.equal(grid[:, :, 92:136], colored(sample.label[None], tiny.PALETTE)[0])
+
+
 @pytest.mark.parametrize("semantic", [False, True])
 def test_a_row_shows_what_becomes_of_one_image(semantic):
     generators = {"source_to_target": Shift(0.5), "target_to_source": Shift(-0.25)}

@@ -9,7 +9,7 @@ from daframework.adapt.images import DomainImages, StepImages
 from daframework.adapt.objectives import DiscriminatorObjective, Fake, GeneratorObjective
 from daframework.build import Term
 from daframework.errors import PluginError
-from daframework.interfaces import DiscriminatorOutput, Loss
+from daframework.interfaces import DiscriminatorOutput, Generator, Loss
 
 GAN, CYCLE, IDENTITY, SEGMENT = tiny.LeastSquares, tiny.Cycle, tiny.Identity, tiny.Segment
 
@@ -189,6 +189,68 @@ def test_a_domain_without_translations_is_not_judged():
         {},
     )
     assert list(judged.values) == ["discriminator_target/0"]
+
+
+# --- one direction only ---
+
+
+@pytest.fixture
+def one_sided():
+    torch.manual_seed(0)
+    source, target = torch.rand(2, 2, 3, 8, 8) * 2 - 1
+    painter, judge = tiny.Painter(), tiny.Judge(num_classes=3)
+    return StepImages({"source_to_target": painter}, {"target": judge}, source, source, target), painter, judge
+
+
+def test_the_domains_are_those_that_something_is_translated_to(one_sided):
+    step = Step(GAN)
+    both = StepImages(step.generators, step.discriminators, step.source, step.label, step.target)
+    assert both.domains == ("target", "source") and one_sided[0].domains == ("target",)
+
+
+def test_one_direction_makes_and_judges_what_it_can(one_sided):
+    images, painter, judge = one_sided
+    for name, expected in {"fake_target": painter(images.source), "idt_target": painter(images.target)}.items():
+        assert torch.equal(getattr(images, name), expected)
+        assert torch.equal(images.judged(name).realness, judge(expected).realness)
+    assert set(images.made()) == {"fake_target", "idt_target"}
+
+
+@pytest.mark.parametrize("name", ["fake_source", "idt_source", "rec_source", "rec_target"])
+def test_what_one_direction_cannot_make_is_refused_with_a_remedy(one_sided, name):
+    for ask in (lambda: getattr(one_sided[0], name), lambda: one_sided[0].judged(name)):
+        with pytest.raises(
+            PluginError, match=r"no such generator; leave that loss out, or set translation\.directions"
+        ):
+            ask()
+
+
+def test_a_domain_that_nothing_is_translated_to_is_not_judged(one_sided):
+    with pytest.raises(PluginError, match="output on 'source', and the recipe has none for the source"):
+        one_sided[0].judged("source")
+
+
+# --- features ---
+
+
+def test_features_are_those_of_the_generator_from_source_to_target():
+    step = Step(GAN)
+    images = StepImages(step.generators, step.discriminators, step.source, step.label, step.target)
+    painter = step.generators["source_to_target"]
+    for image in (images.source, images.fake_target):
+        found = images.features(image, (3, 0))
+        assert torch.equal(found[0], painter.body(image)) and torch.equal(found[1], painter.body[0](image))
+    assert [name for name, _ in step.runs] == ["source_to_target"]  # for fake_target; features need no translation
+
+
+def test_a_generator_that_offers_no_features_says_so():
+    class Plain(Generator):
+        def forward(self, image):
+            return image
+
+    image = torch.zeros(1, 3, 8, 8)
+    with pytest.raises(TypeError, match="generator Plain offers no features"):
+        StepImages({"source_to_target": Plain()}, {}, image, image, image).features(image, (0,))
 
 
 def test_asking_for_what_the_recipe_does_not_have_says_what_is_missing():

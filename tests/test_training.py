@@ -235,6 +235,7 @@ def test_no_steps_return_the_generator_as_it_was_built(more, adaptation, session
     one = adaptation()
     trained = one.run(session())
     assert same(trained.state_dict(), make_networks(more, one.recipe, 3).generators["source_to_target"].state_dict())
+    assert one.drawn == [0]
 
 
 # --- what is trained ---
@@ -338,7 +339,8 @@ def fitted(plugins, tables, path, session, task=None, row="a_row"):
     recipe = parse(tables, "r")
     dataset = make_dataset(plugins, recipe, "source", "train")
     stream = TrainingStream(dataset, recipe.data.crop_size, recipe.data.flip, recipe.seed, "task")
-    return fit(session, task or make_task(plugins, recipe, 3), stream, recipe, row, path)
+    task = task or make_task(plugins, recipe, 3)
+    return fit(session, task, stream, recipe, row, path, recipe.downstream.augment)
 
 
 @pytest.mark.parametrize("stops", [[1], [3], [1, 1, 1]])
@@ -398,7 +400,8 @@ def test_every_image_is_scored_exactly_once_whatever_the_batch(plugins, tables, 
     task, dataset = make_task(plugins, recipe, 3), make_dataset(plugins, recipe, "target", "test")
     model = fitted(plugins, tables, tmp_path / "a.pt", session(precision=precision))
     found = [score(session(precision=precision), task, model, dataset, size, "scoring") for size in (1, 2, 5)]
-    assert found[0] == found[1] == found[2]
+    assert found[0].scores == found[1].scores == found[2].scores
+    assert same([one.statistics for one in found], [found[0].statistics] * 3)
     with torch.no_grad():
         right = counted = 0
         for index in range(5):
@@ -407,7 +410,7 @@ def test_every_image_is_scored_exactly_once_whatever_the_batch(plugins, tables, 
             guess = model(padded).argmax(1)[0, :27, :41]
             right += int((guess == sample.label)[sample.label != 255].sum())
             counted += int((sample.label != 255).sum())
-    assert found[0].pixel_accuracy == pytest.approx(right / counted, abs=1e-9)
+    assert found[0].scores.pixel_accuracy == pytest.approx(right / counted, abs=1e-9)
 
 
 def test_scoring_stops_when_asked(plugins, tables, tmp_path, session):

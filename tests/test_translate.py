@@ -16,8 +16,8 @@ def test_a_set_is_read_back_in_order_with_its_names_and_labels(tmp_path, session
     names = ["b/ü 1.png", "a", "b?ü 1.png", "../../up", "x" * 300, ""]
     given = [sample(8 + place, 12, label=place % 3, name=name) for place, name in enumerate(names)]
     given[2].label[0, 0] = 255
-    translate_set(session(), tiny.Painter(multiple=8), Listed(given), tmp_path / "out", batch_size=4)
-    found = open_translated(tmp_path / "out", Listed(given))
+    translate_set(session(), tiny.Painter(multiple=8), Listed(given), tmp_path / "out", batch_size=4, seed=0)
+    (found,) = open_translated(tmp_path / "out", Listed(given))
     assert len(found) == 6 and found.classes == tiny.CLASSES and found.palette == tiny.PALETTE
     for place, expected in enumerate(given):
         assert found[place].name == expected.name and torch.equal(found[place].label, expected.label)
@@ -28,7 +28,7 @@ def test_a_set_is_read_back_in_order_with_its_names_and_labels(tmp_path, session
 def test_a_set_appears_whole_or_not_at_all(tmp_path, session):
     given = Listed([sample(name=str(place)) for place in range(5)])
     with pytest.raises(StoppedError, match="stopped after 4 of 5 translated images"):
-        translate_set(session(stop_after=2), tiny.Painter(), given, tmp_path / "out", batch_size=2)
+        translate_set(session(stop_after=2), tiny.Painter(), given, tmp_path / "out", batch_size=2, seed=0)
     assert list(tmp_path.iterdir()) == []
 
     class Torn(Listed):
@@ -38,21 +38,21 @@ def test_a_set_appears_whole_or_not_at_all(tmp_path, session):
             return super().__getitem__(index)
 
     with pytest.raises(DataError, match=r"3\.png: truncated"):
-        translate_set(session(), tiny.Painter(), Torn(given.samples), tmp_path / "out", batch_size=2)
+        translate_set(session(), tiny.Painter(), Torn(given.samples), tmp_path / "out", batch_size=2, seed=0)
     assert not (tmp_path / "out").exists()
 
 
 def test_what_cannot_be_written_is_named(tmp_path, session, plugins):
     (tmp_path / "file").touch()
     with pytest.raises(DataError, match=r"file/\.out\.partial cannot be made: Not a directory"):
-        translate_set(session(), tiny.Painter(), Listed([sample()]), tmp_path / "file" / "out", batch_size=2)
+        translate_set(session(), tiny.Painter(), Listed([sample()]), tmp_path / "file" / "out", batch_size=2, seed=0)
     log = RunLog(tmp_path / "file" / "log.jsonl", plugins, session().log)
     log.begin("a stage", 2, 0)
     with pytest.raises(RunError, match=r"log\.jsonl cannot be written: Not a directory"):
         log.values(1, {"loss": 0.5})
 
 
-@pytest.mark.parametrize("content", ["", "{}", "[]", '{"name": []}'])
+@pytest.mark.parametrize("content", ["", "{}", "[]", '{"name": []}', '{"names": []}', '{"names": [], "versions": "2"}'])
 def test_a_folder_that_is_no_translated_set_is_named(tmp_path, content):
     with pytest.raises(DataError, match=r"not a translated set \(.*\); delete the folder to translate again"):
         open_translated(tmp_path, Listed([]))
@@ -66,7 +66,9 @@ def test_the_folder_stopped_at_holds_whole_images_only(tmp_path, session):
     for name in "abc":
         Image.effect_noise((9, 7), 60).convert("RGB").save(tmp_path / "in" / f"{name}.png")
     with pytest.raises(StoppedError, match="stopped after 2 of 3 images"):
-        translate_folder(session(stop_after=2), tiny.Painter(), tmp_path / "in", tmp_path / "out", overwrite=False)
+        translate_folder(
+            session(stop_after=2), tiny.Painter(), tmp_path / "in", tmp_path / "out", overwrite=False, seed=0
+        )
     assert sorted(file.name for file in (tmp_path / "out").iterdir()) == ["a.png", "b.png"]
     assert all(image_size(file) == (7, 9) for file in (tmp_path / "out").iterdir())
 
@@ -78,5 +80,5 @@ def test_a_translated_image_is_rounded_not_cut(tmp_path, session):
 
     every = torch.arange(256, dtype=torch.uint8).repeat(3, 4, 1)
     given = Listed([Sample(every, torch.zeros(4, 256, dtype=torch.uint8), "x")])
-    translate_set(session(), Same(), given, tmp_path / "out", batch_size=1)
+    translate_set(session(), Same(), given, tmp_path / "out", batch_size=1, seed=0)
     assert torch.equal(read_image(next((tmp_path / "out" / "images").iterdir())), every)

@@ -82,6 +82,9 @@ class Painter(Generator):
     def forward(self, image):
         return torch.tanh(self.body(image) + image)
 
+    def features(self, image, layers):
+        return [self.body[: layer + 1](image) for layer in layers]
+
 
 class Judge(Discriminator):
     def __init__(self, *, num_classes: int, channels: int = 4, semantic: bool = False, multiple: int = 2) -> None:
@@ -102,7 +105,7 @@ class LeastSquares(Loss):
     needs_discriminator = True
 
     def generator_loss(self, images):
-        return sum((images.judged(name).realness - 1).square().mean() for name in ("fake_target", "fake_source"))
+        return sum((images.judged(f"fake_{domain}").realness - 1).square().mean() for domain in images.domains)
 
     def discriminator_loss(self, images):
         real, fake = images.real_output.realness, images.fake_output.realness
@@ -117,6 +120,14 @@ class Cycle(Loss):
 class Identity(Loss):
     def generator_loss(self, images):
         return l1_loss(images.idt_target, images.target) + l1_loss(images.idt_source, images.source)
+
+
+class Features(Loss):
+    """What the generator sees in an image it sees in its translation."""
+
+    def generator_loss(self, images):
+        seen, again = (images.features(image, (0, 3)) for image in (images.source, images.fake_target))
+        return sum(map(l1_loss, again, seen))
 
 
 class Segment(Loss):
@@ -179,7 +190,13 @@ def daf_discriminators():
 
 @hookimpl
 def daf_losses():
-    return {"least_squares": LeastSquares, "tiny_cycle": Cycle, "tiny_identity": Identity, "segment": Segment}
+    return {
+        "least_squares": LeastSquares,
+        "tiny_cycle": Cycle,
+        "tiny_identity": Identity,
+        "tiny_features": Features,
+        "segment": Segment,
+    }
 
 
 @hookimpl

@@ -146,9 +146,6 @@ def _network_problems(plugins: Plugins, recipe: Recipe, num_classes: int) -> lis
         networks = make_networks(plugins, recipe, num_classes)
     except DafError as error:
         return _part_problems(plugins, recipe, num_classes) or _lines(error)
-    for term in networks.terms:
-        if term.loss.needs_source_model:
-            term.loss.take_source_model(make_task(plugins, recipe, num_classes).model().eval().requires_grad_(False))
     problems = _fit_together(recipe, networks)
     height, width = recipe.data.crop_size
     try:
@@ -165,7 +162,12 @@ def _network_problems(plugins: Plugins, recipe: Recipe, num_classes: int) -> lis
         problems += _lines(error)
     except (RuntimeError, ValueError) as error:
         problems.append(f"data.crop_size: a network cannot take {height} x {width}: {_first_line(error)}")
-    return problems or _step_problems(recipe, networks)
+    asking = [term.loss for term in networks.terms if term.loss.needs_source_model]
+    if problems or (asking and _task_problems(plugins, recipe, num_classes)):
+        return problems  # those of the task are reported without it
+    for loss in asking:
+        loss.take_source_model(make_task(plugins, recipe, num_classes).model().eval().requires_grad_(False))
+    return _step_problems(recipe, networks)
 
 
 def _part_problems(plugins: Plugins, recipe: Recipe, num_classes: int) -> list[str]:
