@@ -1,4 +1,4 @@
-"""Scores of a segmentation from one confusion matrix that adds up over batches and ranks; fractions in [0, 1].
+"""A segmentation's error, and its scores from one confusion matrix that adds up over batches and ranks; fractions.
 
 A class that occurs neither in the labels nor in the predictions has no score: it neither raises nor lowers the mean. A
 class that is only predicted scores 0. The same rule as the Cityscapes benchmark's own evaluation.
@@ -8,9 +8,22 @@ import math
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from daframework.errors import DataError
 from daframework.interfaces import IGNORE_INDEX
+
+
+def cross_entropy(logits: Tensor, label: Tensor, *, label_smoothing: float = 0.0) -> Tensor:
+    """Mean cross-entropy of logits (N, C, H, W) over the pixels of (N, H, W) not labelled 255; 0 where all are.
+
+    Computed in float32 or more, whatever the logits are; the mean of nothing would be NaN.
+    """
+    precise = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    errors = F.cross_entropy(
+        precise, label, ignore_index=IGNORE_INDEX, label_smoothing=label_smoothing, reduction="sum"
+    )
+    return errors / (label != IGNORE_INDEX).sum().clamp(min=1)
 
 
 def confusion_matrix(prediction: Tensor, label: Tensor, num_classes: int) -> Tensor:

@@ -2,11 +2,10 @@
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from daf_cyclegan.layers import to_float32
+from daframework.downstream.metrics import cross_entropy
 from daframework.errors import PluginError
-from daframework.interfaces import IGNORE_INDEX, Loss, StepImages
+from daframework.interfaces import Loss, StepImages
 
 
 class SemanticConsistency(Loss):
@@ -76,9 +75,3 @@ def predicted(model: nn.Module, image: Tensor) -> Tensor:
     """The likeliest class of each pixel: images (N, 3, H, W) -> (N, H, W)."""
     label: Tensor = model(image).argmax(dim=1)
     return label
-
-
-def cross_entropy(logits: Tensor, label: Tensor) -> Tensor:
-    """Mean cross-entropy of logits (N, C, H, W) over the labelled pixels of (N, H, W); 0 where there is none."""
-    errors = F.cross_entropy(to_float32(logits), label, ignore_index=IGNORE_INDEX, reduction="sum")
-    return errors / (label != IGNORE_INDEX).sum().clamp(min=1)

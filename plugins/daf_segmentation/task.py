@@ -4,11 +4,17 @@ from collections.abc import Mapping
 from typing import Any
 
 import segmentation_models_pytorch as smp
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from daf_segmentation.network import NetworkOptions
-from daframework.downstream.metrics import class_iou, confusion_matrix, mean_iou, mean_iou_of, pixel_accuracy
+from daframework.downstream.metrics import (
+    class_iou,
+    confusion_matrix,
+    cross_entropy,
+    mean_iou,
+    mean_iou_of,
+    pixel_accuracy,
+)
 from daframework.interfaces import IGNORE_INDEX, Scores, Task
 
 
@@ -87,11 +93,3 @@ class Segmentation(Task):
 
     def mious(self, statistics: Tensor) -> Tensor:
         return mean_iou_of(statistics)
-
-
-def cross_entropy(prediction: Tensor, label: Tensor, *, label_smoothing: float = 0.0) -> Tensor:
-    """Mean cross-entropy of logits (N, C, H, W) over the pixels not labelled 255; 0 where all are, instead of NaN."""
-    total = F.cross_entropy(
-        prediction, label, ignore_index=IGNORE_INDEX, label_smoothing=label_smoothing, reduction="sum"
-    )
-    return total / (label != IGNORE_INDEX).sum().clamp(min=1)

@@ -7,6 +7,7 @@ from torch.nn import functional as F
 from daf_cyclegan.layers import to_float32
 from daf_cyclegan.reconstruction import distance
 from daf_semantic_cyclegan.weights import ClassWeights, pixel_weights
+from daframework.downstream.metrics import cross_entropy
 from daframework.errors import PluginError
 from daframework.interfaces import (
     IGNORE_INDEX,
@@ -96,7 +97,7 @@ class SemanticDiscriminator(Loss):
     def _error(self, output: DiscriminatorOutput, label: Tensor | None) -> Tensor:
         if label is None:
             raise PluginError("semantic_discriminator got no label for an image that was made from the source")
-        return cross_entropy(_semantics(output), label, self.class_weights.weights)
+        return weighted_cross_entropy(_semantics(output), label, self.class_weights.weights)
 
 
 class WeightedReconstruction(Loss):
@@ -153,14 +154,14 @@ class WeightedReconstruction(Loss):
         return source + weighted_distance(images.rec_target, images.target, pixel_weights(weights, guess))
 
 
-def cross_entropy(logits: Tensor, label: Tensor, weights: Tensor | None = None) -> Tensor:
-    """Mean cross-entropy of logits (N, C, H, W) over the labelled pixels of (N, H, W); 0 where there is none.
+def weighted_cross_entropy(logits: Tensor, label: Tensor, weights: Tensor | None) -> Tensor:
+    """Cross-entropy of logits (N, C, H, W), weighted mean over the labelled pixels of (N, H, W); 0 where there is none.
 
-    With class ``weights`` (C,) it is the weighted mean: the sum of weighted errors over the sum of weights.
+    With class ``weights`` (C,) it is the sum of weighted errors over the sum of weights; None weights all alike.
     """
-    errors = F.cross_entropy(to_float32(logits), label, weights, ignore_index=IGNORE_INDEX, reduction="sum")
     if weights is None:
-        return errors / (label != IGNORE_INDEX).sum().clamp(min=1)
+        return cross_entropy(logits, label)
+    errors = F.cross_entropy(to_float32(logits), label, weights, ignore_index=IGNORE_INDEX, reduction="sum")
     labelled = torch.where(label == IGNORE_INDEX, 0.0, pixel_weights(weights, label)).sum()
     # All weights are positive: only where no pixel is labelled is the sum 0, and so are the errors.
     return errors / labelled.clamp(min=torch.finfo(labelled.dtype).tiny)
