@@ -1,4 +1,6 @@
 import copy
+import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -7,6 +9,7 @@ import tomli_w
 import torch
 from lightning_fabric import Fabric
 
+from daframework.cli import main
 from daframework.recipe import parse
 from daframework.registry import load_plugins
 from daframework.session import Session
@@ -93,6 +96,33 @@ def install(site, distribution, version, entries):
     (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n")
     lines = "".join(f"{name} = {module}\n" for name, module in entries.items())
     (folder / "entry_points.txt").write_text(f"[daframework]\n{lines}")
+
+
+@pytest.fixture
+def daf(monkeypatch, capsys, tmp_path, installed):
+    """Run a command in this process, in an empty folder: exit code, output, errors."""
+    work = tmp_path / "work"
+    work.mkdir()
+    monkeypatch.chdir(work)
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["daf", *map(str, arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main()
+        captured = capsys.readouterr()
+        return ended.value.code or 0, captured.out, captured.err
+
+    return run
+
+
+def refused(result, *says):
+    """Exit code 1 and nothing but a line of error, for each of ``says`` one."""
+    code, _, errors = result
+    lines = errors.splitlines()
+    assert code == 1 and len(lines) == len(says), errors
+    for line, text in zip(lines, says, strict=True):
+        assert line.startswith("error: ") and re.search(text, line), line
 
 
 class Recorder:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import tomli_w
 import torch
-from conftest import install
+from conftest import install, refused
 from PIL import Image
 
 from daframework.cli import main
@@ -20,33 +20,6 @@ from daframework.data.decode import image_size, read_image
 from daframework.errors import RecipeError
 
 DAF = [sys.executable, "-c", "from daframework.cli import main; main()"]
-
-
-@pytest.fixture
-def daf(monkeypatch, capsys, tmp_path, installed):
-    """Run a command in this process, in an empty folder: exit code, output, errors."""
-    work = tmp_path / "work"
-    work.mkdir()
-    monkeypatch.chdir(work)
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["daf", *map(str, arguments)])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main()
-        captured = capsys.readouterr()
-        return ended.value.code or 0, captured.out, captured.err
-
-    return run
-
-
-def refused(result, *says):
-    """Exit code 1 and nothing but a line of error, for each of ``says`` one."""
-    code, _, errors = result
-    lines = errors.splitlines()
-    assert code == 1 and len(lines) == len(says), errors
-    for line, text in zip(lines, says, strict=True):
-        assert line.startswith("error: ") and re.search(text, line), line
 
 
 # --- without a recipe ---

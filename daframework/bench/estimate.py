@@ -1,34 +1,45 @@
 """How long runs will take, by what was measured so far in the same suite's folder."""
 
 import statistics
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from daframework.bench.plan import Cell, Plan
-from daframework.bench.status import State, Status, own_seconds, seconds_spent
+from daframework.bench.status import SHARED_STAGES, State, Status, stage_seconds
 
 
 def left_by_cell(plan: Plan, found: Mapping[str, Status]) -> dict[str, float | None]:
     """Seconds that each unfinished cell still needs, by its name; None where nothing like it has been measured.
 
     A cell takes as long as finished ones of its method and task did; else as its method in other tasks; else as the
-    mean of all that translate, or of all that do not.
+    mean of all that translate, or of all that do not. The stages that tasks share count in the first task's run alone.
     """
-    spent: dict[tuple[str, ...], list[float]] = {}
+    measured: dict[tuple[str, ...], list[float]] = {}
     for cell in plan.cells:
-        results = found[cell.name].results
-        if results is None:
-            continue
-        seconds = own_seconds(cell, results, first_task=cell.task == plan.tasks[0])
-        for key in _keys(cell):
-            spent.setdefault(key, []).append(seconds)
+        if found[cell.name].results is not None:
+            for part, seconds in _parts(plan, cell, found[cell.name]).items():
+                for key in _keys(cell):
+                    measured.setdefault((part, *key), []).append(seconds)
     left: dict[str, float | None] = {}
     for cell in plan.cells:
         one = found[cell.name]
-        if one.state not in (State.MISSING, State.STARTED):
-            continue
-        known = next((spent[key] for key in _keys(cell) if key in spent), None)
-        left[cell.name] = None if known is None else max(0.0, statistics.mean(known) - seconds_spent(cell))
+        if one.state in (State.MISSING, State.STARTED):
+            spent = _parts(plan, cell, one)
+            needed = [_nearest(measured, part, cell) for part in spent]
+            known = [seconds for seconds in needed if seconds is not None]
+            left[cell.name] = max(0.0, sum(known) - sum(spent.values())) if len(known) == len(needed) else None
     return left
+
+
+def _parts(plan: Plan, cell: Cell, one: Status) -> dict[str, float]:
+    """Seconds that a run has taken so far for its own task, and for all tasks where it is the one that does so."""
+    seconds = stage_seconds(cell, one)
+    shared = sum(spent for stage, spent in seconds.items() if stage in SHARED_STAGES)
+    own = {"own": sum(seconds.values()) - shared}
+    return own | {"shared": shared} if cell.task == plan.tasks[0] else own
+
+
+def _nearest(measured: Mapping[tuple[str, ...], Iterable[float]], part: str, cell: Cell) -> float | None:
+    return next((statistics.mean(measured[part, *key]) for key in _keys(cell) if (part, *key) in measured), None)
 
 
 def _keys(cell: Cell) -> list[tuple[str, ...]]:

@@ -3,17 +3,20 @@
 import csv
 import io
 import json
+import re
 import statistics
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from attrs import frozen
+from rich.cells import cell_len
 from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
 from daframework.bench.bootstrap import Difference
 from daframework.bench.table import MethodRow, TaskTable
+from daframework.report.lettering import visible
 from daframework.report.table import spread
 from daframework.run.results import scores_to_json
 
@@ -22,7 +25,10 @@ NOTHING = "-"
 
 @frozen
 class Grid:
-    """A table as text: a title, headings, a row of cells a method, which rows are best, and lines to stand under it."""
+    """A table as text: a title, headings, a row of cells a method, which rows are best, and lines to stand under it.
+
+    No text holds a line break or another control character, whatever classes are called and runs have printed.
+    """
 
     title: str
     headings: tuple[str, ...]
@@ -44,15 +50,14 @@ def method_grid(table: TaskTable, notes: Sequence[str]) -> Grid:
         if table.baseline is not None:
             cells.append(_difference(row))
         cells += [
-            NOTHING if row.recovered is None else f"{100 * row.recovered:.0f} %",
+            NOTHING if row.recovered is None else f"{_unsigned_zero(100 * row.recovered, 0):.0f} %",
             spread(kept),
             NOTHING if row.minutes is None else f"{row.minutes:.1f}",
             NOTHING if row.images_per_second is None else f"{row.images_per_second:.0f}",
         ]
         rows.append(tuple(cells))
-    return Grid(
-        f"{table.task}: mIoU on the target's test set", tuple(headings), tuple(rows), _best(table), tuple(notes)
-    )
+    shown = tuple(map(visible, notes))
+    return Grid(f"{table.task}: mIoU on the target's test set", tuple(headings), tuple(rows), _best(table), shown)
 
 
 def class_grid(table: TaskTable) -> Grid:
@@ -62,7 +67,7 @@ def class_grid(table: TaskTable) -> Grid:
         for row in table.rows
     ]
     title = f"{table.task}: IoU on the target's test set"
-    return Grid(title, ("method", *table.classes), tuple(rows), _best(table), ())
+    return Grid(title, ("method", *map(visible, table.classes)), tuple(rows), _best(table), ())
 
 
 def _best(table: TaskTable) -> frozenset[int]:
@@ -72,7 +77,12 @@ def _best(table: TaskTable) -> frozenset[int]:
 
 
 def _signed(value: float | None) -> str:
-    return NOTHING if value is None else f"{100 * value:+.1f}"
+    return NOTHING if value is None else f"{_unsigned_zero(100 * value, 1):+.1f}"
+
+
+def _unsigned_zero(value: float, digits: int) -> float:
+    """``value`` rounded, and what rounds to -0 as 0."""
+    return round(value, digits) + 0.0
 
 
 def _difference(row: MethodRow) -> str:
@@ -86,36 +96,57 @@ def _difference(row: MethodRow) -> str:
 def render(grids: Sequence[Grid], form: str) -> Callable[[Console], None]:
     """How to print ``grids`` as ``"rich"``, ``"markdown"``, ``"csv"`` or ``"latex"``."""
     if form == "rich":
-        return lambda console: console.print(*(_rich(grid) for grid in grids), sep="\n")
+        return lambda console: console.print(*(_rich(grid, console.width) for grid in grids), sep="\n")
     text = "\n".join({"markdown": markdown, "csv": as_csv, "latex": latex}[form](grid) for grid in grids)
     return lambda console: console.out(text, highlight=False)
 
 
-def _rich(grid: Grid) -> Group:
-    table = Table()
-    for place, heading in enumerate(grid.headings):
-        table.add_column(Text(heading), justify="right" if place else "left", no_wrap=True)
-    for place, row in enumerate(grid.rows):
-        table.add_row(*map(Text, row), style="bold" if place in grid.best else None)
-    return Group(Text(f"{grid.title}, percent"), table, *(Text(note, style="dim") for note in grid.notes))
+def _rich(grid: Grid, width: int) -> Group:
+    tables = []
+    for columns in _pieces(grid, width):
+        table = Table()
+        for column in columns:
+            table.add_column(Text(grid.headings[column]), justify="right" if column else "left", overflow="fold")
+        for place, row in enumerate(grid.rows):
+            table.add_row(*(Text(row[column]) for column in columns), style="bold" if place in grid.best else None)
+        tables.append(table)
+    return Group(Text(f"{grid.title}, percent"), *tables, *(Text(note, style="dim") for note in grid.notes))
+
+
+def _pieces(grid: Grid, width: int) -> list[list[int]]:
+    """The columns of one table or, where a terminal is too narrow for it, of several, each with the first column.
+
+    A number that is cut off would be taken for another one.
+    """
+    wide = [max(map(cell_len, texts)) + 3 for texts in zip(grid.headings, *grid.rows, strict=True)]
+    pieces, used = [[0]], 1 + wide[0]
+    for column in range(1, len(wide)):
+        if used + wide[column] > width and len(pieces[-1]) > 1:
+            pieces.append([0])
+            used = 1 + wide[0]
+        pieces[-1].append(column)
+        used += wide[column]
+    return pieces
 
 
 def markdown(grid: Grid) -> str:
     """A table for a README, notes below it."""
-
-    def cell(text: str) -> str:
-        return text.replace("\\", "\\\\").replace("|", "\\|").replace("*", "\\*").replace("<", "&lt;")
-
     lines = [
-        f"{grid.title}, percent",
+        f"{_md(grid.title)}, percent",
         "",
-        f"| {' | '.join(map(cell, grid.headings))} |",
+        f"| {' | '.join(map(_md, grid.headings))} |",
         f"| --- |{' ---: |' * (len(grid.headings) - 1)}",
     ]
     for place, row in enumerate(grid.rows):
-        cells = [cell(text) for text in row]
+        cells = [_md(text) for text in row]
         lines.append(f"| {' | '.join(f'**{text}**' if place in grid.best else text for text in cells)} |")
-    return "\n".join([*lines, "", *(f"- {cell(note)}" for note in grid.notes), ""])
+    return "\n".join([*lines, "", *(f"- {_md(note)}" for note in grid.notes), ""])
+
+
+def _md(text: str) -> str:
+    """Text that Markdown shows as it is; underscores inside a word, which mean nothing there, stay readable."""
+    escaped = re.sub(r"[\\`*|~$]|(?<=\])\(|(?<![^\W_])_|_(?![^\W_])", r"\\\g<0>", text)
+    return escaped.replace("&", "&amp;").replace("<", "&lt;")
 
 
 def as_csv(grid: Grid) -> str:
@@ -137,6 +168,7 @@ def latex(grid: Grid) -> str:
 
 def _tex(text: str) -> str:
     special = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+    special |= {"<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}"}
     special |= {sign: rf"\{sign}" for sign in "&%$#_{}"} | {"±": r"$\pm$", "†": r"\textdagger{}"}
     return "".join(special.get(sign, sign) for sign in text)
 

@@ -1,6 +1,7 @@
 """A suite's figures: scores by method, scores by class, and what every method makes of the same images."""
 
 import statistics
+from collections.abc import Mapping
 from pathlib import Path
 
 from torch import Tensor
@@ -8,6 +9,7 @@ from torch import Tensor
 from daframework.adapt.samples import colored
 from daframework.adapt.translate import open_translated
 from daframework.bench.plan import REFERENCES, Plan
+from daframework.bench.status import State, Status
 from daframework.bench.table import MethodRow, TaskTable
 from daframework.interfaces import ImageDataset
 from daframework.report.figures import class_figure, miou_figure, save_figure, sheet_figure
@@ -40,15 +42,20 @@ def _class_means(row: MethodRow, classes: tuple[str, ...]) -> dict[str, float | 
     return means
 
 
-def draw_sheet(plan: Plan, source: ImageDataset) -> list[Path]:
-    """The same eight images of ``source``, as prepared, under every method that translated them; the files written."""
+def draw_sheet(plan: Plan, found: Mapping[str, Status], source: ImageDataset) -> list[Path]:
+    """The same eight images of ``source``, as prepared, under every method that translated them; the files written.
+
+    ``found`` are the statuses of the runs by name: what another recipe made is left out.
+    """
     count = min(SHEET_IMAGES, len(source))
     places = [place * len(source) // count for place in range(count)]
     samples = [source[place] for place in places]
     rows: dict[str, list[Tensor]] = {"source": [sample.image for sample in samples]}
     for method in plan.methods:
         cell = plan.cell(plan.tasks[0], method, plan.seeds[0])
-        if method in REFERENCES or cell is None or not cell.folder.translated.exists():
+        if method in REFERENCES or cell is None or found[cell.name].state is State.FOREIGN:
+            continue
+        if not cell.folder.translated.exists():
             continue
         translated = open_translated(cell.folder.translated, source)[0]
         if len(translated) == len(source):

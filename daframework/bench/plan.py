@@ -43,7 +43,7 @@ class Cell:
 class Plan:
     """All runs of a suite, in an order in which each finds what it shares with others: references, first task, rest.
 
-    ``methods`` are the table's rows as the suite lists them, the references first.
+    ``methods`` are the table's rows as the suite lists them, the references first; ``baseline`` is one of them.
     """
 
     name: str
@@ -82,7 +82,16 @@ def make_plan(
     for name in suite.options:
         if name not in used:
             raise RecipeError(f"{path}: options: none of the recipes has a {unknown('component', name, used)[3:]}")
-    methods = [SOURCE_ONLY, ORACLE, *(name for name in written if name not in REFERENCES)]
+    chosen_seeds = tuple(suite.seeds if seeds is None else seeds)
+    tasks: dict[str, TaskEntry | None] = {task.label: task for task in suite.tasks} or {_OWN_TASK: None}
+    cells = [
+        cell
+        for seed in chosen_seeds
+        for label, task in tasks.items()
+        for cell in _cells(suite, written, label, task, seed, path, out)
+    ]
+    references = REFERENCES if all(cell.recipe.downstream.oracle for cell in cells) else (SOURCE_ONLY,)
+    methods = [*references, *(name for name in written if name not in REFERENCES)]
     for name in only or ():
         if name not in methods:
             raise RecipeError(f"--only: {unknown('method', name, methods)}")
@@ -90,23 +99,18 @@ def make_plan(
     if baseline is not None and baseline not in methods:
         raise RecipeError(f"{path}: baseline: {unknown('method', baseline, methods)}")
     chosen = [name for name in methods if only is None or name in (*REFERENCES, *only)]
-    tasks = suite.tasks or (TaskEntry(_OWN_TASK, "", {}),)
-    cells = []
-    for seed in suite.seeds if seeds is None else seeds:
-        for order, task in enumerate(tasks):
-            made = _cells(suite, written, task, seed, path, out)
-            cells += [(order, cell) for cell in made if cell.method in chosen]
+    order = list(tasks)
     # Stable: seeds stay in their order, so that a table of one seed is there as early as can be.
-    cells.sort(key=lambda pair: (pair[1].method != SOURCE_ONLY, pair[0]))
+    cells.sort(key=lambda cell: (cell.method != SOURCE_ONLY, order.index(cell.task)))
     return Plan(
         name=suite.name,
         out=out,
-        tasks=tuple(task.label for task in tasks),
+        tasks=tuple(tasks),
         methods=tuple(chosen),
-        seeds=tuple(suite.seeds if seeds is None else seeds),
-        baseline=baseline,
+        seeds=chosen_seeds,
+        baseline=baseline if baseline in chosen else None,
         bootstrap=suite.bootstrap,
-        cells=tuple(cell for _, cell in cells),
+        cells=tuple(cell for cell in cells if cell.method in chosen),
     )
 
 
@@ -120,14 +124,25 @@ def _recipes(plugins: Plugins, suite: Suite, path: Path) -> dict[str, dict[str, 
         name = str(tables.get("name", file.stem))
         if name in found:
             raise RecipeError(f"{path}: recipes: two are named '{name}', and a table needs a name for each row")
+        if name not in REFERENCES and not {"generator", "augment"} & tables.keys():
+            raise RecipeError(
+                f"{path}: recipes: '{name}' has no [generator] and no [augment], so it is {SOURCE_ONLY} under another "
+                "name, and every table has that row; leave it out"
+            )
         found[name] = tables
     return found
 
 
 def _cells(
-    suite: Suite, written: Mapping[str, dict[str, Any]], task: TaskEntry, seed: int, path: Path, out: Path
+    suite: Suite,
+    written: Mapping[str, dict[str, Any]],
+    label: str,
+    task: TaskEntry | None,
+    seed: int,
+    path: Path,
+    out: Path,
 ) -> list[Cell]:
-    """The runs of one task and seed, the references' first."""
+    """The runs of one seed and of the task called ``label``, the recipes' own for None; the references' first."""
     recipes = {
         name: parse(_merged(tables, suite, task) | {"seed": seed}, f"{path}: {name}")
         for name, tables in written.items()
@@ -146,18 +161,17 @@ def _cells(
             )
     own = {SOURCE_ONLY: reference} | {name: recipe for name, recipe in recipes.items() if name not in REFERENCES}
     return [
-        Cell(task.label, name, seed, recipe, RunFolder(out / task.label / name / f"seed{seed}"))
-        for name, recipe in own.items()
+        Cell(label, name, seed, recipe, RunFolder(out / label / name / f"seed{seed}")) for name, recipe in own.items()
     ]
 
 
-def _merged(tables: Mapping[str, Any], suite: Suite, task: TaskEntry) -> dict[str, Any]:
+def _merged(tables: Mapping[str, Any], suite: Suite, task: TaskEntry | None) -> dict[str, Any]:
     """A recipe's tables under the suite's."""
     merged = dict(tables)
     for domain in ("source", "target"):
         if (given := getattr(suite, domain)) is not None:
             merged[domain] = given
-    if task.name:
+    if task is not None:
         merged["task"] = {"name": task.name} | task.options
     trains = isinstance(tables.get("translation"), dict) and tables["translation"].get("steps") != 0
     for name in ("data", "downstream", "hardware", *(("translation",) if trains else ())):

@@ -6,16 +6,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
 from attrs import define, field, frozen
 
 from daframework.bench.plan import Cell, Plan
-from daframework.bench.share import receive
+from daframework.bench.share import givers, receive
 from daframework.bench.status import State, status
 from daframework.errors import DafError, RunError
-from daframework.run.rows import SOURCE_ONLY
 from daframework.session import StoppedError
 
 _POLL_SECONDS = 0.2
@@ -39,13 +39,12 @@ class View(Protocol):
 class Slots:
     """How many runs go on at once, and what each may use.
 
-    ``threads`` are those of the CPU for each run, ``devices`` the GPUs to deal out; none where there is none, or where
-    the environment has chosen them.
+    ``threads`` are those of the CPU for each run, ``devices`` the GPUs to deal out, as CUDA_VISIBLE_DEVICES names them.
     """
 
     jobs: int
     threads: int
-    devices: tuple[int, ...] = ()
+    devices: tuple[str, ...] = ()
 
 
 @define(eq=False)
@@ -59,11 +58,13 @@ class _Running:
 def choose_slots(jobs: int | None, devices: int, cores: int) -> Slots:
     """One run a GPU; without a GPU one run a core, up to 8, since these small networks gain little from more threads.
 
-    ``jobs`` sets another number, ``devices`` and ``cores`` are what the machine has.
+    ``jobs`` sets another number, ``devices`` is how many GPUs this process sees, ``cores`` what the machine has.
     """
     chosen = jobs or devices or min(cores, 8)
-    given = "CUDA_VISIBLE_DEVICES" in os.environ
-    return Slots(chosen, max(1, cores // chosen), () if given else tuple(range(devices)))
+    # Where the environment shows some GPUs only, a number would mean another one than it does here.
+    shown = os.environ.get("CUDA_VISIBLE_DEVICES")
+    names = map(str, range(devices)) if shown is None else shown.split(",")[:devices]
+    return Slots(chosen, max(1, cores // chosen), tuple(names))
 
 
 def run_cells(
@@ -90,7 +91,7 @@ def run_cells(
                 raise StoppedError(f"stopped with {len(waiting) + len(running)} of {len(cells)} runs left")
             busy = {one.slot for one in running}
             for slot in (slot for slot in range(slots.jobs) if slot not in busy):
-                cell = _next(plan, waiting, running)
+                cell = _next(plan, waiting, [one.cell for one in running])
                 if cell is None:
                     break
                 waiting.remove(cell)
@@ -125,15 +126,10 @@ def last_line(path: Path) -> str:
     return next((line for line in reversed(lines) if line.strip()), "")
 
 
-def _next(plan: Plan, waiting: Iterable[Cell], running: Sequence[_Running]) -> Cell | None:
-    """The first waiting cell that does not wait for another one."""
-    open_cells = [*waiting, *(one.cell for one in running)]
-
-    def ready(cell: Cell) -> bool:
-        needed = (plan.cell(cell.task, SOURCE_ONLY, cell.seed), plan.cell(plan.tasks[0], cell.method, cell.seed))
-        return all(one is None or one == cell or one not in open_cells for one in needed)
-
-    return next((cell for cell in waiting if ready(cell)), None)
+def _next(plan: Plan, waiting: Iterable[Cell], running: Iterable[Cell]) -> Cell | None:
+    """The first waiting cell that does not wait for what another one makes."""
+    unfinished = [*waiting, *running]
+    return next((cell for cell in waiting if not any(one in unfinished for one in givers(plan, cell))), None)
 
 
 def _start(plan: Plan, cell: Cell, slots: Slots, slot: int) -> "subprocess.Popen[bytes]":
@@ -142,11 +138,14 @@ def _start(plan: Plan, cell: Cell, slots: Slots, slot: int) -> "subprocess.Popen
     command += ["--out", str(cell.folder.path), "--until-stdin-closes"]
     environment = os.environ | {"OMP_NUM_THREADS": str(slots.threads), "PYTHONUNBUFFERED": "1"}
     if slots.devices:
-        environment["CUDA_VISIBLE_DEVICES"] = str(slots.devices[slot % len(slots.devices)])
+        environment["CUDA_VISIBLE_DEVICES"] = slots.devices[slot % len(slots.devices)]
     log = log_file(plan, cell)
     try:
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as output:
+            # What an earlier attempt said last must not be taken for the reason why this one failed.
+            output.write(f"daf bench: {cell.name} begins, {datetime.now(UTC).isoformat(timespec='seconds')}\n".encode())
+            output.flush()
             # A group of its own: Ctrl-C in a terminal reaches this process alone, which passes it on once. The pipe is
             # never written to: it closes when this process ends, however it ends, and the run ends with it.
             return subprocess.Popen(
@@ -160,12 +159,12 @@ def _failure(cell: Cell, code: int, said: str) -> str | None:
     """Why a cell whose process ended with ``code``, and ``said`` last, is not finished; None where it is."""
     if status(cell).state is State.DONE:
         return None
-    if said.startswith("error: "):
-        return said.removeprefix("error: ")
     if code == -signal.SIGKILL:
         return "killed from outside, as for want of memory; lower batch_size, crop_size or --jobs, and run again"
     if code < 0:
         return f"killed by signal {-code} ({signal.Signals(-code).name}); its log says more"
+    if said.startswith("error: "):
+        return said.removeprefix("error: ")
     return f"ended with exit code {code}"
 
 

@@ -9,14 +9,20 @@ import shutil
 from pathlib import Path
 
 from daframework.bench.plan import REFERENCES, Cell, Plan
+from daframework.bench.status import SHARED_STAGES, State, status
 from daframework.errors import RunError
 from daframework.run.context import read_seconds
 from daframework.run.files import write_text
 from daframework.run.folder import RunFolder, open_folder
 from daframework.run.translation import GENERATOR
 
-SHARED_STAGES = ("translation", "translating")
-"""Stages whose seconds go along with what they made."""
+
+def givers(plan: Plan, cell: Cell) -> list[Cell]:
+    """The runs of ``plan`` that make what ``cell`` needs too: the references, and its translation in the first task."""
+    found = [plan.cell(cell.task, REFERENCES[0], cell.seed)]
+    if cell.recipe.generator is not None:
+        found.append(plan.cell(plan.tasks[0], cell.method, cell.seed))
+    return [one for one in found if one is not None and one != cell]
 
 
 def receive(plan: Plan, cell: Cell) -> None:
@@ -27,15 +33,16 @@ def receive(plan: Plan, cell: Cell) -> None:
     """
     open_folder(cell.folder.path, cell.recipe)
     try:
-        references = plan.cell(cell.task, REFERENCES[0], cell.seed)
-        if references is not None and references != cell:
-            for row in REFERENCES:
-                _row(references.folder, cell.folder, row)
-        first = plan.cell(plan.tasks[0], cell.method, cell.seed)
-        if first is not None and first != cell and cell.recipe.generator is not None:
-            _translation(first.folder, cell.folder)
+        for giver in givers(plan, cell):
+            if status(giver).state is State.FOREIGN:
+                continue  # made by another recipe, and this run would pass it off as its own
+            if giver.method == REFERENCES[0]:
+                for row in REFERENCES:
+                    _row(giver.folder, cell.folder, row)
+            else:
+                _translation(giver.folder, cell.folder)
     except OSError as error:
-        raise RunError(f"{cell.folder.path} cannot be written: {error.strerror}") from error
+        raise RunError(f"{cell.folder.path} cannot be written: {error.strerror or error}") from error
 
 
 def _row(giver: RunFolder, taker: RunFolder, row: str) -> None:
@@ -71,3 +78,4 @@ def _link(giver: str | Path, taker: str | Path) -> None:
     except OSError:
         shutil.copy2(giver, partial)
     partial.replace(taker)
+    partial.unlink(missing_ok=True)  # where both were names of one file already, replacing has left both

@@ -5,12 +5,14 @@ from enum import Enum
 from attrs import frozen
 
 from daframework.bench.plan import Cell
-from daframework.bench.share import SHARED_STAGES
 from daframework.errors import RunError
 from daframework.run.context import read_seconds
 from daframework.run.environment import software
 from daframework.run.folder import difference, read_recipe
 from daframework.run.results import Results, read_results
+
+SHARED_STAGES = ("translation", "translating")
+"""Stages that the first task's run does for those of the other tasks; their seconds go along with what they made."""
 
 
 class State(Enum):
@@ -62,20 +64,17 @@ def status(cell: Cell) -> Status:
 def _stale(results: Results) -> str | None:
     """What made the results, where it is not what is installed now."""
     was, now = results.environment.get("commit"), software()
-    if was == now["commit"] and results.environment.get("versions", {}).get("daframework") == now["version"]:
+    version = results.environment.get("versions", {}).get("daframework")
+    if was == now["commit"] and version == now["version"]:
         return None
-    return f"commit {was}" if was else f"version {results.environment.get('versions', {}).get('daframework')}"
+    return f"commit {was}" if was and was != now["commit"] else f"version {version}"
 
 
-def seconds_spent(cell: Cell) -> float:
-    """Seconds spent on an unfinished run so far; 0 where the folder does not say."""
+def stage_seconds(cell: Cell, one: Status) -> dict[str, float]:
+    """Seconds that each stage of ``cell`` has taken so far; none where its folder does not say."""
+    if one.results is not None:
+        return one.results.seconds
     try:
-        return sum(read_seconds(cell.folder).values())
+        return read_seconds(cell.folder)
     except RunError:
-        return 0.0
-
-
-def own_seconds(cell: Cell, results: Results, *, first_task: bool) -> float:
-    """Seconds of a finished run without those of the stages that other runs did for it."""
-    shared = () if first_task else SHARED_STAGES
-    return sum(spent for stage, spent in results.seconds.items() if stage not in shared)
+        return {}

@@ -140,15 +140,15 @@ def _common(first: Sequence[SeedScores], second: Sequence[SeedScores]) -> list[t
 
 
 def _recovered(own: Sequence[SeedScores], source: Sequence[SeedScores], oracle: Sequence[SeedScores]) -> float | None:
-    seeds = {one.seed for one in own} & {one.seed for one in source} & {one.seed for one in oracle}
-    means = []
-    for rows in (own, source, oracle):
-        values = [one.row.scores.miou for one in rows if one.seed in seeds and one.row.scores.miou is not None]
-        if not values:
-            return None
-        means.append(statistics.mean(values))
-    gap = means[2] - means[1]
-    return (means[0] - means[1]) / gap if gap > 0 else None
+    by_seed = [
+        {one.seed: one.row.scores.miou for one in rows if one.row.scores.miou is not None}
+        for rows in (own, source, oracle)
+    ]
+    seeds = set.intersection(*map(set, by_seed))
+    if not seeds:
+        return None
+    reached, low, high = (statistics.mean(scores[seed] for seed in seeds) for scores in by_seed)
+    return (reached - low) / (high - low) if high > low else None
 
 
 def _to_baseline(

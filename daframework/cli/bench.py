@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from daframework.bench.table import TaskTable
     from daframework.registry import Plugins
 
-_UNCUT = 300
+_UNCUT = 10_000
 FORMATS = ("rich", "markdown", "csv", "json", "latex")
 
 
@@ -31,7 +31,12 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str | No
 
 
 def _names(context: click.Context, parameter: click.Parameter, value: str | None) -> list[str] | None:
-    return None if value is None else [part.strip() for part in value.split(",") if part.strip()]
+    if value is None:
+        return None
+    parts = [part.strip() for part in value.split(",")]
+    if not all(parts):
+        raise click.BadParameter("must be names with commas between them, as in fda,cyclegan")
+    return parts
 
 
 @click.command("bench")
@@ -177,14 +182,14 @@ def _report(
 
     tables = [_table(plugins, plan, task, found, failures) for task in plan.tasks]
     if not any(row.seeds for table in tables for row in table.rows):
-        raise RunError(f"{plan.out} holds no finished run of suite '{plan.name}'; run it without --collect")
+        raise RunError("\n".join([f"{plan.out} holds no finished run of suite '{plan.name}'", *_reasons(tables)]))
     notes = [facts(plan, table) for table in tables]
     grids = [method_grid(table, lines) for table, lines in zip(tables, notes, strict=True)]
     by_class = [class_grid(table) for table in tables]
     content = as_json(tables, notes)
     write_text(plan.out / "table.json", content)
     write_text(plan.out / "table.md", "\n".join(markdown(grid) for grid in (*grids, *by_class)))
-    _draw(plugins, plan, tables)
+    _draw(plugins, plan, found, tables)
     if form == "json":
         click.echo(content, nl=False)
     else:
@@ -192,6 +197,16 @@ def _report(
         width = None if sys.stdout.isatty() else _UNCUT
         render([*by_class, *grids] if per_class else grids, form)(Console(width=width))
     console.print(f"tables and figures in {plan.out}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _reasons(tables: "list[TaskTable]") -> list[str]:
+    """Each note of the rows once, after the methods that it is about."""
+    methods: dict[str, dict[str, None]] = {}
+    for table in tables:
+        for row in table.rows:
+            for note in row.notes:
+                methods.setdefault(note, {})[row.method] = None
+    return [f"{', '.join(of)}: {note}" for note, of in methods.items()]
 
 
 def _table(
@@ -210,7 +225,7 @@ def _table(
         raise RunError(f"no intervals for task '{task}': {error}; --set bootstrap=0 makes the table without") from error
 
 
-def _draw(plugins: "Plugins", plan: "Plan", tables: "list[TaskTable]") -> None:
+def _draw(plugins: "Plugins", plan: "Plan", found: "dict[str, Status]", tables: "list[TaskTable]") -> None:
     from daframework.bench.pictures import draw_scores, draw_sheet
     from daframework.errors import DataError
     from daframework.run.check import open_datasets
@@ -220,6 +235,6 @@ def _draw(plugins: "Plugins", plan: "Plan", tables: "list[TaskTable]") -> None:
         draw_scores(plan, table)
     recipe = plan.cells[0].recipe
     try:
-        draw_sheet(plan, prepared(recipe, open_datasets(plugins, recipe).source))
+        draw_sheet(plan, found, prepared(recipe, open_datasets(plugins, recipe).source))
     except DataError as error:
         click.echo(f"warning: no sheet of images: {error}", err=True)

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from daframework.bench.estimate import duration
 from daframework.bench.plan import Cell
+from daframework.report.lettering import visible
 
 
 class BenchView:
@@ -79,13 +80,15 @@ class BenchView:
 
     def _say(self, line: str) -> None:
         if not self._console.is_terminal:
-            self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+            self._console.print(visible(line), markup=False, highlight=False, soft_wrap=True)
 
     def _render(self) -> Group:
         rows = Table.grid(padding=(0, 2))
         for name, (began, line) in self._running.items():
             rows.add_row(
-                Text(name), Text(duration(time.monotonic() - began)), Text(line, style="dim", overflow="ellipsis")
+                Text(name),
+                Text(duration(time.monotonic() - began)),
+                Text(visible(line), style="dim", overflow="ellipsis"),
             )
         bar = ProgressBar(total=self._total, completed=self._done + self._failed, width=40)
         return Group(Text(self._summary()), bar, rows)

@@ -1,0 +1,114 @@
+"""A suite that is stopped: killed outright it leaves no process behind, asked it says so; both go on exactly."""
+
+import os
+import select
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+import torch
+from tiny_suite import RECIPES, SUITE, finish, install_parts, log_of, plan_of, scores_in, start
+
+_BOUND = 120
+"""Seconds in which a process that is to end must have ended, however busy the machine is."""
+FILES = {"one.toml": RECIPES["one.toml"]}
+CHANGES = {"tasks": SUITE["tasks"][:1]}
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    return install_parts(tmp_path_factory.mktemp("site"))
+
+
+@pytest.fixture
+def undisturbed(plugins, tmp_path, session, daf):
+    """The scores of the same suite made one run after another in this process."""
+    plan = plan_of(plugins, tmp_path / "undisturbed", FILES, **CHANGES)
+    for cell in plan.cells:
+        finish(plugins, plan, cell, session)
+    assert daf("bench", tmp_path / "undisturbed" / "suite.toml", "--out", plan.out, "--collect")[0] == 0
+    return scores_in(plan.out)
+
+
+def processes_of(out):
+    """The processes that run something in ``out``, as descriptors that can be waited for."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        try:
+            if folder.name.isdecimal() and f"{out}/".encode() in (folder / "cmdline").read_bytes():
+                found.append(os.pidfd_open(int(folder.name)))
+        except OSError:
+            continue  # it has just ended
+    return found
+
+
+def end(processes):
+    """Whether all have ended, soon or by now."""
+    ended = []
+    for process in processes:
+        ended += select.select([process], [], [], _BOUND)[0]
+        os.close(process)
+    return len(ended) == len(processes)
+
+
+def hold(site, moment, *arguments):
+    """Start a suite, and wait until one of its runs has logged this stage and step, at which it holds still."""
+    *_, out = arguments
+    reached = out.parent / "reached"
+    process = start(site, *arguments, BRAKE=moment, BRAKE_FILE=str(reached))
+    while not reached.exists():
+        try:
+            process.wait(0.02)
+        except subprocess.TimeoutExpired:
+            continue
+        raise AssertionError(process.communicate())
+    reached.unlink()
+    return process
+
+
+def test_a_suite_killed_again_and_again_ends_with_the_same_table(site, plugins, tmp_path, undisturbed):
+    plan = plan_of(plugins, tmp_path, FILES, **CHANGES)
+    arguments = (tmp_path / "suite.toml", "--jobs", "2", "--out", plan.out)
+
+    def kill(process):
+        running = processes_of(plan.out)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        assert len(running) == 1 and end(running) and processes_of(plan.out) == []
+
+    process = start(site, *arguments)
+    while "begins" not in process.stderr.readline():
+        assert process.poll() is None
+    kill(process)  # while the run's process has hardly begun
+    for moment in ("training on oracle 16", "translation 2", "training on one 8"):
+        kill(hold(site, moment, *arguments))
+        assert not (plan.out / "table.json").exists()
+    process = start(site, *arguments)
+    _, errors = process.communicate()
+    assert process.returncode == 0, errors
+    assert scores_in(plan.out) == undisturbed
+    # It went on where it was each time: a checkpoint is saved every second step.
+    assert "training on oracle: 16 steps, 14 done before" in log_of(plan.out, "narrow/source_only/seed0")
+    assert "training on one: 16 steps, 6 done before" in log_of(plan.out, "narrow/one/seed0")
+    assert "begins" not in errors.replace("narrow/one/seed0: begins", "")
+
+
+def test_a_suite_that_is_asked_to_stop_asks_its_runs_once_and_goes_on(site, plugins, tmp_path):
+    plan = plan_of(plugins, tmp_path, FILES, **CHANGES)
+    arguments = (tmp_path / "suite.toml", "--jobs", "2", "--out", plan.out)
+    folder = plan.cells[0].folder
+    for number, row, step in ((signal.SIGINT, "source_only", 4), (signal.SIGTERM, "oracle", 6)):
+        process = hold(site, f"training on {row} {step}", *arguments)
+        running = processes_of(plan.out)
+        os.killpg(process.pid, number)
+        out, errors = process.communicate()
+        assert (process.returncode, out) == (130, "")
+        assert errors.endswith("stopped with 2 of 2 runs left; the same command goes on from there\n")
+        assert len(running) == 1 and end(running)
+        # Asked while it logs, it takes one more step; a run that is asked twice leaves without a word of this.
+        assert log_of(plan.out, "narrow/source_only/seed0").endswith(
+            f"stopped after step {step + 1} of 16 of training on {row}; the same command goes on from there\n"
+        )
+        assert torch.load(folder.checkpoint(row), weights_only=True)["done"] == step + 1
+    assert "training on source_only: 16 steps, 5 done before" in log_of(plan.out, "narrow/source_only/seed0")
