@@ -1,5 +1,7 @@
 """What a camera does to light on its way to a file: pure functions on images (3, H, W), 0 to 1."""
 
+from functools import cache
+from math import exp
 from random import Random
 
 import numpy as np
@@ -43,24 +45,32 @@ def blur(image: Floats, axis: int, deviation: float) -> Floats:
     if deviation < 0.2:
         return image
     radius = max(1, round(2 * deviation))
-    taps = np.exp(-0.5 * (np.arange(-radius, radius + 1) / deviation) ** 2)
-    taps = (taps / taps.sum()).astype(np.float32)
+    offsets = [i / deviation for i in range(-radius, radius + 1)]
+    taps = [exp(-0.5 * (offset * offset)) for offset in offsets]
+    total = sum(taps)
     size = image.shape[axis]
-    repeated = np.take(image, np.clip(np.arange(-radius, size + radius), 0, size - 1), axis)
-    moved = np.moveaxis(repeated, axis, 0)
-    total = moved[:size] * taps[0]
+    before = (slice(None),) * axis
+    first, last = image[*before, :1], image[*before, -1:]
+    repeated = np.concatenate((*[first] * radius, image, *[last] * radius), axis)
+    blurred: Floats = repeated[*before, :size] * np.float32(taps[0] / total)
     for i, tap in enumerate(taps[1:], start=1):
-        total += moved[i : i + size] * tap
-    blurred: Floats = np.moveaxis(total, 0, axis)
+        blurred += repeated[*before, i : i + size] * np.float32(tap / total)
     return blurred
 
 
 def vignette(height: int, width: int, strength: float) -> Floats:
     """Brightness (H, W): 1 in the middle, 1 - ``strength`` in the corners."""
+    brightness: Floats = 1 - np.float32(strength / 2) * _off_centre(height, width)
+    return brightness
+
+
+@cache
+def _off_centre(height: int, width: int) -> Floats:
+    """The square of the distance to the middle (H, W): 2 in the corners."""
     y = np.linspace(-1, 1, height, dtype=np.float32)[:, None]
     x = np.linspace(-1, 1, width, dtype=np.float32)
-    brightness: Floats = 1 - np.float32(strength / 2) * (x * x + y * y)
-    return brightness
+    squared: Floats = x * x + y * y
+    return squared
 
 
 def saturate(image: Floats, amount: float) -> Floats:

@@ -7,9 +7,9 @@ from random import Random
 import numpy as np
 from attrs import frozen
 
-from daf_streets.raster import Bytes, Floats, Pixels, draw_mask, lens
+from daf_streets.raster import Bytes, Floats, Pixels, draw_mask, lens, pick
 from daf_streets.scene import FAR, Range, Scene
-from daf_streets.shapes import Part, Plane, Point, Table
+from daf_streets.shapes import PARTS, Part, Plane, Point, Table
 
 RGB = tuple[int, int, int]
 TILE = 256  # texels, a power of two: the noise repeats
@@ -27,12 +27,12 @@ class Texture:
 class Paint:
     """The appearance of a scene before any camera has seen it. Ranges are drawn anew for each image."""
 
-    colours: Mapping[Part, Sequence[RGB]]
+    colours: Mapping[int, Sequence[RGB]]
     window: Sequence[RGB]
     window_share: Range  # of a wall's width and height
     marking: RGB
     sky_gradient: float  # how much lighter the horizon is than the top, a fraction
-    textures: Mapping[Part, Texture]
+    textures: Mapping[int, Texture]
     fence_gap: float  # brightness between a fence's bars, a fraction of theirs
     wear: float  # how uneven walls, windows and markings are, a fraction
     sun: Range  # brightness of lit planes beyond the ambient light
@@ -65,21 +65,26 @@ def paint(scene: Scene, table: Table, pixels: Pixels, look: Paint, rng: Random, 
     view = lens(scene.view, height, width)
     light = _light(table, sun_side, sun, ambient)
     colours = np.ascontiguousarray((_colours(table, look) * light[:, None]).T)
-    image = np.take(colours, pixels.shape, axis=1)
-
-    part = table.part[pixels.shape]
-    shade = _texture(pixels, part, look, view.focal) if look.textures else np.ones(len(part), np.float32)
+    image = np.empty((3, height * width), np.float32)
+    for channel, colour in zip(image, colours, strict=True):
+        colour.take(pixels.shape, out=channel, mode="wrap")
+    part = pick(table.part, pixels.shape)
+    shade = _texture(table, pixels, look, view.focal) if look.textures else np.ones(len(part), np.float32)
     _windows(image, shade, scene, table, pixels, part, light, look)
     _markings(image, shade, scene, pixels, part, look)
     _fences(shade, pixels, part, look)
     _sky(image, part, look, width)
     if is_sunny:
         shadow = draw_mask(_shadows(scene, sun_side), view, height, width)
-        shade[shadow & ((part == Part.ROAD) | (part == Part.PAVEMENT))] *= ambient / (ambient + sun)
+        shadow &= (part == Part.ROAD) | (part == Part.PAVEMENT)
+        np.copyto(shade, shade * (ambient / (ambient + sun)), where=shadow)
     if haze:
         clear = np.exp(pixels.depth * np.float32(-haze))
-        image *= shade * clear
-        image += np.outer(np.array(look.haze_colour, np.float32) / 255, 1 - clear)
+        shade *= clear
+        hazy = 1 - clear
+        for channel, haze_colour in zip(image, np.array(look.haze_colour, np.float32) / 255, strict=True):
+            channel *= shade
+            channel += haze_colour * hazy
     else:
         image *= shade
     return image.reshape(3, height, width)
@@ -89,8 +94,8 @@ def paint(scene: Scene, table: Table, pixels: Pixels, look: Paint, rng: Random, 
 def _choices(look: Paint) -> tuple[Floats, Floats]:
     """Colours in 0 to 1 (parts, most, 3), and how many each part has (parts)."""
     most = max(len(colours) for colours in look.colours.values())
-    choices = np.zeros((len(Part), most, 3), np.float32)
-    count = np.ones(len(Part), np.float32)
+    choices = np.zeros((PARTS, most, 3), np.float32)
+    count = np.ones(PARTS, np.float32)
     for part, colours in look.colours.items():
         choices[part, : len(colours)] = np.array(colours, np.float32) / 255
         count[part] = len(colours)
@@ -106,11 +111,10 @@ def _colours(table: Table, look: Paint) -> Floats:
 
 def _light(table: Table, sun_side: float, sun: float, ambient: float) -> Floats:
     """Brightness of each shape by the way it faces; the sun stands high on one side, a little behind the camera."""
-    light = np.full(len(table.plane), ambient + sun, np.float32)
-    light[table.plane == Plane.FRONT] = ambient + 0.7 * sun
-    side = table.plane == Plane.SIDE
-    light[side] = np.where(table.offset[side] * sun_side > 0, ambient + 0.15 * sun, ambient + 0.95 * sun)
-    light[table.plane == Plane.SKY] = 1.0
+    # In the planes' order: sky, ground, side, front.
+    levels = np.array([1.0, ambient + sun, ambient + 0.95 * sun, ambient + 0.7 * sun], np.float32)
+    light = levels[table.plane]
+    light[(table.plane == Plane.SIDE) & (table.offset * sun_side > 0)] = ambient + 0.15 * sun
     return light
 
 
@@ -118,12 +122,14 @@ def _windows(
     image: Floats, shade: Floats, scene: Scene, table: Table, pixels: Pixels, part: Bytes, light: Floats, look: Paint
 ) -> None:
     """Rows of windows on the walls, as wide and high as each wall's tint says; none is cut off by the roof."""
-    tops = [s.points[2][1] if s.part == Part.WALL else 0.0 for s in scene.shapes]
+    tops = np.zeros(len(table.part), np.float32)
+    numbers = np.flatnonzero(table.part == Part.WALL)
+    tops[numbers] = [scene.shapes[number].points[2][1] for number in numbers.tolist()]
     columns, storeys = 1 / (2.0 + 1.6 * table.tint), 1 / (2.7 + 0.6 * table.tint)
-    complete = np.array(tops, np.float32) * storeys - 0.9
+    complete = tops * storeys - 0.9
     walls = np.flatnonzero(part == Part.WALL)
     shape = pixels.shape[walls]
-    column = pixels.across[walls] * columns[shape] + 7 * table.tint[shape]
+    column = pixels.across[walls] * columns[shape] + (7 * table.tint)[shape]
     row = pixels.along[walls] * storeys[shape]
     u, v = np.floor(column), np.floor(row)
     column -= u
@@ -132,11 +138,14 @@ def _windows(
     is_window = (np.abs(column - 0.5) < share_x / 2) & (np.abs(row - 0.55) < share_y / 2) & (v < complete[shape])
     if look.wear:  # dirt near the ground, a ledge under each storey
         shade[walls] *= 1 - look.wear * ((v < 1) * (1 - row) + 0.35 * (row > 0.94))
-    u, v = u[is_window].astype(np.intp), v[is_window].astype(np.intp)
-    cell = _noise()[u * 37 % TILE, v * 61 % TILE]
+    panes = np.flatnonzero(is_window)
+    u, v = u[panes].astype(np.intp), v[panes].astype(np.intp)
+    cell = _noise()[u * 37 & (TILE - 1), v * 61 & (TILE - 1)]
     glass = np.array(look.window, np.float32).T / 255
     which = (np.abs(cell) * 97).astype(np.intp) % len(look.window)
-    image[:, walls[is_window]] = glass[:, which] * ((1 + look.wear * cell) * light[shape[is_window]])
+    brightness, spots = (1 + look.wear * cell) * light[shape[panes]], walls[panes]
+    for channel, colours in zip(image, glass, strict=True):
+        channel[spots] = colours[which] * brightness
 
 
 def _markings(image: Floats, shade: Floats, scene: Scene, pixels: Pixels, part: Bytes, look: Paint) -> None:
@@ -151,8 +160,8 @@ def _markings(image: Floats, shade: Floats, scene: Scene, pixels: Pixels, part: 
         is_striped = (z > street.crossing) & (z < street.crossing + 3)
         is_marked[is_striped] = x[is_striped] % 1 < 0.5
     spots = road[is_marked]
-    ink = np.array(look.marking, np.float32)[:, None] / 255
-    image[:, spots] += (ink - image[:, spots]) * (1 - look.wear)
+    for channel, ink in zip(image, np.array(look.marking, np.float32) / 255, strict=True):
+        channel[spots] += (ink - channel[spots]) * (1 - look.wear)
     pavement = np.flatnonzero(part == Part.PAVEMENT)
     beyond = np.abs(pixels.across[pavement] - middle) - half
     shade[pavement[beyond < 0.2]] *= 1.18
@@ -165,23 +174,34 @@ def _fences(shade: Floats, pixels: Pixels, part: Bytes, look: Paint) -> None:
 
 
 def _sky(image: Floats, part: Bytes, look: Paint, width: int) -> None:
-    sky = np.flatnonzero(part == Part.SKY)
-    rise = (sky // width).astype(np.float32) * (2 * look.sky_gradient * width / len(part))
-    image[:, sky] += (1 - image[:, sky]) * np.minimum(rise, 0.9)
+    is_sky = part == Part.SKY
+    end = int(np.flatnonzero(is_sky)[-1]) // width + 1 if is_sky.any() else 0  # the lowest row that shows any
+    rise = np.arange(end, dtype=np.float32) * (2 * look.sky_gradient * width / len(part))
+    lift = np.minimum(rise, 0.9)[:, None] * is_sky[: end * width].reshape(end, width)
+    above = image[:, : end * width].reshape(3, end, width)
+    above += (1 - above) * lift
 
 
-def _texture(pixels: Pixels, part: Bytes, look: Paint, focal: float) -> Floats:
+@cache
+def _grain(look: Paint) -> tuple[Floats, Floats]:
+    """Each part's density of texels and amount of noise (parts)."""
+    density, amount = np.ones(PARTS, np.float32), np.zeros(PARTS, np.float32)
+    for part, texture in look.textures.items():
+        density[part], amount[part] = texture.density, texture.amount
+    return density, amount
+
+
+def _texture(table: Table, pixels: Pixels, look: Paint, focal: float) -> Floats:
     """Factors of brightness, mean 1."""
-    density = np.ones(len(Part), np.float32)
-    amount = np.zeros(len(Part), np.float32)
-    for key, texture in look.textures.items():
-        density[key], amount[key] = texture.density, texture.amount
-    scale = density[part]
+    density, amount = _grain(look)
+    scale = pick(density[table.part], pixels.shape)
     # Texels that are smaller than a pixel average out, as they would in a photograph; the coarser structure stays.
-    strength = amount[part] / np.sqrt(np.maximum(scale * pixels.depth * np.float32(1 / focal), 1))
-    u = (pixels.across * scale).astype(np.int32) + pixels.shape * 29
-    v = (pixels.along * scale).astype(np.int32) + pixels.shape * 53
-    grain: Floats = np.take(_noise().ravel(), (v & (TILE - 1)) * TILE + (u & (TILE - 1)))
+    strength = pick(amount[table.part], pixels.shape)
+    strength /= np.sqrt(np.maximum(scale * pixels.depth * np.float32(1 / focal), 1))
+    number = pixels.shape.astype(np.int32)
+    u = (pixels.across * scale).astype(np.int32) + number * 29
+    v = (pixels.along * scale).astype(np.int32) + number * 53
+    grain = pick(_noise().ravel(), (v & (TILE - 1)) * TILE + (u & (TILE - 1)))
     grain *= strength
     grain += 1
     return grain

@@ -7,7 +7,7 @@ from attrs import frozen
 
 from daf_streets.camera import Camera, photograph
 from daf_streets.paint import Paint, paint
-from daf_streets.raster import Bytes, Floats, rasterise
+from daf_streets.raster import Bytes, Floats, pick, rasterise
 from daf_streets.scene import Scene
 from daf_streets.shapes import tabulate
 
@@ -27,7 +27,7 @@ def render(scene: Scene, appearance: Appearance, height: int, width: int, rng: R
     table = tabulate(scene.shapes)
     pixels = rasterise(scene, table, height * n, width * n)
     image = paint(scene, table, pixels, appearance.paint, rng, height * n, width * n)
-    label = table.label[pixels.shape].reshape(height * n, width * n)
+    label: Bytes = pick(table.label, pixels.shape).reshape(height * n, width * n)
     if n == 2:
         image, label = box_reduce(image), most_frequent(label)
     if appearance.camera is not None:
@@ -44,6 +44,6 @@ def box_reduce(image: Floats) -> Floats:
 
 def most_frequent(label: Bytes) -> Bytes:
     """The value that fills most of each 2 x 2 pixels, (2H, 2W) to (H, W); of several, the first in reading order."""
-    a, b, c, d = label[0::2, 0::2], label[0::2, 1::2], label[1::2, 0::2], label[1::2, 1::2]
+    a, b, c, d = (np.ascontiguousarray(label[y::2, x::2]) for y in (0, 1) for x in (0, 1))
     first_wins = (a == b) | (a == c) | (a == d) | ((b != c) & (b != d) & (c != d))
     return np.where(first_wins, a, np.where((b == c) | (b == d), b, c))

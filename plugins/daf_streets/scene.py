@@ -1,6 +1,7 @@
 """A street as pure data, drawn by chance from a layout's statistics; nothing here knows what it will look like."""
 
 from random import Random
+from typing import NamedTuple
 
 from attrs import frozen
 
@@ -68,8 +69,7 @@ class Street:
     crossing: float | None  # the z at which a zebra crossing begins
 
 
-@frozen
-class Caster:
+class Caster(NamedTuple):
     """A box that throws a shadow on the ground."""
 
     x: float

@@ -1,10 +1,12 @@
 """The vocabulary of a scene: flat outlines in the world, each with a class, a part and a plane to lie in.
 
 World coordinates are metres: x to the right of the camera, y up from the ground, z ahead of the camera.
+
+Planes and parts are plain numbers: a scene names a thousand of them, and Python 3.11 calls a function for every mention
+of an enum's member.
 """
 
 from collections.abc import Sequence
-from enum import IntEnum
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +15,7 @@ from numpy.typing import NDArray
 Point = tuple[float, float, float]
 
 
-class Plane(IntEnum):
+class Plane:
     """How a shape lies in the world, which gives every pixel of it a depth and a place on the surface."""
 
     SKY = 0  # at infinity
@@ -22,7 +24,7 @@ class Plane(IntEnum):
     FRONT = 3  # z = offset, facing the camera
 
 
-class Part(IntEnum):
+class Part:
     """What a shape is made of: a look gives each part its colours and texture."""
 
     SKY = 0
@@ -51,12 +53,15 @@ class Part(IntEnum):
     SPOKES = 23
 
 
+PARTS = Part.SPOKES + 1
+
+
 class Shape(NamedTuple):
     """A filled outline. ``tint`` in [0, 1) picks among the colours of the part and varies its pattern."""
 
     label: int
-    part: Part
-    plane: Plane
+    part: int
+    plane: int
     offset: float
     tint: float
     points: tuple[Point, ...]
@@ -64,27 +69,27 @@ class Shape(NamedTuple):
     """Whether ``points`` are two opposite corners of an ellipse's box instead of a polygon."""
 
 
-def ground(label: int, part: Part, x0: float, x1: float, z0: float, z1: float, tint: float = 0.0) -> Shape:
+def ground(label: int, part: int, x0: float, x1: float, z0: float, z1: float, tint: float = 0.0) -> Shape:
     """A rectangle on the ground."""
     return Shape(label, part, Plane.GROUND, 0.0, tint, ((x0, 0, z0), (x1, 0, z0), (x1, 0, z1), (x0, 0, z1)))
 
 
-def side(label: int, part: Part, x: float, y0: float, y1: float, z0: float, z1: float, tint: float = 0.0) -> Shape:
+def side(label: int, part: int, x: float, y0: float, y1: float, z0: float, z1: float, tint: float = 0.0) -> Shape:
     """An upright rectangle along the street."""
     return Shape(label, part, Plane.SIDE, x, tint, ((x, y0, z0), (x, y1, z0), (x, y1, z1), (x, y0, z1)))
 
 
-def front(label: int, part: Part, x0: float, x1: float, y0: float, y1: float, z: float, tint: float = 0.0) -> Shape:
+def front(label: int, part: int, x0: float, x1: float, y0: float, y1: float, z: float, tint: float = 0.0) -> Shape:
     """An upright rectangle that faces the camera."""
     return Shape(label, part, Plane.FRONT, z, tint, ((x0, y0, z), (x1, y0, z), (x1, y1, z), (x0, y1, z)))
 
 
-def outline(label: int, part: Part, z: float, points: tuple[tuple[float, float], ...], tint: float = 0.0) -> Shape:
+def outline(label: int, part: int, z: float, points: tuple[tuple[float, float], ...], tint: float = 0.0) -> Shape:
     """A polygon of (x, y) that faces the camera."""
-    return Shape(label, part, Plane.FRONT, z, tint, tuple((x, y, z) for x, y in points))
+    return Shape(label, part, Plane.FRONT, z, tint, tuple([(x, y, z) for x, y in points]))
 
 
-def ellipse(label: int, part: Part, x: float, y: float, rx: float, ry: float, z: float, tint: float = 0.0) -> Shape:
+def ellipse(label: int, part: int, x: float, y: float, rx: float, ry: float, z: float, tint: float = 0.0) -> Shape:
     """An ellipse that faces the camera, by its centre and its half-axes."""
     return Shape(label, part, Plane.FRONT, z, tint, ((x - rx, y - ry, z), (x + rx, y + ry, z)), is_ellipse=True)
 

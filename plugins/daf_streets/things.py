@@ -122,7 +122,7 @@ def car(rng: Random, x: float, z: float, is_oncoming: bool) -> list[Shape]:
             Shape(CAR, Part.GLASS, Plane.SIDE, flank, tint, glass),
         ]
         for axle in (z + 0.8, z + length - 0.8):
-            wheel = tuple((flank, 0.33 + 0.33 * dy, axle + 0.33 * dz) for dy, dz in _circle(8))
+            wheel = tuple([(flank, 0.33 + 0.33 * dy, axle + 0.33 * dz) for dy, dz in _circle(8)])
             shapes.append(Shape(CAR, Part.TYRE, Plane.SIDE, flank, tint, wheel))
     lid = (
         (x - half, waist, z),
