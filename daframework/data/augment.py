@@ -1,7 +1,6 @@
 """Random colours on the device, drawn for each image. Labels are not touched: no colour change moves a pixel."""
 
 import torch
-from kornia.enhance import adjust_contrast_with_mean_subtraction, adjust_gamma, adjust_hue, adjust_saturation
 from torch import Tensor
 
 from daframework.tables import AugmentTable
@@ -14,6 +13,9 @@ def augment_colors(image: Tensor, table: AugmentTable, random: torch.Generator) 
     """
     if table == AugmentTable():
         return image
+    # Here, because it takes half a second to import and most recipes do without.
+    from kornia.enhance import adjust_contrast_with_mean_subtraction, adjust_gamma, adjust_hue, adjust_saturation
+
     count, device = image.shape[0], image.device
 
     def draw(low: float, high: float) -> Tensor:

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any, cast
 
 import attrs
 import torch
+from torch import nn
 
 from daframework.adapt.objectives import DiscriminatorObjective, Fake, GeneratorObjective
 from daframework.build import (
@@ -20,7 +22,7 @@ from daframework.build import (
 )
 from daframework.data.prepared import check_sample, resize_image
 from daframework.errors import DafError, DataError, PluginError, RecipeError
-from daframework.interfaces import Generator, ImageDataset
+from daframework.interfaces import Discriminator, Generator, ImageDataset
 from daframework.registry import Plugins, components
 from daframework.tables import Recipe
 from daframework.testing import check_discriminator, check_generator, check_size, check_task
@@ -85,9 +87,10 @@ def check(plugins: Plugins, recipe: Recipe, where: str) -> list[str]:
     # With classes unknown, a number stands in for them, so that everything else is still checked.
     num_classes = len(classes) if classes else 2
     with torch.device("meta"):
-        problems += _task_problems(plugins, recipe, num_classes)
+        unsound = _task_problems(plugins, recipe, num_classes)
+        problems += unsound
         if recipe.generator is not None:
-            problems += _network_problems(plugins, recipe, num_classes)
+            problems += _network_problems(plugins, recipe, num_classes, has_task=not unsound)
     if problems:
         raise RecipeError([f"{where}: {problem}" for problem in problems])
     return warnings
@@ -140,7 +143,7 @@ def _task_problems(plugins: Plugins, recipe: Recipe, num_classes: int) -> list[s
     return []
 
 
-def _network_problems(plugins: Plugins, recipe: Recipe, num_classes: int) -> list[str]:
+def _network_problems(plugins: Plugins, recipe: Recipe, num_classes: int, *, has_task: bool) -> list[str]:
     assert recipe.generator is not None
     try:
         networks = make_networks(plugins, recipe, num_classes)
@@ -163,7 +166,7 @@ def _network_problems(plugins: Plugins, recipe: Recipe, num_classes: int) -> lis
     except (RuntimeError, ValueError) as error:
         problems.append(f"data.crop_size: a network cannot take {height} x {width}: {_first_line(error)}")
     asking = [term.loss for term in networks.terms if term.loss.needs_source_model]
-    if problems or (asking and _task_problems(plugins, recipe, num_classes)):
+    if problems or (asking and not has_task):
         return problems  # those of the task are reported without it
     for loss in asking:
         loss.take_source_model(make_task(plugins, recipe, num_classes).model().eval().requires_grad_(False))
@@ -206,21 +209,26 @@ def _fit_together(recipe: Recipe, networks: Networks) -> list[str]:
 
 
 def _step_problems(recipe: Recipe, networks: Networks) -> list[str]:
-    """One whole step on the meta device."""
+    """One whole step on the meta device, in which one generator and one discriminator stand for all."""
     if recipe.translation is None or recipe.translation.steps == 0:
         return []
     batch, (height, width) = recipe.data.batch_size, recipe.data.crop_size
     image = torch.zeros(batch, 3, height, width)
     label = torch.zeros(batch, height, width, dtype=torch.int64)
+    generators = dict.fromkeys(networks.generators, cast(Generator, _Once(networks.generators["source_to_target"])))
+    discriminators: dict[str, Discriminator] = {}
+    if networks.discriminators:
+        judge = cast(Discriminator, _Once(networks.discriminators["target"]))
+        discriminators = dict.fromkeys(networks.discriminators, judge)
     try:
-        made = GeneratorObjective(networks.generators, networks.discriminators, networks.terms)(image, label, image)
+        made = GeneratorObjective(generators, discriminators, networks.terms)(image, label, image)
         if not made.values:
             return ["losses: none of them trains the generators"]
-        if networks.discriminators:
+        if discriminators:
             fakes = {domain: Fake(image, label if domain == "target" else None) for domain in DOMAINS}
             rebuilt = {domain: image for domain in DOMAINS if f"rec_{domain}" in made.images}
             real = {domain: image for domain in DOMAINS}
-            DiscriminatorObjective(networks.discriminators, networks.terms)(real, label, fakes, rebuilt)
+            DiscriminatorObjective(discriminators, networks.terms)(real, label, fakes, rebuilt)
     except DafError as error:
         return [f"losses: {line}" for line in _lines(error)]
     except NotImplementedError:
@@ -228,6 +236,23 @@ def _step_problems(recipe: Recipe, networks: Networks) -> list[str]:
     except (RuntimeError, ValueError, TypeError) as error:
         return [] if "meta" in str(error) else [f"losses: a step fails: {_first_line(error)}"]
     return []
+
+
+class _Once(nn.Module):
+    """A network on the meta device, where an output depends on the input's shape alone: each is computed once."""
+
+    def __init__(self, network: Generator | Discriminator) -> None:
+        super().__init__()
+        self._network: Any = network
+        self._outputs: dict[torch.Size, Any] = {}
+
+    def forward(self, image: torch.Tensor) -> Any:
+        if image.shape not in self._outputs:
+            self._outputs[image.shape] = self._network(image)
+        return self._outputs[image.shape]
+
+    def features(self, image: torch.Tensor, layers: Sequence[int]) -> Any:
+        return self._network.features(image, layers)
 
 
 def _lines(error: DafError) -> list[str]:

@@ -2,9 +2,7 @@
 
 from functools import partial
 
-import timm
 import torch
-from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import Tensor, nn
 
 from daf_cyclegan.layers import init_normal, require_positive
@@ -81,6 +79,10 @@ class SemanticEncoder(Discriminator):
     deviation: Tensor
 
     def __init__(self, *, encoder: str, channels: int, width: int, num_classes: int | None) -> None:
+        # Here, because it takes longer to import than torch and "patchgan" does without.
+        import timm
+        from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
+
         super().__init__()
         if not timm.is_model(encoder):
             raise ValueError(f"encoder must be '{PATCHGAN}' or the name of a timm model, got {encoder!r}")
