@@ -123,6 +123,14 @@ def test_references_are_trained_by_a_run_of_their_own_that_has_nothing_else(plan
     assert plan.cell("wide", "one", 5) is None
 
 
+def test_references_are_the_same_whichever_recipe_comes_first(planned):
+    own = recipes(data=TABLES["data"] | {"batch_size": 1})
+    plans = [planned(own, recipes=names) for names in (["one.toml", "coloured.toml"], ["coloured.toml", "one.toml"])]
+    assert recipe_of(plans[0], "source_only") == recipe_of(plans[1], "source_only")
+    given = planned(own, data={"batch_size": 3})
+    assert {cell.recipe.data.batch_size for cell in given.cells} == {3}
+
+
 def test_runs_come_references_first_then_by_task_then_by_seed(planned, tmp_path):
     plan = planned(seeds=[4, 2])
     assert [cell.name for cell in plan.cells] == [

@@ -12,7 +12,7 @@ from daframework.bench import share
 from daframework.bench.share import receive
 from daframework.bench.status import State, status
 from daframework.errors import RunError
-from daframework.run.folder import open_folder
+from daframework.run.folder import open_folder, read_recipe
 from daframework.run.results import read_results
 from daframework.session import StoppedError
 
@@ -81,6 +81,14 @@ def test_what_changes_no_result_is_no_other_recipe(copied):
     cell = copied.cell("narrow", "one", 0)
     hardware = attrs.evolve(cell.recipe.hardware, workers=1)
     assert status(attrs.evolve(cell, recipe=attrs.evolve(cell.recipe, hardware=hardware))).state is State.DONE
+
+
+def test_a_run_goes_on_with_what_may_change_as_the_suite_has_it_now(copied):
+    cell = copied.cell("narrow", "one", 0)
+    hardware = attrs.evolve(cell.recipe.hardware, workers=3)
+    now = attrs.evolve(cell, recipe=attrs.evolve(cell.recipe, hardware=hardware))
+    receive(copied, now)
+    assert read_recipe(cell.folder) == now.recipe != cell.recipe
 
 
 def test_a_folder_of_something_else_is_foreign(plan, tmp_path):

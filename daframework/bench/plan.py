@@ -148,9 +148,9 @@ def _cells(
         for name, tables in written.items()
     }
     first = next(iter(recipes.values()))
-    reference = attrs.evolve(
-        first, name=SOURCE_ONLY, augment=None, generator=None, discriminator=None, losses=(), translation=None
-    )
+    # The references do not depend on which recipe comes first: what is a recipe's own is left out of theirs.
+    data = first.data if "batch_size" in suite.data else _shared(first).data
+    reference = attrs.evolve(_shared(first), name=SOURCE_ONLY, data=data, log=first.log)
     for name, recipe in recipes.items():
         differs = difference(_shared(first), _shared(recipe))
         if differs is not None:

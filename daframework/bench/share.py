@@ -8,9 +8,12 @@ import os
 import shutil
 from pathlib import Path
 
+import tomli_w
+
 from daframework.bench.plan import REFERENCES, Cell, Plan
 from daframework.bench.status import SHARED_STAGES, State, status
 from daframework.errors import RunError
+from daframework.recipe import dump
 from daframework.run.context import read_seconds
 from daframework.run.files import write_text
 from daframework.run.folder import RunFolder, open_folder
@@ -32,6 +35,8 @@ def receive(plan: Plan, cell: Cell) -> None:
         RunError: the folder holds something else, or cannot be written.
     """
     open_folder(cell.folder.path, cell.recipe)
+    # The run reads its recipe there, also what may change between two attempts: where and how to compute.
+    write_text(cell.folder.recipe, tomli_w.dumps(dump(cell.recipe)))
     try:
         for giver in givers(plan, cell):
             if status(giver).state is State.FOREIGN:
