@@ -61,6 +61,8 @@ def test_a_run_takes_as_long_as_those_of_its_method_and_task(plan):
     # In another task too, until that has been measured; and so does what trains no translation either.
     assert known["wide/coloured/seed0"] == known["narrow/source_only/seed0"] == 30.0
     assert known["narrow/one/seed0"] is None
+    known = left(plan, {"narrow/coloured/seed0": {"scoring": 30.0}, "narrow/source_only/seed0": {"scoring": 60.0}})
+    assert (known["wide/coloured/seed0"], known["wide/source_only/seed0"]) == (30.0, 60.0)
     nearer = left(
         plan,
         {

@@ -122,6 +122,13 @@ def test_a_terminal_shows_names_as_text_and_only_the_best_in_bold():
     assert len(styled) == 2 and all("good_one" in line for line in styled)
 
 
+def test_markup_in_a_cell_is_shown_as_text():
+    out = io.StringIO()
+    render([Grid("[b]t", ("[i]m",), (("[red]a[/red]",),), frozenset(), ("[u]n",))], "rich")(Console(file=out))
+    assert out.getvalue().startswith("[b]t, percent\n") and out.getvalue().endswith("\n[u]n\n")
+    assert boxed(out.getvalue()) == [["[i]m"], ["[red]a[/red]"]]
+
+
 @pytest.mark.parametrize("width", [50, 60, 80, 100])
 def test_a_narrow_terminal_shows_every_number_whole(width):
     text = printed("rich", width)

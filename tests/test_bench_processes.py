@@ -186,6 +186,8 @@ signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
 os.write(1, b"ready\\n")
 signal.sigwait({signal.SIGINT})
 os.write(1, b"asked\\n")
+if signal.sigtimedwait({signal.SIGINT}, 0.5):
+    os.write(1, b"asked again\\n")
 """
 
 
