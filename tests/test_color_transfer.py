@@ -2,26 +2,10 @@ import numpy as np
 import pytest
 import torch
 from skimage.color import rgb2lab
+from tiny import Pictures
 
 from daf_baselines.color_transfer import ColorTransfer, from_lab, match_moments, moments, pool, to_lab
 from daframework.data.stream import to_bytes, to_float
-from daframework.interfaces import ImageDataset, Sample
-
-
-class Pictures(ImageDataset):
-    """The given images, (3, H, W) uint8, without labels."""
-
-    classes = ("anything",)
-    palette = ((0, 0, 0),)
-
-    def __init__(self, images):
-        self.images = images
-
-    def __len__(self):
-        return len(self.images)
-
-    def __getitem__(self, index):
-        return Sample(self.images[index], None, f"image {index}")
 
 
 def pictures(count, low, high, tint, seed):

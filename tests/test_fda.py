@@ -3,30 +3,19 @@ import math
 import numpy as np
 import pytest
 import torch
+from tiny import Pictures
 from torch.nn.functional import interpolate
 
 from daf_baselines.fda import FDA, swap_low_frequencies
 from daframework.data.prepared import resize_image
-from daframework.interfaces import ImageDataset, Sample
 
 SIZES = [(16, 16), (15, 15), (16, 21), (15, 22), (22, 15), (21, 16), (1, 1), (2, 7)]
 
 
-class Pictures(ImageDataset):
+def noise(*sizes, low=0, high=256, seed=0):
     """Random images of the given sizes, without labels."""
-
-    classes = ("anything",)
-    palette = ((0, 0, 0),)
-
-    def __init__(self, *sizes, low=0, high=256, seed=0):
-        random = torch.Generator().manual_seed(seed)
-        self.images = [torch.randint(low, high, (3, *size), generator=random, dtype=torch.uint8) for size in sizes]
-
-    def __len__(self):
-        return len(self.images)
-
-    def __getitem__(self, index):
-        return Sample(self.images[index], None, f"image {index}")
+    random = torch.Generator().manual_seed(seed)
+    return Pictures([torch.randint(low, high, (3, *size), generator=random, dtype=torch.uint8) for size in sizes])
 
 
 def literal(source, target, half_window):
@@ -53,7 +42,7 @@ def pair(height, width, dtype=torch.float64):
 
 def prepared(*sizes, **options):
     fda = FDA(**options)
-    fda.prepare(Pictures(), Pictures(*sizes))
+    fda.prepare(noise(), noise(*sizes))
     return fda
 
 
@@ -118,7 +107,7 @@ def test_an_image_is_translated_with_the_one_drawn_for_it(height, width, band):
     drawn = torch.randint(4, (2,))
     torch.manual_seed(1)
     got = fda(source / 127.5 - 1)
-    target = Pictures(*[(height, width)] * 4).images
+    target = noise(*[(height, width)] * 4).images
     target = np.stack([target[i].double().numpy() for i in drawn])
     half_window = math.floor(min(height, width) * band)
     expected = literal(source.numpy(), target, half_window).clip(0, 255)
@@ -128,7 +117,7 @@ def test_an_image_is_translated_with_the_one_drawn_for_it(height, width, band):
 def test_brightness_is_taken_over_on_the_scale_where_black_is_zero():
     # About a middle grey of 0 a darker mean would be a larger amplitude, and come out as bright as the light one.
     fda = FDA(band=0.0)
-    fda.prepare(Pictures(), Pictures((8, 8), low=20, high=60))
+    fda.prepare(noise(), noise((8, 8), low=20, high=60))
     random = torch.Generator().manual_seed(0)
     image = (torch.rand(1, 3, 8, 8, generator=random) * 100 + 120) / 127.5 - 1
     assert (fda(image) + 1).mul(127.5).mean().item() == pytest.approx(fda.targets.float().mean().item(), abs=3)
@@ -150,7 +139,7 @@ def test_several_bands_are_versions_in_their_order():
 
 def test_targets_of_other_sizes_are_kept_in_the_first_ones():
     sizes = [(12, 18), (30, 20), (12, 18)]
-    kept, images = prepared(*sizes).targets, Pictures(*sizes).images
+    kept, images = prepared(*sizes).targets, noise(*sizes).images
     assert kept.shape == (3, 3, 12, 18) and kept.dtype == torch.uint8
     assert torch.equal(kept[0], images[0]) and torch.equal(kept[2], images[2])
     assert torch.equal(kept[1], resize_image(images[1], (12, 18)))

@@ -2,26 +2,10 @@ import numpy as np
 import pytest
 import torch
 from skimage.exposure import match_histograms
+from tiny import Pictures
 
 from daf_baselines.histogram_matching import HistogramMatching, histograms, matching_table
 from daframework.data.stream import to_bytes, to_float
-from daframework.interfaces import ImageDataset, Sample
-
-
-class Pictures(ImageDataset):
-    """The given images, (3, H, W) uint8, without labels."""
-
-    classes = ("anything",)
-    palette = ((0, 0, 0),)
-
-    def __init__(self, images):
-        self.images = images
-
-    def __len__(self):
-        return len(self.images)
-
-    def __getitem__(self, index):
-        return Sample(self.images[index], None, f"image {index}")
 
 
 def smooth(seed, height=24, width=31):

@@ -5,13 +5,14 @@ import io
 
 import pytest
 import torch
+from tiny import Pictures
 
 from daf_baselines.color_transfer import ColorTransfer
 from daf_baselines.fda import FDA
 from daf_baselines.histogram_matching import HistogramMatching
 from daframework.data.stream import to_float
 from daframework.errors import DataError, PluginError
-from daframework.interfaces import ImageDataset, Sample
+from daframework.interfaces import Sample
 from daframework.testing import check_generator
 
 BUILDS = {
@@ -25,20 +26,14 @@ BUILDS = {
 DRAWING = [name for name in BUILDS if "set" not in name]
 
 
-class Pictures(ImageDataset):
-    """Images whose labels must not be read; remembers which were."""
-
-    classes = ("anything",)
-    palette = ((0, 0, 0),)
+class Unread(Pictures):
+    """Images whose labels must not be read; remembers which were looked at."""
 
     def __init__(self, count, low, high, seed):
         random = torch.Generator().manual_seed(seed)
         sizes = [(12 + i % 3, 17 - i % 2) for i in range(count)]
-        self.images = [torch.randint(low, high, (3, *size), generator=random, dtype=torch.uint8) for size in sizes]
+        super().__init__([torch.randint(low, high, (3, *size), generator=random, dtype=torch.uint8) for size in sizes])
         self.read = []
-
-    def __len__(self):
-        return len(self.images)
 
     def __getitem__(self, index):
         raise AssertionError("a label was read")
@@ -49,7 +44,7 @@ class Pictures(ImageDataset):
 
 
 def domains():
-    return Pictures(5, 30, 180, seed=1), Pictures(7, 90, 256, seed=2)
+    return Unread(5, 30, 180, seed=1), Unread(7, 90, 256, seed=2)
 
 
 def prepared(name, **options):
@@ -151,7 +146,7 @@ def test_images_are_read_from_the_whole_set_and_no_more_than_the_limit(name):
 @pytest.mark.parametrize("name", BUILDS)
 def test_an_empty_domain_is_refused(name):
     with pytest.raises(DataError, match="no image to measure"):
-        BUILDS[name]().prepare(domains()[0], Pictures(0, 0, 1, seed=0))
+        BUILDS[name]().prepare(domains()[0], Unread(0, 0, 1, seed=0))
 
 
 @pytest.mark.parametrize("name", BUILDS)

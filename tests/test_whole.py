@@ -3,7 +3,7 @@ import torch
 from test_prepared import Listed, sample
 from torch import nn
 
-from daframework.data.whole import apply_padded, batches_in_order, stack_images, stack_labels
+from daframework.data.whole import apply_padded, batches_in_order, evenly_spread, stack_images, stack_labels
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 3, 10])
@@ -60,3 +60,9 @@ def test_stacks_hold_images_as_bytes_and_labels_as_whole_numbers():
     both = [sample(label=1), sample(label=255)]
     assert stack_images(both).shape == (2, 3, 8, 12) and stack_images(both).dtype == torch.uint8
     assert stack_labels(both).dtype == torch.int64 and stack_labels(both).unique().tolist() == [1, 255]
+
+
+def test_spread_indices_reach_over_the_whole_set_and_never_repeat():
+    assert evenly_spread(10, 4) == [0, 2, 5, 7]
+    assert evenly_spread(3, 8) == [0, 1, 2]
+    assert evenly_spread(0, 5) == []

@@ -49,6 +49,22 @@ class Blocks(ImageDataset):
         return Sample((image + noise).clamp(0, 255).to(torch.uint8), label, f"{self.split}/{index}")
 
 
+class Pictures(ImageDataset):
+    """The given images, (3, H, W) uint8, without labels."""
+
+    classes = ("anything",)
+    palette = ((0, 0, 0),)
+
+    def __init__(self, images: Sequence[torch.Tensor]) -> None:
+        self.images = images
+
+    def __len__(self):
+        return len(self.images)
+
+    def __getitem__(self, index):
+        return Sample(self.images[index], None, f"image {index}")
+
+
 def blocks(
     *,
     split: str,

@@ -19,6 +19,7 @@ from daframework.bench.table import MethodRow, TaskTable
 from daframework.report.lettering import visible
 from daframework.report.table import spread
 from daframework.run.results import scores_to_json
+from daframework.run.rows import ORACLE
 
 NOTHING = "-"
 
@@ -72,7 +73,7 @@ def class_grid(table: TaskTable) -> Grid:
 
 def _best(table: TaskTable) -> frozenset[int]:
     """The best methods: those of the highest mean, the oracle apart, which has seen the target's labels."""
-    means = {place: row.mean for place, row in enumerate(table.rows) if row.mean is not None and row.method != "oracle"}
+    means = {place: row.mean for place, row in enumerate(table.rows) if row.mean is not None and row.method != ORACLE}
     return frozenset(place for place, mean in means.items() if mean == max(means.values()))
 
 

@@ -11,6 +11,7 @@ from daframework.adapt.translate import open_translated
 from daframework.bench.plan import REFERENCES, Plan
 from daframework.bench.status import State, Status
 from daframework.bench.table import MethodRow, TaskTable
+from daframework.data.whole import evenly_spread
 from daframework.interfaces import ImageDataset
 from daframework.report.figures import class_figure, miou_figure, save_figure, sheet_figure
 
@@ -47,8 +48,7 @@ def draw_sheet(plan: Plan, found: Mapping[str, Status], source: ImageDataset) ->
 
     ``found`` are the statuses of the runs by name: what another recipe made is left out.
     """
-    count = min(SHEET_IMAGES, len(source))
-    places = [place * len(source) // count for place in range(count)]
+    places = evenly_spread(len(source), SHEET_IMAGES)
     samples = [source[place] for place in places]
     rows: dict[str, list[Tensor]] = {"source": [sample.image for sample in samples]}
     for method in plan.methods:

@@ -3,20 +3,15 @@
 Files are linked where the file system can, and copied where it cannot; no stage changes a file that is there.
 """
 
-import json
 import os
 import shutil
 from pathlib import Path
 
-import tomli_w
-
 from daframework.bench.plan import REFERENCES, Cell, Plan
 from daframework.bench.status import SHARED_STAGES, State, status
 from daframework.errors import RunError
-from daframework.recipe import dump
-from daframework.run.context import read_seconds
-from daframework.run.files import write_text
-from daframework.run.folder import RunFolder, open_folder
+from daframework.run.context import read_seconds, write_seconds
+from daframework.run.folder import RunFolder, open_folder, write_recipe
 from daframework.run.translation import GENERATOR
 
 
@@ -36,7 +31,7 @@ def receive(plan: Plan, cell: Cell) -> None:
     """
     open_folder(cell.folder.path, cell.recipe)
     # The run reads its recipe there, also what may change between two attempts: where and how to compute.
-    write_text(cell.folder.recipe, tomli_w.dumps(dump(cell.recipe)))
+    write_recipe(cell.folder, cell.recipe)
     try:
         for giver in givers(plan, cell):
             if status(giver).state is State.FOREIGN:
@@ -66,7 +61,7 @@ def _translation(giver: RunFolder, taker: RunFolder) -> None:
     if giver.samples.exists():
         shutil.copytree(giver.samples, taker.samples, copy_function=_link, dirs_exist_ok=True)
     spent = {stage: seconds for stage, seconds in read_seconds(giver).items() if stage in SHARED_STAGES}
-    write_text(taker.seconds, json.dumps(read_seconds(taker) | spent, indent=2) + "\n")
+    write_seconds(taker, read_seconds(taker) | spent)
     partial = taker.translated.with_name(f".{taker.translated.name}.shared")
     shutil.rmtree(partial, ignore_errors=True)
     shutil.copytree(giver.translated, partial, copy_function=_link)

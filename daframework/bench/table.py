@@ -114,8 +114,7 @@ def _row(
     to_source = None
     recovered = None
     if method != SOURCE_ONLY:
-        pairs = _common(own, scores[SOURCE_ONLY])
-        to_source = statistics.mean(first - second for first, second in pairs) if pairs else None
+        to_source = _mean_difference(own, scores[SOURCE_ONLY])
         recovered = _recovered(own, scores[SOURCE_ONLY], scores.get(ORACLE, [])) if method != ORACLE else None
     return MethodRow(
         method=method,
@@ -130,13 +129,15 @@ def _row(
     )
 
 
-def _common(first: Sequence[SeedScores], second: Sequence[SeedScores]) -> list[tuple[float, float]]:
+def _mean_difference(first: Sequence[SeedScores], second: Sequence[SeedScores]) -> float | None:
+    """Mean over the seeds that both have."""
     others = {one.seed: one.row.scores.miou for one in second}
-    return [
-        (one.row.scores.miou, other)
+    differences = [
+        one.row.scores.miou - other
         for one in first
         if one.row.scores.miou is not None and (other := others.get(one.seed)) is not None
     ]
+    return statistics.mean(differences) if differences else None
 
 
 def _recovered(own: Sequence[SeedScores], source: Sequence[SeedScores], oracle: Sequence[SeedScores]) -> float | None:
@@ -168,8 +169,7 @@ def _to_baseline(
             repetitions=plan.bootstrap,
             seed=BOOTSTRAP_SEED,
         )
-    values = _common([one for one, _ in pairs], [other for _, other in pairs])
-    return statistics.mean(first - second for first, second in values) if values else None
+    return _mean_difference([one for one, _ in pairs], [other for _, other in pairs])
 
 
 def _statistics(one: SeedScores) -> Tensor:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from daframework.cli.options import set_option
+from daframework.cli.options import installed_plugins, set_option
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -76,11 +76,8 @@ def command(
     from daframework.bench.suite import read_suite
     from daframework.errors import RunError
     from daframework.recipe import locate
-    from daframework.registry import load_plugins
 
-    plugins = load_plugins()
-    for line in plugins.broken:
-        click.echo(f"warning: {line}", err=True)
+    plugins = installed_plugins()
     path = locate(plugins, suite, "daf_suites")
     loaded = read_suite(path, overrides)
     plan = make_plan(plugins, loaded, path, out or Path("bench") / loaded.name, seeds=seeds, only=only)

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import click
 
-from daframework.cli.options import recipe_argument, seed_option, set_option
+from daframework.cli.options import installed_plugins, recipe_argument, seed_option, set_option
 
 
 @click.command("check")
@@ -20,12 +20,9 @@ def command(recipe: str, overrides: tuple[str, ...], seed: int | None) -> None:
     """
     with _no_garbage():
         from daframework.recipe import locate, read
-        from daframework.registry import load_plugins
         from daframework.run.check import check
 
-        plugins = load_plugins()
-        for line in plugins.broken:
-            click.echo(f"warning: {line}", err=True)
+        plugins = installed_plugins()
         path = locate(plugins, recipe)
         loaded = read(path, overrides, seed=seed)
         for line in check(plugins, loaded, str(path)):

@@ -1,6 +1,11 @@
-"""Arguments and options that several commands share."""
+"""What several commands share: arguments, options, and the plugins with a word on those that are broken."""
+
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from daframework.registry import Plugins
 
 recipe_argument = click.argument("recipe")
 set_option = click.option(
@@ -11,3 +16,13 @@ set_option = click.option(
     help="Set one key of the recipe, as in --set translation.steps=10; the value is TOML. May be repeated.",
 )
 seed_option = click.option("--seed", type=int, help="The recipe's seed, instead of the one written in it.")
+
+
+def installed_plugins() -> "Plugins":
+    """The plugins of this installation; each that cannot be imported is a warning."""
+    from daframework.registry import load_plugins
+
+    plugins = load_plugins()
+    for line in plugins.broken:
+        click.echo(f"warning: {line}", err=True)
+    return plugins

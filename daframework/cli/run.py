@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from daframework.cli.options import recipe_argument, seed_option, set_option
+from daframework.cli.options import installed_plugins, recipe_argument, seed_option, set_option
 
 
 @click.command("run")
@@ -30,7 +30,6 @@ def command(recipe: str, out: Path | None, overrides: tuple[str, ...], seed: int
     from daframework.cli.interrupt import end_with_stdin, stop_on_signal
     from daframework.errors import DataError
     from daframework.recipe import locate, read
-    from daframework.registry import load_plugins
     from daframework.report.table import class_table, results_table
     from daframework.run.check import check
     from daframework.run.folder import open_folder
@@ -41,9 +40,7 @@ def command(recipe: str, out: Path | None, overrides: tuple[str, ...], seed: int
     if supervised:
         end_with_stdin()
     console = Console()
-    plugins = load_plugins()
-    for line in plugins.broken:
-        click.echo(f"warning: {line}", err=True)
+    plugins = installed_plugins()
     path = locate(plugins, recipe)
     loaded = read(path, overrides, seed=seed)
     for missing in check(plugins, loaded, str(path)):

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from daframework.data.whole import evenly_spread
 from daframework.errors import DataError
 from daframework.interfaces import IGNORE_INDEX, ImageDataset
 
@@ -32,7 +33,7 @@ def class_frequencies(dataset: ImageDataset, *, limit: int = 2000) -> Tensor:
 
 
 def count_classes(dataset: ImageDataset, *, limit: int = 2000) -> ClassCounts:
-    """Count pixels by class in at most ``limit`` images: image i * len // limit for i from 0, spread over the set.
+    """Count pixels by class in at most ``limit`` images, `evenly_spread` over the set.
 
     Pixels of 255 are not labelled and count nowhere.
 
@@ -42,20 +43,22 @@ def count_classes(dataset: ImageDataset, *, limit: int = 2000) -> ClassCounts:
     num_classes = len(dataset.classes)
     pixels = torch.zeros(num_classes, dtype=torch.int64)
     where_present = torch.zeros(num_classes, dtype=torch.int64)
-    taken = min(limit, len(dataset))
-    for i in range(taken):
-        sample = dataset[i * len(dataset) // taken]
+    taken = evenly_spread(len(dataset), limit)
+    for index in taken:
+        sample = dataset[index]
         if sample.label is None:
             raise DataError(f"image '{sample.name}' has no label, and classes are to be counted; give a labelled set")
         counts = torch.bincount(sample.label.flatten().long(), minlength=IGNORE_INDEX + 1)[:IGNORE_INDEX]
         if counts[num_classes:].any():
-            index = num_classes + int(counts[num_classes:].nonzero()[0])
+            unknown = num_classes + int(counts[num_classes:].nonzero()[0])
             raise DataError(
-                f"the label of image '{sample.name}' has class {index} in {counts[index]} pixels; allowed are "
+                f"the label of image '{sample.name}' has class {unknown} in {counts[unknown]} pixels; allowed are "
                 f"0 to {num_classes - 1} and {IGNORE_INDEX} (ignore)"
             )
         pixels += counts[:num_classes]
         where_present += counts.sum() * (counts[:num_classes] > 0)
     if not pixels.any():
-        raise DataError(f"no pixel is labelled in the {taken} images read of {len(dataset)}; check the labels' ids")
+        raise DataError(
+            f"no pixel is labelled in the {len(taken)} images read of {len(dataset)}; check the labels' ids"
+        )
     return ClassCounts(pixels, where_present)

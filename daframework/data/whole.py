@@ -22,6 +22,12 @@ def batches_in_order(dataset: ImageDataset, indices: Sequence[int], *, batch_siz
         yield gathered
 
 
+def evenly_spread(total: int, most: int) -> list[int]:
+    """At most ``most`` of ``total`` indices, rising and spread over all: i * total // count for i below their count."""
+    count = min(most, total)
+    return [i * total // count for i in range(count)]
+
+
 def apply_padded(network: nn.Module | Callable[[Tensor], Tensor], image: Tensor, multiple: int) -> Tensor:
     """``network`` on (N, 3, H, W) of any size: edges are repeated up to the next multiple, and cut off its output."""
     height, width = image.shape[-2:]

@@ -3,15 +3,12 @@
 import io
 import statistics
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 import torch
 from torch import Tensor
 
-from daframework.errors import RunError
 from daframework.report.lettering import (
     GAP,
     INK,
@@ -32,6 +29,7 @@ from daframework.report.lettering import (
     write,
     write_beside,
 )
+from daframework.run.files import write_bytes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -261,16 +259,7 @@ def save_figure(figure: "Figure", folder: Path, stem: str) -> list[Path]:
             figure.savefig(buffer, format=ending, dpi=dots, metadata=metadata)
             drawn[folder / f"{stem}.{ending}"] = buffer.getvalue()
     for path, content in drawn.items():
-        partial = path.with_name(f".{path.name}.{uuid4().hex}")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            partial.write_bytes(content)
-            partial.replace(path)
-        except OSError as error:
-            raise RunError(f"{path} cannot be written: {error.strerror}") from error
-        finally:
-            with suppress(OSError):  # usually gone by now; and where it cannot be removed, the first error says why
-                partial.unlink()
+        write_bytes(path, content)
     return list(drawn)
 
 

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import attrs
@@ -52,7 +52,7 @@ def timed(run: Run, stage: str) -> Iterator[None]:
         if run.session.fabric.is_global_zero:
             spent = read_seconds(run.folder)
             spent[stage] = spent.get(stage, 0.0) + time.monotonic() - start
-            write_text(run.folder.seconds, json.dumps(spent, indent=2) + "\n")
+            write_seconds(run.folder, spent)
 
 
 def read_seconds(folder: RunFolder) -> dict[str, float]:
@@ -68,3 +68,12 @@ def read_seconds(folder: RunFolder) -> dict[str, float]:
         return {stage: float(seconds) for stage, seconds in spent.items()}
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise RunError(f"{folder.seconds}: damaged ({error}); delete it, the times begin again") from error
+
+
+def write_seconds(folder: RunFolder, spent: Mapping[str, float]) -> None:
+    """Keep the seconds spent in each stage so far, instead of what was there.
+
+    Raises:
+        RunError: they cannot be written.
+    """
+    write_text(folder.seconds, json.dumps(dict(spent), indent=2) + "\n")

@@ -1,20 +1,28 @@
 """Write small files whole or not at all."""
 
+from contextlib import suppress
 from pathlib import Path
 
 from daframework.errors import RunError
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write ``text`` to ``path``; a reader sees the file before or after, never half of it.
+    """`write_bytes` of ``text`` as UTF-8."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write ``content`` to ``path``, whose folder is made; a reader sees the file before or after, never half of it.
 
     Raises:
-        RunError: it cannot be written.
+        RunError: it cannot be written; then no part of it is left.
     """
     partial = path.with_name(f".{path.name}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(text, encoding="utf-8")
+        partial.write_bytes(content)
         partial.replace(path)
     except OSError as error:
+        with suppress(OSError):  # where it cannot be removed either, the first error says why
+            partial.unlink()
         raise RunError(f"{path} cannot be written: {error.strerror}") from error

@@ -84,8 +84,17 @@ def open_folder(path: Path, recipe: Recipe) -> RunFolder:
         raise RunError(f"{path} is not empty and holds no run; give another folder with --out")
     if path.exists() and not path.is_dir():
         raise RunError(f"{path} is a file; give a folder with --out")
-    write_text(folder.recipe, tomli_w.dumps(dump(recipe)))
+    write_recipe(folder, recipe)
     return folder
+
+
+def write_recipe(folder: RunFolder, recipe: Recipe) -> None:
+    """Keep ``recipe`` with its defaults written out, instead of what was there.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+    write_text(folder.recipe, tomli_w.dumps(dump(recipe)))
 
 
 def read_recipe(folder: RunFolder) -> Recipe:

@@ -10,6 +10,7 @@ from daframework.adapt.translate import TranslatedSet, open_translated, translat
 from daframework.build import DIRECTIONS, Networks, make_generator, make_networks
 from daframework.data.decode import write_image
 from daframework.data.prepared import Unlabelled
+from daframework.data.whole import evenly_spread
 from daframework.errors import RunError
 from daframework.interfaces import Generator, ImageDataset
 from daframework.registry import Plugins
@@ -104,8 +105,7 @@ def prepare(networks: Networks, source: ImageDataset, target: ImageDataset) -> N
 def _draw_samples(run: Run, networks: Networks, step: int, translator: nn.Module) -> None:
     if not run.session.fabric.is_global_zero:
         return
-    count = len(run.source)
-    samples = [run.source[place * count // _SAMPLES] for place in range(min(_SAMPLES, count))]
+    samples = [run.source[index] for index in evenly_spread(len(run.source), _SAMPLES)]
     same = [sample for sample in samples if sample.image.shape == samples[0].image.shape]
     grid = sample_grid(translator, networks, same, run.source.palette, run.session.fabric.device)
     run.folder.samples.mkdir(parents=True, exist_ok=True)

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from daframework.data.whole import evenly_spread
 from daframework.errors import DataError, PluginError
 from daframework.interfaces import Generator, ImageDataset
 
@@ -52,16 +53,15 @@ class Measured(Generator):
 
 
 def spread_images(dataset: ImageDataset, limit: int) -> Iterator[Tensor]:
-    """At most ``limit`` images, (3, H, W) uint8: image i * len // limit for i from 0. No label is read.
+    """At most ``limit`` images, (3, H, W) uint8, `evenly_spread` over the set. No label is read.
 
     Raises:
         DataError: the set is empty, or an image cannot be read.
     """
-    taken = min(limit, len(dataset))
-    if taken == 0:
+    if len(dataset) == 0:
         raise DataError("there is no image to measure; both domains need at least one")
-    for i in range(taken):
-        yield dataset.unlabelled(i * len(dataset) // taken).image
+    for index in evenly_spread(len(dataset), limit):
+        yield dataset.unlabelled(index).image
 
 
 def draw(choices: Tensor, count: int) -> Tensor:
