@@ -61,5 +61,11 @@ def daf_suites() -> Path:
 
 
 @hookspec
+def daf_label_spaces() -> Path:
+    """A folder of label spaces, ``<name>.toml`` each; see `daframework.data.spaces` for what one holds."""
+    raise AssertionError("a specification is not called")
+
+
+@hookspec
 def daf_log(stage: str, step: int, values: Mapping[str, float]) -> None:
     """Called on rank 0 whenever a stage logs: its name, the step (from 1), and values such as losses by name."""

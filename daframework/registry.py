@@ -135,7 +135,7 @@ def names(plugins: Plugins, kind: str) -> list[str]:
 
 
 def folders(plugins: Plugins, hook: str) -> list[tuple[Origin, Path]]:
-    """The folders that plugins offer through ``daf_recipes`` or ``daf_suites``.
+    """The folders that plugins offer through ``daf_recipes``, ``daf_suites`` or ``daf_label_spaces``.
 
     Raises:
         PluginError: a hook fails or returns no folder.

@@ -71,12 +71,19 @@ class DataTable:
         resize: height and width, in pixels, that every image and label is brought to first; the file's own size
             without it.
         flip: mirror an image with its label left to right, half of the time.
+        classes: label space, by name or as a file, that the labels of both domains are read in; the datasets' own,
+            which must then be the same, without it.
+        source_map: what a class of the source becomes in ``classes``, or "ignore", where the space itself does not say.
+        target_map: the same for the target.
     """
 
     crop_size: tuple[int, ...] = field(validator=_size)
     batch_size: int = field(default=1, validator=at_least(1))
     resize: tuple[int, ...] | None = field(default=None, validator=_size_or_none)
     flip: bool = True
+    classes: str | None = None
+    source_map: dict[str, str] = field(factory=dict)
+    target_map: dict[str, str] = field(factory=dict)
 
 
 @frozen

@@ -253,7 +253,7 @@ def test_domains_with_other_classes_are_refused(plugins, tables):
     tables["target"]["classes"] = ["road", "tree", "sky"]
     assert problems(plugins, tables) == [
         "r.toml: source and target must have the same classes in the same order, got [road, sky, tree] and "
-        "[road, tree, sky]"
+        "[road, tree, sky]; name a label space for both in data.classes"
     ]
 
 

@@ -6,7 +6,8 @@ from daframework.bench.bootstrap import MIN_IMAGES
 from daframework.bench.plan import Cell, Plan
 from daframework.errors import DataError, RecipeError
 from daframework.registry import Plugins
-from daframework.run.check import check, open_datasets
+from daframework.run.check import check
+from daframework.run.datasets import open_datasets
 
 
 def check_cells(plugins: Plugins, plan: Plan, cells: Iterable[Cell]) -> list[str]:

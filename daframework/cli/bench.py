@@ -225,8 +225,8 @@ def _table(
 def _draw(plugins: "Plugins", plan: "Plan", found: "dict[str, Status]", tables: "list[TaskTable]") -> None:
     from daframework.bench.pictures import draw_scores, draw_sheet
     from daframework.errors import DataError
-    from daframework.run.check import open_datasets
     from daframework.run.context import prepared
+    from daframework.run.datasets import open_datasets
 
     for table in tables:
         draw_scores(plan, table)

@@ -1,10 +1,10 @@
 """Check a recipe before anything is spent: its data, and its networks on the meta device, which computes nothing."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any, cast
 
-import attrs
 import torch
 from torch import nn
 
@@ -13,7 +13,6 @@ from daframework.build import (
     DIRECTIONS,
     DOMAINS,
     Networks,
-    make_dataset,
     make_discriminator,
     make_generator,
     make_networks,
@@ -21,48 +20,13 @@ from daframework.build import (
     make_term,
 )
 from daframework.data.prepared import check_sample, resize_image
+from daframework.data.spaces import label_space
 from daframework.errors import DafError, DataError, PluginError, RecipeError
-from daframework.interfaces import Discriminator, Generator, ImageDataset
+from daframework.interfaces import Discriminator, Generator
 from daframework.registry import Plugins, components
+from daframework.run.datasets import Datasets, open_datasets
 from daframework.tables import Recipe
 from daframework.testing import check_discriminator, check_generator, check_size, check_task
-
-
-@attrs.frozen(eq=False)
-class Datasets:
-    """The labelled source, the target to adapt to, and the target's test set to score on."""
-
-    source: ImageDataset
-    target: ImageDataset
-    target_test: ImageDataset
-
-
-def open_datasets(plugins: Plugins, recipe: Recipe) -> Datasets:
-    """The recipe's datasets.
-
-    Raises:
-        RecipeError: their options are wrong, or their classes differ.
-        DataError: files are missing, or there is no image.
-    """
-    datasets = Datasets(
-        make_dataset(plugins, recipe, "source", "train"),
-        make_dataset(plugins, recipe, "target", "train"),
-        make_dataset(plugins, recipe, "target", "test"),
-    )
-    for domain, dataset in (
-        ("source", datasets.source),
-        ("target", datasets.target),
-        ("target", datasets.target_test),
-    ):
-        if len(dataset) == 0:
-            name = getattr(recipe, domain).name
-            raise DataError(f"{domain}: the dataset '{name}' holds no image")
-    if tuple(datasets.source.classes) != tuple(datasets.target.classes):
-        raise RecipeError(
-            f"source and target must have the same classes in the same order, got {_list(datasets.source.classes)} "
-            f"and {_list(datasets.target.classes)}"
-        )
-    return datasets
 
 
 def check(plugins: Plugins, recipe: Recipe, where: str) -> list[str]:
@@ -97,7 +61,10 @@ def check(plugins: Plugins, recipe: Recipe, where: str) -> list[str]:
 
 
 def _promised_classes(plugins: Plugins, recipe: Recipe) -> Sequence[str] | None:
-    """The classes that a dataset's factory knows without any file."""
+    """The classes that the recipe names, or that a dataset's factory knows without any file."""
+    if recipe.data.classes is not None:
+        with suppress(RecipeError, PluginError):  # reported where the datasets are opened
+            return label_space(plugins, recipe.data.classes).classes
     known = components(plugins, "dataset").get(recipe.source.name)
     return None if known is None else getattr(known.factory, "classes", None)
 
@@ -265,7 +232,3 @@ def _first_line(error: Exception) -> str:
 
 def _by(size: Sequence[int]) -> str:
     return " x ".join(map(str, size))
-
-
-def _list(names: Sequence[str]) -> str:
-    return f"[{', '.join(names)}]"

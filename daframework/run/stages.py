@@ -8,8 +8,8 @@ from lightning_fabric import Fabric
 from daframework.build import make_task
 from daframework.errors import RecipeError, RunError
 from daframework.registry import Plugins
-from daframework.run.check import open_datasets
 from daframework.run.context import Run, prepared, read_seconds
+from daframework.run.datasets import open_datasets
 from daframework.run.environment import describe
 from daframework.run.files import write_text
 from daframework.run.folder import RunFolder

@@ -1,6 +1,7 @@
 """Driving datasets, read from files: GTA5, SYNTHIA, Cityscapes, CamVid, and any folder of images with labels."""
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from daframework import hookimpl
@@ -25,3 +26,9 @@ def daf_datasets() -> "Mapping[str, Callable[..., ImageDataset]]":
         "camvid": CamVid,
         "image_folder": ImageFolder,
     }
+
+
+@hookimpl
+def daf_label_spaces() -> Path:
+    """The folder of label spaces."""
+    return Path(__file__).parent / "label_spaces"

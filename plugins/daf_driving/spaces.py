@@ -6,20 +6,11 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from attrs import frozen
-
+from daframework.data.spaces import LabelSpace, read_space
 from daframework.errors import unknown
 from daframework.interfaces import IGNORE_INDEX
 
 _PACKAGE = "daf_driving"
-
-
-@frozen
-class LabelSpace:
-    """Class names in the order of their indices, and one RGB colour (0 to 255) a class."""
-
-    classes: tuple[str, ...]
-    palette: tuple[tuple[int, int, int], ...]
 
 
 @cache
@@ -38,15 +29,16 @@ def label_space(name: str) -> LabelSpace:
     """
     if name not in space_names():
         raise ValueError(f"classes: {unknown('label space', name, space_names())}")
-    entries = _read("label_spaces", name)["classes"]
-    colours = [(red, green, blue) for red, green, blue in (entry["colour"] for entry in entries)]
-    return LabelSpace(tuple(entry["name"] for entry in entries), tuple(colours))
+    return read_space(files(_PACKAGE).joinpath("label_spaces", f"{name}.toml"))
 
 
 @cache
 def id_map(dataset: str) -> Mapping[int, str]:
     """What each id in the labels of ``dataset`` means: a class, or ``ignore``."""
-    return {int(raw): meaning for raw, meaning in _read("id_maps", dataset)["ids"].items()}
+    content = _read("id_maps", dataset)
+    if "same_as" in content:
+        return id_map(content["same_as"])
+    return {int(raw): meaning for raw, meaning in content["ids"].items()}
 
 
 def id_table(dataset: str, space: str) -> dict[int, int]:

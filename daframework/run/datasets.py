@@ -1,0 +1,79 @@
+"""The datasets of a recipe, their labels read in one label space."""
+
+from collections.abc import Sequence
+
+from attrs import frozen
+
+from daframework.build import make_dataset
+from daframework.data.spaces import Mapped, class_table, label_space, label_spaces
+from daframework.errors import DataError, RecipeError
+from daframework.interfaces import ImageDataset
+from daframework.registry import Plugins
+from daframework.tables import Recipe
+
+
+@frozen(eq=False)
+class Datasets:
+    """The labelled source, the target to adapt to, and the target's test set to score on."""
+
+    source: ImageDataset
+    target: ImageDataset
+    target_test: ImageDataset
+
+
+def open_datasets(plugins: Plugins, recipe: Recipe) -> Datasets:
+    """The recipe's datasets, with the classes of ``data.classes`` where it names a label space.
+
+    Raises:
+        RecipeError: their options are wrong, their classes differ, or one has no place in the label space.
+        DataError: files are missing, or there is no image.
+    """
+    parts = (("source", "train"), ("target", "train"), ("target", "test"))
+    opened = [make_dataset(plugins, recipe, domain, split) for domain, split in parts]
+    for (domain, _), dataset in zip(parts, opened, strict=True):
+        if len(dataset) == 0:
+            name = getattr(recipe, domain).name
+            raise DataError(f"{domain}: the dataset '{name}' holds no image")
+    if recipe.data.classes is not None:
+        return Datasets(*_in_one_space(plugins, recipe, recipe.data.classes, opened))
+    for domain in ("source", "target"):
+        if getattr(recipe.data, f"{domain}_map"):
+            raise RecipeError(f"data.{domain}_map: says what classes become, but data.classes names no label space")
+    source, target, target_test = opened
+    if tuple(source.classes) != tuple(target.classes):
+        raise RecipeError(
+            f"source and target must have the same classes in the same order, got {_list(source.classes)} "
+            f"and {_list(target.classes)}; name a label space for both in data.classes"
+        )
+    return Datasets(source, target, target_test)
+
+
+def _in_one_space(plugins: Plugins, recipe: Recipe, name: str, opened: list[ImageDataset]) -> list[ImageDataset]:
+    space, known = label_space(plugins, name), label_spaces(plugins)
+    tables, problems = [], []
+    for domain, dataset in zip(("source", "target"), opened[:2], strict=True):
+        own = getattr(recipe.data, f"{domain}_map")
+        try:
+            tables.append(class_table(dataset.classes, space, known, own, f"data.{domain}_map"))
+        except RecipeError as error:
+            problems += error.problems
+    if problems:
+        raise RecipeError(problems)
+    # The target's need not be complete: a class that never occurs there is left out of the mean.
+    if unfilled := [one for one in space.classes if one not in tables[0].values()]:
+        raise RecipeError(
+            f"data.classes: no class of the source becomes {', '.join(unfilled)} of '{space.name}', which would never "
+            "be learned; use a label space that the source fills, or a file of your own with the classes it has"
+        )
+    return [
+        dataset if tuple(dataset.classes) == space.classes and _is_identity(table) else Mapped(dataset, space, table)
+        for dataset, table in zip(opened, (tables[0], tables[1], tables[1]), strict=True)
+    ]
+
+
+def _is_identity(table: dict[str, str]) -> bool:
+    return all(name == meaning for name, meaning in table.items())
+
+
+def _list(names: Sequence[str]) -> str:
+    return f"[{', '.join(names)}]"
