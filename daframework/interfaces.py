@@ -8,6 +8,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Protocol
 
 import torch
@@ -34,6 +35,16 @@ class Batch:
     label: Tensor | None
 
 
+@frozen(eq=False)
+class Inspection:
+    """An image and its label as far as they can be read, None otherwise, and a line for everything wrong with them."""
+
+    name: str
+    image: Tensor | None
+    label: Tensor | None
+    problems: Sequence[str]
+
+
 class ImageDataset(ABC):
     """Images with labels, in a fixed order. 255 in a label means: ignore this pixel."""
 
@@ -58,6 +69,30 @@ class ImageDataset(ABC):
         """The image at ``index`` with ``label`` None. Override it so that a label on disk is not even opened."""
         sample = self[index]
         return Sample(sample.image, None, sample.name)
+
+    def file(self, index: int) -> Path | None:
+        """Where the image at ``index`` is stored, to be named in messages; None where it has no file of its own."""
+        return None
+
+    def fingerprint(self, *, labels: bool) -> str | None:
+        """A text that changes whenever an image may have changed, or with ``labels`` a label or what its ids mean.
+
+        ``data.cache = true`` keeps decoded images on disk under it; None for a set that cannot tell, which is not kept.
+        It must take seconds for 100,000 images, so ask for a file's size and time, not for its content. Unless
+        ``labels``, labels must not even be looked for.
+
+        Raises:
+            DataError: a file is missing.
+        """
+        return None
+
+    def problems(self, *, labelled: bool) -> list[str]:
+        """A line for all that is wrong and shows without decoding: if ``labelled``, each file without a partner."""
+        return []
+
+    def inspect(self, index: int, *, labelled: bool) -> Inspection | None:
+        """All that is wrong at ``index``, less what `problems` tells; None where only reading the sample can say."""
+        return None
 
 
 class Generator(nn.Module, ABC):

@@ -75,6 +75,11 @@ class DataTable:
             which must then be the same, without it.
         source_map: what a class of the source becomes in ``classes``, or "ignore", where the space itself does not say.
         target_map: the same for the target.
+        rare_class_temperature: T of DAFormer's rare class sampling (0.01 there): crops of labelled images are drawn by
+            class, rare ones more often the lower it is; 0 draws every image equally often.
+        matched_crops: crops of each image that the source's task model looks at, so that the translation learns from
+            pairs of source and target crops with similar layouts; 0 draws the domains independently.
+        cache: keep decoded and resized images on disk, made by the first run that needs them; see docs/cache.md.
     """
 
     crop_size: tuple[int, ...] = field(validator=_size)
@@ -84,6 +89,9 @@ class DataTable:
     classes: str | None = None
     source_map: dict[str, str] = field(factory=dict)
     target_map: dict[str, str] = field(factory=dict)
+    rare_class_temperature: float = field(default=0.0, validator=at_least(0))
+    matched_crops: int = field(default=0, validator=at_least(0))
+    cache: bool = False
 
 
 @frozen
@@ -121,23 +129,30 @@ class TranslationTable:
 
 @frozen
 class AugmentTable:
-    """Random colours of the images that the task model is trained on, drawn for each image.
+    """Random changes of the images that the task model is trained on, drawn for each image.
 
     Args:
+        scale: low and high factor by which image and label are enlarged about their centre; what comes in from outside
+            is ignored in the label.
+        rotation: degrees by which image and label may turn about their centre, either way.
         gamma: g raises values on [0, 1] to the power exp(uniform(-g, g)).
         gain: low and high factor on [0, 1].
         brightness: share by which brightness may change, up or down.
         contrast: share by which contrast may change.
         saturation: share by which saturation may change.
         hue: share of the colour circle by which hue may turn, either way.
+        blur: greatest standard deviation, in pixels, of a Gaussian blur.
     """
 
+    scale: tuple[float, ...] = field(default=(1.0, 1.0), validator=_range)
+    rotation: float = field(default=0.0, validator=within(0, 180))
     gamma: float = field(default=0.0, validator=within(0, 5))
     gain: tuple[float, ...] = field(default=(1.0, 1.0), validator=_range)
     brightness: float = field(default=0.0, validator=within(0, 1))
     contrast: float = field(default=0.0, validator=within(0, 1))
     saturation: float = field(default=0.0, validator=within(0, 1))
     hue: float = field(default=0.0, validator=within(0, 0.5))
+    blur: float = field(default=0.0, validator=within(0, 5))
 
 
 @frozen
@@ -151,7 +166,9 @@ class DownstreamTable:
         weight_decay: AdamW's.
         oracle: whether to train a row on the target's own training labels too; false where there are none, and then
             nothing judges how much of the content a translation kept.
-        augment: random colours, the same in every row; only the recipe's own row may have others.
+        score: whether to score on the target's test set; false where no image of the target has a label, and then the
+            rows have models and no scores.
+        augment: random changes of the images, the same in every row; only the recipe's own row may have others.
     """
 
     steps: int = field(validator=at_least(1))
@@ -159,6 +176,7 @@ class DownstreamTable:
     lr: float = field(default=1e-3, validator=_positive)
     weight_decay: float = field(default=1e-4, validator=at_least(0))
     oracle: bool = True
+    score: bool = True
     augment: AugmentTable = AugmentTable()
 
 
@@ -185,7 +203,7 @@ class HardwareTable:
         accelerator: lightning-fabric's name of the device kind.
         precision: lightning-fabric's name of the number format.
         workers: processes that load images beside each training process; 0 loads in the process itself.
-        cache_mb: megabytes of decoded and resized images kept in memory for each domain.
+        cache_mb: megabytes of decoded and resized images kept in memory for each domain, where ``data.cache`` is false.
     """
 
     accelerator: Literal["auto", "cpu", "cuda", "mps"] = "auto"
@@ -206,7 +224,7 @@ class Recipe:
         task: the model trained downstream.
         downstream: how it is trained.
         seed: every random draw follows from it.
-        augment: random colours of the recipe's own row alone, in place of ``downstream.augment``.
+        augment: random changes of the images of the recipe's own row alone, in place of ``downstream.augment``.
         generator: built once for each direction; without it nothing is translated.
         discriminator: built once for each domain.
         losses: the objective.

@@ -3,11 +3,11 @@ import colorsys
 import pytest
 import torch
 
-from daframework.data.augment import augment_colors
+from daframework.data.augment import augment_colors, augment_geometry
 from daframework.randomness import generator
 from daframework.tables import AugmentTable
 
-EVERYTHING = AugmentTable(gamma=1.5, gain=(0.3, 1.3), brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1)
+EVERYTHING = AugmentTable(gamma=1.5, gain=(0.3, 1.3), brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1, blur=3)
 CHANGES = [
     {"gamma": 1.5},
     {"gain": (0.3, 1.3)},
@@ -15,6 +15,7 @@ CHANGES = [
     {"contrast": 0.4},
     {"saturation": 0.8},
     {"hue": 0.3},
+    {"blur": 2.0},
 ]
 
 
@@ -110,3 +111,85 @@ def test_saturation_multiplies_the_distance_to_grey_and_keeps_the_value(images):
     assert torch.allclose(result.max(0).values, before.max(0).values, atol=1e-3)
     ratio = (1 - result.min(0).values / result.max(0).values) / (1 - before.min(0).values / before.max(0).values)
     assert ratio.std() < 1e-2 and 0.5 < ratio.mean() < 1.5
+
+
+def test_blur_is_a_gaussian_whose_width_is_at_most_the_greatest():
+    dot = torch.full((8, 3, 31, 31), -1.0)
+    dot[:, :, 15, 15] = 1
+    spread = unit(augmented(dot, blur=2.0))[:, 0]
+    across = torch.arange(-15, 16).double()
+    assert torch.allclose(spread.sum((1, 2)), torch.ones(8).double(), atol=1e-4)
+    deviations = (spread.sum(1) * across**2).sum(1).sqrt()
+    assert deviations.max() <= 2.0 and deviations.min() < 1 < deviations.max()
+    assert torch.allclose(spread, spread.transpose(1, 2), atol=1e-6)
+
+
+# --- what moves pixels ---
+
+
+def moved(image, label, seed=0, **changes):
+    return augment_geometry(image, label, AugmentTable(**changes), generator(seed, "geometry"))
+
+
+@pytest.fixture
+def pairs():
+    """Images that show their labels: smooth blobs, so that one pixel of difference is at edges only."""
+    label = (torch.rand(4, 1, 4, 5, generator=torch.Generator().manual_seed(5)) * 3).long()
+    label = label.repeat_interleave(8, 2).repeat_interleave(8, 3)[:, 0]
+    label[:, :2, :2] = 255
+    return (label[:, None].float().clamp(max=3) / 1.5 - 1).repeat(1, 3, 1, 1), label
+
+
+@pytest.mark.parametrize(
+    "changes", [{"scale": (0.5, 2.0)}, {"rotation": 30.0}, {"scale": (0.7, 1.4), "rotation": 90.0}]
+)
+def test_a_label_moves_with_its_image(pairs, changes):
+    for seed in range(5):
+        image, label = moved(*pairs, seed=seed, **changes)
+        assert image.shape == pairs[0].shape and label.shape == pairs[1].shape and label.dtype == torch.int64
+        inside = label != 255
+        shown = ((image[:, 0] + 1) * 1.5 - label).abs()[inside] < 0.05
+        assert inside.float().mean() > 0.1 and shown.float().mean() > 0.75  # edges are interpolated
+        assert set(label.unique().tolist()) <= {0, 1, 2, 255}
+
+
+def test_what_comes_in_from_outside_is_ignored(pairs):
+    _, label = moved(torch.zeros(4, 3, 40, 40), torch.ones(4, 40, 40, dtype=torch.int64), scale=(0.5, 0.5))
+    assert (label[:, 11:29, 11:29] == 1).all() and (label[:, :9] == 255).all() and (label[:, :, 31:] == 255).all()
+
+
+def test_enlarging_by_two_doubles_a_square(pairs):
+    label = torch.zeros(1, 41, 41, dtype=torch.int64)
+    label[:, 16:25, 16:25] = 1
+    _, larger = moved(torch.zeros(1, 3, 41, 41), label, scale=(2.0, 2.0))
+    side = (larger[0] == 1).any(0).sum()
+    assert 17 <= side <= 19 and (larger == 1).sum() == side**2
+
+
+def test_turning_stays_within_the_degrees(pairs):
+    label = torch.zeros(64, 81, 81, dtype=torch.int64)
+    label[:, 40, 41:79] = 1  # a hand that points to the right
+    _, turned = moved(torch.zeros(64, 3, 81, 81), label, rotation=20.0)
+    angles = []
+    for one in turned:
+        rows, columns = torch.nonzero(one == 1, as_tuple=True)
+        far = (rows - 40) ** 2 + (columns - 40) ** 2 > 900
+        angles.append(float(torch.atan2((rows - 40.0)[far], (columns - 40.0)[far]).rad2deg().mean()))
+    assert -20.8 <= min(angles) < -12 and 12 < max(angles) <= 20.8
+
+
+@pytest.mark.parametrize("changes", [{"scale": (0.5, 2.0)}, {"rotation": 30.0}])
+def test_moves_follow_from_the_random_stream_alone_and_each_pair_has_its_own(pairs, changes):
+    image, label = (one[:1].repeat(4, *[1] * (one.ndim - 1)) for one in pairs)
+    torch.manual_seed(1)
+    first = moved(image, label, **changes)
+    torch.manual_seed(2)
+    again = moved(image, label, **changes)
+    assert all(torch.equal(*both) for both in zip(first, again, strict=True))
+    assert all(not torch.equal(first[0][0], first[0][other]) for other in range(1, 4))
+    assert not torch.equal(first[1], moved(image, label, seed=1, **changes)[1])
+
+
+def test_nothing_asked_for_moves_nothing(pairs):
+    image, label = moved(*pairs, gamma=1.0)
+    assert image is pairs[0] and label is pairs[1]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from cityscapesscripts.helpers.labels import labels as LABELS
-from PIL import Image
+from image_files import names, picture, pixels, write, write_deep
 
 from daf_driving.cityscapes import Cityscapes
 from daf_driving.spaces import label_space
@@ -20,15 +20,6 @@ FRAMES = {
 IDS = np.arange(40).reshape(5, 8) % 34  # every id that the set has
 
 
-def write(path, pixels):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.asarray(pixels, dtype=np.uint8)).save(path)
-
-
-def picture(seed=0, shape=(5, 8, 3)):
-    return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
-
-
 @pytest.fixture
 def cityscapes(tmp_path):
     """As distributed: each image has a label of ids, and beside it instances, colours and polygons."""
@@ -41,21 +32,13 @@ def cityscapes(tmp_path):
             fine = tmp_path / "gtFine" / folder
             write(fine / f"{frame}_gtFine_labelIds.png", IDS)
             write(fine / f"{frame}_gtFine_color.png", picture(shape=(5, 8, 4)))
-            Image.fromarray(IDS.astype(np.uint16) * 1000).save(fine / f"{frame}_gtFine_instanceIds.png")
+            write_deep(fine / f"{frame}_gtFine_instanceIds.png", IDS * 1000)
             (fine / f"{frame}_gtFine_polygons.json").write_text("{}")
     return tmp_path
 
 
 def made(root, split="train", **options):
     return Cityscapes(root=str(root), split=split, **options)
-
-
-def names(dataset):
-    return [dataset.unlabelled(index).name for index in range(len(dataset))]
-
-
-def pixels(sample):
-    return sample.image.numpy().transpose(1, 2, 0)
 
 
 def test_plugin_offers_it():

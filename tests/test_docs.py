@@ -257,7 +257,10 @@ def test_every_file_of_a_run_is_listed():
     found = [getattr(folder, name) for name, value in vars(RunFolder).items() if isinstance(value, property)]
     assert len(found) > 5
     assert [str(path) for path in found if f"`{path}" not in page] == []
-    assert all(f"`{file('NAME')}`" in page for file in (folder.checkpoint, folder.scores, folder.statistics))
+    assert all(
+        f"`{file('NAME')}`" in page
+        for file in (folder.checkpoint, folder.scores, folder.statistics, folder.class_counts)
+    )
 
 
 # --- every component that ships is named somewhere ---

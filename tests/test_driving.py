@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from image_files import names, write, write_deep
 
 from daf_driving.camvid import CamVid
 from daf_driving.image_folder import ImageFolder, distinct_colours
@@ -17,11 +17,6 @@ REAL_CAMVID = Path(__file__).parents[2] / "shared" / "data" / "camvid"
 needs_camvid = pytest.mark.skipif(not REAL_CAMVID.is_dir(), reason=f"no CamVid in {REAL_CAMVID}")
 
 
-def write(path, pixels):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.asarray(pixels, dtype=np.uint8)).save(path)
-
-
 def picture(seed=0, shape=(4, 6, 3)):
     return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
 
@@ -30,15 +25,11 @@ def picture(seed=0, shape=(4, 6, 3)):
 def camvid(tmp_path):
     """Two drives in train, one in test; label pixels run through the ids 0 to 11."""
     label = np.arange(24).reshape(4, 6) % 12
-    for folder, names in {"train": ["0001TP_1", "0016E5_1", "0016E5_2"], "test": ["0001TP_9", "Seq05VD_9"]}.items():
-        for index, name in enumerate(names):
+    for folder, frames in {"train": ["0001TP_1", "0016E5_1", "0016E5_2"], "test": ["0001TP_9", "Seq05VD_9"]}.items():
+        for index, name in enumerate(frames):
             write(tmp_path / folder / f"{name}.png", picture(index))
             write(tmp_path / f"{folder}annot" / f"{name}.png", label)
     return tmp_path
-
-
-def names(dataset):
-    return [dataset.unlabelled(index).name for index in range(len(dataset))]
 
 
 # --- CamVid ---
@@ -226,7 +217,7 @@ def test_id_that_is_not_named_is_refused(folder):
 
 def test_sixteen_bit_ids_are_mapped(folder):
     for path in (folder / "train" / "labels").rglob("*.png"):
-        Image.fromarray(np.full((4, 6), 26001, dtype=np.uint16)).save(path)
+        write_deep(path, np.full((4, 6), 26001))
     assert image_folder(folder, ids={"26001": "sky"})[0].label.tolist() == [[1] * 6] * 4
 
 

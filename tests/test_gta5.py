@@ -3,7 +3,7 @@ import re
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from image_files import names, write, write_palette
 
 from daf_driving.gta5 import FAULTY, Gta5
 from daf_driving.spaces import label_space
@@ -13,21 +13,6 @@ from daframework.testing import check_dataset
 
 NAMES = ["00001", "00002", "00003"]
 IDS = np.arange(36).reshape(4, 9) % 35  # every id that the set has
-
-
-def write(path, pixels):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.asarray(pixels, dtype=np.uint8)).save(path)
-
-
-def write_palette(path, ids, *, bits=None):
-    """A palette PNG, mode P, as the set is distributed; its colours are none of the ids."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    image = Image.fromarray(np.asarray(ids, dtype=np.uint8))
-    image.putpalette([255 - index for index in range(256) for _ in range(3)])
-    image.save(path, **({"bits": bits} if bits else {}))
-    with Image.open(path) as written:
-        assert written.mode == "P"
 
 
 def picture(seed=0, shape=(4, 9, 3)):
@@ -44,10 +29,6 @@ def gta5(tmp_path):
 
 def made(root, split="train", **options):
     return Gta5(root=str(root), split=split, **options)
-
-
-def names(dataset):
-    return [dataset.unlabelled(index).name for index in range(len(dataset))]
 
 
 def test_plugin_offers_it():

@@ -3,8 +3,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from cityscapesscripts.evaluation.evalPixelLevelSemanticLabeling import args as OFFICIAL
+from cityscapesscripts.evaluation.evalPixelLevelSemanticLabeling import evaluateImgLists
+from cityscapesscripts.helpers.labels import labels as LABELS
 from PIL import Image
 
+from daf_driving.spaces import id_table
+from daframework.data.decode import map_ids, read_label
 from daframework.downstream.metrics import class_iou, confusion_matrix, mean_iou, mean_iou_of, pixel_accuracy
 from daframework.errors import DataError
 
@@ -52,30 +57,33 @@ def test_hand_worked_example():
     assert pixel_accuracy(confusion) == pytest.approx(1 / 3)
 
 
-def test_cityscapes_own_evaluation_agrees_on_the_same_files(tmp_path):
-    evaluation = pytest.importorskip("cityscapesscripts.evaluation.evalPixelLevelSemanticLabeling")
-    labels = pytest.importorskip("cityscapesscripts.helpers.labels").labels
-    evaluated = [label for label in labels if 0 <= label.trainId < 255]
+@pytest.mark.parametrize("labels_hold", ["ids", "train ids"])
+def test_cityscapes_own_evaluation_agrees_on_the_same_files(tmp_path, labels_hold):
+    evaluated = [label for label in LABELS if 0 <= label.trainId < 255]
     num_classes = len(evaluated)
     train_id_to_id = np.array([label.id for label in evaluated], dtype=np.uint8)
-    ignored_id = next(label.id for label in labels if label.ignoreInEval and label.id > 0)
+    every_id = np.array([label.id for label in LABELS if label.id >= 0], dtype=np.uint8)
+    to_class = id_table("cityscapes", "cityscapes19")
 
     whole = torch.zeros(num_classes, num_classes, dtype=torch.int64)
     files = {"prediction": [], "label": []}
-    for index in range(3):
-        prediction, label = random_maps(num_classes, seed=index, shape=(40, 50))
+    for index in range(50):
+        prediction, label = random_maps(num_classes, seed=index, shape=(20, 30))
         # class 3 occurs nowhere, class 5 only in predictions
         prediction[prediction == 3], label[(label == 3) | (label == 5)] = 4, 4
-        whole += confuse(prediction[None], label[None], num_classes)
-        ids = np.where(label == 255, ignored_id, train_id_to_id[label % 255 % num_classes]).astype(np.uint8)
+        random = np.random.default_rng(index)
+        others = random.choice([one for one in every_id if to_class[int(one)] == 255], label.shape)
+        ids = np.where(label == 255, others, train_id_to_id[label % 255 % num_classes]).astype(np.uint8)
         for kind, array in (("prediction", train_id_to_id[prediction]), ("label", ids)):
             path = tmp_path / f"{kind}{index}.png"
             Image.fromarray(array).save(path)
             files[kind].append(str(path))
+        read = map_ids(read_label(path), to_class, where="") if labels_hold == "ids" else torch.from_numpy(label)
+        whole += confuse(prediction[None], read[None].long(), num_classes)
 
     pixels_only = {"quiet": True, "JSONOutput": False, "evalInstLevelScore": False, "evalPixelAccuracy": False}
-    arguments = SimpleNamespace(**{**vars(evaluation.args), **pixels_only})
-    expected = evaluation.evaluateImgLists(files["prediction"], files["label"], arguments)
+    arguments = SimpleNamespace(**{**vars(OFFICIAL), **pixels_only})
+    expected = evaluateImgLists(files["prediction"], files["label"], arguments)
 
     scores = [expected["classScores"][label.name] for label in evaluated]
     ours = class_iou(whole)

@@ -6,6 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
+from image_files import names
 from PIL import Image
 
 from daf_driving.spaces import label_space
@@ -193,10 +194,6 @@ def synthia(tmp_path):
 
 def made(root, split="train", **options):
     return Synthia(root=str(root), split=split, **options)
-
-
-def names(dataset):
-    return [dataset.unlabelled(index).name for index in range(len(dataset))]
 
 
 def test_plugin_offers_it():

@@ -9,7 +9,9 @@ from pathlib import Path
 import torch
 from attrs import frozen
 
-from daframework.data.decode import IMAGE_SUFFIXES, read_image, read_label, write_image, write_label
+from daframework.data.decode import read_image, read_label, write_image, write_label
+from daframework.data.fingerprint import fingerprint_files
+from daframework.data.outputs import planned_outputs
 from daframework.data.stream import to_bytes, to_float
 from daframework.data.whole import apply_padded, batches_in_order, stack_images
 from daframework.errors import DataError
@@ -88,28 +90,16 @@ def translate_folder(
             ``overwrite`` is off; of the last two nothing is written at all.
         StoppedError: the user asked to stop; the images written so far are whole.
     """
-    if not images.is_dir():
-        raise DataError(f"{images}: not a folder of images")
-    files = sorted(path for path in images.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
-    if not files:
-        raise DataError(f"{images}: holds no image ({', '.join(sorted(IMAGE_SUFFIXES))})")
-    outputs = [_written(out / path.relative_to(images)) for path in files]
-    from_file: dict[Path, Path] = {}
-    for path, output in zip(files, outputs, strict=True):
-        if from_file.setdefault(output, path) != path:
-            raise DataError(f"{from_file[output]} and {path} would both become {output}; rename one of them")
-    taken = [path for path in outputs if path.exists()]
-    if taken and not overwrite:
-        raise DataError(f"{taken[0]} is there already ({len(taken)} such files); add --overwrite to replace them")
-    session.log.begin("translating", len(files), 0)
-    for done, (path, output) in enumerate(zip(files, outputs, strict=True), start=1):
+    planned = planned_outputs(images, out, _written, overwrite=overwrite)
+    session.log.begin("translating", len(planned), 0)
+    for done, (path, output) in enumerate(planned, start=1):
         torch.manual_seed(derive(seed, "translating a folder", done))
         image = to_float(read_image(path)[None].to(session.fabric.device))
         write_image(output, to_bytes(apply_padded(generator, image, generator.multiple))[0].cpu())
         session.log.advance(done)
         if session.stopping():
-            raise StoppedError(f"stopped after {done} of {len(files)} images")
-    return len(files)
+            raise StoppedError(f"stopped after {done} of {len(planned)} images")
+    return len(planned)
 
 
 def _written(path: Path) -> Path:
@@ -140,6 +130,11 @@ class TranslatedSet(ImageDataset):
         file = _file(index, self.names[index])
         label = read_label(self.folder / "labels" / file).to(torch.uint8)
         return Sample(read_image(self.folder / _images(self.version) / file), label, self.names[index])
+
+    def fingerprint(self, *, labels: bool) -> str:
+        """Of the paths, sizes and times of the files."""
+        folder = self.folder / ("labels" if labels else _images(self.version))
+        return fingerprint_files(f"{folder}/{_file(index, name)}" for index, name in enumerate(self.names))
 
 
 def open_translated(folder: Path, like: ImageDataset) -> list[TranslatedSet]:

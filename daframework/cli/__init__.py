@@ -2,10 +2,10 @@
 
 import os
 import sys
-from importlib import import_module
 
 import click
 
+from daframework.cli.lazy import LazyGroup
 from daframework.errors import DafError
 
 _COMMANDS = {
@@ -13,27 +13,17 @@ _COMMANDS = {
     "check": "Check a recipe without computing anything.",
     "recipes": "List the recipes, or print one.",
     "plugins": "List the components, or explain one.",
+    "data": "Check, measure, show and convert datasets.",
     "translate": "Translate a folder of images with a finished run.",
+    "predict": "Segment a folder of images with a finished run.",
     "bench": "Run a suite: many recipes, seeds and tasks, and one table.",
     "report": "Print one table over several runs.",
 }
 
 
-class _Commands(click.Group):
-    """Knows its commands' names and help, and imports a command's module when it is called."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(_COMMANDS)
-
-    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        if name not in _COMMANDS:
-            return None
-        command: click.Command = import_module(f"daframework.cli.{name}").command
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl(list(_COMMANDS.items()))
+class _Commands(LazyGroup):
+    package = __name__
+    help_by_name = _COMMANDS
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
@@ -68,9 +58,11 @@ def main() -> None:
 
 
 def _complain(error: Exception) -> None:
+    from daframework.report.lettering import visible
+
     if isinstance(error, DafError):
         for line in str(error).splitlines():
-            click.echo(f"error: {line}", err=True)
+            click.echo(f"error: {visible(line)}", err=True)  # a file may be named after what commands a terminal
         return
     first = (str(error).splitlines() or [""])[0]
     click.echo(

@@ -55,6 +55,8 @@ def command(recipe: str, out: Path | None, overrides: tuple[str, ...], seed: int
         click.echo(f"{stopped}; the same command goes on from there", err=True)
         sys.exit(130)
     console.print(class_table([results]), results_table([results]))
+    if not loaded.downstream.score:
+        click.echo("nothing was scored, as downstream.score = false asks; daf predict uses the models")
     click.echo(f"results in {folder.results}")
     if folder.samples.exists():
         click.echo(f"sample images in {folder.samples}")

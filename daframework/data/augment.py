@@ -1,25 +1,53 @@
-"""Random colours on the device, drawn for each image. Labels are not touched: no colour change moves a pixel."""
+"""Random changes of images on the device, drawn for each image; what moves pixels moves those of the label too."""
+
+import math
 
 import torch
 from torch import Tensor
 
+from daframework.interfaces import IGNORE_INDEX
 from daframework.tables import AugmentTable
+
+
+def augment_geometry(
+    image: Tensor, label: Tensor, table: AugmentTable, random: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Image (N, 3, H, W) and label (N, H, W) enlarged and turned about their centre, each pair with its own draw.
+
+    The image is interpolated bilinearly and mirrored beyond its edges; the label is read at the nearest pixel, and 255
+    (ignore) beyond its edges.
+    """
+    if tuple(table.scale) == (1.0, 1.0) and not table.rotation:
+        return image, label
+    # Here, because it takes half a second to import and most recipes do without.
+    from kornia.geometry.transform import get_rotation_matrix2d, warp_affine
+
+    count, size = len(image), (image.shape[-2], image.shape[-1])
+    low, high = table.scale
+    scale = _draw(count, low, high, random, image).view(-1, 1).repeat(1, 2)
+    angle = _draw(count, -table.rotation, table.rotation, random, image)
+    centre = image.new_tensor([(size[1] - 1) / 2, (size[0] - 1) / 2]).repeat(count, 1)
+    matrix = get_rotation_matrix2d(centre, angle, scale)
+    moved = warp_affine(image, matrix, size, mode="bilinear", padding_mode="reflection")
+    # What comes from outside is 0 there: labels are shifted by one, so that 0 is free.
+    shifted = warp_affine(label[:, None].to(image.dtype) + 1, matrix, size, mode="nearest", padding_mode="zeros")
+    ids = shifted[:, 0].round().to(label.dtype) - 1
+    return moved, ids.masked_fill(ids < 0, IGNORE_INDEX)
 
 
 def augment_colors(image: Tensor, table: AugmentTable, random: torch.Generator) -> Tensor:
     """(N, 3, H, W) in [-1, 1] -> the same, each image with its own draw of every change ``table`` asks for.
 
-    Changes come in the order gamma, gain, brightness, contrast, saturation, hue, clipped to the range after each.
+    Changes come in the order gamma, gain, brightness, contrast, saturation, hue, blur, clipped to the range after each.
     """
-    if table == AugmentTable():
+    changes = (table.gamma, table.brightness, table.contrast, table.saturation, table.hue, table.blur)
+    if not any(changes) and tuple(table.gain) == (1.0, 1.0):
         return image
-    # Here, because it takes half a second to import and most recipes do without.
     from kornia.enhance import adjust_contrast_with_mean_subtraction, adjust_gamma, adjust_hue, adjust_saturation
-
-    count, device = image.shape[0], image.device
+    from kornia.filters import gaussian_blur2d
 
     def draw(low: float, high: float) -> Tensor:
-        return (torch.rand(count, generator=random) * (high - low) + low).to(device)
+        return _draw(len(image), low, high, random, image)
 
     def share(by: float) -> Tensor:
         return draw(1 - by, 1 + by)
@@ -38,4 +66,14 @@ def augment_colors(image: Tensor, table: AugmentTable, random: torch.Generator) 
         unit = adjust_saturation(unit, share(table.saturation)).clamp(0, 1)
     if table.hue:
         unit = adjust_hue(unit, draw(-table.hue, table.hue) * (2 * torch.pi)).clamp(0, 1)
+    if table.blur:
+        # Three standard deviations on either side, and no more than mirroring at the edges has pixels for.
+        reach = min(math.ceil(3 * table.blur), min(unit.shape[-2:]) - 1)
+        sigma = draw(0, table.blur).clamp(min=1e-3).view(-1, 1).repeat(1, 2)
+        unit = gaussian_blur2d(unit, 2 * reach + 1, sigma).clamp(0, 1)
     return unit * 2 - 1
+
+
+def _draw(count: int, low: float, high: float, random: torch.Generator, like: Tensor) -> Tensor:
+    """(count,) uniform numbers, drawn on the CPU so that one seed draws the same on every device."""
+    return (torch.rand(count, generator=random) * (high - low) + low).to(like.device)

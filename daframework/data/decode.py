@@ -1,5 +1,6 @@
 """Read and write image and label files; everything that can be wrong with a file is a `DataError` that names it."""
 
+import shlex
 import struct
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -55,8 +56,8 @@ def read_label(path: Path) -> Tensor:
     with _opened(path, ("PNG",)) as image:
         if image.mode not in ("1", "L", "P", "I", "I;16"):
             raise DataError(
-                f"{path}: a label image must hold class ids, this one holds colours (mode {image.mode}); "
-                "convert it to a one-channel PNG of ids"
+                f"{path}: a label image must hold class ids, this one holds colours (mode {image.mode}); turn them "
+                f"into ids with: daf data convert {shlex.quote(str(path.parent))} OUT --from-colours SPACE --to SPACE"
             )
         # Pillow stretches 2- and 4-bit grey to 0..255, which would turn id 1 into 85 or 17.
         stretch = {"L;2": 85, "L;4": 17}.get(_raw_mode(image))
@@ -227,17 +228,26 @@ def _as_rgb(image: Image.Image, path: Path) -> Image.Image:
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
-def _write(path: Path, save: Callable[[Path], None]) -> None:
-    """Save to a new file beside ``path``, then rename it: a reader never sees half a file."""
+def write_whole(path: Path, save: Callable[[Path], object]) -> None:
+    """Save to a new file beside ``path``, then rename it: a reader never sees half a file. Missing folders are made.
+
+    Raises:
+        OSError: the file cannot be written; nothing of it is left.
+    """
     temporary = path.with_name(f".{path.name}.{uuid4().hex}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         save(temporary)
         temporary.replace(path)
+    finally:
+        with suppress(OSError):  # usually gone by now; and where it cannot be removed, the first error says why
+            temporary.unlink()
+
+
+def _write(path: Path, save: Callable[[Path], object]) -> None:
+    try:
+        write_whole(path, save)
     except OSError as error:
         raise DataError(
             f"{path}: cannot be written ({_line(error)}); check the disk's space and the folder's rights"
         ) from error
-    finally:
-        with suppress(OSError):  # usually gone by now; and where it cannot be removed, the first error says why
-            temporary.unlink()

@@ -15,6 +15,7 @@ from attrs import evolve, field, frozen
 from torch import Tensor
 
 from daframework.data.decode import map_ids
+from daframework.data.fingerprint import digest
 from daframework.errors import DataError, RecipeError, unknown
 from daframework.interfaces import IGNORE_INDEX, ImageDataset, Inspection, Sample
 from daframework.recipe import locate, offered_files
@@ -187,6 +188,11 @@ class Mapped(ImageDataset):
         """The image at ``index``; no label is read."""
         return self.dataset.unlabelled(index)
 
+    def fingerprint(self, *, labels: bool) -> str | None:
+        """The dataset's own, with what its classes become if ``labels``."""
+        found = self.dataset.fingerprint(labels=labels)
+        return digest(found, sorted(self._table.items())) if labels and found is not None else found
+
     def file(self, index: int) -> Path | None:
         """The image's file."""
         return self.dataset.file(index)
@@ -195,10 +201,10 @@ class Mapped(ImageDataset):
         """Those of the dataset."""
         return self.dataset.problems(labelled=labelled)
 
-    def inspect(self, index: int, *, labelled: bool) -> Inspection:
+    def inspect(self, index: int, *, labelled: bool) -> Inspection | None:
         """As the dataset does, with the label in the other space."""
         found = self.dataset.inspect(index, labelled=labelled)
-        if found.label is None:
+        if found is None or found.label is None:
             return found
         try:
             return evolve(found, label=self._mapped(found.label, found.name))

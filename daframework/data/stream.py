@@ -1,19 +1,27 @@
 """Training crops without end: which image, which crop and whether mirrored follow from (seed, domain, position)."""
 
-import signal
 from collections.abc import Iterator, Sequence
 from random import Random
+from typing import Protocol
 
 import torch
 from attrs import define, field
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, default_collate
 
+from daframework.data.parallel import leave_interrupts_to_the_parent
 from daframework.errors import DafError, DataError
 from daframework.interfaces import Batch, ImageDataset, Sample
 from daframework.randomness import derive, generator
 
 Crop = tuple[Tensor, Tensor | None]
+
+
+class CropSampler(Protocol):
+    """Chooses the images and crops of a stream."""
+
+    def crop(self, dataset: ImageDataset, size: Sequence[int], flip: bool, position: int, random: Random) -> Crop:
+        """The crop of ``size`` at ``position``; ``random`` follows from the stream's seed and the position."""
 
 
 @define(eq=False)
@@ -26,6 +34,7 @@ class TrainingStream(Dataset[Crop | DafError]):
         flip: mirror half of the crops left to right.
         seed: the recipe's.
         name: names the stream, so that two domains draw independently.
+        sampler: chooses images and crops instead, by what they show.
     """
 
     dataset: ImageDataset
@@ -33,7 +42,8 @@ class TrainingStream(Dataset[Crop | DafError]):
     flip: bool
     seed: int
     name: str
-    _order: tuple[int, list[int]] = field(init=False, default=(-1, []))
+    sampler: CropSampler | None = None
+    _order: tuple[int, Tensor] = field(init=False, factory=lambda: (-1, torch.empty(0)))
 
     def __getitem__(self, position: int) -> Crop | DafError:
         """The crop at ``position``; an error is handed out, since one raised in a worker would lose its type."""
@@ -43,16 +53,29 @@ class TrainingStream(Dataset[Crop | DafError]):
             return error
 
     def _crop(self, position: int) -> Crop:
+        random = Random(derive(self.seed, self.name, "crop", position))
+        if self.sampler is not None:
+            return self.sampler.crop(self.dataset, self.crop_size, self.flip, position, random)
         epoch, place = divmod(position, len(self.dataset))
         if self._order[0] != epoch:
             shuffle = generator(self.seed, self.name, "order", epoch)
-            self._order = (epoch, torch.randperm(len(self.dataset), generator=shuffle).tolist())
-        sample = self.dataset[self._order[1][place]]
-        return random_crop(sample, self.crop_size, self.flip, Random(derive(self.seed, self.name, "crop", position)))
+            self._order = (epoch, torch.randperm(len(self.dataset), generator=shuffle))
+        sample = self.dataset[int(self._order[1][place])]
+        return random_crop(sample, self.crop_size, self.flip, random)
 
 
 def random_crop(sample: Sample, size: Sequence[int], flip: bool, random: Random) -> Crop:
     """A crop of ``size`` (height, width) at a uniformly drawn place, image and label alike.
+
+    Raises:
+        DataError: the image is smaller than the crop.
+    """
+    top, left = random_corner(sample, size, random)
+    return cut_crop(sample, size, top, left, mirrored=flip and random.random() < 0.5)
+
+
+def random_corner(sample: Sample, size: Sequence[int], random: Random) -> tuple[int, int]:
+    """Top and left of a crop of ``size`` (height, width), uniformly drawn.
 
     Raises:
         DataError: the image is smaller than the crop.
@@ -64,8 +87,11 @@ def random_crop(sample: Sample, size: Sequence[int], flip: bool, random: Random)
             f"image {sample.name}: {have[0]} x {have[1]} (height x width) is smaller than data.crop_size "
             f"{want[0]} x {want[1]}; lower crop_size, or set data.resize"
         )
-    top, left = random.randint(0, room[0]), random.randint(0, room[1])
-    mirrored = flip and random.random() < 0.5
+    return random.randint(0, room[0]), random.randint(0, room[1])
+
+
+def cut_crop(sample: Sample, size: Sequence[int], top: int, left: int, *, mirrored: bool) -> Crop:
+    """The crop of ``size`` (height, width) whose first pixel is at (top, left), image and label alike."""
 
     def cut(tensor: Tensor) -> Tensor:
         crop = tensor[..., top : top + size[0], left : left + size[1]]
@@ -90,34 +116,29 @@ def training_batches(
         num_workers=workers,
         collate_fn=_collate,
         pin_memory=device.type == "cuda",
-        worker_init_fn=_leave_interrupts_to_the_parent,
+        worker_init_fn=leave_interrupts_to_the_parent,
     )
     for crops in loader:
         if isinstance(crops, DafError):
             raise crops
-        image, label = crops
-        label = None if label is None else label.to(device, non_blocking=True).long()
-        yield Batch(to_float(image.to(device, non_blocking=True)), label)
+        planes = crops.to(device, non_blocking=True)
+        yield Batch(to_float(planes[:, :3]), planes[:, 3].long() if planes.shape[1] == 4 else None)
 
 
-def _leave_interrupts_to_the_parent(_: int) -> None:
-    """Ctrl-C reaches every process of a terminal, and a scheduler's SIGTERM every process of a job.
+def _collate(crops: list[Crop | DafError]) -> Tensor | DafError:
+    """The batch as one tensor (N, 3 or 4, h, w) uint8, in which a label is the fourth plane of its image.
 
-    The parent finishes its step and then ends its workers; where it must insist, its own SIGTERM is the second.
+    One, since each tensor that a worker hands over costs as much as a crop. `default_collate` stacks straight into
+    memory that worker and parent share.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda number, _: signal.signal(number, signal.SIG_DFL))
-
-
-def _collate(crops: list[Crop | DafError]) -> Crop | DafError:
-    images, labels = [], []
+    planes: list[Tensor] = []
     for crop in crops:
         if isinstance(crop, DafError):
             return crop
-        images.append(crop[0])
-        labels.append(crop[1])
-    present = [label for label in labels if label is not None]
-    return torch.stack(images), torch.stack(present) if present else None
+        image, label = crop
+        planes += image if label is None else (*image, label)
+    stacked: Tensor = default_collate(planes)
+    return stacked.view(len(crops), -1, *stacked.shape[1:])
 
 
 def to_float(image: Tensor) -> Tensor:

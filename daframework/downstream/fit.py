@@ -8,7 +8,7 @@ from torch import nn
 from torch.optim import AdamW
 
 from daframework import checkpoint
-from daframework.data.augment import augment_colors
+from daframework.data.augment import augment_colors, augment_geometry
 from daframework.data.stream import TrainingStream, training_batches
 from daframework.errors import TrainingError
 from daframework.interfaces import Task
@@ -36,7 +36,7 @@ def fit(
 ) -> nn.Module:
     """The task's model trained on ``stream`` as ``[downstream]`` says, for the table's row named ``row``.
 
-    ``augment`` are the colours drawn for its images. Every row starts from the same weights. Goes on from the
+    ``augment`` are the changes drawn for its images. Every row starts from the same weights. Goes on from the
     checkpoint at ``path`` and leaves one there.
 
     Raises:
@@ -71,8 +71,9 @@ def fit(
         assert batch.label is not None, "the task is trained on labelled images"
         # What the model draws for itself, such as dropout, follows from the seed and the step too.
         torch.manual_seed(derive(recipe.seed, "task", fabric.global_rank, step))
-        random = generator(recipe.seed, "colors", fabric.global_rank, step)
-        loss = task.loss(forward(augment_colors(batch.image, augment, random)), batch.label)
+        streams = (generator(recipe.seed, what, fabric.global_rank, step) for what in ("geometry", "colors"))
+        image, label = augment_geometry(batch.image, batch.label, augment, next(streams))
+        loss = task.loss(forward(augment_colors(image, augment, next(streams))), label)
         for group in optimizer.param_groups:
             group["lr"] = table.lr * warmup_cosine(step, table.steps)
         optimizer.zero_grad(set_to_none=True)

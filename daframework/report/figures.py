@@ -243,8 +243,10 @@ def _picture(axes: "Axes", image: Tensor, x: float, y: float, width: float, heig
     axes.imshow(pixels, extent=(x - across, x + across, y + down, y - down), aspect="auto")
 
 
-def save_figure(figure: "Figure", folder: Path, stem: str) -> list[Path]:
+def save_figure(figure: "Figure", folder: Path, stem: str, endings: Sequence[str] = ("png", "svg")) -> list[Path]:
     """Write ``stem.png``, at most 1600 pixels wide, and ``stem.svg`` into ``folder``, which is made; their paths.
+
+    ``endings`` may name one of the two.
 
     Each appears whole or not at all, and the same figure gives the same files.
 
@@ -254,8 +256,8 @@ def save_figure(figure: "Figure", folder: Path, stem: str) -> list[Path]:
     dots = min(200.0, 1600 / figure.get_figwidth())
     drawn: dict[Path, bytes] = {}
     with plain_style():
-        for ending, metadata in (("png", {}), ("svg", {"Date": None})):
-            buffer = io.BytesIO()
+        for ending in endings:
+            buffer, metadata = io.BytesIO(), {"Date": None} if ending == "svg" else {}
             figure.savefig(buffer, format=ending, dpi=dots, metadata=metadata)
             drawn[folder / f"{stem}.{ending}"] = buffer.getvalue()
     for path, content in drawn.items():

@@ -76,7 +76,7 @@ def _first_images(recipe: Recipe, datasets: Datasets) -> list[str]:
         DataError: a first image or label cannot be read.
     """
     problems = []
-    for dataset in (datasets.source, datasets.target_test):
+    for dataset in (datasets.source, datasets.target_test)[: 1 + recipe.downstream.score]:
         check_sample(dataset[0], len(dataset.classes), labelled=True)
     if recipe.downstream.oracle:
         try:

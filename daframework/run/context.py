@@ -7,8 +7,10 @@ from contextlib import contextmanager
 
 import attrs
 
+from daframework.data.cache import open_cached
+from daframework.data.parallel import default_workers
 from daframework.data.prepared import Prepared
-from daframework.data.stream import TrainingStream
+from daframework.data.stream import CropSampler, TrainingStream
 from daframework.errors import RunError
 from daframework.interfaces import ImageDataset, Task
 from daframework.registry import Plugins
@@ -37,9 +39,28 @@ def prepared(recipe: Recipe, dataset: ImageDataset) -> Prepared:
     return Prepared(dataset, recipe.data.resize, recipe.hardware.cache_mb * 2**20)
 
 
-def stream(recipe: Recipe, dataset: ImageDataset, name: str) -> TrainingStream:
-    """Training crops of ``dataset`` as ``recipe`` says, drawn from the random stream ``name``."""
-    return TrainingStream(dataset, recipe.data.crop_size, recipe.data.flip, recipe.seed, name)
+def opened(session: Session, recipe: Recipe, dataset: ImageDataset, name: str, *, labels: bool = True) -> ImageDataset:
+    """``dataset`` out of the cache on disk, which is completed first, if ``recipe`` says so; or else `prepared`.
+
+    ``name`` says in messages which set it is. Unless ``labels``, no label is read for the cache, and it hands out none.
+    """
+    if recipe.data.cache:
+        workers = recipe.hardware.workers or default_workers()
+        resize = recipe.data.resize
+        found = open_cached(session, dataset, name=name, resize=resize, workers=workers, labels=labels)
+        if found is not None:
+            return found
+    return prepared(recipe, dataset)
+
+
+def set_title(recipe: Recipe, domain: str, split: str) -> str:
+    """What messages call a set of images: ``source train (gta5)``."""
+    return f"{domain} {split} ({getattr(recipe, domain).name})"
+
+
+def stream(recipe: Recipe, dataset: ImageDataset, name: str, sampler: CropSampler | None = None) -> TrainingStream:
+    """Training crops of ``dataset`` as ``recipe`` says, drawn from the stream ``name``, by ``sampler`` if given."""
+    return TrainingStream(dataset, recipe.data.crop_size, recipe.data.flip, recipe.seed, name, sampler)
 
 
 @contextmanager

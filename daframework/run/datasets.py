@@ -14,7 +14,7 @@ from daframework.tables import Recipe
 
 @frozen(eq=False)
 class Datasets:
-    """The labelled source, the target to adapt to, and the target's test set to score on."""
+    """The labelled source, the target to adapt to, and the target's test set to score on, if anything is scored."""
 
     source: ImageDataset
     target: ImageDataset
@@ -28,7 +28,9 @@ def open_datasets(plugins: Plugins, recipe: Recipe) -> Datasets:
         RecipeError: their options are wrong, their classes differ, or one has no place in the label space.
         DataError: files are missing, or there is no image.
     """
-    parts = (("source", "train"), ("target", "train"), ("target", "test"))
+    # Where nothing is scored there need be no test set, and the training images stand in for it.
+    last = "test" if recipe.downstream.score else "train"
+    parts = (("source", "train"), ("target", "train"), ("target", last))
     opened = [make_dataset(plugins, recipe, domain, split) for domain, split in parts]
     for (domain, _), dataset in zip(parts, opened, strict=True):
         if len(dataset) == 0:

@@ -38,6 +38,15 @@ class RunFolder:
         """Seconds spent in each stage so far, over all sessions."""
         return self.path / "seconds.json"
 
+    def class_counts(self, domain: str) -> Path:
+        """Pixels of each class in each image of a domain, where crops are drawn by class."""
+        return self.path / "class_counts" / f"{domain}.pt"
+
+    @property
+    def matched_crops(self) -> Path:
+        """Pairs of source and target crops with similar layouts, where the translation is trained on such."""
+        return self.path / "matched_crops.pt"
+
     @property
     def samples(self) -> Path:
         """Grids of sample images."""
@@ -112,8 +121,9 @@ def read_recipe(folder: RunFolder) -> Recipe:
 
 
 def _identity(recipe: Recipe) -> Recipe:
-    """The recipe without what may differ when a run goes on: when to log and where to compute."""
-    return attrs.evolve(recipe, log=LogTable(), hardware=HardwareTable(precision=recipe.hardware.precision))
+    """The recipe without what may differ when a run goes on: when to log, where to compute, whether to cache."""
+    hardware = HardwareTable(precision=recipe.hardware.precision)
+    return attrs.evolve(recipe, log=LogTable(), hardware=hardware, data=attrs.evolve(recipe.data, cache=False))
 
 
 def difference(was: Recipe, now: Recipe) -> str | None:

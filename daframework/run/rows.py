@@ -10,10 +10,13 @@ from daframework import checkpoint
 from daframework.downstream.fit import fit
 from daframework.downstream.score import Averaged, Measured, score
 from daframework.errors import RunError
-from daframework.interfaces import ImageDataset, Scores
+from daframework.interfaces import ImageDataset, Scores, Task
 from daframework.run.context import Run, stream, timed
 from daframework.run.files import write_text
+from daframework.run.folder import RunFolder
 from daframework.run.results import scores_from_json, scores_to_json
+from daframework.run.sampling import rare_sampler
+from daframework.session import Session
 from daframework.tables import AugmentTable
 
 SOURCE_ONLY = "source_only"
@@ -21,26 +24,33 @@ ORACLE = "oracle"
 PRESERVATION = "semantic_preservation"
 
 
-def fit_and_score(run: Run, row: str, datasets: Sequence[ImageDataset], augment: AugmentTable) -> Scores:
+def fit_and_score(
+    run: Run, row: str, datasets: Sequence[ImageDataset], augment: AugmentTable, domain: str = "source"
+) -> Scores:
     """Train a task model on each of ``datasets``, and score what they predict together on the target's test set.
 
-    The last models are scored, never the best.
+    Their labels are those of ``domain``. The last models are scored, never the best; and none where the recipe asks for
+    no scores: then they are trained and kept.
     """
 
     def measure() -> Measured:
+        rare = rare_sampler(run, datasets[0], domain)
         with timed(run, f"training on {row}"):
             models = [
                 fit(
                     run.session,
                     run.task,
-                    stream(run.recipe, dataset, "task"),
+                    stream(run.recipe, dataset, "task", rare),
                     run.recipe,
                     row,
-                    run.folder.checkpoint(_versioned(row, version)),
+                    run.folder.checkpoint(versioned(row, version)),
                     augment,
                 )
                 for version, dataset in enumerate(datasets)
             ]
+        if not run.recipe.downstream.score:
+            nothing = Scores(None, None, (None,) * len(run.source.classes))
+            return Measured(nothing, torch.zeros(0))
         with timed(run, "scoring"):
             model = models[0] if len(models) == 1 else Averaged(models)
             batch_size = run.recipe.downstream.batch_size
@@ -66,20 +76,34 @@ def judge_content(run: Run, translated: Sequence[ImageDataset]) -> Scores:
 
 
 def trained(run: Run, row: str) -> nn.Module:
-    """The task model of a finished row, frozen, on the session's device."""
-    model = run.task.model()
-    state = checkpoint.load(run.folder.checkpoint(row), torch.device("cpu"))
+    """The task model of a finished row, frozen, on the session's device.
+
+    Raises:
+        RunError: the model is gone.
+    """
+    return load_model(run.session, run.task, run.folder, row)
+
+
+def load_model(session: Session, task: Task, folder: RunFolder, name: str) -> nn.Module:
+    """The task model kept under ``name``, as `versioned` gives it, frozen, on the session's device.
+
+    Raises:
+        RunError: the model is gone.
+    """
+    model = task.model()
+    state = checkpoint.load(folder.checkpoint(name), torch.device("cpu"))
     if state is None:
         raise RunError(
-            f"{run.folder.path} has scores of {row} and no longer its model; "
-            f"delete {run.folder.scores(row)} to train it again"
+            f"{folder.path} has scores of {name} and no longer its model; "
+            f"delete {folder.scores(name)} to train it again"
         )
     model.load_state_dict(state["model"])
-    frozen: nn.Module = run.session.fabric.to_device(model.eval().requires_grad_(False))
+    frozen: nn.Module = session.fabric.to_device(model.eval().requires_grad_(False))
     return frozen
 
 
-def _versioned(row: str, version: int) -> str:
+def versioned(row: str, version: int) -> str:
+    """What the model of a row is kept as that was trained on one of several versions of the translated set."""
     return f"{row}.{version}" if version else row
 
 

@@ -6,9 +6,11 @@ from contextlib import suppress
 from lightning_fabric import Fabric
 
 from daframework.build import make_task
+from daframework.data.cached import Cached
 from daframework.errors import RecipeError, RunError
+from daframework.interfaces import ImageDataset
 from daframework.registry import Plugins
-from daframework.run.context import Run, prepared, read_seconds
+from daframework.run.context import Run, opened, read_seconds, set_title
 from daframework.run.datasets import open_datasets
 from daframework.run.environment import describe
 from daframework.run.files import write_text
@@ -43,14 +45,15 @@ def execute(session: Session, plugins: Plugins, recipe: Recipe, folder: RunFolde
         with suppress(RunError):  # a damaged file is written anew, from the scores it was made of
             return read_results(folder.results)
     datasets = open_datasets(plugins, recipe)
+    test = set_title(recipe, "target", "test" if recipe.downstream.score else "train")
     run = Run(
         session=session,
         plugins=plugins,
         recipe=recipe,
         folder=folder,
-        source=prepared(recipe, datasets.source),
-        target=prepared(recipe, datasets.target),
-        target_test=prepared(recipe, datasets.target_test),
+        source=opened(session, recipe, datasets.source, set_title(recipe, "source", "train")),
+        target=opened(session, recipe, datasets.target, set_title(recipe, "target", "train"), labels=False),
+        target_test=opened(session, recipe, datasets.target_test, test, labels=recipe.downstream.score),
         task=make_task(plugins, recipe, len(datasets.source.classes)),
     )
     write_text(folder.environment, json.dumps(describe(session.fabric.device), indent=2) + "\n")
@@ -58,9 +61,16 @@ def execute(session: Session, plugins: Plugins, recipe: Recipe, folder: RunFolde
     common = recipe.downstream.augment
     own = recipe.augment or common
     rows = [Row(SOURCE_ONLY, fit_and_score(run, SOURCE_ONLY, [run.source], common))]
-    oracle = [Row(ORACLE, fit_and_score(run, ORACLE, [run.target], common))] if recipe.downstream.oracle else []
+    oracle = []
+    if recipe.downstream.oracle:
+        labelled = run.target
+        if isinstance(labelled, Cached):  # without labels until here
+            labelled = opened(session, recipe, datasets.target, set_title(recipe, "target", "train"))
+        oracle.append(Row(ORACLE, fit_and_score(run, ORACLE, [labelled], common, "target")))
+    translated: list[ImageDataset] = []
     if recipe.generator is not None:
-        translated = [prepared(recipe, version) for version in translate(run)]
+        title = f"images translated by {recipe.name}"
+        translated = [opened(session, recipe, version, title) for version in translate(run)]
         scores = fit_and_score(run, recipe.name, translated, own)
         rows.append(Row(recipe.name, scores, judge_content(run, translated) if oracle else None))
     elif recipe.augment is not None:
@@ -73,4 +83,7 @@ def execute(session: Session, plugins: Plugins, recipe: Recipe, folder: RunFolde
     images = {"source": len(run.source), "target": len(run.target), "target_test": len(run.target_test)}
     results = Results(recipe.name, recipe.seed, classes, tuple(rows), seconds, environment, images)
     write_results(folder.results, results)
+    for dataset in translated:
+        if isinstance(dataset, Cached):
+            dataset.remove()  # the run is finished, and no other reads its images
     return results

@@ -16,7 +16,9 @@ from daframework.interfaces import Generator, ImageDataset
 from daframework.registry import Plugins
 from daframework.run.context import Run, stream, timed
 from daframework.run.folder import RunFolder
+from daframework.run.matching import matched_samplers
 from daframework.run.rows import SOURCE_ONLY, trained
+from daframework.run.sampling import rare_sampler
 from daframework.session import Session
 from daframework.tables import Recipe
 
@@ -53,9 +55,12 @@ def _train(run: Run) -> nn.Module:
     for term in networks.terms:
         if term.loss.needs_source_model:
             term.loss.take_source_model(trained(run, SOURCE_ONLY).to(_weights_dtype(run.recipe)))
+    samplers = matched_samplers(run, target)
+    if not samplers and (rare := rare_sampler(run, run.source, "source")) is not None:
+        samplers = {"source": rare}
     streams = {
-        "source": stream(run.recipe, run.source, "source"),
-        "target": stream(run.recipe, target, "target"),
+        "source": stream(run.recipe, run.source, "source", samplers.get("source")),
+        "target": stream(run.recipe, target, "target", samplers.get("target")),
     }
 
     def draw(step: int, translator: nn.Module) -> None:

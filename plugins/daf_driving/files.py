@@ -9,8 +9,10 @@ from attrs import frozen
 from torch import Tensor
 
 from daframework.data.decode import IMAGE_SUFFIXES, map_ids, read_image, read_label
+from daframework.data.fingerprint import digest, fingerprint_files
+from daframework.data.folders import walk
 from daframework.errors import DataError
-from daframework.interfaces import ImageDataset, Sample
+from daframework.interfaces import ImageDataset, Inspection, Sample
 
 
 @frozen
@@ -28,6 +30,7 @@ class Folder:
         within: Search these sub-folders only; all if empty.
         only: These names only; all if None.
         skip: Pass these names over, in both folders.
+        hint: What to do about an image without a label; to add the label or take the image away, if empty.
     """
 
     images: Path
@@ -37,6 +40,7 @@ class Folder:
     within: tuple[str, ...] = ()
     only: frozenset[str] | None = None
     skip: frozenset[str] = frozenset()
+    hint: str = ""
 
 
 @frozen
@@ -82,17 +86,20 @@ def _list_labels(folder: Folder) -> dict[str, str]:
 
 def _ending(file: str, endings: tuple[str, ...]) -> int:
     """How many letters of a file's name are its ending; 0 if it has none of ``endings``."""
-    return next((len(ending) for ending in endings if file.endswith(ending)), 0)
+    for ending in endings:  # a loop: it runs for each of 100,000 files
+        if file.endswith(ending):
+            return len(ending)
+    return 0
 
 
 def _list_files(folder: Folder, base: Path, length: Callable[[str], int]) -> dict[str, str]:
     """Name -> ending, as it is spelt, of the files below ``base``; sorted; hidden files are passed over."""
-    if not base.is_dir():
-        raise DataError(f"{base}: no such folder; check the dataset's root and folder names")
     found: dict[str, str] = {}
     for start in folder.within or (".",):
-        for parent, _, files in os.walk(base / start, followlinks=True):
-            inside = Path(parent).relative_to(base).as_posix()
+        if not (base / start).is_dir():
+            raise DataError(f"{base / start}: no such folder; check the dataset's root and folder names")
+        for parent, files in walk(base / start):
+            inside = parent.relative_to(base).as_posix()
             prefix = "" if inside == "." else f"{inside}/"
             for file in files:
                 cut = length(file)
@@ -124,16 +131,49 @@ class FileDataset(ImageDataset):
         entry = self._labelled[index]
         image, ids = read_image(entry.image), self._read_ids(entry.label)
         if image.shape[1:] != ids.shape:
-            raise DataError(
-                f"{entry.label}: {ids.shape[0]} x {ids.shape[1]} pixels (height x width), but its image {entry.image} "
-                f"has {image.shape[1]} x {image.shape[2]}; a label must cover its image pixel by pixel"
-            )
+            raise DataError(_other_size(entry, image, ids))
         return Sample(image, map_ids(ids, self._table, where=str(entry.label)), entry.name)
 
     def unlabelled(self, index: int) -> Sample:
         """The image at ``index``; its label file is neither opened nor looked for."""
         entry = self._entries[index]
         return Sample(read_image(entry.image), None, entry.name)
+
+    def file(self, index: int) -> Path:
+        """The image file at ``index``."""
+        return self._entries[index].image
+
+    def fingerprint(self, *, labels: bool) -> str:
+        """Of paths, sizes and times of the image files, or with ``labels`` of the label files and their ids' table."""
+        # Strings, since making a Path of each takes longer than asking the file system about it.
+        if not labels:
+            return fingerprint_files(f"{one.folder.images}/{one.name}{one.ending}" for one in self._entries)
+        files = fingerprint_files(f"{one.folder.labels}/{one.name}{one.folder.label_ending}" for one in self._labelled)
+        # A dataset may read label files in a way of its own.
+        return digest(files, type(self).__qualname__, sorted(self._table.items()))
+
+    def problems(self, *, labelled: bool) -> list[str]:
+        """A line for every image without a label and every label without an image, if ``labelled``."""
+        return [line for folder in self._folders for line in _lonely(folder)] if labelled else []
+
+    def inspect(self, index: int, *, labelled: bool) -> Inspection:
+        """Image and label at ``index``, each on its own: what is wrong with one does not hide the other."""
+        entry, problems = self._entries[index], []
+        image = label = None
+        try:
+            image = read_image(entry.image)
+        except DataError as error:
+            problems.append(str(error))
+        if labelled and self._table and entry.label.exists():
+            try:
+                ids = self._read_ids(entry.label)
+                if image is not None and image.shape[1:] != ids.shape:
+                    problems.append(_other_size(entry, image, ids))
+                label = map_ids(ids, self._table, where=str(entry.label))
+            except DataError as error:
+                problems.append(str(error))
+        fits = label is not None and (image is None or image.shape[1:] == label.shape)
+        return Inspection(entry.name, image, label if fits else None, problems)
 
     def _read_ids(self, path: Path) -> Tensor:
         """The ids in a label file, (H, W) uint8 or int32."""
@@ -146,19 +186,55 @@ class FileDataset(ImageDataset):
         Checked for all at the first label: a run must not stop hours later over a file that was never there.
         """
         for folder in self._folders:
-            labels, images = _list_labels(folder), _list_images(folder)
-            without = [str(folder.images / (name + images[name])) for name in images if name not in labels]
-            if without:
-                wanted = f"NAME{folder.label_ending}"
-                raise DataError(f"{_some(without)} without a label in {folder.labels}; add {wanted}, or take it away")
-            orphans = [str(folder.labels / (name + labels[name])) for name in labels if name not in images]
-            if orphans:
-                raise DataError(f"{_some(orphans)} without an image in {folder.images}; add it, or take the label away")
+            for paths, what in _unpaired(folder):
+                if paths:
+                    raise DataError(f"{_some(paths)} {what}")
         return self._entries
+
+
+def _unpaired(folder: Folder) -> list[tuple[list[str], str]]:
+    """Images without a label, then labels without an image, each with what is to be said about them.
+
+    Raises:
+        DataError: one of the two folders is missing.
+    """
+    labels, images = _list_labels(folder), _list_images(folder)
+    without = [str(folder.images / (name + images[name])) for name in images if name not in labels]
+    orphans = [str(folder.labels / (name + labels[name])) for name in labels if name not in images]
+    hint = folder.hint or f"add NAME{folder.label_ending}, or take it away"
+    return [
+        (without, f"without a label in {folder.labels}; {hint}"),
+        (orphans, f"without an image in {folder.images}; add it, or take the label away"),
+    ]
+
+
+def _lonely(folder: Folder) -> list[str]:
+    try:
+        return [f"{path}: {what}" for paths, what in _unpaired(folder) for path in paths]
+    except DataError as error:
+        return [str(error)]
+
+
+def _other_size(entry: Entry, image: Tensor, ids: Tensor) -> str:
+    return (
+        f"{entry.label}: {ids.shape[0]} x {ids.shape[1]} pixels (height x width), but its image {entry.image} "
+        f"has {image.shape[1]} x {image.shape[2]}; a label must cover its image pixel by pixel"
+    )
 
 
 def _some(paths: Sequence[str]) -> str:
     return ", ".join(paths[:3]) + (f" and {len(paths) - 3} more:" if len(paths) > 3 else ":")
+
+
+def list_folders(dataset: str, folders: Iterable[Folder]) -> list[Entry]:
+    """The images of several folders, in their order.
+
+    Raises:
+        DataError: a folder is missing or holds no images, or two images share a name.
+    """
+    entries = [entry for folder in folders for entry in list_entries(folder)]
+    check_unique(dataset, entries)
+    return entries
 
 
 def check_unique(dataset: str, entries: Sequence[Entry]) -> None:

@@ -55,11 +55,19 @@ class ImageFolder(FileDataset):
 
     def __getitem__(self, index: int) -> Sample:
         if not self._table:
-            raise DataError(
-                f'image_folder: labels are asked for, but no ids are given; write ids = {{ "0" = "{self.classes[0]}", '
-                f'"255" = "{_IGNORE}" }} with every id in the labels'
-            )
+            raise DataError(self._no_ids())
         return super().__getitem__(index)
+
+    def problems(self, *, labelled: bool) -> list[str]:
+        """As of any files; and that no ids are given, if labels are asked for."""
+        missing = [self._no_ids()] if labelled and not self._table else []
+        return missing + super().problems(labelled=labelled)
+
+    def _no_ids(self) -> str:
+        return (
+            f'image_folder: labels are asked for, but no ids are given; write ids = {{ "0" = "{self.classes[0]}", '
+            f'"255" = "{_IGNORE}" }} with every id in the labels'
+        )
 
 
 def _checked_classes(classes: tuple[str, ...]) -> tuple[str, ...]:

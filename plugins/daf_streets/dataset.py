@@ -1,14 +1,18 @@
 """Street scenes as a dataset: any image can be made on its own, from its seed, look, split and index alone."""
 
 from collections.abc import Sequence
+from functools import cache
+from importlib.resources import files
 from random import Random
 
+import numpy as np
 import torch
 
 from daf_streets.classes import CLASSES, PALETTE
 from daf_streets.looks import LOOKS
 from daf_streets.render import render
 from daf_streets.scene import sample_scene
+from daframework.data.fingerprint import digest
 from daframework.interfaces import ImageDataset, Sample
 
 SPLITS = ("train", "test")
@@ -36,6 +40,17 @@ class Streets(ImageDataset):
         scene = sample_scene(Random(f"scene/{key}"), layout)
         image, label = render(scene, appearance, self.height, self.width, Random(f"light/{key}"))
         return Sample(torch.from_numpy(image), torch.from_numpy(label), f"{self.split}_{index:06d}")
+
+    def fingerprint(self, *, labels: bool) -> str:
+        """Of the options and of the code that draws; images and labels come of the same draws."""
+        return digest(_painters(), self.look, self.split, self.seed, self.height, self.width)
+
+
+@cache
+def _painters() -> str:
+    """A digest of this package's code: another version draws other pictures."""
+    modules = sorted((file for file in files("daf_streets").iterdir() if file.name.endswith(".py")), key=str)
+    return digest(np.__version__, [file.read_text(encoding="utf-8") for file in modules])
 
 
 def streets(

@@ -1,0 +1,248 @@
+"""``daf data check``."""
+
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from daframework.cli.data.options import (
+    overwrite_option,
+    refuse_existing,
+    root_argument,
+    set_option,
+    what_argument,
+    workers_option,
+    write_json,
+)
+from daframework.cli.options import installed_plugins
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from daframework.cli.data.parts import Part
+    from daframework.cli.data.progress import FileProgress
+    from daframework.data.audit import SetAudit
+    from daframework.registry import Plugins
+
+
+@click.command("check")
+@what_argument
+@root_argument
+@set_option
+@workers_option
+@click.option("--images-only", is_flag=True, help="Look at no label, as of a target that has none.")
+@click.option("--json", "json_to", metavar="FILE", help="Write everything that was found as JSON; - prints it.")
+@overwrite_option
+def command(
+    what: str,
+    root: str | None,
+    overrides: tuple[str, ...],
+    workers: int | None,
+    images_only: bool,
+    json_to: str | None,
+    overwrite: bool,
+) -> None:
+    """Check every file of RECIPE's domains, or of both splits of the dataset NAME in the folder ROOT.
+
+    Every file is decoded; images and labels are paired and of one size, ids known; images that training and test share
+    are found by their pixels. Everything that is wrong is a line. Exit code 1 if there is an error; warnings are none.
+    """
+    from daframework.cli.data.progress import FileProgress, make_console
+    from daframework.cli.interrupt import stop_on_signal
+
+    if json_to not in (None, "-") and not overwrite:
+        refuse_existing(Path(json_to))
+    # The torch behind the datasets takes seconds to import.
+    progress = FileProgress(make_console(stderr=json_to == "-"))
+    progress.say(f"checking {what}{'' if root is None else f' in {root}'}")
+    with stop_on_signal() as stopping, progress:
+        findings = _Findings(progress)
+        parts = _open(installed_plugins(), what, root, overrides, images_only, findings)
+        sets = [(part, _check_part(part, workers, findings, stopping)) for part in parts if not stopping()]
+        if not stopping():
+            _compare(sets, findings)
+    stopped = stopping()
+    if sets:
+        progress.console.print(_table(sets, findings))
+    if json_to is not None:
+        _write_json(json_to, sets, findings, complete=not stopped)
+    images = sum(audit.read for _, audit in sets)
+    if stopped:
+        total = sum(len(part.dataset) for part in parts)
+        progress.say(f"stopped after {images:,} of {total:,} images: {findings.summary()} so far")
+        sys.exit(130)
+    progress.say(f"{images:,} images: {findings.summary()}")
+    if findings.errors:
+        sys.exit(1)
+
+
+class _Findings:
+    """Everything that was found: printed at once, counted, and kept for the JSON."""
+
+    def __init__(self, progress: "FileProgress") -> None:
+        self.progress = progress
+        self.lines: list[dict[str, str | None]] = []
+        self.errors = 0
+
+    def add(self, level: str, part: str, message: str, image: str | None = None) -> None:
+        self.progress.say(message, level)
+        self.lines.append({"level": level, "set": part, "image": image, "message": message})
+        self.errors += level == "error"
+
+    def summary(self) -> str:
+        warnings = len(self.lines) - self.errors
+        return f"{self.errors:,} error{'s' * (self.errors != 1)}, {warnings:,} warning{'s' * (warnings != 1)}"
+
+
+def _open(
+    plugins: "Plugins",
+    what: str,
+    root: str | None,
+    overrides: tuple[str, ...],
+    images_only: bool,
+    findings: _Findings,
+) -> "list[Part]":
+    """What is to be checked; what cannot be opened is an error among the others."""
+    from attrs import evolve
+
+    from daframework.cli.data.parts import SPLITS, find_recipe, open_dataset, open_domains
+    from daframework.data.duplicates import same_files
+    from daframework.errors import DataError
+
+    recipe = find_recipe(plugins, what, root, overrides)
+    parts: list[Part] = []
+    if recipe is not None:
+        parts, problems = open_domains(plugins, recipe)
+        for problem in problems:
+            findings.add("error", what, problem)
+    else:
+        for split in SPLITS:
+            try:
+                parts.append(open_dataset(plugins, what, root, overrides, split))
+            except DataError as error:
+                findings.add("error", f"{what} {split}", str(error))
+    if len(parts) > 1 and parts[-2].domain == parts[-1].domain and same_files(parts[-2].dataset, parts[-1].dataset):
+        # A model is scored on the target's test set; a dataset that is only a source never uses its own.
+        level = "warning" if recipe is None else "error"
+        first, second = parts[-2:]
+        findings.add(
+            level, second.title, f"{second.title}: the same {len(second.dataset):,} files as {first.title}; {_APART}"
+        )
+        parts[-2:] = [evolve(first, split="train and test", labelled=first.labelled or second.labelled)]
+    return [evolve(part, labelled=False) for part in parts] if images_only else parts
+
+
+_APART = "give each split files of its own, by the dataset's options, if models are to be scored on it"
+
+
+def _check_part(part: "Part", workers: int | None, findings: _Findings, stopping: Callable[[], bool]) -> "SetAudit":
+    """Look at every image of one set, until asked to stop."""
+    from daframework.data.audit import SetAudit, audit
+    from daframework.data.parallel import default_workers, in_parallel
+
+    dataset, progress = part.dataset, findings.progress
+    progress.begin(part.title, len(dataset))
+    if not len(dataset):
+        findings.add("error", part.title, f"{part.title}: holds no image; check its folder and options")
+    found = SetAudit(tuple(dataset.classes))
+    for line in dataset.problems(labelled=part.labelled):
+        findings.add("error", part.title, line)
+    look = partial(audit, dataset, part.labelled)
+    for one in in_parallel(look, range(len(dataset)), workers=default_workers() if workers is None else workers):
+        found.add(one)
+        for level, lines in (("error", one.errors), ("warning", one.warnings)):
+            for line in lines:
+                findings.add(level, part.title, line, one.where)
+        progress.advance(found.read)
+        if stopping():
+            return found
+    if found.never:
+        findings.add(
+            "warning",
+            part.title,
+            f"{part.title}: {', '.join(found.never)} never occur{'s' * (len(found.never) == 1)} in its "
+            f"{found.labels:,} labels; nothing can be learned or scored there",
+        )
+    return found
+
+
+def _compare(sets: "list[tuple[Part, SetAudit]]", findings: _Findings) -> None:
+    from daframework.data.duplicates import Contents, find_duplicates
+
+    contents = [Contents(part.title, "test" in part.split, found.contents) for part, found in sets]
+    errors, warnings = find_duplicates(contents)
+    for level, lines in (("error", errors), ("warning", warnings)):
+        for title, line in lines:
+            findings.add(level, title, line)
+
+
+def _table(sets: "list[tuple[Part, SetAudit]]", findings: _Findings) -> "Table":
+    """A column a set, which three of them leave room for in a narrow terminal."""
+    from collections import Counter
+
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    count = Counter((line["set"], line["level"]) for line in findings.lines)
+    rows: dict[str, Callable[[Part, SetAudit], str]] = {
+        "images": lambda part, found: f"{found.read:,}",
+        "labels": lambda part, found: f"{found.labels:,}" if part.labelled else "not read",
+        "height x width": lambda part, found: _size(found),
+        "mean RGB": lambda part, found: _channels(found.mean),
+        "contrast RGB": lambda part, found: _channels(found.contrast),
+        "classes seen": lambda part, found: _seen(found),
+        "errors": lambda part, found: f"{count[part.title, 'error']:,}",
+        "warnings": lambda part, found: f"{count[part.title, 'warning']:,}",
+    }
+    table = Table("", box=box.SIMPLE)
+    for part, _ in sets:
+        table.add_column(Text(part.title))
+    for head, cell in rows.items():
+        table.add_row(head, *(cell(part, found) for part, found in sets))
+    return table
+
+
+def _size(found: "SetAudit") -> str:
+    if len(found.sizes) == 1:
+        return "{} x {}".format(*next(iter(found.sizes)))
+    return f"{len(found.sizes):,} sizes" if found.sizes else "-"
+
+
+def _seen(found: "SetAudit") -> str:
+    return f"{len(found.classes) - len(found.never)} of {len(found.classes)}" if found.labels else "-"
+
+
+def _channels(values: list[float] | None) -> str:
+    return "-" if values is None else " ".join(f"{value:.0f}" for value in values)
+
+
+def _write_json(json_to: str, sets: "list[tuple[Part, SetAudit]]", findings: _Findings, *, complete: bool) -> None:
+    content: dict[str, Any] = {
+        "complete": complete,
+        "errors": findings.errors,
+        "warnings": len(findings.lines) - findings.errors,
+        "sets": [_described(part, found) for part, found in sets],
+        "problems": findings.lines,
+    }
+    write_json(json_to, content)
+
+
+def _described(part: "Part", found: "SetAudit") -> dict[str, Any]:
+    return {
+        "set": part.title,
+        "images": len(part.dataset),
+        "read": found.read,
+        "labels": found.labels if part.labelled else None,
+        "sizes": [[height, width, images] for (height, width), images in found.sizes.items()],
+        "mean": found.mean,
+        "contrast": found.contrast,
+        "classes": {
+            name: {"pixels": pixels, "images": shown}
+            for name, pixels, shown in zip(found.classes, found.pixels, found.shown, strict=True)
+        },
+        "never": found.never,
+    }

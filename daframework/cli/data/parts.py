@@ -1,0 +1,104 @@
+"""Open what a command was asked to look at: the domains of a recipe, or the splits of one dataset."""
+
+from attrs import frozen
+
+from daframework.build import make, make_dataset
+from daframework.errors import DataError, RecipeError, unknown
+from daframework.interfaces import ImageDataset
+from daframework.recipe import apply_override, locate, read
+from daframework.registry import Plugins, find, names
+from daframework.run.datasets import open_datasets
+from daframework.tables import Recipe
+
+SPLITS = ("train", "test")
+_PARTS = (("source", "train"), ("target", "train"), ("target", "test"))
+
+
+@frozen(eq=False)
+class Part:
+    """One split of a recipe's domain, or of the dataset ``domain``; ``labelled`` if its labels are of use."""
+
+    domain: str
+    split: str
+    dataset: ImageDataset
+    labelled: bool
+
+    @property
+    def title(self) -> str:
+        """``source train``."""
+        return f"{self.domain} {self.split}"
+
+
+def find_recipe(plugins: Plugins, what: str, root: str | None, overrides: tuple[str, ...]) -> Recipe | None:
+    """The recipe meant by ``what``; None where it is the name of a dataset.
+
+    Raises:
+        RecipeError: it is neither, or the recipe is wrong.
+    """
+    if root is not None:
+        return None
+    try:
+        path = locate(plugins, what)
+    except RecipeError as error:
+        datasets = names(plugins, "dataset")
+        if what in datasets:
+            return None
+        raise RecipeError(f"{error}; and {unknown('dataset', what, datasets)}") from error
+    return read(path, overrides)
+
+
+def open_domains(plugins: Plugins, recipe: Recipe) -> tuple[list[Part], list[str]]:
+    """The domains of a recipe as a run opens them; and a line for each that cannot be opened.
+
+    There is no test set where nothing is scored. The target's training images have labels of use only where an oracle
+    is trained on them.
+
+    Raises:
+        RecipeError: an option is wrong, or the domains do not fit together.
+    """
+    wanted = _PARTS if recipe.downstream.score else _PARTS[:2]
+    labelled = {("target", "train"): recipe.downstream.oracle}
+    parts: list[Part] = []
+    problems: list[str] = []
+    try:
+        found = open_datasets(plugins, recipe)
+    except DataError:
+        for domain, split in wanted:
+            try:
+                dataset = make_dataset(plugins, recipe, domain, split)
+                parts.append(Part(domain, split, dataset, labelled.get((domain, split), True)))
+            except DataError as error:
+                problems.append(f"{domain} {split}: {error}")
+        return parts, problems
+    for (domain, split), dataset in zip(wanted, (found.source, found.target, found.target_test), strict=False):
+        parts.append(Part(domain, split, dataset, labelled.get((domain, split), True)))
+    return parts, problems
+
+
+def open_dataset(plugins: Plugins, name: str, root: str | None, overrides: tuple[str, ...], split: str) -> Part:
+    """One split of the dataset ``name`` in the folder ``root``, with options as in ``--set KEY=VALUE``.
+
+    Raises:
+        RecipeError: an option is wrong.
+        PluginError: there is no such dataset.
+        DataError: its files are missing.
+    """
+    options: dict[str, object] = {}
+    for text in overrides:
+        apply_override(options, text)
+    if root is not None:
+        options["root"] = root
+    try:
+        dataset: ImageDataset = make(find(plugins, "dataset", name), options, name, split=split)
+    except DataError as error:
+        hint = "" if "root" in options else f"; or write the folder after the name: {name} FOLDER"
+        raise DataError(f"{name} {split}: {error}{hint}") from error
+    return Part(name, split, dataset, labelled=True)
+
+
+def no_labels(dataset: ImageDataset) -> str | None:
+    """Why the first image comes without its label; None if it has one."""
+    try:
+        return None if dataset[0].label is not None else "the dataset gives none"
+    except DataError as error:
+        return str(error)

@@ -1,0 +1,100 @@
+"""``daf data preview``."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from daframework.cli.data.options import overwrite_option, refuse_existing, root_argument, set_option, what_argument
+from daframework.cli.options import installed_plugins
+
+if TYPE_CHECKING:
+    from daframework.cli.data.parts import Part
+    from daframework.registry import Plugins
+    from daframework.report.contact_sheet import Tile
+
+_DARK = (50, 50, 50)
+_SIDE = 480  # pixels: the longer side of an image on the sheet, more than its place has
+
+
+@click.command("preview")
+@what_argument
+@root_argument
+@set_option
+@click.option("--count", type=click.IntRange(1, 200), default=8, show_default=True, help="Images of each set.")
+@click.option("--out", type=click.Path(path_type=Path), metavar="FILE.png", help="preview_<name>.png unless given.")
+@overwrite_option
+def command(
+    what: str, root: str | None, overrides: tuple[str, ...], count: int, out: Path | None, overwrite: bool
+) -> None:
+    """Draw a sheet of images spread over RECIPE's domains, or over both splits of the dataset NAME in the folder ROOT.
+
+    Labels lie over the images in their classes' colours, and what is ignored is dark. The target's training images are
+    shown without labels.
+    """
+    file = out or Path(f"preview_{Path(what).stem}.png")
+    if file.suffix.lower() != ".png":
+        raise click.BadParameter(f"the sheet is a PNG file, got '{file}'", param_hint="--out")
+    if not overwrite:
+        refuse_existing(file)
+
+    from daframework.report.contact_sheet import contact_sheet
+    from daframework.report.figures import save_figure
+
+    parts = _parts(installed_plugins(), what, root, overrides)
+    sections = {}
+    for part in parts:
+        labels = "" if part.labelled else ", without labels"
+        sections[f"{part.title}: {len(part.dataset):,} images{labels}"] = _tiles(part, count)
+    legend: dict[str, tuple[int, int, int]] = {}
+    for part in parts:
+        if part.labelled:
+            legend |= dict(zip(part.dataset.classes, part.dataset.palette, strict=True))
+            legend.setdefault("ignored", _DARK)
+    save_figure(contact_sheet(sections, legend, what), file.parent, file.stem, endings=[file.suffix[1:]])
+    click.echo(f"sheet in {file}")
+
+
+def _parts(plugins: "Plugins", what: str, root: str | None, overrides: tuple[str, ...]) -> "list[Part]":
+    from attrs import evolve
+
+    from daframework.cli.data.parts import SPLITS, find_recipe, no_labels, open_dataset, open_domains
+    from daframework.data.duplicates import same_files
+    from daframework.errors import DataError
+    from daframework.report.lettering import visible
+
+    recipe = find_recipe(plugins, what, root, overrides)
+    if recipe is None:
+        train, test = (open_dataset(plugins, what, root, overrides, split) for split in SPLITS)
+        parts = [train] if same_files(train.dataset, test.dataset) else [train, test]
+    else:
+        parts, problems = open_domains(plugins, recipe)
+        if problems:
+            raise DataError("\n".join(problems))
+        parts = [evolve(part, labelled=(part.domain, part.split) != ("target", "train")) for part in parts]
+    for place, part in enumerate(parts):
+        if part.labelled and (reason := no_labels(part.dataset)):
+            click.echo(f"warning: {part.title}: shown without labels: {visible(reason)}", err=True)
+            parts[place] = evolve(part, labelled=False)
+    return parts
+
+
+def _tiles(part: "Part", count: int) -> "list[Tile]":
+    from daframework.adapt.samples import colored
+    from daframework.data.prepared import check_sample, resize_image
+    from daframework.data.whole import evenly_spread
+    from daframework.interfaces import IGNORE_INDEX
+    from daframework.report.contact_sheet import Tile, overlaid
+
+    tiles = []
+    for index in evenly_spread(len(part.dataset), count):
+        sample = part.dataset[index] if part.labelled else part.dataset.unlabelled(index)
+        check_sample(sample, len(part.dataset.classes), labelled=part.labelled)
+        picture = sample.image
+        if part.labelled and sample.label is not None:
+            colours = colored(sample.label[None], part.dataset.palette)[0]
+            picture = overlaid(picture, colours, sample.label, IGNORE_INDEX)
+        scale = min(1.0, _SIDE / max(picture.shape[1:]))
+        size = [max(1, round(side * scale)) for side in picture.shape[1:]]
+        tiles.append(Tile(sample.name, resize_image(picture, size)))
+    return tiles

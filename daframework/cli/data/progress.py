@@ -1,0 +1,72 @@
+"""How far a command is with its files: a bar in a terminal, a plain line now and then elsewhere."""
+
+import sys
+import time
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from daframework.report.lettering import visible
+
+_EVERY = 10.0  # seconds between two plain lines
+_UNCUT = 10_000
+_STYLES = {"error": "bold red", "warning": "yellow"}
+
+
+def make_console(*, stderr: bool = False) -> Console:
+    """A console that cuts nothing where output goes to a file or a pipe, which have no width of their own."""
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(stderr=stderr, width=None if stream.isatty() else _UNCUT)
+
+
+class FileProgress:
+    """Shows how many files are done, and prints lines without disturbing that. Use it as a context manager."""
+
+    def __init__(self, console: Console) -> None:
+        """``console`` decides between the bar and plain lines."""
+        self.console = console
+        self._progress = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=console,
+            disable=not console.is_terminal,
+            transient=True,
+        )
+        self._what, self._total, self._said = "", 0, 0.0
+        self._task = self._progress.add_task("", visible=False)
+
+    def __enter__(self) -> Self:
+        """Start the bar."""
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Leave the terminal as it was."""
+        self._progress.stop()
+
+    def begin(self, what: str, total: int) -> None:
+        """``total`` files of ``what`` come now."""
+        self._what, self._total, self._said = visible(what), total, time.monotonic()
+        self._progress.remove_task(self._task)
+        self._task = self._progress.add_task(self._what, total=total)
+        if not self.console.is_terminal:
+            self.say(f"{what}: {total:,} files")
+
+    def advance(self, done: int) -> None:
+        """``done`` of them are finished."""
+        self._progress.update(self._task, completed=done)
+        if not self.console.is_terminal and time.monotonic() - self._said > _EVERY:
+            self._said = time.monotonic()
+            self.say(f"{self._what}: {done:,} of {self._total:,}")
+
+    def say(self, line: str, level: str = "") -> None:
+        """A line of its own, as it is: ``level`` "error" or "warning" goes before it."""
+        text = Text.assemble((f"{level}: " if level else "", _STYLES.get(level, "")), visible(line))
+        self.console.print(text, soft_wrap=True, highlight=False)

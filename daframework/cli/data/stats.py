@@ -1,0 +1,194 @@
+"""``daf data stats``."""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from daframework.cli.data.options import (
+    overwrite_option,
+    refuse_existing,
+    root_argument,
+    set_option,
+    what_argument,
+    workers_option,
+    write_json,
+)
+from daframework.cli.options import installed_plugins
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from daframework.cli.data.parts import Part
+    from daframework.cli.data.progress import FileProgress
+    from daframework.data.frequencies import ClassShare, Occurrence
+    from daframework.registry import Plugins
+
+    Tables = Mapping[str, Mapping[str, ClassShare]]
+
+
+@click.command("stats")
+@what_argument
+@root_argument
+@set_option
+@workers_option
+@click.option("--images", type=click.IntRange(min=1), default=2000, show_default=True, help="Images to read of each.")
+@click.option("--target-labels", is_flag=True, help="Read the labels of the target's training images, not of its test.")
+@click.option("--plot", type=click.Path(path_type=Path), metavar="STEM", help="Draw STEM.png and STEM.svg.")
+@click.option("--json", "json_to", metavar="FILE", help="Write the numbers as JSON; - prints them.")
+@overwrite_option
+def command(
+    what: str,
+    root: str | None,
+    overrides: tuple[str, ...],
+    workers: int | None,
+    images: int,
+    target_labels: bool,
+    plot: Path | None,
+    json_to: str | None,
+    overwrite: bool,
+) -> None:
+    """Show how often each class occurs in RECIPE's source and target, or in the dataset NAME in the folder ROOT.
+
+    Of the target, the labels of the test set are counted: those of its training images are for nobody to see who adapts
+    to it, unless --target-labels asks for them. Of one dataset, its training images are counted.
+    """
+    from daframework.cli.data.progress import FileProgress, make_console
+    from daframework.cli.interrupt import stop_on_signal
+
+    written = [] if plot is None else [plot.with_name(f"{plot.name}.{ending}") for ending in ("png", "svg")]
+    written += [] if json_to in (None, "-") else [Path(json_to)]
+    if not overwrite:
+        refuse_existing(*written)
+    progress = FileProgress(make_console(stderr=json_to == "-"))
+    progress.say(f"counting classes of {what}{'' if root is None else f' in {root}'}")
+    counted: dict[str, tuple[Part, Occurrence]] = {}
+    plugins = installed_plugins()
+    # Importing torch, as this does, takes seconds: something is to be seen before.
+    from daframework.data.frequencies import class_shares
+
+    with stop_on_signal() as stopping, progress:
+        for part in _parts(plugins, what, root, overrides, target_labels, progress):
+            found = _count(part, images, workers, progress, stopping)
+            if stopping():
+                progress.say(f"stopped after {0 if found is None else found.images:,} images of {part.title}")
+                sys.exit(130)
+            if found is not None:
+                counted[part.title] = (part, found)
+    tables = {title: class_shares(part.dataset.classes, found) for title, (part, found) in counted.items()}
+    _print(tables, counted, progress)
+    if plot is not None:
+        _draw(tables, plot, what)
+        progress.say(f"drawn in {written[0]} and {written[1]}")
+    if json_to is not None:
+        _write_json(json_to, tables, counted)
+
+
+def _parts(
+    plugins: "Plugins",
+    what: str,
+    root: str | None,
+    overrides: tuple[str, ...],
+    target_labels: bool,
+    progress: "FileProgress",
+) -> "list[Part]":
+    from daframework.cli.data.parts import find_recipe, open_dataset, open_domains
+    from daframework.errors import DataError
+
+    recipe = find_recipe(plugins, what, root, overrides)
+    if recipe is None:
+        return [open_dataset(plugins, what, root, overrides, "train")]
+    parts, problems = open_domains(plugins, recipe)
+    if problems:
+        raise DataError("\n".join(problems))
+    source, target, *tests = parts
+    if target_labels:
+        return [source, target]
+    what = "the labels of its test set" if tests else "has no test set, so that only the source is shown"
+    progress.say(f"target: {what}; --target-labels counts the labels of its training images")
+    return [source, *tests]
+
+
+def _count(
+    part: "Part", images: int, workers: int | None, progress: "FileProgress", stopping: "Callable[[], bool]"
+) -> "Occurrence | None":
+    """Count classes in images spread over the set; None, and a word on it, where a target has no labels."""
+    from daframework.cli.data.parts import no_labels
+    from daframework.data.frequencies import occurrence
+    from daframework.data.parallel import default_workers
+    from daframework.data.whole import evenly_spread
+    from daframework.errors import DataError
+
+    if reason := no_labels(part.dataset):
+        if part.domain != "target":
+            raise DataError(f"{part.title}: no classes can be counted without labels: {reason}")
+        progress.say(f"{part.title}: its labels cannot be read, so that only the source is shown: {reason}", "warning")
+        return None
+    indices = evenly_spread(len(part.dataset), images)
+    progress.begin(part.title, len(indices))
+    found = None
+    for found in occurrence(part.dataset, indices, workers=default_workers() if workers is None else workers):
+        progress.advance(found.images)
+        if stopping():
+            break
+    return found
+
+
+def _ratio(tables: "Tables", name: str) -> float | None:
+    from daframework.data.frequencies import pixel_ratio
+
+    first, second = tables.values()
+    return pixel_ratio(first.get(name), second.get(name))
+
+
+def _print(tables: "Tables", counted: "Mapping[str, tuple[Part, Occurrence]]", progress: "FileProgress") -> None:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    from daframework.report.lettering import visible
+
+    table = Table("class", box=box.SIMPLE)
+    for title, (_, found) in counted.items():
+        table.add_column(f"{title}\npercent of pixels", justify="right")
+        table.add_column(f"\nof {found.images:,} images", justify="right")
+    if len(tables) == 2:
+        table.add_column("ratio\nof pixels", justify="right")
+    for name in _classes(tables):
+        cells: list[str] = []
+        for shares in tables.values():
+            cells += [_percent(share) for share in shares[name]] if name in shares else ["-", "-"]
+        if len(tables) == 2:
+            times = _ratio(tables, name)
+            cells.append("-" if times is None else f"{times:.2f}")
+        table.add_row(Text(visible(name)), *cells)
+    progress.console.print(table)
+
+
+def _classes(tables: "Tables") -> list[str]:
+    """The classes of all sets, each once."""
+    return list(dict.fromkeys(name for shares in tables.values() for name in shares))
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2f}" if share else "-"
+
+
+def _draw(tables: "Tables", plot: Path, what: str) -> None:
+    from daframework.report.class_shares import class_shares_figure
+    from daframework.report.figures import save_figure
+
+    shares = {title: {name: share.pixels for name, share in table.items()} for title, table in tables.items()}
+    save_figure(class_shares_figure(shares, f"{what}: how often classes occur"), plot.parent, plot.name)
+
+
+def _write_json(json_to: str, tables: "Tables", counted: "Mapping[str, tuple[Part, Occurrence]]") -> None:
+    content: dict[str, Any] = {"sets": []}
+    for title, (part, found) in counted.items():
+        shares = {name: share._asdict() for name, share in tables[title].items()}
+        content["sets"].append({"set": title, "images": found.images, "of": len(part.dataset), "shares": shares})
+    if len(tables) == 2:
+        content["ratio"] = {name: _ratio(tables, name) for name in _classes(tables)}
+    write_json(json_to, content)

@@ -1,0 +1,62 @@
+"""``daf predict``."""
+
+import sys
+from pathlib import Path
+
+import click
+
+WRITTEN = ("index", "id", "colour")
+
+
+@click.command("predict")
+@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("images", type=click.Path(path_type=Path))
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--row", help="Whose model: a row of the run's table; the recipe's own unless given.")
+@click.option(
+    "--write",
+    "kind",
+    type=click.Choice(WRITTEN),
+    default="index",
+    help="Class indices (for cityscapes19 these are the train ids), the label space's ids, as official servers want "
+    "them, or colours.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace files that are there already.")
+def command(run: Path, images: Path, out: Path, row: str | None, kind: str, overwrite: bool) -> None:
+    """Segment every image below the folder IMAGES with a model trained in the folder RUN; write PNG files into OUT.
+
+    Images may have any size; names and sub-folders are kept, and a prediction has its image's size.
+    """
+    from rich.console import Console
+
+    from daframework.build import make_task
+    from daframework.cli.display import Display
+    from daframework.cli.interrupt import stop_on_signal
+    from daframework.cli.options import installed_plugins
+    from daframework.downstream.predict import predict_folder
+    from daframework.run.folder import RunFolder, read_recipe
+    from daframework.run.prediction import load_models, written_values
+    from daframework.run.stages import make_fabric
+    from daframework.session import Session, StoppedError
+
+    folder, plugins = RunFolder(run), installed_plugins()
+    recipe = read_recipe(folder)
+    try:
+        with stop_on_signal() as stopping, Display(Console()) as display:
+            session = Session(make_fabric(recipe), display, stopping)
+            values = written_values(plugins, recipe, folder, kind)
+            task = make_task(plugins, recipe, len(values))
+            count = predict_folder(
+                session,
+                load_models(session, task, recipe, folder, row),
+                images,
+                out,
+                values=values,
+                resize=recipe.data.resize,
+                multiple=task.multiple,
+                overwrite=overwrite,
+            )
+    except StoppedError as stopped:
+        click.echo(f"{stopped}; add --overwrite to begin again", err=True)
+        sys.exit(130)
+    click.echo(f"{count} predictions in {out}")

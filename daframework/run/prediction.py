@@ -1,0 +1,61 @@
+"""What a finished run needs to predict: a row's models, and what is written for each class."""
+
+import torch
+from torch import Tensor, nn
+
+from daframework.data.spaces import LabelSpace, label_space, label_spaces
+from daframework.downstream.score import Averaged
+from daframework.errors import RunError, unknown
+from daframework.interfaces import Task
+from daframework.registry import Plugins
+from daframework.run.folder import RunFolder
+from daframework.run.results import read_results
+from daframework.run.rows import load_model, versioned
+from daframework.session import Session
+from daframework.tables import Recipe
+
+
+def load_models(session: Session, task: Task, recipe: Recipe, folder: RunFolder, row: str | None) -> nn.Module:
+    """The model of a finished row, or the mean of its models where its generator has versions; the recipe's own row
+    if None, and source_only where the recipe has none.
+
+    Raises:
+        RunError: there is no such row, or its model is gone.
+    """
+    rows = [one.method for one in read_results(folder.results).rows]
+    chosen = row or (recipe.name if recipe.name in rows else rows[0])
+    if chosen not in rows:
+        raise RunError(f"{folder.path}: {unknown('row', chosen, rows)}")
+    models = [load_model(session, task, folder, chosen)]
+    while folder.checkpoint(versioned(chosen, len(models))).exists():
+        models.append(load_model(session, task, folder, versioned(chosen, len(models))))
+    return models[0] if len(models) == 1 else Averaged(models)
+
+
+def written_values(plugins: Plugins, recipe: Recipe, folder: RunFolder, kind: str) -> Tensor:
+    """What is written for each class of a run: (num_classes,) uint8 indices or ids, or (num_classes, 3) uint8 colours.
+
+    ``kind`` is "index", "id" or "colour". Ids and colours are those of the run's label space.
+
+    Raises:
+        RunError: the run has no results yet, or its classes are those of no label space that has them.
+    """
+    classes = read_results(folder.results).classes
+    if kind == "index":
+        return torch.arange(len(classes), dtype=torch.uint8)
+    space = _space(plugins, recipe, classes)
+    if space is None:
+        raise RunError(
+            f"{folder.path}: its classes {', '.join(classes)} are those of no label space, so they have no {kind}s; "
+            "write indices with --write index"
+        )
+    if kind == "colour":
+        return torch.tensor(space.palette, dtype=torch.uint8)
+    if space.ids is None:
+        raise RunError(f"{folder.path}: the label space '{space.name}' has no ids; write indices with --write index")
+    return torch.tensor(space.ids, dtype=torch.uint8)
+
+
+def _space(plugins: Plugins, recipe: Recipe, classes: tuple[str, ...]) -> LabelSpace | None:
+    named = [label_space(plugins, recipe.data.classes)] if recipe.data.classes is not None else []
+    return next((one for one in (*named, *label_spaces(plugins)) if one.classes == classes), None)
