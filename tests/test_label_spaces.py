@@ -25,7 +25,7 @@ def test_cityscapes19_is_in_the_order_and_colours_of_the_train_ids():
     assert space.palette == tuple(one.color for one in TRAINED)
 
 
-@pytest.mark.parametrize("dataset", ["cityscapes", "gta5"])
+@pytest.mark.parametrize("dataset", ["cityscapes", "gta5", "kitti_semantics"])
 def test_label_ids_become_train_ids(dataset):
     table = id_table(dataset, "cityscapes19")
     wanted = {one.id: one.trainId for one in CITYSCAPES_LABELS if one.id >= 0}
@@ -97,7 +97,7 @@ def test_an_unknown_space_is_named_with_the_known_ones():
         ValueError, match=r"no label space named 'citscapes19'; did you mean 'cityscapes19'\? \(known: "
     ):
         id_table("gta5", "citscapes19")
-    assert space_names() == ("camvid11", "cityscapes19", "synthia13", "synthia16")
+    assert space_names() == ("camvid11", "cityscapes19", "idd26", "idd7", "synthia13", "synthia16")
 
 
 @pytest.mark.parametrize("name", space_names())
@@ -109,9 +109,15 @@ def test_a_space_holds_different_classes_with_colours(name):
     assert all(0 <= value <= 255 for colour in space.palette for value in colour)
 
 
-@pytest.mark.parametrize("dataset", ["cityscapes", "gta5", "synthia"])
-def test_an_id_map_names_classes_of_cityscapes19_only(dataset):
-    assert set(id_map(dataset).values()) <= {*label_space("cityscapes19").classes, "ignore"}
+@pytest.mark.parametrize("dataset", sorted(path.stem for path in FOLDER.glob("id_maps/*.toml")))
+def test_an_id_map_names_classes_of_one_space_only(dataset):
+    space = {"idd_level3": "idd26", "idd_level1": "idd7"}.get(dataset, "cityscapes19")
+    assert set(id_map(dataset).values()) <= {*label_space(space).classes, "ignore"}
+
+
+@pytest.mark.parametrize("dataset", ["acdc", "bdd100k", "idd"])
+def test_train_ids_are_places_in_cityscapes19(dataset):
+    assert id_table(dataset, "cityscapes19") == {**{index: index for index in range(19)}, 255: 255}
 
 
 @pytest.mark.parametrize(
@@ -127,7 +133,7 @@ def test_every_file_of_tables_is_installed():
     content = tomllib.loads((FOLDER.parents[1] / "pyproject.toml").read_text(encoding="utf-8"))
     patterns = content["tool"]["setuptools"]["package-data"]["daf_driving"]
     installed = {path for pattern in patterns for path in FOLDER.glob(pattern)}
-    assert installed == set(FOLDER.rglob("*.toml")) and len(installed) == 7
+    assert installed == set(FOLDER.rglob("*.toml")) and len(installed) == 18
 
 
 def test_importing_the_plugin_reads_no_table():

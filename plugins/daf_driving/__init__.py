@@ -1,4 +1,4 @@
-"""Driving datasets, read from files: GTA5, SYNTHIA, Cityscapes, CamVid, and any folder of images with labels."""
+"""Driving datasets, read from files as they are distributed, and any folder of images with labels."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,11 +12,16 @@ if TYPE_CHECKING:
 
 @hookimpl
 def daf_datasets() -> "Mapping[str, Callable[..., ImageDataset]]":
-    """``gta5``, ``synthia``, ``cityscapes``, ``camvid`` and ``image_folder``."""
+    """The datasets by name; each is imported only now, with torch."""
+    from daf_driving.acdc import Acdc
+    from daf_driving.bdd100k import Bdd100k
     from daf_driving.camvid import CamVid
     from daf_driving.cityscapes import Cityscapes
     from daf_driving.gta5 import Gta5
+    from daf_driving.idd import Idd
     from daf_driving.image_folder import ImageFolder
+    from daf_driving.kitti_semantics import KittiSemantics
+    from daf_driving.mapillary_vistas import MapillaryVistas
     from daf_driving.synthia import Synthia
 
     return {
@@ -24,6 +29,11 @@ def daf_datasets() -> "Mapping[str, Callable[..., ImageDataset]]":
         "synthia": Synthia,
         "cityscapes": Cityscapes,
         "camvid": CamVid,
+        "idd": Idd,
+        "bdd100k": Bdd100k,
+        "acdc": Acdc,
+        "mapillary_vistas": MapillaryVistas,
+        "kitti_semantics": KittiSemantics,
         "image_folder": ImageFolder,
     }
 

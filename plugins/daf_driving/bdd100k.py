@@ -1,0 +1,90 @@
+"""BDD100K, its part for semantic segmentation: 10,000 images from dashboard cameras in American cities."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from daf_driving.files import FileDataset, Folder, find_root, folders_of_split, list_folders, names_only
+from daf_driving.spaces import id_table, label_space
+from daframework.errors import DataError
+
+_DEFAULT = "cityscapes19"
+# From doc/source/download.rst and bdd100k/data/gen_lists.py of bdd100k/bdd100k; the last, of the archive bdd100k_seg of
+# 2018, from README.md of AutoNUE/public-code and datasets/bdd100k.py of shachoi/RobustNet.
+_LAYOUTS = {
+    "sem_seg": ("images/10k", "labels/sem_seg/masks", ".png"),
+    "seg_maps": ("images/10k", "seg_maps/labels", "_train_id.png"),
+    "seg": ("images", "labels", "_train_id.png"),
+}
+"""Where images and labels lie in each release, and how the name of a label ends."""
+
+
+class Bdd100k(FileDataset):
+    """Streets by day and by night filmed through a windscreen, 1280 x 720, with the 19 classes of Cityscapes.
+
+    Yu et al.: "BDD100K: a diverse driving dataset for heterogeneous multitask learning", CVPR 2020, arXiv 1805.04687.
+    The image ``images/10k/train/NAME.jpg`` has its label in ``labels/sem_seg/masks/train/NAME.png``, which holds
+    Cityscapes' train ids. The labels may be missing as long as nothing asks for one.
+
+    Args:
+        root: Folder that holds ``images`` and ``labels``, called bdd100k as distributed; by default ``bdd100k`` in the
+            folder that the environment variable DAF_DATA names.
+        split: ``train`` or ``test``; filled in.
+        classes: Label space: ``cityscapes19``, ``synthia16`` or ``synthia13``. Other classes are ignored.
+        train_folders: Folders below the images that make up the split ``train``.
+        test_folders: Folders that make up the split ``test``; the labels of BDD100K's own ``test`` are not public.
+        layout: Which release it is: ``sem_seg`` as above, or an older one: ``seg_maps`` with labels
+            ``seg_maps/labels/train/NAME_train_id.png``, or ``seg`` with images ``images/train/NAME.jpg`` and labels
+            ``labels/train/NAME_train_id.png``, whose root is the folder ``seg``.
+        skip: Names of pairs to leave out, without folder and ending.
+    """
+
+    classes: Sequence[str] = label_space(_DEFAULT).classes
+    palette: Sequence[tuple[int, int, int]] = label_space(_DEFAULT).palette
+
+    def __init__(
+        self,
+        *,
+        split: str,
+        root: str | None = None,
+        classes: str = _DEFAULT,
+        train_folders: Sequence[str] = ("train",),
+        test_folders: Sequence[str] = ("val",),
+        layout: Literal["sem_seg", "seg_maps", "seg"] = "sem_seg",
+        skip: Sequence[str] = (),
+    ) -> None:
+        """List the images of the split; nothing is decoded.
+
+        Raises:
+            ValueError: ``classes`` is no label space, or one with other classes than these.
+            DataError: a folder is missing or holds no images, or two images share a name.
+        """
+        train, test = names_only("train_folders", train_folders), names_only("test_folders", test_folders)
+        names = folders_of_split(split, train=train, test=test)
+        left_out = frozenset(names_only("skip", skip))
+        table = id_table("bdd100k", classes)
+        self.classes, self.palette = label_space(classes).classes, label_space(classes).palette
+        base = find_root("bdd100k", root, "images/ and labels/")
+        _check_layout(base, layout, names)
+        images, labels, ending = _LAYOUTS[layout]
+        folders = [
+            Folder(
+                base / images / name,
+                base / labels / name,
+                image_endings=(".jpg",),
+                label_ending=ending,
+                skip=left_out,
+                hint=f"add NAME{ending}, download the images again (before June 2021 some did not fit the labels), or "
+                "name them in skip",
+            )
+            for name in names
+        ]
+        super().__init__(list_folders("bdd100k", folders), folders, table)
+
+
+def _check_layout(base: Path, layout: str, names: Sequence[str]) -> None:
+    """Images that lie where another release has them are named with it; that they are nowhere is told later."""
+    there = [one for one, (images, _, _) in _LAYOUTS.items() if all((base / images / name).is_dir() for name in names)]
+    if there and layout not in there:
+        fitting = " or ".join(f'layout = "{one}"' for one in there)
+        raise DataError(f"{base / _LAYOUTS[layout][0] / names[0]}: no such folder; the files lie as for {fitting}")

@@ -1,0 +1,77 @@
+"""docs/datasets says of every dataset what its code does: its name, its options, its label spaces."""
+
+import re
+import tomllib
+from inspect import signature
+from pathlib import Path
+
+import pytest
+
+from daf_driving.spaces import label_space, space_names
+from daframework.errors import DataError
+from daframework.registry import components, load_plugins
+from daframework.strict import read_option
+
+PAGES = Path(__file__).parents[1] / "docs" / "datasets"
+DATASETS = {
+    name: one.factory
+    for name, one in components(load_plugins(), "dataset").items()
+    if one.origin.distribution == "daframework"
+}
+ROWS = {
+    name: cells.split(" | ")
+    for name, cells in re.findall(
+        r"^\| \[`(\w+)`\]\(\1\.md\) \| (.*) \|$", (PAGES / "README.md").read_text(), re.MULTILINE
+    )
+}
+
+
+def tables():
+    """Every table of a dataset in the pages: page, dataset, options."""
+    for page in sorted(PAGES.glob("*.md")):
+        for block in re.findall(r"^```toml\n(.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL):
+            content = tomllib.loads(block)
+            for domain in ("source", "target"):
+                if domain in content:
+                    options = dict(content[domain])
+                    yield page.stem, options.pop("name"), options
+
+
+def test_every_dataset_has_a_page_and_a_row():
+    pages = {page.stem for page in PAGES.glob("*.md")} - {"README"}
+    assert pages == set(DATASETS) == set(ROWS)
+
+
+@pytest.mark.parametrize("page", sorted(DATASETS))
+def test_a_page_shows_a_recipe_with_its_dataset(page):
+    assert page in {name for where, name, _ in tables() if where == page}
+
+
+def test_the_options_in_recipes_exist_and_take_such_values():
+    found = list(tables())
+    assert len(found) > 2 * len(DATASETS)
+    for page, name, options in found:
+        parameters = signature(DATASETS[name]).parameters
+        for option, value in options.items():
+            assert option in parameters, f"{page}: {name} has no option {option}"
+            read_option(value, parameters[option].annotation)
+
+
+@pytest.mark.parametrize("name", sorted(DATASETS))
+def test_a_row_lists_exactly_the_label_spaces_that_are_offered(name):
+    listed = set(re.findall(r"`(\w+)`", ROWS[name][3]))
+    if name == "image_folder":
+        assert listed == set()
+    elif "classes" not in signature(DATASETS[name]).parameters:
+        made = DATASETS[name](look="game", split="train") if name == "streets" else DATASETS[name]
+        assert {one for one in space_names() if label_space(one).classes == tuple(made.classes)} == listed
+    else:
+        offered = set()
+        for space in space_names():
+            try:
+                DATASETS[name](split="train", root="/nowhere", classes=space)
+            except DataError:
+                offered.add(space)
+            except ValueError as error:
+                assert str(error).startswith("classes: ")
+        assert offered == listed
