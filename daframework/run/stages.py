@@ -80,7 +80,8 @@ def execute(session: Session, plugins: Plugins, recipe: Recipe, folder: RunFolde
     environment = json.loads(folder.environment.read_text(encoding="utf-8"))
     classes = tuple(run.source.classes)
     seconds = {stage: round(spent, 1) for stage, spent in read_seconds(folder).items()}
-    images = {"source": len(run.source), "target": len(run.target), "target_test": len(run.target_test)}
+    scored = len(run.target_test) if recipe.downstream.score else 0
+    images = {"source": len(run.source), "target": len(run.target), "target_test": scored}
     results = Results(recipe.name, recipe.seed, classes, tuple(rows), seconds, environment, images)
     write_results(folder.results, results)
     for dataset in translated:
