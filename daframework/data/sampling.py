@@ -1,5 +1,6 @@
 """Which crops a network is trained on, where that is not left to chance alone: rare classes more often."""
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from random import Random
 
@@ -56,8 +57,7 @@ class RareClasses:
 
     def draw(self, random: Random) -> tuple[int, int]:
         """The index of an image, and the class it was drawn for."""
-        drawn = random.random()
-        wanted = next(place for place, end in enumerate(self.cumulative) if drawn < end)
+        wanted = bisect_right(self.cumulative, random.random())
         images = self.images[wanted]
         return images[random.randrange(len(images))], wanted
 

@@ -71,9 +71,9 @@ def fit(
         assert batch.label is not None, "the task is trained on labelled images"
         # What the model draws for itself, such as dropout, follows from the seed and the step too.
         torch.manual_seed(derive(recipe.seed, "task", fabric.global_rank, step))
-        streams = (generator(recipe.seed, what, fabric.global_rank, step) for what in ("geometry", "colors"))
-        image, label = augment_geometry(batch.image, batch.label, augment, next(streams))
-        loss = task.loss(forward(augment_colors(image, augment, next(streams))), label)
+        geometry, colors = (generator(recipe.seed, what, fabric.global_rank, step) for what in ("geometry", "colors"))
+        image, label = augment_geometry(batch.image, batch.label, augment, geometry)
+        loss = task.loss(forward(augment_colors(image, augment, colors)), label)
         for group in optimizer.param_groups:
             group["lr"] = table.lr * warmup_cosine(step, table.steps)
         optimizer.zero_grad(set_to_none=True)

@@ -28,14 +28,14 @@ def open_datasets(plugins: Plugins, recipe: Recipe) -> Datasets:
         RecipeError: their options are wrong, their classes differ, or one has no place in the label space.
         DataError: files are missing, or there is no image.
     """
-    # Where nothing is scored there need be no test set, and the training images stand in for it.
-    last = "test" if recipe.downstream.score else "train"
-    parts = (("source", "train"), ("target", "train"), ("target", last))
+    parts = (("source", "train"), ("target", "train"), ("target", "test"))[: 2 + recipe.downstream.score]
     opened = [make_dataset(plugins, recipe, domain, split) for domain, split in parts]
     for (domain, _), dataset in zip(parts, opened, strict=True):
         if len(dataset) == 0:
             name = getattr(recipe, domain).name
             raise DataError(f"{domain}: the dataset '{name}' holds no image")
+    if not recipe.downstream.score:  # there need be no test set, and the training images stand in for it
+        opened.append(opened[-1])
     if recipe.data.classes is not None:
         return Datasets(*_in_one_space(plugins, recipe, recipe.data.classes, opened))
     for domain in ("source", "target"):
