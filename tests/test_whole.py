@@ -1,9 +1,18 @@
+import threading
+
 import pytest
 import torch
 from test_prepared import Listed, sample
 from torch import nn
 
-from daframework.data.whole import apply_padded, batches_in_order, evenly_spread, stack_images, stack_labels
+from daframework.data.whole import (
+    apply_padded,
+    batches_by_size,
+    batches_in_order,
+    evenly_spread,
+    stack_images,
+    stack_labels,
+)
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 3, 10])
@@ -31,6 +40,58 @@ def test_ranks_share_a_set_out_without_gap_or_repetition(ranks):
         for one in batch
     ]
     assert sorted(names) == list("0123456")
+
+
+def test_the_next_batch_is_read_while_one_is_worked_on():
+    ahead = threading.Event()
+
+    class Watched(Listed):
+        def __getitem__(self, index):
+            if index == 3:
+                ahead.set()
+            return super().__getitem__(index)
+
+    dataset = Watched([sample(name=str(index)) for index in range(9)])
+    batches = batches_in_order(dataset, range(9), batch_size=2)
+    next(batches)
+    assert ahead.wait(timeout=30) and len(dataset.reads) <= 5
+    assert len(list(batches)) == 4 and dataset.reads == list(range(9))
+
+
+def test_a_dataset_need_not_bear_two_readers_at_once():
+    second = threading.Event()
+
+    class Fragile(Listed):
+        def __getitem__(self, index):
+            if index == 1:
+                second.set()
+            assert index or not second.wait(timeout=0.2), "1 is asked for before 0 is there"
+            return super().__getitem__(index)
+
+    dataset = Fragile([sample(name=str(index)) for index in range(4)])
+    assert len(list(batches_in_order(dataset, range(4), batch_size=4))) == 1
+
+
+def test_images_of_one_size_are_brought_together_within_a_window():
+    sizes = "aabacbbaaaab"
+    found = list(
+        batches_by_size(enumerate(sizes), lambda one: one[1], window=8, batch_size={"a": 2, "b": 3, "c": 9}.get)
+    )
+    assert [[place for place, _ in batch] for batch in found] == [[0, 1], [3, 7], [2, 5, 6], [4], [8, 9], [10], [11]]
+
+
+def test_no_more_than_a_window_is_taken_ahead():
+    taken = []
+
+    def items():
+        for item in range(100):
+            taken.append(item)
+            yield item
+
+    batches = batches_by_size(items(), lambda item: item % 7, window=10, batch_size=lambda _: 4)
+    next(batches)
+    assert len(taken) == 10
+    assert sorted([item for batch in batches for item in batch]) == sorted(set(range(100)) - {0, 7})
 
 
 class Strict(nn.Module):

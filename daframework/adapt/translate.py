@@ -3,17 +3,22 @@
 import json
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import closing, nullcontext
 from pathlib import Path
 
 import torch
 from attrs import frozen
+from torch import Tensor
 
-from daframework.data.decode import read_image, read_label, write_image, write_label
+from daframework.adapt.tiles import apply_in_tiles
+from daframework.data.decode import image_size, read_image, read_label, write_image, write_label
 from daframework.data.fingerprint import fingerprint_files
 from daframework.data.outputs import planned_outputs
+from daframework.data.overlap import in_threads
+from daframework.data.parallel import default_workers
 from daframework.data.stream import to_bytes, to_float
-from daframework.data.whole import apply_padded, batches_in_order, stack_images
+from daframework.data.whole import apply_padded, batches_by_size, batches_in_order, stack_images
 from daframework.errors import DataError
 from daframework.interfaces import Generator, ImageDataset, Sample
 from daframework.randomness import derive
@@ -21,6 +26,11 @@ from daframework.session import Session, StoppedError
 
 _INDEX = "index.json"
 _WRITTEN_SUFFIXES = (".jpeg", ".jpg", ".png")
+_WINDOW = 256  # files of a folder among which those of one size are brought together
+_BATCH = 16  # images at most, of a folder, that go through the generator at once
+_BATCH_PIXELS = 2**20  # and no more pixels together, unless one image alone has them
+_READERS = 4  # threads that decode a folder's images, each of them one batch ahead
+_WRITING = 4  # images a thread that wait to be written, so that memory does not grow where the disk is slow
 
 
 @torch.no_grad()
@@ -30,44 +40,77 @@ def translate_set(
     """Write all of ``dataset`` to ``folder``: images/ translated, labels/ unchanged, and index.json with their names.
 
     Further versions of a generator that offers several go to images_1/ and so on. What the generator draws follows
-    from ``seed``. The folder appears when it is complete; what an earlier attempt left is thrown away.
+    from ``seed``, ``batch_size`` and the number of ranks, which share the set out. Files are read and written while the
+    generator is at work. The folder appears when it is complete; what an earlier attempt left is thrown away.
 
     Raises:
         StoppedError: the user asked to stop; the next attempt begins this set again.
         DataError: an image cannot be read or a file cannot be written.
     """
+    fabric = session.fabric
     partial = folder.with_name(f".{folder.name}.partial")
+    if fabric.is_global_zero:
+        _begin(partial, generator.versions)
+    fabric.barrier()
+    mine = range(fabric.global_rank, len(dataset), fabric.world_size)
+    total = len(mine) * generator.versions
+    session.log.begin("translating", total, 0)
+    _ready(session, generator)
+    done, names = 0, list[str]()
+
+    def files() -> Iterator[tuple[Path, Tensor]]:
+        """What is to be written, as it comes from the generator; it ends early where the user asks to stop."""
+        nonlocal done
+        with closing(batches_in_order(dataset, mine, batch_size=batch_size)) as batches:
+            for samples in batches:
+                places = mine[len(names) : len(names) + len(samples)]
+                written = [_file(place, sample.name) for place, sample in zip(places, samples, strict=True)]
+                image = stack_images(samples)
+                for version in range(generator.versions):
+                    generator.version = version
+                    torch.manual_seed(derive(seed, "translating", version, places[0]))
+                    pictures = _translated(session, generator, image, None)
+                    to = partial / _images(version)
+                    yield from ((to / file, picture) for file, picture in zip(written, pictures, strict=True))
+                    done += len(samples)
+                    session.log.advance(done)
+                    if session.stopping() and done < total:
+                        return
+                to = partial / "labels"
+                yield from (
+                    (to / file, sample.label)
+                    for file, sample in zip(written, samples, strict=True)
+                    if sample.label is not None
+                )
+                names.extend(sample.name for sample in samples)
+
+    _write_all(files())
+    shares = [fabric.broadcast(names, src=rank) for rank in range(fabric.world_size)]
+    if sum(map(len, shares)) < len(dataset):
+        if fabric.is_global_zero:
+            shutil.rmtree(partial)
+        raise StoppedError(f"stopped after {done} of {total} translated images")
+    if fabric.is_global_zero:
+        _finish(partial, folder, shares, generator.versions)
+    fabric.barrier()
+
+
+def _begin(partial: Path, versions: int) -> None:
     shutil.rmtree(partial, ignore_errors=True)
     try:
-        for kind in (*(_images(version) for version in range(generator.versions)), "labels"):
+        for kind in (*(_images(version) for version in range(versions)), "labels"):
             (partial / kind).mkdir(parents=True)
     except OSError as error:
         raise DataError(f"{partial} cannot be made: {error.strerror}") from error
-    session.log.begin("translating", len(dataset) * generator.versions, 0)
-    generator.eval()
-    done = 0
-    names: list[str] = []
-    for version in range(generator.versions):
-        names = []
-        generator.version = version
-        for samples in batches_in_order(dataset, range(len(dataset)), batch_size=batch_size):
-            torch.manual_seed(derive(seed, "translating", version, len(names)))
-            image = to_float(stack_images(samples).to(session.fabric.device))
-            translated = apply_padded(generator, image, generator.multiple)
-            for sample, picture in zip(samples, to_bytes(translated).cpu(), strict=True):
-                file = _file(len(names), sample.name)
-                write_image(partial / _images(version) / file, picture)
-                if sample.label is not None and version == 0:
-                    write_label(partial / "labels" / file, sample.label)
-                names.append(sample.name)
-            done += len(samples)
-            session.log.advance(done)
-            if session.stopping():
-                shutil.rmtree(partial)
-                raise StoppedError(f"stopped after {done} of {len(dataset) * generator.versions} translated images")
+
+
+def _finish(partial: Path, folder: Path, shares: Sequence[Sequence[str]], versions: int) -> None:
+    """Put the index beside the files, with the names of all ranks in the dataset's order, and rename the folder."""
+    names = [""] * sum(map(len, shares))
+    for rank, share in enumerate(shares):
+        names[rank :: len(shares)] = share
     try:
-        index = {"names": names, "versions": generator.versions}
-        (partial / _INDEX).write_text(json.dumps(index, indent=1), encoding="utf-8")
+        (partial / _INDEX).write_text(json.dumps({"names": names, "versions": versions}, indent=1), encoding="utf-8")
         partial.replace(folder)
     except OSError as error:
         raise DataError(f"{folder} cannot be written: {error.strerror}") from error
@@ -77,29 +120,115 @@ def _images(version: int) -> str:
     return f"images_{version}" if version else "images"
 
 
+@frozen
+class _Planned:
+    """An image of a folder, the file that its translation goes to, and its height and width."""
+
+    path: Path
+    output: Path
+    size: tuple[int, int]
+
+
 @torch.no_grad()
 def translate_folder(
-    session: Session, generator: Generator, images: Path, out: Path, *, overwrite: bool, seed: int
+    session: Session,
+    generator: Generator,
+    images: Path,
+    out: Path,
+    *,
+    overwrite: bool,
+    seed: int,
+    tile: tuple[int, int] | None = None,
 ) -> int:
     """Translate every image below ``images``, of any size, to the same relative path below ``out``; return how many.
 
-    A format that is not written, such as .webp, becomes .png. What the generator draws follows from ``seed``.
+    A format that is not written, such as .webp, becomes .png. What the generator draws follows from ``seed`` and the
+    images. Those of one size are translated together; files are read and written meanwhile. With ``tile`` (height,
+    width) the generator never sees more pixels than that at once (`apply_in_tiles`).
 
     Raises:
         DataError: there is no image, one cannot be read, two would become one file, or a file is there already and
             ``overwrite`` is off; of the last two nothing is written at all.
         StoppedError: the user asked to stop; the images written so far are whole.
+        RuntimeError: the generator's own, as for want of memory, with a note that names the image and its size.
     """
-    planned = planned_outputs(images, out, _written, overwrite=overwrite)
-    session.log.begin("translating", len(planned), 0)
-    for done, (path, output) in enumerate(planned, start=1):
-        torch.manual_seed(derive(seed, "translating a folder", done))
-        image = to_float(read_image(path)[None].to(session.fabric.device))
-        write_image(output, to_bytes(apply_padded(generator, image, generator.multiple))[0].cpu())
-        session.log.advance(done)
-        if session.stopping():
-            raise StoppedError(f"stopped after {done} of {len(planned)} images")
-    return len(planned)
+    outputs = planned_outputs(images, out, _written, overwrite=overwrite)
+    session.log.begin("translating", len(outputs), 0)
+    _ready(session, generator)
+    pixels = _BATCH_PIXELS if tile is None else tile[0] * tile[1]
+
+    def fitting(size: tuple[int, int]) -> int:
+        return max(1, min(_BATCH, pixels // (size[0] * size[1])))
+
+    planned = in_threads(_plan, outputs, threads=_READERS, most=_WINDOW)
+    batches = batches_by_size(planned, lambda one: one.size, window=_WINDOW, batch_size=fitting)
+    done = 0
+
+    def files() -> Iterator[tuple[Path, Tensor]]:
+        nonlocal done
+        with closing(planned), closing(in_threads(_read, batches, threads=_READERS, most=_READERS)) as read:
+            for batch, image in read:
+                torch.manual_seed(derive(seed, "translating a folder", batch[0].path.relative_to(images).as_posix()))
+                try:
+                    pictures = _translated(session, generator, image, tile)
+                except (RuntimeError, MemoryError) as error:
+                    (height, width), others = batch[0].size, len(batch) - 1
+                    error.add_note(f"{batch[0].path}: {width} x {height} pixels{f', and {others} more' * bool(others)}")
+                    raise
+                yield from ((one.output, picture) for one, picture in zip(batch, pictures, strict=True))
+                done += len(batch)
+                session.log.advance(done)
+                if session.stopping():
+                    return
+
+    _write_all(files())
+    if done < len(outputs):
+        raise StoppedError(f"stopped after {done} of {len(outputs)} images")
+    return done
+
+
+def _plan(image_and_output: tuple[Path, Path]) -> _Planned:
+    path, output = image_and_output
+    return _Planned(path, output, image_size(path))
+
+
+def _read(batch: list[_Planned]) -> tuple[list[_Planned], Tensor]:
+    return batch, torch.stack([read_image(one.path) for one in batch])
+
+
+def _write_all(files: Iterator[tuple[Path, Tensor]]) -> None:
+    """Write images (3, H, W) and labels (H, W), both uint8, in threads, while ``files`` goes on."""
+    threads = default_workers()
+    for _ in in_threads(_write, files, threads=threads, most=_WRITING * threads):
+        pass
+
+
+def _write(file: tuple[Path, Tensor]) -> None:
+    path, pixels = file
+    if pixels.ndim == 3:
+        write_image(path, pixels)  # on a GPU it is copied here: the generator goes on with the next meanwhile
+    else:
+        write_label(path, pixels)
+
+
+def _ready(session: Session, generator: Generator) -> None:
+    generator.eval()
+    if session.fabric.device.type == "cuda":
+        # The tensor cores' own order; on CPUs it was measured slower.
+        generator.to(memory_format=torch.channels_last)
+
+
+def _translated(session: Session, generator: Generator, image: Tensor, tile: tuple[int, int] | None) -> Tensor:
+    """(N, 3, H, W) uint8 on the CPU -> its translation, uint8, on the session's device."""
+    device = session.fabric.device
+    if device.type == "cuda":
+        image = image.pin_memory().to(device, non_blocking=True, memory_format=torch.channels_last)
+    # A generator without weights is arithmetic on colours, which half precision would round by a grey level or two.
+    learned = next(generator.parameters(), None) is not None
+    with session.fabric.autocast() if learned else nullcontext():
+        if tile is None:
+            return to_bytes(apply_padded(generator, to_float(image.to(device)), generator.multiple))
+        return to_bytes(apply_in_tiles(generator, to_float(image.to(device)), size=tile, multiple=generator.multiple))
 
 
 def _written(path: Path) -> Path:

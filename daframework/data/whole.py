@@ -1,25 +1,53 @@
-"""Whole images in order, to score and to translate: batched where neighbours have one size, padded for the network."""
+"""Whole images, to score and to translate: batched where they have one size, padded for the network."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Hashable, Iterable, Iterator, Sequence
+from contextlib import closing
+from itertools import islice
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
+from daframework.data.overlap import in_threads
 from daframework.interfaces import ImageDataset, Sample
 
+T = TypeVar("T")
+Size = TypeVar("Size", bound=Hashable)
 
-def batches_in_order(dataset: ImageDataset, indices: Sequence[int], *, batch_size: int) -> Iterator[list[Sample]]:
-    """Samples at ``indices``, in lists of at most ``batch_size`` that share one size. Nothing is padded or repeated."""
+
+def batches_in_order(dataset: ImageDataset, indices: Sequence[int], *, batch_size: int) -> Generator[list[Sample]]:
+    """Samples at ``indices``, in lists of at most ``batch_size`` that share one size. Nothing is padded or repeated.
+
+    While the caller works on one list the next is read, in one thread: a dataset need not bear several at a time.
+    """
     gathered: list[Sample] = []
-    for index in indices:
-        sample = dataset[index]
-        if gathered and (len(gathered) == batch_size or gathered[0].image.shape != sample.image.shape):
-            yield gathered
-            gathered = []
-        gathered.append(sample)
+    with closing(in_threads(dataset.__getitem__, indices, threads=1, most=batch_size)) as samples:
+        for sample in samples:
+            if gathered and (len(gathered) == batch_size or gathered[0].image.shape != sample.image.shape):
+                yield gathered
+                gathered = []
+            gathered.append(sample)
     if gathered:
         yield gathered
+
+
+def batches_by_size(
+    items: Iterable[T], size: Callable[[T], Size], *, window: int, batch_size: Callable[[Size], int]
+) -> Iterator[list[T]]:
+    """``items`` in lists that share one ``size``, of at most ``batch_size`` of that; each once, their order changed.
+
+    Those of one size are brought together among ``window`` items at a time: no more are held. The lists follow from the
+    items alone.
+    """
+    remaining = iter(items)
+    while held := list(islice(remaining, window)):
+        groups: dict[Size, list[T]] = {}
+        for item in held:
+            groups.setdefault(size(item), []).append(item)
+        for shared, group in groups.items():
+            most = batch_size(shared)
+            yield from (group[first : first + most] for first in range(0, len(group), most))
 
 
 def evenly_spread(total: int, most: int) -> list[int]:
