@@ -13,9 +13,13 @@ from typing import Any, TypeVar
 
 import torch
 
+from daframework.errors import DafError
 from daframework.run.environment import describe
 
 Result = TypeVar("Result")
+LENGTH = {"cpu": 1_000, "cuda": 100_000}
+"""Steps of the run that a loop is timed in, which is then stopped: what is chosen by the length, such as whether to
+compile, is chosen as for a run of the size that such a device is used for."""
 
 
 def synchronise(device: torch.device) -> None:
@@ -62,10 +66,12 @@ class BlockClock:
         """``first`` steps are not counted; ``between`` is called, its time not counted, after each block."""
         self.device, self.first, self.block, self.between = device, first, block, between
         self.seconds: list[float] = []
+        self.first_seconds = 0.0  # of the steps that are not counted: what is compiled or chosen once shows here
         self._start = time.perf_counter()
 
     def begin(self, stage: str, total: int, done: int) -> None:
         """A stage of ``total`` steps starts."""
+        self._start = time.perf_counter()
 
     def advance(self, done: int) -> None:
         """``done`` steps are finished. A GPU is waited for at the end of a block alone, as it works ahead within."""
@@ -73,8 +79,11 @@ class BlockClock:
         if counted < 0 or counted % self.block:
             return
         synchronise(self.device)
+        spent = time.perf_counter() - self._start
         if counted:
-            self.seconds.append(time.perf_counter() - self._start)
+            self.seconds.append(spent)
+        else:
+            self.first_seconds = spent
         if self.between is not None:
             self.between()
             synchronise(self.device)
@@ -141,6 +150,18 @@ def options(description: str) -> argparse.ArgumentParser:
     return parser
 
 
+def set_option(parser: argparse.ArgumentParser) -> None:
+    """Let ``--set KEY=VALUE`` change the recipe, as ``daf run`` does; they come as ``overrides``."""
+    shown = "a key of the recipe, as of daf run"
+    parser.add_argument("--set", dest="overrides", metavar="KEY=VALUE", action="append", default=[], help=shown)
+
+
+def read_size(text: str) -> tuple[int, int]:
+    """``64x96`` -> (64, 96)."""
+    height, width = text.split("x")
+    return int(height), int(width)
+
+
 def chosen_device(name: str) -> torch.device:
     """The device that ``--device`` means."""
     if name == "auto":
@@ -148,6 +169,14 @@ def chosen_device(name: str) -> torch.device:
     if name == "cuda" and not torch.cuda.is_available():
         raise SystemExit("--device cuda: torch sees no GPU here; use --device cpu")
     return torch.device(name)
+
+
+def run(main: Callable[[], None]) -> None:
+    """Call ``main``; what the user can mend, such as an option in ``--set``, is a line and no traceback."""
+    try:
+        main()
+    except DafError as error:
+        raise SystemExit(f"error: {error}") from error
 
 
 def write(found: Mapping[str, Any], device: torch.device, out: Path | None) -> None:
