@@ -1,5 +1,6 @@
 """What every stage of a run is handed: the device, where to tell how it goes, and whether to stop."""
 
+import sys
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
@@ -33,3 +34,8 @@ class Session:
     fabric: Fabric
     log: Log
     stopping: Callable[[], bool]
+
+
+def warn(text: str) -> None:
+    """Tell the user in a line what goes on more slowly, or otherwise, than was asked."""
+    print(f"warning: {text}", file=sys.stderr)

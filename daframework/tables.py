@@ -108,6 +108,8 @@ class TranslationTable:
         pool_size: past translations kept for the discriminators; 0 shows them only new ones.
         ema_decay: decay per step of a running average of the generators' weights, which then translates instead of the
             last weights; 0 switches it off.
+        accumulate: batches in a step, whose gradients are averaged before the update: a step of ``batch_size`` times
+            as many images in the memory of one batch.
     """
 
     steps: int = field(validator=at_least(0))
@@ -120,6 +122,7 @@ class TranslationTable:
     constant_fraction: float = field(default=0.5, validator=within(0, 1))
     pool_size: int = field(default=50, validator=at_least(0))
     ema_decay: float = field(default=0.0, validator=within(0, 0.9999999))
+    accumulate: int = field(default=1, validator=at_least(1))
 
     @discriminator_lr.validator
     def _check_discriminator_lr(self, attribute: "Attribute[Any]", value: float | None) -> None:
@@ -201,13 +204,23 @@ class HardwareTable:
 
     Args:
         accelerator: lightning-fabric's name of the device kind.
-        precision: lightning-fabric's name of the number format.
+        precision: lightning-fabric's name of the number format; "auto" is "bf16-mixed" where the hardware computes in
+            it and the networks are wide enough to gain by it, and "32-true" elsewhere; see docs/performance.md.
+        compile: "always" compiles the networks with torch.compile, "never" does not, "auto" does in stages so long that
+            compiling pays; "cuda_graphs" also replays what a GPU was given instead of giving it again.
+        channels_last: whether images lie in memory pixel by pixel; "auto" does that on a GPU for compiled networks and
+            for those with batch norm.
+        checkpoint_activations: keep no activations of the generators and compute them again on the way back: crops of a
+            size that would not fit, for about a third more time.
         workers: processes that load images beside each training process; 0 loads in the process itself.
         cache_mb: megabytes of decoded and resized images kept in memory for each domain, where ``data.cache`` is false.
     """
 
     accelerator: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    precision: Literal["32-true", "64-true", "bf16-mixed"] = "32-true"
+    precision: Literal["auto", "32-true", "64-true", "bf16-mixed"] = "auto"
+    compile: Literal["auto", "always", "never", "cuda_graphs"] = "auto"
+    channels_last: Literal["auto", "always", "never"] = "auto"
+    checkpoint_activations: bool = False
     workers: int = field(default=0, validator=at_least(0))
     cache_mb: int = field(default=1024, validator=at_least(0))
 

@@ -144,6 +144,11 @@ class Recorder:
         return self.stop_after is not None and self.steps >= self.stop_after
 
 
+def cpu(precision):
+    """The CPU in ``precision``; "auto" computes in single precision, as the tiny networks are narrow."""
+    return Fabric(accelerator="cpu", devices=1, precision="32-true" if precision == "auto" else precision)
+
+
 @pytest.fixture
 def session():
     """Make a session on the CPU: ``session(stop_after=3)`` asks to stop after three steps of any stage."""
@@ -151,7 +156,7 @@ def session():
     def make(stop_after=None, precision="32-true", log=None):
         log = log or Recorder(stop_after)
         stopping = getattr(log, "stopping", lambda: False)
-        return Session(Fabric(accelerator="cpu", devices=1, precision=precision), log, stopping)
+        return Session(cpu(precision), log, stopping)
 
     return make
 
@@ -161,6 +166,6 @@ def module_session():
     """The same for fixtures that outlive a test: it never asks to stop."""
 
     def make(log, precision="32-true"):
-        return Session(Fabric(accelerator="cpu", devices=1, precision=precision), log, lambda: False)
+        return Session(cpu(precision), log, lambda: False)
 
     return make

@@ -8,6 +8,7 @@ from daf_cyclegan.layers import InstanceNorm, ResizeConv, instance_norm
 from daf_cyclegan.patchgan import PatchGAN
 from daf_cyclegan.resnet import ResNet
 from daf_cyclegan.unet import UNet
+from daf_cyclegan.wide import ReflectConv7
 
 SMALL = {
     "resnet": lambda **options: ResNet(channels=4, blocks=2, **options),
@@ -286,3 +287,27 @@ def test_a_patchgan_without_norm_has_the_same_weights_and_keeps_its_signal_throu
 def test_an_unknown_norm_is_refused_by_name() -> None:
     with pytest.raises(ValueError, match=r"norm must be one of 'instance', 'none', got 'batch'"):
         PatchGAN(norm="batch")
+
+
+# --- four pixels side by side as one ---
+
+
+@pytest.mark.parametrize(("channels", "out", "height", "width"), [(3, 8, 8, 12), (8, 6, 5, 4), (2, 3, 4, 8)])
+def test_a_wide_convolution_gives_the_numbers_of_a_plain_one(channels, out, height, width):
+    torch.manual_seed(0)
+    layer = ReflectConv7(channels, out).double()
+    found = []
+    for convolve in (layer, lambda x: F.conv2d(F.pad(x, (3,) * 4, mode="reflect"), layer.weight, layer.bias)):
+        image = torch.linspace(-1, 1, 2 * channels * height * width, dtype=torch.float64)
+        image = image.sin().view(2, channels, height, width).requires_grad_()
+        layer.zero_grad()
+        convolved = convolve(image)
+        convolved.square().sum().backward()
+        found.append((convolved.detach(), image.grad, layer.weight.grad, layer.bias.grad))
+    torch.testing.assert_close(found[0], found[1], rtol=0, atol=1e-11)
+
+
+@pytest.mark.parametrize(("out", "width"), [(17, 8), (3, 6)], ids=["many channels", "an odd width"])
+def test_a_convolution_that_would_not_gain_is_left_as_it_is(out, width, monkeypatch):
+    monkeypatch.setattr("daf_cyclegan.wide.wide_convolution", None)
+    assert ReflectConv7(3, out)(torch.zeros(1, 3, 4, width)).shape == (1, out, 4, width)

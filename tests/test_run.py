@@ -17,9 +17,10 @@ from daframework.interfaces import Generator
 from daframework.recipe import parse, read
 from daframework.registry import load_plugins
 from daframework.run.folder import RunFolder, open_folder, read_recipe
+from daframework.run.hardware import SINGLE, make_fabric
 from daframework.run.log import RunLog
 from daframework.run.results import Results, Row, read_results, write_results
-from daframework.run.stages import execute, make_fabric
+from daframework.run.stages import execute
 from daframework.run.translation import load_generator
 from daframework.session import StoppedError
 
@@ -292,7 +293,7 @@ def changed(tables, path, value):
         ("data.crop_size", [16, 16], r"data.crop_size was \[16, 24\], now \[16, 16\]"),
         ("seed", 3, "seed was 0, now 3"),
         ("downstream.augment.hue", 0.1, "downstream.augment.hue was 0.0, now 0.1"),
-        ("hardware.precision", "64-true", "hardware.precision was 32-true, now 64-true"),
+        ("hardware.precision", "64-true", "hardware.precision was auto, now 64-true"),
         ("losses", [{"name": "tiny_cycle", "weight": 10.0}, {"name": "least_squares"}], "the order of its losses"),
         ("task.options", {}, "task.options was not set, now {}"),
     ],
@@ -367,7 +368,7 @@ def test_a_translated_set_that_was_changed_is_named(finished, plugins, tables, t
 def test_a_device_that_is_not_there_is_a_problem_of_the_recipe(tables):
     tables["hardware"]["accelerator"] = "mps" if torch.cuda.is_available() else "cuda"
     with pytest.raises(RecipeError, match=r"^hardware: .*can not run on your system"):
-        make_fabric(parse(tables, "r"))
+        make_fabric(parse(tables, "r"), SINGLE)
 
 
 def test_data_that_is_missing_is_an_error_when_it_is_needed(plugins, tables, tmp_path, session):

@@ -13,6 +13,7 @@ PLUGINS = ROOT / "plugins"
 # What each part of the core may import of the others; the parts below it, and never its neighbours.
 BOTTOM = {"errors", "hookspecs", ""}
 TABLES = BOTTOM | {"interfaces", "registry", "strict", "tables", "recipe", "randomness", "checkpoint", "session"}
+STEPS = {"acceleration", "profiling"}
 ALLOWED = {
     "": set(),
     "errors": set(),
@@ -25,12 +26,14 @@ ALLOWED = {
     "recipe": BOTTOM | {"registry", "strict", "tables"},
     "session": BOTTOM,
     "checkpoint": BOTTOM,
+    "profiling": set(),
+    "acceleration": {"session", "tables"},
     "build": TABLES,
     "data": TABLES,
     "testing": TABLES | {"data"},
-    "adapt": TABLES | {"build", "data"},
-    "downstream": TABLES | {"data"},
-    "run": TABLES | {"build", "data", "testing", "adapt", "downstream"},
+    "adapt": TABLES | STEPS | {"build", "data"},
+    "downstream": TABLES | STEPS | {"data"},
+    "run": TABLES | STEPS | {"build", "data", "testing", "adapt", "downstream"},
     "bench": TABLES | {"build", "data", "adapt", "downstream", "run", "report"},
     "report": TABLES | {"run"},
     "__main__": {"cli"},

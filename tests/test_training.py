@@ -10,6 +10,7 @@ from torch import nn
 
 from daframework import hookimpl
 from daframework.adapt.loop import train
+from daframework.adapt.objectives import GeneratorObjective
 from daframework.build import make_dataset, make_networks, make_task
 from daframework.data.prepared import Unlabelled
 from daframework.data.stream import TrainingStream
@@ -170,8 +171,13 @@ def same(one, other):
         {"hardware": {"accelerator": "cpu", "workers": 1}},
         {"hardware": {"accelerator": "cpu", "precision": "64-true"}},
         {"hardware": {"accelerator": "cpu", "precision": "bf16-mixed"}},
+        {
+            "hardware": {"accelerator": "cpu", "checkpoint_activations": True},
+            "generator": {"name": "painter", "dropout": 0.5},
+        },
+        {"translation": {"steps": 4, "accumulate": 2, "pool_size": 2}},
     ],
-    ids=["plain", "average", "learned", "dropout", "norm", "workers", "double", "half"],
+    ids=["plain", "average", "learned", "dropout", "norm", "workers", "double", "half", "recomputed", "accumulated"],
 )
 def test_a_translation_that_was_stopped_goes_on_exactly(adaptation, session, tables, changes, stops):
     tables |= changes
@@ -186,6 +192,64 @@ def test_a_translation_that_was_stopped_goes_on_exactly(adaptation, session, tab
     assert parts.saved()["done"] == 4
     assert same(whole.saved(), parts.saved())
     assert same(undisturbed.state_dict(), resumed.state_dict())
+
+
+# --- larger steps and crops than memory allows at once ---
+
+
+def test_two_batches_in_a_step_train_as_one_of_both_images(adaptation, session, tables):
+    # Whole images, so that only their order is drawn; a pool would exchange them in another order.
+    tables["data"] = {"crop_size": [32, 48], "flip": False, "batch_size": 4}
+    tables["translation"] = {"steps": 2, "pool_size": 0}
+    tables["hardware"]["precision"] = "64-true"
+    one = adaptation("one.pt").run(session(precision="64-true"))
+    tables["data"]["batch_size"], tables["translation"]["accumulate"] = 2, 2
+    two = adaptation("two.pt").run(session(precision="64-true"))
+    for weight, other in zip(one.parameters(), two.parameters(), strict=True):
+        torch.testing.assert_close(weight, other, rtol=0, atol=1e-9)
+
+
+def test_a_step_of_two_batches_tells_the_mean_of_their_losses(adaptation, session, tables):
+    tables["data"] = {"crop_size": [32, 48], "flip": False, "batch_size": 4}
+    tables["translation"] = {"steps": 1, "pool_size": 0}
+    told = []
+    for batch_size, batches in ((4, 1), (2, 2)):
+        tables["data"]["batch_size"], tables["translation"]["accumulate"] = batch_size, batches
+        log = Recorder()
+        adaptation(f"{batches}.pt").run(session(log=log))
+        told.append(log.lines[-1][2])
+    assert told[0] == pytest.approx(told[1], rel=1e-5)
+
+
+def test_activations_computed_twice_give_the_same_weights(adaptation, session, tables):
+    tables["generator"] = {"name": "painter", "dropout": 0.5}
+    kept = adaptation("kept.pt").run(session())
+    tables["hardware"]["checkpoint_activations"] = True
+    computed = adaptation("computed.pt").run(session())
+    assert same(kept.state_dict(), computed.state_dict())
+
+
+def test_recomputing_keeps_less_for_the_way_back(adaptation, tables):
+    held = []
+    for recompute in (False, True):
+        tables["hardware"]["checkpoint_activations"] = recompute
+        size = 0
+
+        def pack(tensor):
+            nonlocal size
+            size += tensor.numel()
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+            one = adaptation(f"{recompute}.pt")
+            networks = make_networks(one.plugins, one.recipe, 3)
+            objective = GeneratorObjective(
+                networks.generators, networks.discriminators, networks.terms, recompute=recompute
+            )
+            image = torch.zeros(2, 3, 32, 48)
+            objective(image, torch.zeros(2, 32, 48, dtype=torch.int64), image)
+        held.append(size)
+    assert held[1] < held[0]
 
 
 def test_the_same_recipe_trains_the_same_weights(adaptation, session, tables):

@@ -5,6 +5,7 @@ from functools import cached_property
 from typing import Any
 
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from daframework.errors import PluginError
 from daframework.interfaces import DiscriminatorOutput, Generator
@@ -22,8 +23,11 @@ class StepImages:
         source: Tensor,
         source_label: Tensor,
         target: Tensor,
+        *,
+        recompute: bool = False,
     ) -> None:
-        """Keep what the images are made from; nothing is computed yet."""
+        """Keep what the images are made from; nothing is computed yet. See `GeneratorObjective` for ``recompute``."""
+        self._recompute = recompute
         self._generators = generators
         self._discriminators = discriminators
         self._judged: dict[str, DiscriminatorOutput] = {}
@@ -75,8 +79,7 @@ class StepImages:
         return {name: vars(self)[name].detach() for name in names if name in vars(self)}
 
     def _to_target(self, image: Tensor) -> Tensor:
-        translated: Tensor = self._generators["source_to_target"](image)
-        return translated
+        return self._translated("source_to_target", image)
 
     def _to_source(self, image: Tensor) -> Tensor:
         if "target_to_source" not in self._generators:
@@ -84,7 +87,11 @@ class StepImages:
                 "a loss asks for an image translated from target to source, and the recipe has no such generator; "
                 'leave that loss out, or set translation.directions = ["source_to_target", "target_to_source"]'
             )
-        translated: Tensor = self._generators["target_to_source"](image)
+        return self._translated("target_to_source", image)
+
+    def _translated(self, direction: str, image: Tensor) -> Tensor:
+        generator = self._generators[direction]
+        translated: Tensor = checkpoint(generator, image, use_reentrant=False) if self._recompute else generator(image)
         return translated
 
 

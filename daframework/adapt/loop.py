@@ -1,23 +1,26 @@
 """Train the generators against the discriminators: the loop, top to bottom."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from lightning_fabric.wrappers import _FabricModule
+from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from daframework import checkpoint
+from daframework.acceleration import accelerate
 from daframework.adapt.finite import FiniteCheck, require_finite_weights
-from daframework.adapt.objectives import DiscriminatorObjective, Fake, GeneratorObjective
+from daframework.adapt.objectives import DiscriminatorObjective, Fake, GeneratorObjective, GeneratorStep
 from daframework.adapt.pool import ImagePool
 from daframework.adapt.schedule import lr_factor
 from daframework.build import DIRECTIONS, DOMAINS, Networks
 from daframework.data.stream import TrainingStream, training_batches
-from daframework.interfaces import Generator
+from daframework.interfaces import Batch, Generator
+from daframework.profiling import span
 from daframework.randomness import derive
 from daframework.session import Session, StoppedError
 from daframework.tables import Recipe
@@ -45,9 +48,15 @@ def train(
     assert table is not None, "a recipe without [translation] has nothing to train"
 
     # Objectives, optimisers, pools
-    for network in (*networks.generators.values(), *networks.discriminators.values()):
+    nets = [*networks.generators.values(), *networks.discriminators.values()]
+    for network in nets:
         network.train()
-    generator_objective = GeneratorObjective(networks.generators, networks.discriminators, networks.terms)
+    generator_objective = GeneratorObjective(
+        networks.generators,
+        networks.discriminators,
+        networks.terms,
+        recompute=recipe.hardware.checkpoint_activations,
+    )
     discriminator_objective = DiscriminatorObjective(networks.discriminators, networks.terms)
     generator_lr, discriminator_lr = table.lr, table.discriminator_lr or table.lr
     generator_step, generator_optimizer = _set_up(session, generator_objective, generator_lr, table.betas)
@@ -65,17 +74,19 @@ def train(
         "discriminator_optimizer": discriminator_optimizer,
     }
     done = _restore(path, session, parts, pools)
+    order = accelerate(nets, recipe.hardware, table.steps, fabric.device)
 
     # Data
     batches = {
         domain: training_batches(
             streams[domain],
             batch_size=recipe.data.batch_size,
-            steps=range(done, table.steps),
+            steps=range(done * table.accumulate, table.steps * table.accumulate),
             rank=fabric.global_rank,
             ranks=fabric.world_size,
             workers=recipe.hardware.workers,
             device=fabric.device,
+            memory_format=order,
         )
         for domain in DOMAINS
     }
@@ -83,32 +94,44 @@ def train(
     kept = f"the last good checkpoint is {path}" if path.exists() else "no checkpoint was written yet"
     session.log.begin("translation", table.steps, done)
 
-    for step, source, target in zip(range(done, table.steps), batches["source"], batches["target"], strict=True):
-        assert source.label is not None, "the source stream hands out labels"
+    for step in range(done, table.steps):
         factor = lr_factor(step, table.steps, table.constant_fraction)
-        # What a network or loss draws for itself, such as dropout, follows from the seed and the step too.
+        with span("waiting for data"):
+            pairs = [(next(batches["source"]), next(batches["target"])) for _ in range(table.accumulate)]
+        # What a network or loss draws for itself, such as dropout, follows from the seed and the step too:
+        # after the batches, as a loader draws when it starts.
         torch.manual_seed(derive(recipe.seed, "translation", fabric.global_rank, step))
 
         # Generators
+        made: list[GeneratorStep] = []
+        if generator_optimizer is not None:
+            generator_optimizer.zero_grad(set_to_none=True)
         with _frozen(networks.discriminators.values()):
-            made = generator_step(source.image, source.label, target.image)
-            _update(session, made.total, generator_optimizer, generator_lr * factor)
-        if average is not None:
-            average.update_parameters(translator)
-        values = made.values
+            for number, (source, target) in enumerate(pairs, start=1):
+                with fabric.no_backward_sync(generator_step, enabled=number < table.accumulate):
+                    with span("generators forward"):
+                        made.append(generator_step(source.image, source.label, target.image))
+                    with span("generators backward"):
+                        _descend(session, made[-1].total, table.accumulate)
+        with span("generators update"):
+            _update(generator_optimizer, generator_lr * factor)
+            if average is not None:
+                average.update_parameters(translator)
+        values = _mean([one.values for one in made])
 
         # Discriminators, on past and present translations
         if discriminator_optimizer is not None:
-            fakes = {
-                domain: pools[domain].exchange(Fake(made.images[f"fake_{domain}"], label))
-                for domain, label in (("source", None), ("target", source.label))
-                if f"fake_{domain}" in made.images
-            }
-            rebuilt = {domain: made.images[f"rec_{domain}"] for domain in DOMAINS if f"rec_{domain}" in made.images}
-            real = {"source": source.image, "target": target.image}
-            judged = discriminator_step(real, source.label, fakes, rebuilt)
-            _update(session, judged.total, discriminator_optimizer, discriminator_lr * factor)
-            values = values | judged.values
+            judged = []
+            discriminator_optimizer.zero_grad(set_to_none=True)
+            for number, ((source, target), one) in enumerate(zip(pairs, made, strict=True), start=1):
+                with fabric.no_backward_sync(discriminator_step, enabled=number < table.accumulate):
+                    with span("discriminators forward"):
+                        judged.append(discriminator_step(*_to_judge(source, target, one, pools)))
+                    with span("discriminators backward"):
+                        _descend(session, judged[-1].total, table.accumulate)
+            with span("discriminators update"):
+                _update(discriminator_optimizer, discriminator_lr * factor)
+            values = values | _mean([one.values for one in judged])
 
         # Tell, draw and save
         done = step + 1
@@ -116,15 +139,19 @@ def train(
         session.log.advance(done)
         last, stopping = done == table.steps, session.stopping()
         if done % log.every == 0 or last or stopping:
-            finite.require(kept)
-            session.log.values(done, {name: float(value) for name, value in values.items()})
+            with span("reading losses"):
+                finite.require(kept)
+                session.log.values(done, {name: float(value) for name, value in values.items()})
         if done % log.checkpoint_every == 0 or last or stopping:
-            finite.require(kept)
-            require_finite_weights((generator_objective, discriminator_objective), done, kept)
-            _save(path, session, done, parts, pools)
-            kept = f"the last good checkpoint is {path}"
+            with span("saving"):
+                finite.require(kept)
+                require_finite_weights((generator_objective, discriminator_objective), done, kept)
+                _save(path, session, done, parts, pools)
+                kept = f"the last good checkpoint is {path}"
         if last or (log.samples_every and done % log.samples_every == 0):
-            draw(done, _translating(translator, average))
+            # Drawn now and then, in other sizes: not worth compiling for.
+            with span("drawing samples"), torch.compiler.set_stance("force_eager"):
+                draw(done, _translating(translator, average))
         if stopping and not last:
             raise StoppedError(f"stopped after step {done} of {table.steps} of the translation")
 
@@ -135,12 +162,15 @@ def train(
 
 def _set_up(
     session: Session, objective: nn.Module, lr: float, betas: tuple[float, ...]
-) -> tuple[Callable[..., Any], Optimizer | None]:
+) -> tuple[_FabricModule, Optimizer | None]:
     """``objective`` and its optimiser on the session's device; no optimiser for what has no weights."""
     parameters = [parameter for parameter in objective.parameters() if parameter.requires_grad]
     if not parameters:
         return session.fabric.setup_module(objective), None
-    module, optimizer = session.fabric.setup(objective, Adam(parameters, lr=lr, betas=(betas[0], betas[1])))
+    # One kernel updates many weights at once, where the device has it.
+    fused = session.fabric.device.type in ("cpu", "cuda")
+    optimizer = Adam(parameters, lr=lr, betas=(betas[0], betas[1]), fused=fused)
+    module, optimizer = session.fabric.setup(objective, optimizer)
     return module, optimizer
 
 
@@ -166,14 +196,38 @@ def _frozen(networks: Iterable[nn.Module]) -> Iterator[None]:
             weight.requires_grad_(True)
 
 
-def _update(session: Session, total: Any, optimizer: Optimizer | None, lr: float) -> None:
-    if optimizer is None or not total.requires_grad:
-        return
-    for group in optimizer.param_groups:
-        group["lr"] = lr
-    optimizer.zero_grad(set_to_none=True)
-    session.fabric.backward(total)
-    optimizer.step()
+def _to_judge(
+    source: Batch, target: Batch, made: GeneratorStep, pools: Mapping[str, ImagePool]
+) -> tuple[dict[str, Tensor], Tensor | None, dict[str, Fake], dict[str, Tensor]]:
+    """What the discriminators' objective sees of a batch; the translations are exchanged for past ones."""
+    fakes = {
+        domain: pools[domain].exchange(Fake(made.images[f"fake_{domain}"], label))
+        for domain, label in (("source", None), ("target", source.label))
+        if f"fake_{domain}" in made.images
+    }
+    rebuilt = {domain: made.images[f"rec_{domain}"] for domain in DOMAINS if f"rec_{domain}" in made.images}
+    return {"source": source.image, "target": target.image}, source.label, fakes, rebuilt
+
+
+def _descend(session: Session, total: Tensor, batches: int) -> None:
+    """Add the slopes of ``total``, the objective on one of a step's ``batches``, to those of the step."""
+    if total.requires_grad:
+        session.fabric.backward(total if batches == 1 else total / batches)
+
+
+def _update(optimizer: Optimizer | None, lr: float) -> None:
+    """One step of ``optimizer`` along the slopes."""
+    if optimizer is not None:
+        for group in optimizer.param_groups:
+            group["lr"] = lr
+        optimizer.step()
+
+
+def _mean(values: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """Each value's mean over a step's batches."""
+    if len(values) == 1:
+        return dict(values[0])
+    return {name: torch.stack([one[name] for one in values]).mean() for name in values[0]}
 
 
 def _save(path: Path, session: Session, done: int, parts: Mapping[str, Any], pools: Mapping[str, ImagePool]) -> None:

@@ -43,9 +43,15 @@ class GeneratorObjective(nn.Module):
         generators: Mapping[str, Generator],
         discriminators: Mapping[str, Discriminator],
         terms: Iterable[Term],
+        *,
+        recompute: bool = False,
     ) -> None:
-        """``generators`` by direction and the losses become submodules; ``discriminators`` by domain do not."""
+        """``generators`` by direction and the losses become submodules; ``discriminators`` by domain do not.
+
+        ``recompute`` keeps nothing of the generators' insides and runs them once more on the way back.
+        """
         super().__init__()
+        self._recompute = recompute
         self.generators = nn.ModuleDict(dict(generators))
         self.terms = list(terms)
         self.losses = nn.ModuleDict({term.name: term.loss for term in self.terms})
@@ -55,7 +61,9 @@ class GeneratorObjective(nn.Module):
     def forward(self, source: Tensor, source_label: Tensor, target: Tensor) -> GeneratorStep:
         """One step's images (N, 3, H, W) in [-1, 1] and source labels (N, H, W) -> the sum of weighted losses."""
         generators = cast("dict[str, Generator]", dict(self.generators.items()))
-        images = StepImages(generators, dict(self._discriminators), source, source_label, target)
+        images = StepImages(
+            generators, dict(self._discriminators), source, source_label, target, recompute=self._recompute
+        )
         total, values = source.new_zeros(()), {}
         for term in self.terms:
             value = term.loss.generator_loss(images)

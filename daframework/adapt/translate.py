@@ -55,7 +55,7 @@ def translate_set(
     mine = range(fabric.global_rank, len(dataset), fabric.world_size)
     total = len(mine) * generator.versions
     session.log.begin("translating", total, 0)
-    _ready(session, generator)
+    generator.eval()
     done, names = 0, list[str]()
 
     def files() -> Iterator[tuple[Path, Tensor]]:
@@ -154,7 +154,7 @@ def translate_folder(
     """
     outputs = planned_outputs(images, out, _written, overwrite=overwrite)
     session.log.begin("translating", len(outputs), 0)
-    _ready(session, generator)
+    generator.eval()
     pixels = _BATCH_PIXELS if tile is None else tile[0] * tile[1]
 
     def fitting(size: tuple[int, int]) -> int:
@@ -211,18 +211,11 @@ def _write(file: tuple[Path, Tensor]) -> None:
         write_label(path, pixels)
 
 
-def _ready(session: Session, generator: Generator) -> None:
-    generator.eval()
-    if session.fabric.device.type == "cuda":
-        # The tensor cores' own order; on CPUs it was measured slower.
-        generator.to(memory_format=torch.channels_last)
-
-
 def _translated(session: Session, generator: Generator, image: Tensor, tile: tuple[int, int] | None) -> Tensor:
     """(N, 3, H, W) uint8 on the CPU -> its translation, uint8, on the session's device."""
     device = session.fabric.device
     if device.type == "cuda":
-        image = image.pin_memory().to(device, non_blocking=True, memory_format=torch.channels_last)
+        image = image.pin_memory().to(device, non_blocking=True)
     # A generator without weights is arithmetic on colours, which half precision would round by a grey level or two.
     learned = next(generator.parameters(), None) is not None
     with session.fabric.autocast() if learned else nullcontext():

@@ -35,15 +35,15 @@ def command(run: Path, images: Path, out: Path, row: str | None, kind: str, over
     from daframework.cli.options import installed_plugins
     from daframework.downstream.predict import predict_folder
     from daframework.run.folder import RunFolder, read_recipe
+    from daframework.run.hardware import SINGLE, make_fabric
     from daframework.run.prediction import load_models, written_values
-    from daframework.run.stages import make_fabric
     from daframework.session import Session, StoppedError
 
     folder, plugins = RunFolder(run), installed_plugins()
     recipe = read_recipe(folder)
     try:
         with stop_on_signal() as stopping, Display(Console()) as display:
-            session = Session(make_fabric(recipe), display, stopping)
+            session = Session(make_fabric(recipe, SINGLE), display, stopping)
             values = written_values(plugins, recipe, folder, kind)
             task = make_task(plugins, recipe, len(values))
             count = predict_folder(

@@ -11,7 +11,14 @@ import click
 @click.argument("images", type=click.Path(path_type=Path))
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option("--overwrite", is_flag=True, help="Replace files that are there already.")
-def command(run: Path, images: Path, out: Path, overwrite: bool) -> None:
+@click.option(
+    "--tile",
+    type=click.IntRange(min=1),
+    nargs=2,
+    metavar="HEIGHT WIDTH",
+    help="Translate larger images in blended tiles of this size: where memory does not allow the whole.",
+)
+def command(run: Path, images: Path, out: Path, overwrite: bool, tile: tuple[int, int] | None) -> None:
     """Translate every image below the folder IMAGES into OUT with the generator trained in the folder RUN.
 
     Images may have any size; names and sub-folders are kept.
@@ -21,20 +28,28 @@ def command(run: Path, images: Path, out: Path, overwrite: bool) -> None:
     from daframework.adapt.translate import translate_folder
     from daframework.cli.display import Display
     from daframework.cli.interrupt import stop_on_signal
+    from daframework.errors import RunError
     from daframework.registry import load_plugins
     from daframework.run.folder import RunFolder, read_recipe
-    from daframework.run.stages import make_fabric
+    from daframework.run.hardware import open_device
+    from daframework.run.memory import is_out_of_memory
     from daframework.run.translation import load_generator
     from daframework.session import Session, StoppedError
 
     folder = RunFolder(run)
-    recipe = read_recipe(folder)
+    recipe, plugins = read_recipe(folder), load_plugins()
     try:
         with stop_on_signal() as stopping, Display(Console()) as display:
-            session = Session(make_fabric(recipe), display, stopping)
-            generator = load_generator(session, load_plugins(), recipe, folder)
-            count = translate_folder(session, generator, images, out, overwrite=overwrite, seed=recipe.seed)
+            session = Session(open_device(plugins, recipe), display, stopping)
+            generator = load_generator(session, plugins, recipe, folder)
+            count = translate_folder(session, generator, images, out, overwrite=overwrite, seed=recipe.seed, tile=tile)
     except StoppedError as stopped:
         click.echo(f"{stopped}; add --overwrite to begin again", err=True)
         sys.exit(130)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        at = "; ".join(getattr(error, "__notes__", ()))
+        tiles = "in tiles: --tile 512 512" if tile is None else f"in smaller tiles than --tile {tile[0]} {tile[1]}"
+        raise RunError(f"{at}: out of memory; translate {tiles}") from error
     click.echo(f"{count} images in {out}")

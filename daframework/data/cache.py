@@ -6,7 +6,6 @@ meaning, and the classes. So another mapping shares the images, and a target's l
 read: until then no label is looked for.
 """
 
-import sys
 from collections.abc import Sequence
 from typing import Literal
 
@@ -17,7 +16,7 @@ from daframework.data.fingerprint import digest
 from daframework.data.shards import DamagedError, Part, Shard
 from daframework.errors import DataError
 from daframework.interfaces import ImageDataset
-from daframework.session import Session, StoppedError
+from daframework.session import Session, StoppedError, warn
 
 FORMAT = 1
 """Raise it when the same files would become other pixels, or lie otherwise on the disk."""
@@ -55,7 +54,7 @@ def open_cached(
     """
     parts = find_parts(dataset, resize, labels=labels)
     if parts is None:
-        _say(f"{name} is not cached on disk, since its dataset gives no fingerprint; it is read each time")
+        warn(f"{name} is not cached on disk, since its dataset gives no fingerprint; it is read each time")
         return None
     found = [_read(session, part, name) for part in parts] if session.fabric.local_rank == 0 else []
     if any(None in shards for shards in found):
@@ -103,8 +102,4 @@ def _read(session: Session, part: Part, name: str) -> list[Shard | None]:
 
 
 def _tell(name: str, damage: DamagedError) -> None:
-    _say(f"the cache of {name}: {damage}; that part of it is made anew")
-
-
-def _say(text: str) -> None:
-    print(f"warning: {text}", file=sys.stderr)
+    warn(f"the cache of {name}: {damage}; that part of it is made anew")

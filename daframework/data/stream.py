@@ -101,9 +101,19 @@ def cut_crop(sample: Sample, size: Sequence[int], top: int, left: int, *, mirror
 
 
 def training_batches(
-    stream: TrainingStream, *, batch_size: int, steps: range, rank: int, ranks: int, workers: int, device: torch.device
+    stream: TrainingStream,
+    *,
+    batch_size: int,
+    steps: range,
+    rank: int,
+    ranks: int,
+    workers: int,
+    device: torch.device,
+    memory_format: torch.memory_format = torch.contiguous_format,
 ) -> Iterator[Batch]:
-    """The batches of ``steps``, one a step, on ``device``. All ranks together walk the positions without a gap.
+    """The batches of ``steps``, one a step, on ``device``, with images that lie there in ``memory_format``.
+
+    All ranks together walk the positions without a gap.
 
     Raises:
         DataError: an image cannot be read or used.
@@ -122,7 +132,8 @@ def training_batches(
         if isinstance(crops, DafError):
             raise crops
         planes = crops.to(device, non_blocking=True)
-        yield Batch(to_float(planes[:, :3]), planes[:, 3].long() if planes.shape[1] == 4 else None)
+        image = to_float(planes[:, :3]).contiguous(memory_format=memory_format)
+        yield Batch(image, planes[:, 3].long() if planes.shape[1] == 4 else None)
 
 
 def _collate(crops: list[Crop | DafError]) -> Tensor | DafError:

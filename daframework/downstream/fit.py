@@ -8,10 +8,12 @@ from torch import nn
 from torch.optim import AdamW
 
 from daframework import checkpoint
+from daframework.acceleration import accelerate
 from daframework.data.augment import augment_colors, augment_geometry
 from daframework.data.stream import TrainingStream, training_batches
 from daframework.errors import TrainingError
 from daframework.interfaces import Task
+from daframework.profiling import span
 from daframework.randomness import derive, generator, global_seed
 from daframework.session import Session, StoppedError
 from daframework.tables import AugmentTable, Recipe
@@ -47,7 +49,9 @@ def fit(
     fabric, table, log = session.fabric, recipe.downstream, recipe.log
     with global_seed(recipe.seed, "task"):
         model = task.model()
-    optimizer = AdamW(model.parameters(), lr=table.lr, weight_decay=table.weight_decay)
+    # One kernel updates many weights at once, where the device has it.
+    fused = fabric.device.type in ("cpu", "cuda")
+    optimizer = AdamW(model.parameters(), lr=table.lr, weight_decay=table.weight_decay, fused=fused)
     forward, optimizer = fabric.setup(model, optimizer)
     state = checkpoint.load(path, fabric.device)
     done = 0
@@ -56,6 +60,7 @@ def fit(
         model.load_state_dict(state["model"])
         if done < table.steps:
             optimizer.load_state_dict(state["optimizer"])
+    order = accelerate([model], recipe.hardware, table.steps, fabric.device)
     batches = training_batches(
         stream,
         batch_size=table.batch_size,
@@ -64,21 +69,29 @@ def fit(
         ranks=fabric.world_size,
         workers=recipe.hardware.workers,
         device=fabric.device,
+        memory_format=order,
     )
     session.log.begin(f"training on {row}", table.steps, done)
     model.train()
-    for step, batch in zip(range(done, table.steps), batches, strict=True):
+    for step in range(done, table.steps):
+        with span("waiting for data"):
+            batch = next(batches)
         assert batch.label is not None, "the task is trained on labelled images"
         # What the model draws for itself, such as dropout, follows from the seed and the step too.
         torch.manual_seed(derive(recipe.seed, "task", fabric.global_rank, step))
-        geometry, colors = (generator(recipe.seed, what, fabric.global_rank, step) for what in ("geometry", "colors"))
-        image, label = augment_geometry(batch.image, batch.label, augment, geometry)
-        loss = task.loss(forward(augment_colors(image, augment, colors)), label)
-        for group in optimizer.param_groups:
-            group["lr"] = table.lr * warmup_cosine(step, table.steps)
+        with span("augmentation"):
+            random = [generator(recipe.seed, what, fabric.global_rank, step) for what in ("geometry", "colors")]
+            image, label = augment_geometry(batch.image, batch.label, augment, random[0])
+            image = augment_colors(image, augment, random[1])
         optimizer.zero_grad(set_to_none=True)
-        fabric.backward(loss)
-        optimizer.step()
+        with span("task forward"):
+            loss = task.loss(forward(image), label)
+        with span("task backward"):
+            fabric.backward(loss)
+        with span("task update"):
+            for group in optimizer.param_groups:
+                group["lr"] = table.lr * warmup_cosine(step, table.steps)
+            optimizer.step()
         done = step + 1
         session.log.advance(done)
         last, stopping = done == table.steps, session.stopping()

@@ -54,7 +54,9 @@ def score(
     mine = range(fabric.global_rank, len(dataset), fabric.world_size)
     for samples in batches_in_order(dataset, mine, batch_size=batch_size):
         image = to_float(stack_images(samples).to(fabric.device))
-        prediction = apply_padded(model, image, task.multiple)
+        # Images of any size, each seen once: not worth compiling for, though the model was for its training.
+        with torch.compiler.set_stance("force_eager"):
+            prediction = apply_padded(model, image, task.multiple)
         label = stack_labels(samples).to(fabric.device)
         found += [task.statistics(prediction[i : i + 1], label[i : i + 1]) for i in range(len(samples))]
         session.log.advance(len(found))

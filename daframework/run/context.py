@@ -16,15 +16,20 @@ from daframework.interfaces import ImageDataset, Task
 from daframework.registry import Plugins
 from daframework.run.files import write_text
 from daframework.run.folder import RunFolder
+from daframework.run.memory import is_out_of_memory, out_of_memory
 from daframework.session import Session
 from daframework.tables import Recipe
 
 
 @attrs.frozen(eq=False)
 class Run:
-    """What the stages of one run share. The datasets are as the recipe prepares them."""
+    """What the stages of one run share. The datasets are as the recipe prepares them.
+
+    ``task_session`` is ``session`` in the number format that task models are trained in.
+    """
 
     session: Session
+    task_session: Session
     plugins: Plugins
     recipe: Recipe
     folder: RunFolder
@@ -65,10 +70,18 @@ def stream(recipe: Recipe, dataset: ImageDataset, name: str, sampler: CropSample
 
 @contextmanager
 def timed(run: Run, stage: str) -> Iterator[None]:
-    """Add the time spent inside to the stage's seconds, also when it is interrupted."""
+    """Add the time spent inside to the stage's seconds, also when it is interrupted.
+
+    Raises:
+        RunError: the stage ran out of memory; the message names the keys that decide how much it needs.
+    """
     start = time.monotonic()
     try:
         yield
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        raise RunError(out_of_memory(run.recipe, stage, error)) from error
     finally:
         if run.session.fabric.is_global_zero:
             spent = read_seconds(run.folder)

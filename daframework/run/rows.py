@@ -38,7 +38,7 @@ def fit_and_score(
         with timed(run, f"training on {row}"):
             models = [
                 fit(
-                    run.session,
+                    run.task_session,
                     run.task,
                     stream(run.recipe, dataset, "task", rare),
                     run.recipe,

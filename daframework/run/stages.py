@@ -3,11 +3,9 @@
 import json
 from contextlib import suppress
 
-from lightning_fabric import Fabric
-
 from daframework.build import make_task
 from daframework.data.cached import Cached
-from daframework.errors import RecipeError, RunError
+from daframework.errors import RunError
 from daframework.interfaces import ImageDataset
 from daframework.registry import Plugins
 from daframework.run.context import Run, opened, read_seconds, set_title
@@ -15,24 +13,12 @@ from daframework.run.datasets import open_datasets
 from daframework.run.environment import describe
 from daframework.run.files import write_text
 from daframework.run.folder import RunFolder
+from daframework.run.hardware import for_task, number_formats
 from daframework.run.results import Results, Row, read_results, write_results
 from daframework.run.rows import ORACLE, SOURCE_ONLY, fit_and_score, judge_content
 from daframework.run.translation import translate
 from daframework.session import Session
 from daframework.tables import Recipe
-
-
-def make_fabric(recipe: Recipe) -> Fabric:
-    """The device and the number format that ``[hardware]`` asks for.
-
-    Raises:
-        RecipeError: this machine does not have it.
-    """
-    hardware = recipe.hardware
-    try:
-        return Fabric(accelerator=hardware.accelerator, devices=1, precision=hardware.precision)
-    except (RuntimeError, ValueError) as error:
-        raise RecipeError(f"hardware: {' '.join(str(error).split())}") from error
 
 
 def execute(session: Session, plugins: Plugins, recipe: Recipe, folder: RunFolder) -> Results:
@@ -46,8 +32,10 @@ def execute(session: Session, plugins: Plugins, recipe: Recipe, folder: RunFolde
             return read_results(folder.results)
     datasets = open_datasets(plugins, recipe)
     test = set_title(recipe, "target", "test" if recipe.downstream.score else "train")
+    formats = number_formats(plugins, recipe, session.fabric.device)
     run = Run(
         session=session,
+        task_session=for_task(session, recipe, formats),
         plugins=plugins,
         recipe=recipe,
         folder=folder,
@@ -56,7 +44,8 @@ def execute(session: Session, plugins: Plugins, recipe: Recipe, folder: RunFolde
         target_test=opened(session, recipe, datasets.target_test, test, labels=recipe.downstream.score),
         task=make_task(plugins, recipe, len(datasets.source.classes)),
     )
-    write_text(folder.environment, json.dumps(describe(session.fabric.device), indent=2) + "\n")
+    numbers = {"formats": {"translation": formats.translation, "task": formats.task}}
+    write_text(folder.environment, json.dumps(describe(session.fabric.device) | numbers, indent=2) + "\n")
 
     common = recipe.downstream.augment
     own = recipe.augment or common

@@ -15,6 +15,7 @@ from daf_cyclegan.layers import (
     require_positive,
     upsampling,
 )
+from daf_cyclegan.wide import ReflectConv7
 from daframework.interfaces import Generator
 
 
@@ -67,7 +68,7 @@ class ResNet(Generator):
         )
         blur = antialiased(downsample)
         self.encoder = nn.Sequential(
-            _stage(nn.Conv2d(3, channels, 7, padding=3, padding_mode="reflect")),
+            _stage(ReflectConv7(3, channels)),
             _halving(channels, 2 * channels, blur=blur),
             _halving(2 * channels, 4 * channels, blur=blur),
             *(ResidualBlock(4 * channels) for _ in range(blocks)),
@@ -75,7 +76,7 @@ class ResNet(Generator):
         self.decoder = nn.Sequential(
             _stage(enlarge(4 * channels, 2 * channels)), _stage(enlarge(2 * channels, channels))
         )
-        self.head = Head(head, nn.Conv2d(channels, head_channels(head), 7, padding=3, padding_mode="reflect"))
+        self.head = Head(head, ReflectConv7(channels, head_channels(head)))
         init_normal(self)
         self.head.start()
 

@@ -1,0 +1,161 @@
+"""The three loops that `step.py` times: daframework's, the plain one, and a bare one with daframework's networks."""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import reference
+import torch
+from lightning_fabric import Fabric
+from timing import BlockClock
+
+from daframework.adapt.loop import train
+from daframework.adapt.objectives import DiscriminatorObjective, Fake, GeneratorObjective
+from daframework.build import Networks, make_networks
+from daframework.data.prepared import Prepared, Unlabelled
+from daframework.data.stream import TrainingStream, to_float
+from daframework.interfaces import ImageDataset, Sample
+from daframework.recipe import parse
+from daframework.registry import load_plugins
+from daframework.run.hardware import open_device
+from daframework.session import Session
+from daframework.tables import Recipe
+
+CLASSES = 11
+PAPER = {
+    "size": (256, 256),
+    "generator": {"channels": 64, "blocks": 9, "upsample": "transposed", "head": "paint"},
+    "discriminator": {"channels": 64, "layers": 3, "norm": "instance"},
+    "identity": True,
+}
+RECIPE = {
+    "size": (64, 96),
+    "generator": {"channels": 8, "blocks": 4, "upsample": "resize", "head": "affine"},
+    "discriminator": {"channels": 24, "layers": 2, "norm": "none"},
+    "identity": False,
+}
+SEMANTIC_WIDTH = {64: 32, 8: 16}  # of the decoder, by the generator's channels
+WARM_UP = 3  # steps, at least: what is compiled or chosen once happens here
+
+
+class Noise(ImageDataset):
+    """Pictures and labels of random numbers, in memory: what they show changes no time."""
+
+    classes = tuple(f"class {index}" for index in range(CLASSES))
+    palette = ((0, 0, 0),) * CLASSES
+
+    def __init__(self, size: tuple[int, int], images: int = 32) -> None:
+        """``images`` of ``size``."""
+        draw = torch.Generator().manual_seed(0)
+        self.images = torch.randint(0, 256, (images, 3, *size), generator=draw, dtype=torch.uint8)
+        self.labels = torch.randint(0, CLASSES, (images, *size), generator=draw, dtype=torch.uint8)
+
+    def __len__(self) -> int:
+        """How many."""
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> Sample:
+        """The image at ``index`` with its label."""
+        return Sample(self.images[index], self.labels[index], str(index))
+
+
+def recipe(sizes: dict[str, Any], method: str, batch: int, steps: int, device: str, hardware: dict[str, Any]) -> Recipe:
+    """``method`` "cyclegan" or "semantic_cyclegan" with networks of ``sizes``."""
+    semantic = method == "semantic_cyclegan"
+    discriminator = {"name": "semantic" if semantic else "patchgan"} | sizes["discriminator"]
+    if semantic:
+        discriminator["decoder_channels"] = SEMANTIC_WIDTH[sizes["generator"]["channels"]]
+    losses: list[dict[str, Any]] = [{"name": "lsgan"}]
+    if semantic:
+        losses += [{"name": "semantic_discriminator"}, {"name": "weighted_reconstruction", "weight": 10.0}]
+    else:
+        losses.append({"name": "cycle", "weight": 10.0})
+    if sizes["identity"]:
+        losses.append({"name": "identity", "weight": 5.0})
+    tables = {
+        "name": method,
+        "source": {"name": "streets", "look": "game"},
+        "target": {"name": "streets", "look": "camera"},
+        "data": {"crop_size": list(sizes["size"]), "batch_size": batch},
+        "generator": {"name": "resnet"} | sizes["generator"],
+        "discriminator": discriminator,
+        "losses": losses,
+        "translation": {"steps": steps},
+        "task": {"name": "segmentation"},
+        "downstream": {"steps": 1},
+        "hardware": {"accelerator": device} | hardware,
+        "log": {"every": 10**6, "checkpoint_every": 10**6},
+    }
+    return parse(tables, "step.py")
+
+
+def run_ours(made: Recipe, log: BlockClock) -> str:
+    """Train in the real loop, on made-up images, as ``log`` listens; the number format it computed in."""
+    plugins = load_plugins()
+    torch.manual_seed(0)
+    fabric = open_device(plugins, made)
+    dataset = Prepared(Noise(tuple(made.data.crop_size)), None, 2**30)  # type: ignore[arg-type]
+    networks = make_networks(plugins, made, CLASSES)
+    for term in networks.terms:
+        term.loss.prepare(dataset, Unlabelled(dataset))
+    streams = {
+        "source": TrainingStream(dataset, made.data.crop_size, True, 0, "source"),
+        "target": TrainingStream(Unlabelled(dataset), made.data.crop_size, True, 0, "target"),
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        session = Session(fabric, log, lambda: False)
+        train(session, networks, streams, made, Path(folder) / "checkpoint", lambda step, network: None)
+    return str(fabric._precision.precision)
+
+
+def plain_steps(sizes: dict[str, Any], batch: int, device: torch.device) -> Iterator[dict[str, float]]:
+    """Endless steps of the reference with networks of ``sizes``."""
+    model = reference.CycleGAN(sizes["generator"], sizes["discriminator"], sizes["identity"], str(device))
+    images = to_float(Noise(sizes["size"]).images)
+    return reference.steps(model, images, images.flip(-1), batch)
+
+
+def bare_steps(made: Recipe, fabric: Fabric) -> Iterator[None]:
+    """The same networks, losses and switches, and no framework: what one would write for a single use."""
+    plugins, table = load_plugins(), made.translation
+    assert table is not None
+    networks: Networks = make_networks(plugins, made, CLASSES)
+    dataset = Noise(tuple(made.data.crop_size))  # type: ignore[arg-type]
+    for term in networks.terms:
+        term.loss.prepare(dataset, Unlabelled(dataset))
+    generators = GeneratorObjective(networks.generators, networks.discriminators, networks.terms).to(fabric.device)
+    discriminators = DiscriminatorObjective(networks.discriminators, networks.terms).to(fabric.device)
+    optimizers = [
+        torch.optim.Adam(part.parameters(), lr=table.lr, betas=(0.5, 0.999), fused=True)
+        for part in (generators, discriminators)
+    ]
+    pools = [reference.Pool(), reference.Pool()]
+    while True:
+        indices = torch.randint(len(dataset), (2, made.data.batch_size))
+        source, target = (to_float(dataset.images[index].to(fabric.device)) for index in indices)
+        label = dataset.labels[indices[0]].to(fabric.device).long()
+        discriminators.requires_grad_(False)
+        optimizers[0].zero_grad(set_to_none=True)
+        with fabric.autocast():
+            step = generators(source, label, target)
+        step.total.backward()
+        optimizers[0].step()
+        discriminators.requires_grad_(True)
+        optimizers[1].zero_grad(set_to_none=True)
+        fakes = {
+            "target": Fake(pools[0].query(step.images["fake_target"]), label),
+            "source": Fake(pools[1].query(step.images["fake_source"]), None),
+        }
+        rebuilt = {name: step.images[f"rec_{name}"] for name in ("source", "target")}
+        with fabric.autocast():
+            judged = discriminators({"source": source, "target": target}, label, fakes, rebuilt)
+        judged.total.backward()
+        optimizers[1].step()
+        yield
+
+
+def take(steps: Iterator[Any], count: int) -> None:
+    """Do ``count`` of ``steps``."""
+    for _ in range(count):
+        next(steps)

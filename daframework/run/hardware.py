@@ -1,0 +1,115 @@
+"""The device and the number format of a run."""
+
+from functools import cache
+from typing import Any
+
+import torch
+from attrs import evolve, frozen
+from lightning_fabric import Fabric
+
+from daframework.build import DIRECTIONS, make_generator, make_task
+from daframework.errors import DafError, RecipeError
+from daframework.registry import Plugins
+from daframework.session import Session
+from daframework.tables import Recipe
+
+SINGLE, MIXED = "32-true", "bf16-mixed"
+WIDE = 50_000
+"""Operations a pixel, one pass forward, from which bf16 pays on a CPU: below it, its conversions cost what it saves."""
+
+
+@frozen
+class Formats:
+    """lightning-fabric's names of the number formats of a run's two kinds of training, and why they were chosen."""
+
+    translation: str
+    task: str
+    why: str
+
+
+def make_fabric(recipe: Recipe, precision: str) -> Fabric:
+    """The device that ``[hardware]`` asks for, computing in ``precision``.
+
+    Raises:
+        RecipeError: this machine does not have it.
+    """
+    try:
+        return Fabric(accelerator=recipe.hardware.accelerator, devices=1, precision=precision)  # type: ignore[arg-type]
+    except (RuntimeError, ValueError) as error:
+        raise RecipeError(f"hardware: {' '.join(str(error).split())}") from error
+
+
+def open_device(plugins: Plugins, recipe: Recipe) -> Fabric:
+    """The device that ``[hardware]`` asks for, computing in the translation's number format.
+
+    Raises:
+        RecipeError: this machine does not have it.
+    """
+    fabric = make_fabric(recipe, SINGLE)
+    if fabric.device.type == "cuda":
+        # Crops of a stage have one size: worth finding the fastest convolution once.
+        torch.backends.cudnn.benchmark = True
+    wanted = number_formats(plugins, recipe, fabric.device).translation
+    return fabric if wanted == SINGLE else make_fabric(recipe, wanted)
+
+
+def for_task(session: Session, recipe: Recipe, formats: Formats) -> Session:
+    """``session`` in the number format of the task model."""
+    if formats.task == formats.translation:
+        return session
+    return evolve(session, fabric=make_fabric(recipe, formats.task))
+
+
+def number_formats(plugins: Plugins, recipe: Recipe, device: torch.device) -> Formats:
+    """What ``hardware.precision`` means on ``device``; "auto" goes by what it computes fast, and by the networks."""
+    asked = recipe.hardware.precision
+    if asked != "auto":
+        return Formats(asked, asked, "as hardware.precision asks")
+    if device.type == "cuda":
+        if torch.cuda.is_bf16_supported(including_emulation=False):
+            return Formats(MIXED, MIXED, "this GPU computes in bf16")
+        return Formats(SINGLE, SINGLE, "this GPU has no bf16, which would be faster")
+    if device.type != "cpu" or not cpu_has_bf16():
+        return Formats(SINGLE, SINGLE, f"this {device.type.upper()} has no fast bf16")
+    translation, task = _operations(plugins, recipe)
+    chosen = [MIXED if count >= WIDE else SINGLE for count in (translation, task)]
+    return Formats(chosen[0], chosen[1], "this CPU computes in bf16, which pays for wide networks")
+
+
+@cache
+def cpu_has_bf16() -> bool:
+    """Whether this CPU multiplies matrices of bf16 (AVX512-BF16 or AMX)."""
+    capabilities = getattr(torch.cpu, "get_capabilities", None)  # from torch 2.11 on
+    if capabilities is not None:
+        found = capabilities()
+        return bool(found.get("avx512_bf16") or found.get("amx_bf16"))
+    older: Any = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    return bool(older())
+
+
+def _operations(plugins: Plugins, recipe: Recipe) -> tuple[float, float]:
+    """Multiplications and additions for each pixel that the generator, and the task's model, pass forward.
+
+    0 for what cannot be counted, such as a network that looks at values, which the meta device does not have.
+    """
+    from torch.utils.flop_counter import FlopCounterMode
+
+    height, width = recipe.data.crop_size
+    counts = []
+    for part in ("generator", "task"):
+        counter = FlopCounterMode(display=False)
+        try:
+            with torch.device("meta"), torch.no_grad():
+                if part == "task":
+                    network = make_task(plugins, recipe, 2).model().eval()
+                elif recipe.generator is not None:
+                    network = make_generator(plugins, recipe, DIRECTIONS[0], 2).eval()
+                else:
+                    counts.append(0.0)
+                    continue
+                with counter:
+                    network(torch.zeros(1, 3, height, width))
+            counts.append(counter.get_total_flops() / (height * width))
+        except (DafError, RuntimeError, ValueError, TypeError, NotImplementedError):
+            counts.append(0.0)
+    return counts[0], counts[1]

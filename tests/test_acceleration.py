@@ -1,0 +1,112 @@
+"""Compiled networks, their fallback, and the order of images in memory."""
+
+import copy
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch import nn
+
+from daf_cyclegan.resnet import ResNet
+from daframework import acceleration
+from daframework.acceleration import PAYS_FROM, accelerate
+from daframework.tables import HardwareTable
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def compiled(monkeypatch):
+    """The networks that were asked to compile, with the mode."""
+    asked = []
+    monkeypatch.setattr(acceleration, "_compiler_problem", lambda device: None)
+    monkeypatch.setattr(nn.Module, "compile", lambda self, mode: asked.append((self, mode)))
+    return asked
+
+
+@pytest.mark.parametrize(
+    ("asked", "steps", "does"),
+    [
+        ("auto", PAYS_FROM["cpu"] - 1, False),
+        ("auto", PAYS_FROM["cpu"], True),
+        ("always", 1, True),
+        ("never", 10**9, False),
+    ],
+)
+def test_networks_are_compiled_where_it_pays_or_is_asked_for(compiled, asked, steps, does):
+    network = nn.Conv2d(3, 3, 1)
+    accelerate([network], HardwareTable(compile=asked), steps, CPU)
+    assert compiled == ([(network, "default")] if does else [])
+
+
+def test_cuda_graphs_are_compiled_for(compiled):
+    accelerate([nn.Conv2d(3, 3, 1)], HardwareTable(compile="cuda_graphs"), 1, CPU)
+    assert [mode for _, mode in compiled] == ["reduce-overhead"]
+
+
+def test_a_device_that_nobody_measured_is_not_compiled_for(compiled):
+    accelerate([nn.Conv2d(3, 3, 1)], HardwareTable(), 10**9, torch.device("meta"))
+    assert compiled == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "network", "order"),
+    [
+        ("auto", nn.BatchNorm2d(3), torch.contiguous_format),
+        ("never", nn.BatchNorm2d(3), torch.contiguous_format),
+        ("always", nn.Conv2d(3, 4, 3), torch.channels_last),
+    ],
+)
+def test_on_a_cpu_images_lie_as_they_are_unless_asked(asked, network, order):
+    hardware = HardwareTable(channels_last=asked, compile="never")
+    assert accelerate([network], hardware, 1, CPU) is order
+    if order is torch.channels_last:
+        assert network.weight.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize(("norm", "order"), [("batch", torch.channels_last), ("none", torch.contiguous_format)])
+def test_on_a_gpu_uncompiled_networks_with_batch_norm_get_channels_last(norm, order):
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4) if norm == "batch" else nn.ReLU())
+    assert accelerate([network], HardwareTable(compile="never"), 1, torch.device("cuda")) is order
+
+
+def test_without_a_compiler_networks_compute_uncompiled_and_one_line_says_so():
+    script = """
+import torch
+from torch import nn
+from daframework.acceleration import accelerate
+from daframework.tables import HardwareTable
+network = nn.Conv2d(3, 3, 1)
+for _ in range(2):
+    accelerate([network], HardwareTable(compile="always"), 1, torch.device("cpu"))
+assert network(torch.zeros(1, 3, 8, 8)).shape == (1, 3, 8, 8)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        env={"PATH": "", "CXX": "no-such-compiler", "TORCHINDUCTOR_FORCE_DISABLE_CACHES": "1"},
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    lines = [line for line in done.stderr.splitlines() if line.startswith("warning: ")]
+    assert lines[0].startswith("warning: torch.compile does not work here, so networks compute uncompiled and slower:")
+    assert "Traceback" not in done.stderr
+
+
+def test_a_compiled_network_computes_what_it_did_before():
+    if acceleration._compiler_problem("cpu") is not None:
+        pytest.skip("torch.compile does not work here")
+    torch.manual_seed(0)
+    plain = ResNet(channels=4, blocks=1, upsample="resize", head="affine")
+    nn.init.normal_(plain.head.last.weight, 0, 0.1)
+    network = copy.deepcopy(plain)
+    accelerate([network], HardwareTable(compile="always"), 1, CPU)
+    image = torch.rand(2, 3, 16, 16) * 2 - 1
+    found = []
+    for one in (plain, network):
+        translated = one(image)
+        translated.square().mean().backward()
+        found.append((translated.detach(), next(one.parameters()).grad))
+    torch.testing.assert_close(found[0], found[1], rtol=1e-4, atol=1e-5)

@@ -1,0 +1,78 @@
+"""Which number format a run computes in."""
+
+from pathlib import Path
+
+import pytest
+import tiny
+import torch
+
+from daframework.recipe import parse
+from daframework.registry import load_plugins
+from daframework.run import hardware
+from daframework.run.hardware import MIXED, SINGLE, cpu_has_bf16, number_formats, open_device
+
+CPU, GPU = torch.device("cpu"), torch.device("cuda")
+
+
+@pytest.fixture(scope="module")
+def every():
+    return load_plugins(extra={"tiny": tiny})
+
+
+@pytest.fixture
+def fast(monkeypatch):
+    monkeypatch.setattr(hardware, "cpu_has_bf16", lambda: True)
+
+
+def formats(every, tables, device=CPU, **changes):
+    found = number_formats(every, parse(tables | changes, "r"), device)
+    return found.translation, found.task
+
+
+def resnet(channels):
+    return {"name": "resnet", "channels": channels, "blocks": 4}
+
+
+def test_what_a_recipe_asks_for_is_what_it_gets(every, tables, fast):
+    tables["hardware"]["precision"] = "64-true"
+    assert formats(every, tables, generator=resnet(64)) == ("64-true", "64-true")
+
+
+def test_a_cpu_with_bf16_takes_it_for_wide_networks_alone(every, tables, fast):
+    wide = {"name": "segmentation", "arch": "unet", "encoder": "resnet18"}
+    assert formats(every, tables) == (SINGLE, SINGLE)
+    assert formats(every, tables, generator=resnet(64)) == (MIXED, SINGLE)
+    assert formats(every, tables, task=wide) == (SINGLE, MIXED)
+
+
+def test_a_cpu_without_bf16_computes_in_single_precision(every, tables, monkeypatch):
+    monkeypatch.setattr(hardware, "cpu_has_bf16", lambda: False)
+    assert formats(every, tables, generator=resnet(64)) == (SINGLE, SINGLE)
+
+
+def test_the_batch_and_the_crop_do_not_change_the_format(every, tables, fast):
+    for size, batch in (([32, 48], 1), ([96, 128], 8)):
+        data = {"crop_size": size, "batch_size": batch}
+        assert formats(every, tables, generator=resnet(64), data=data) == (MIXED, SINGLE)
+
+
+@pytest.mark.parametrize(("supported", "wanted"), [(True, MIXED), (False, SINGLE)])
+def test_a_gpu_computes_in_bf16_where_it_has_it(every, tables, monkeypatch, supported, wanted):
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: supported)
+    found = number_formats(every, parse(tables, "r"), GPU)
+    assert (found.translation, found.task) == (wanted, wanted)
+    assert ("no bf16" in found.why) is not supported
+
+
+def test_the_device_computes_in_the_translations_format(every, tables, fast):
+    tables["generator"] = resnet(64)
+    assert open_device(every, parse(tables, "r"))._precision.precision == MIXED
+
+
+def test_bf16_is_told_from_the_processor():
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        flags = next(line for line in lines if line.startswith("flags")).split()
+    except (OSError, StopIteration):
+        pytest.skip("this system does not list its processor's abilities")
+    assert cpu_has_bf16() == ("avx512_bf16" in flags or "amx_bf16" in flags)

@@ -1,0 +1,280 @@
+"""``daf run --profile``: which steps are recorded, and that every millisecond of them is counted once."""
+
+import gzip
+import json
+import re
+from contextlib import nullcontext
+
+import pytest
+import torch
+from conftest import Recorder, refused
+
+from daframework.profiling import PREFIX, span
+from daframework.run import profile
+from daframework.run.profile import DEVICE_TIME, Profile, ProfilingLog
+from daframework.run.trace import REST, Piece, divided, flattened, step_parts
+from daframework.session import StoppedError
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch):
+    """Stages in tests are short."""
+    monkeypatch.setattr(profile, "SKIPPED", 2)
+    monkeypatch.setattr(profile, "RECORDED", 3)
+
+
+def work(*names):
+    """A step whose parts have these names."""
+    for name in names:
+        with span(name):
+            torch.ones(8).sum()
+
+
+def recorded(path, steps, *names, total=None, stage="training", done=0):
+    """What a log records of a stage of ``steps`` steps with parts of these names."""
+    with ProfilingLog(Recorder(), path, CPU) as log:
+        log.begin(stage, total or steps, done)
+        for step in range(done, steps):
+            work(*names)
+            log.advance(step + 1)
+    return log.profiles
+
+
+def spans_in(path):
+    events = json.loads(gzip.decompress(path.read_bytes()))["traceEvents"]
+    return [event["name"] for event in events if event.get("cat") == "user_annotation"]
+
+
+# --- spans ---
+
+
+def test_a_span_is_nothing_where_nobody_profiles():
+    assert isinstance(span("x"), nullcontext) and span("x") is span("y")
+
+
+def test_code_with_spans_compiles_whole_and_once():
+    compiled = 0
+
+    def count(graph, inputs):
+        nonlocal compiled
+        compiled += 1
+        return graph.forward
+
+    def step(image):
+        with span("inside"):
+            return image * 2
+
+    fast = torch.compile(step, fullgraph=True, backend=count)
+    fast(torch.ones(3))
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]):
+        assert torch.equal(fast(torch.ones(3)), torch.full((3,), 2.0))
+    assert compiled == 1
+
+
+# --- which steps are recorded ---
+
+
+@pytest.mark.parametrize(
+    "steps, first, count",
+    [(2, 2, 1), (3, 2, 2), (4, 3, 2), (5, 3, 3), (60, 3, 3)],
+)
+def test_the_first_steps_are_skipped_and_a_few_recorded(tmp_path, steps, first, count):
+    (found,) = recorded(tmp_path, steps, "a")
+    assert (found.first, found.steps) == (first, count)
+    assert spans_in(found.trace).count(f"{PREFIX}a") == count
+
+
+def test_a_stage_that_goes_on_is_recorded_from_there(tmp_path):
+    (found,) = recorded(tmp_path, 60, "a", done=40)
+    assert (found.first, found.steps) == (43, 3)
+
+
+def test_a_stage_of_one_step_or_without_named_parts_leaves_nothing(tmp_path):
+    assert recorded(tmp_path, 1, "a") == [] == recorded(tmp_path, 9)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_of_a_stage_that_is_cut_off_whole_steps_count(tmp_path):
+    (found,) = recorded(tmp_path, 4, "a", total=60)
+    assert (found.first, found.steps) == (3, 2)
+    assert recorded(tmp_path / "early", 2, "a", total=60) == []
+
+
+def test_a_stage_that_comes_again_is_recorded_once(tmp_path):
+    with ProfilingLog(Recorder(), tmp_path, CPU) as log:
+        for _ in range(2):
+            log.begin("training", 4, 0)
+            for step in range(4):
+                work("a")
+                log.advance(step + 1)
+    assert len(log.profiles) == 1
+
+
+@pytest.mark.parametrize("error, count", [(StoppedError("stopped"), 1), (ValueError("x"), 0)])
+def test_a_stop_keeps_what_was_recorded_and_an_error_does_not(tmp_path, error, count):
+    with pytest.raises(type(error)), ProfilingLog(Recorder(), tmp_path, CPU) as log:
+        log.begin("training", 60, 0)
+        for step in range(4):
+            work("a")
+            log.advance(step + 1)
+        raise error
+    assert len(log.profiles) == count == len(list(tmp_path.glob("*.json")))
+    assert isinstance(span("x"), nullcontext), "the profiler still runs"
+
+
+def test_the_other_log_is_told_everything(tmp_path):
+    inner = Recorder()
+    log = ProfilingLog(inner, tmp_path, CPU)
+    log.begin("training", 9, 3)
+    log.advance(4)
+    log.values(4, {"loss": 1.0})
+    assert (inner.stages, inner.steps, inner.lines) == ([("training", 9, 3)], 1, [("training", 4, {"loss": 1.0})])
+
+
+# --- where the time went ---
+
+
+def test_a_moment_belongs_to_the_innermost_span():
+    spans = [Piece(10, 50, "outer"), Piece(20, 30, "inner"), Piece(25, 28, "innermost"), Piece(60, 95, "last")]
+    assert flattened(spans, 0, 90) == [
+        Piece(0, 10, REST),
+        Piece(10, 20, "outer"),
+        Piece(20, 25, "inner"),
+        Piece(25, 28, "innermost"),
+        Piece(28, 30, "inner"),
+        Piece(30, 50, "outer"),
+        Piece(50, 60, REST),
+        Piece(60, 90, "last"),
+    ]
+    assert flattened([], 3, 7) == [Piece(3, 7, REST)]
+
+
+def test_the_device_counts_for_what_it_was_given_and_an_idle_one_for_where_the_cpu_is():
+    pieces = [Piece(0, 10, "launching"), Piece(10, 100, "waiting")]
+    # Two that overlap, one that began before, one that ends after.
+    work = [Piece(20, 50, "launching"), Piece(40, 60, "other"), Piece(-5, 5, "launching"), Piece(90, 120, "other")]
+    computing, waiting = divided(pieces, work)
+    assert computing == {"launching": 35, "other": 20}
+    assert waiting == {"launching": 5, "waiting": 40}
+
+
+def event(cat, name, ts, dur, tid=1, **args):
+    return {"ph": "X", "cat": cat, "name": name, "ts": ts, "dur": dur, "tid": tid, "args": args}
+
+
+TRACE = [
+    event("user_annotation", "ProfilerStep#3", 1000, 5000),
+    event("user_annotation", f"{PREFIX}forward", 1000, 1000),
+    event("user_annotation", f"{PREFIX}backward", 2000, 2000),
+    event("user_annotation", f"{PREFIX}elsewhere", 2000, 2000, tid=2),
+    event("user_annotation", "Optimizer.step#Adam.step", 4000, 500),
+    event("cuda_runtime", "cudaLaunchKernel", 1100, 5, correlation=7),
+    # From the backward pass's own thread, and a whole graph of kernels at once.
+    event("cuda_driver", "cuLaunchKernel", 2100, 5, tid=3, correlation=8),
+    event("cuda_runtime", "cudaGraphLaunch", 4100, 5, correlation=9),
+    event("kernel", "conv", 1500, 1000, correlation=7),
+    event("kernel", "conv_backward", 2500, 1500, correlation=8),
+    event("kernel", "one", 4500, 300, correlation=9),
+    event("gpu_memcpy", "two", 4800, 200, correlation=9),
+    event("gpu_user_annotation", f"{PREFIX}forward", 1500, 1000),
+    event("user_annotation", "ProfilerStep#4", 6000, 700),
+    event("user_annotation", f"{PREFIX}cut off", 6000, 700),
+    {"ph": "M", "name": "process_name", "ts": 0},
+]
+
+
+def test_kernels_count_for_the_span_they_were_launched_in():
+    parts = {part.name: part for part in step_parts(TRACE, 1)}
+    assert {name: (part.ms, part.device_ms) for name, part in parts.items()} == {
+        "forward": (1.5, 1.0),  # the device idles until 1500, and computes its convolution until 2500
+        "backward": (1.5, 1.5),
+        REST: (2.0, 0.5),
+    }
+    assert list(parts)[-1] == REST
+
+
+def test_without_a_device_a_part_is_the_time_spent_in_it():
+    on_cpu = TRACE[:5] + TRACE[-3:]
+    parts = {part.name: (part.ms, part.device_ms, part.times) for part in step_parts(on_cpu, 1)}
+    assert parts == {"forward": (1.0, 0, 1), "backward": (2.0, 0, 1), REST: (2.0, 0, 0)}
+
+
+def test_shares_of_a_recorded_stage_add_up_to_its_steps(tmp_path):
+    (found,) = recorded(tmp_path, 60, "a", "b", "a")
+    content = json.loads((tmp_path / "training.json").read_text())
+    assert content["steps"] == 3 and content["trace"] == "training.trace.json.gz"
+    assert {part["part"]: part["times"] for part in content["parts"]} == {"a": 2, "b": 1, REST: 0}
+    assert sum(part["share"] for part in content["parts"]) == pytest.approx(1, abs=1e-3)
+    assert sum(part.ms for part in found.parts) == pytest.approx(found.ms)
+    events = json.loads(gzip.decompress(found.trace.read_bytes()))["traceEvents"]
+    frames = sorted((one["ts"], one["dur"]) for one in events if one["name"].startswith("ProfilerStep#"))
+    assert len(frames) == 3
+    assert 3 * found.ms == pytest.approx((frames[-1][0] + frames[-1][1] - frames[0][0]) / 1000, rel=1e-6)
+
+
+# --- the command ---
+
+
+def test_a_run_shows_where_its_time_went_and_keeps_it(daf, write, tables):
+    path = write(tables)
+    assert daf("run", path, "--out", "plain")[0] == 0
+    code, out, errors = daf("run", path, "--out", "run", "--profile")
+    assert (code, errors) == (0, "")
+    stages = ["training on source_only", "training on oracle", "translation", "training on tiny"]
+    assert re.findall("^(.*): where the time goes, 2 steps, 3 to 4$", out, re.MULTILINE) == stages
+    assert out.index("results in ") < out.index("where the time goes") < out.index("these tables and traces in ")
+    kept = (path.parent / "work" / "run" / "profile" / "tables.txt").read_text()
+    assert all(f"{stage}: where the time goes" in kept for stage in stages)
+    translation = json.loads((path.parent / "work" / "run" / "profile" / "translation.json").read_text())
+    names = {part["part"] for part in translation["parts"]}
+    assert {"waiting for data", "generators forward", "discriminators backward"} <= names
+    # Watching changes nothing.
+    rows = [json.loads((path.parent / "work" / name / "results.json").read_text())["rows"] for name in ("run", "plain")]
+    assert rows[0] == rows[1]
+
+
+def test_a_finished_run_has_nothing_to_profile(daf, write, tables):
+    path = write(tables)
+    assert daf("run", path, "--out", "run")[0] == 0
+    code, out, errors = daf("run", path, "--out", "run", "--profile")
+    assert (code, errors) == (0, "")
+    assert out.endswith("nothing to profile: this run was finished before; give another folder with --out\n")
+
+
+def test_a_run_of_single_steps_has_nothing_to_profile(daf, write, tables):
+    tables["translation"]["steps"] = tables["downstream"]["steps"] = 1
+    code, out, _ = daf("run", write(tables), "--profile")
+    assert code == 0 and "nothing to profile: no stage had two training steps left to do; give another folder" in out
+
+
+def test_a_folder_that_cannot_be_written_is_a_line(daf, write, tables, tmp_path):
+    path = write(tables)
+    run = tmp_path / "work" / "run"
+    daf("run", path, "--out", run)
+    (run / "results.json").unlink()
+    for file in run.glob("scores/source_only.*"):
+        file.unlink()
+    (run / "checkpoints" / "source_only.pt").unlink()
+    (run / "profile").write_text("")
+    refused(daf("run", path, "--out", run, "--profile"), r"profile/.* cannot be written: ")
+
+
+def test_device_time_is_shown_beside_the_time_of_a_part(tmp_path):
+    from rich.console import Console
+
+    from daframework.report.step_table import step_tables
+
+    console = Console(width=120, record=True, file=(tmp_path / "x").open("w"))
+    console.print(step_tables([Profile("translation", 6, 1, DEVICE_TIME, step_parts(TRACE, 1), tmp_path)]))
+    lines = console.export_text().splitlines()
+    assert lines[0] == "translation: where the time goes, step 6"
+    cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in lines if "│" in line]
+    assert cells == [
+        ["backward", "30.0 %", "1.50", "1.50", "1"],
+        ["forward", "30.0 %", "1.50", "1.00", "1"],
+        [REST, "40.0 %", "2.00", "0.50", "-"],
+        ["the step", "100.0 %", "5.00", "3.00", "1"],
+    ]
+    assert "while the device computed what a part launched" in " ".join(lines)
