@@ -14,8 +14,11 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from daframework.session import warn
 from daframework.tables import HardwareTable
 
-PAYS_FROM = {"cuda": 1_000, "cpu": 5_000}
-"""Steps of a stage from which compiling, which takes a minute or two, has paid at its end; see docs/performance.md."""
+PAYS_FROM = {"cuda": 1_000}
+"""Steps of a stage from which compiling, which takes a minute or two, has paid at its end, by kind of device.
+
+On a CPU it brought nothing: nearly all of the time is spent in convolutions, which stay what they are.
+"""
 
 
 def accelerate(

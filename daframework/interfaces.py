@@ -1,7 +1,5 @@
-"""What a plugin implements. One convention everywhere:
-
-an image is (N, 3, H, W), float, RGB, in [-1, 1]; a label is (N, H, W), int64, class index, 255 = ignore. A network that
-wants another scale (ImageNet statistics) converts inside itself.
+"""What a plugin implements. One convention everywhere: an image is (N, 3, H, W), float, RGB, in [-1, 1]; a label is
+(N, H, W), int64, class index, 255 = ignore. A network that wants another scale (ImageNet statistics) converts inside.
 """
 
 import math
@@ -14,6 +12,8 @@ from typing import Protocol
 import torch
 from attrs import frozen
 from torch import Tensor, nn
+
+from daframework.profiling import span
 
 IGNORE_INDEX = 255
 
@@ -139,7 +139,8 @@ class DiscriminatorOutput:
     @cached_property
     def semantics(self) -> Tensor | None:
         """The semantic head's logits."""
-        return self._semantics() if callable(self._semantics) else self._semantics
+        with span("discriminators forward"):
+            return self._semantics() if callable(self._semantics) else self._semantics
 
 
 class Discriminator(nn.Module, ABC):

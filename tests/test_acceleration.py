@@ -25,18 +25,22 @@ def compiled(monkeypatch):
     return asked
 
 
+GPU = torch.device("cuda")
+
+
 @pytest.mark.parametrize(
-    ("asked", "steps", "does"),
+    ("device", "asked", "steps", "does"),
     [
-        ("auto", PAYS_FROM["cpu"] - 1, False),
-        ("auto", PAYS_FROM["cpu"], True),
-        ("always", 1, True),
-        ("never", 10**9, False),
+        (GPU, "auto", PAYS_FROM["cuda"] - 1, False),
+        (GPU, "auto", PAYS_FROM["cuda"], True),
+        (CPU, "auto", 10**9, False),
+        (CPU, "always", 1, True),
+        (GPU, "never", 10**9, False),
     ],
 )
-def test_networks_are_compiled_where_it_pays_or_is_asked_for(compiled, asked, steps, does):
+def test_networks_are_compiled_where_it_pays_or_is_asked_for(compiled, device, asked, steps, does):
     network = nn.Conv2d(3, 3, 1)
-    accelerate([network], HardwareTable(compile=asked), steps, CPU)
+    accelerate([network], HardwareTable(compile=asked), steps, device)
     assert compiled == ([(network, "default")] if does else [])
 
 
@@ -68,7 +72,7 @@ def test_on_a_cpu_images_lie_as_they_are_unless_asked(asked, network, order):
 @pytest.mark.parametrize(("norm", "order"), [("batch", torch.channels_last), ("none", torch.contiguous_format)])
 def test_on_a_gpu_uncompiled_networks_with_batch_norm_get_channels_last(norm, order):
     network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4) if norm == "batch" else nn.ReLU())
-    assert accelerate([network], HardwareTable(compile="never"), 1, torch.device("cuda")) is order
+    assert accelerate([network], HardwareTable(compile="never"), 1, GPU) is order
 
 
 def test_without_a_compiler_networks_compute_uncompiled_and_one_line_says_so():

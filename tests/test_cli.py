@@ -215,7 +215,7 @@ def interrupt_when_it_logs(arguments, log, number):
 def test_an_interrupted_run_saves_and_goes_on(installed, write, source_only, tmp_path):
     source_only["downstream"]["steps"] = 10**7
     source_only["log"] = {"every": 1, "checkpoint_every": 10**7}
-    source_only["hardware"] |= {"workers": 1, "compile": "never"}
+    source_only["hardware"]["workers"] = 1
     arguments = ["run", write(source_only), "--out", tmp_path / "run"]
     done = 0
     for number in (signal.SIGINT, signal.SIGTERM):

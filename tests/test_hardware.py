@@ -66,7 +66,7 @@ def test_a_gpu_computes_in_bf16_where_it_has_it(every, tables, monkeypatch, supp
 
 def test_the_device_computes_in_the_translations_format(every, tables, fast):
     tables["generator"] = resnet(64)
-    assert open_device(every, parse(tables, "r"))._precision.precision == MIXED
+    assert open_device(every, parse(tables, "r"))[0]._precision.precision == MIXED
 
 
 def test_bf16_is_told_from_the_processor():

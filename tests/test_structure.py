@@ -18,7 +18,7 @@ ALLOWED = {
     "": set(),
     "errors": set(),
     "hookspecs": {"interfaces"},  # for annotations only
-    "interfaces": BOTTOM,
+    "interfaces": BOTTOM | {"profiling"},
     "registry": BOTTOM,
     "strict": BOTTOM,
     "tables": BOTTOM,

@@ -94,7 +94,7 @@ def run_ours(made: Recipe, log: BlockClock) -> str:
     """Train in the real loop, on made-up images, as ``log`` listens; the number format it computed in."""
     plugins = load_plugins()
     torch.manual_seed(0)
-    fabric = open_device(plugins, made)
+    fabric, formats = open_device(plugins, made)
     dataset = Prepared(Noise(tuple(made.data.crop_size)), None, 2**30)  # type: ignore[arg-type]
     networks = make_networks(plugins, made, CLASSES)
     for term in networks.terms:
@@ -106,7 +106,7 @@ def run_ours(made: Recipe, log: BlockClock) -> str:
     with tempfile.TemporaryDirectory() as folder:
         session = Session(fabric, log, lambda: False)
         train(session, networks, streams, made, Path(folder) / "checkpoint", lambda step, network: None)
-    return str(fabric._precision.precision)
+    return formats.translation
 
 
 def plain_steps(sizes: dict[str, Any], batch: int, device: torch.device) -> Iterator[dict[str, float]]:

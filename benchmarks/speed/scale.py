@@ -118,7 +118,7 @@ def measure(point: Point, root: Path, asked: Namespace, device: torch.device) ->
         peak = peak_megabytes(device)
         return True
 
-    session = Session(open_device(plugins, recipe), clock, enough)
+    session = Session(open_device(plugins, recipe)[0], clock, enough)
     start = time.perf_counter()
     datasets = open_datasets(plugins, recipe)
     source = opened(session, recipe, datasets.source, "source")

@@ -126,7 +126,7 @@ class Case:
 
     def session(self, clock: BlockClock, stopping: Callable[[], bool]) -> Session:
         """A session for the task model, as a run opens it."""
-        session = Session(open_device(self.plugins, self.recipe), clock, stopping)
+        session = Session(open_device(self.plugins, self.recipe)[0], clock, stopping)
         return for_task(session, self.recipe, number_formats(self.plugins, self.recipe, self.device))
 
     def fit(self, session: Session, steps: int) -> nn.Module:

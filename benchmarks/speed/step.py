@@ -108,7 +108,7 @@ def compare(sizes: dict[str, Any], made: Recipe, rounds: int, device: torch.devi
 def overhead(made: Recipe, rounds: int, device: torch.device) -> float:
     """How much longer a step of our loop takes than of a bare one, as a share; blocks in turn."""
     block = max(1, (made.translation.steps - WARM_UP) // rounds if made.translation else 1)
-    bare = bare_steps(made, open_device(load_plugins(), made))
+    bare = bare_steps(made, open_device(load_plugins(), made)[0])
     take(bare, WARM_UP)
     spent: list[float] = []
     clock = BlockClock(

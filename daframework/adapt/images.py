@@ -9,6 +9,7 @@ from torch.utils.checkpoint import checkpoint
 
 from daframework.errors import PluginError
 from daframework.interfaces import DiscriminatorOutput, Generator
+from daframework.profiling import span
 
 Network = Callable[[Tensor], Any]
 
@@ -67,7 +68,8 @@ class StepImages:
                 raise PluginError(
                     f"a loss asks for a discriminator's output on '{image}', and the recipe has none for the {domain}"
                 )
-            self._judged[image] = self._discriminators[domain](shown)
+            with span("discriminators forward"):
+                self._judged[image] = self._discriminators[domain](shown)
         return self._judged[image]
 
     def features(self, image: Tensor, layers: Sequence[int]) -> list[Tensor]:
@@ -91,8 +93,12 @@ class StepImages:
 
     def _translated(self, direction: str, image: Tensor) -> Tensor:
         generator = self._generators[direction]
-        translated: Tensor = checkpoint(generator, image, use_reentrant=False) if self._recompute else generator(image)
-        return translated
+        with span("generators forward"):
+            if self._recompute:
+                recomputed: Tensor = checkpoint(generator, image, use_reentrant=False)
+                return recomputed
+            translated: Tensor = generator(image)
+            return translated
 
 
 class DomainImages:
@@ -137,5 +143,6 @@ class DomainImages:
         return self._judge(self._rec)
 
     def _judge(self, image: Tensor) -> DiscriminatorOutput:
-        output: DiscriminatorOutput = self._discriminator(image)
+        with span("discriminators forward"):
+            output: DiscriminatorOutput = self._discriminator(image)
         return output

@@ -109,7 +109,7 @@ def train(
         with _frozen(networks.discriminators.values()):
             for number, (source, target) in enumerate(pairs, start=1):
                 with fabric.no_backward_sync(generator_step, enabled=number < table.accumulate):
-                    with span("generators forward"):
+                    with span("losses"):
                         made.append(generator_step(source.image, source.label, target.image))
                     with span("generators backward"):
                         _descend(session, made[-1].total, table.accumulate)
@@ -125,7 +125,7 @@ def train(
             discriminator_optimizer.zero_grad(set_to_none=True)
             for number, ((source, target), one) in enumerate(zip(pairs, made, strict=True), start=1):
                 with fabric.no_backward_sync(discriminator_step, enabled=number < table.accumulate):
-                    with span("discriminators forward"):
+                    with span("losses"):
                         judged.append(discriminator_step(*_to_judge(source, target, one, pools)))
                     with span("discriminators backward"):
                         _descend(session, judged[-1].total, table.accumulate)

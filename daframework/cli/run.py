@@ -67,10 +67,11 @@ def command(
         with ExitStack() as stack:
             stopping = stack.enter_context(stop_on_signal())
             log: Log = RunLog(folder.log, plugins, stack.enter_context(Display(console)))
-            fabric = open_device(plugins, loaded)
+            fabric, formats = open_device(plugins, loaded)
+            click.echo(str(formats))
             if profile:
                 log = profiler = stack.enter_context(ProfilingLog(log, folder.path / "profile", fabric.device))
-            results = execute(Session(fabric, log, stopping), plugins, loaded, folder)
+            results = execute(Session(fabric, log, stopping), plugins, loaded, folder, formats)
     except StoppedError as stopped:
         if profiler is not None and profiler.profiles:
             _show(console, profiler, finished=finished)

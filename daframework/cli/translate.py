@@ -40,7 +40,7 @@ def command(run: Path, images: Path, out: Path, overwrite: bool, tile: tuple[int
     recipe, plugins = read_recipe(folder), load_plugins()
     try:
         with stop_on_signal() as stopping, Display(Console()) as display:
-            session = Session(open_device(plugins, recipe), display, stopping)
+            session = Session(open_device(plugins, recipe)[0], display, stopping)
             generator = load_generator(session, plugins, recipe, folder)
             count = translate_folder(session, generator, images, out, overwrite=overwrite, seed=recipe.seed, tile=tile)
     except StoppedError as stopped:

@@ -1,5 +1,6 @@
 """The device and the number format of a run."""
 
+import logging
 from functools import cache
 from typing import Any
 
@@ -14,7 +15,7 @@ from daframework.session import Session
 from daframework.tables import Recipe
 
 SINGLE, MIXED = "32-true", "bf16-mixed"
-WIDE = 50_000
+WIDE = 10_000
 """Operations a pixel, one pass forward, from which bf16 pays on a CPU: below it, its conversions cost what it saves."""
 
 
@@ -26,6 +27,11 @@ class Formats:
     task: str
     why: str
 
+    def __str__(self) -> str:
+        """For people: ``computing in bf16-mixed, since this GPU computes in bf16``."""
+        what = self.task if self.task == self.translation else f"{self.translation}, task models in {self.task}"
+        return f"computing in {what}, {self.why}"
+
 
 def make_fabric(recipe: Recipe, precision: str) -> Fabric:
     """The device that ``[hardware]`` asks for, computing in ``precision``.
@@ -33,14 +39,16 @@ def make_fabric(recipe: Recipe, precision: str) -> Fabric:
     Raises:
         RecipeError: this machine does not have it.
     """
+    # It tells everybody, on stderr, what the user asked for or is told in our own words.
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     try:
         return Fabric(accelerator=recipe.hardware.accelerator, devices=1, precision=precision)  # type: ignore[arg-type]
     except (RuntimeError, ValueError) as error:
         raise RecipeError(f"hardware: {' '.join(str(error).split())}") from error
 
 
-def open_device(plugins: Plugins, recipe: Recipe) -> Fabric:
-    """The device that ``[hardware]`` asks for, computing in the translation's number format.
+def open_device(plugins: Plugins, recipe: Recipe) -> tuple[Fabric, Formats]:
+    """The device that ``[hardware]`` asks for, computing in the translation's number format, and both formats.
 
     Raises:
         RecipeError: this machine does not have it.
@@ -49,8 +57,8 @@ def open_device(plugins: Plugins, recipe: Recipe) -> Fabric:
     if fabric.device.type == "cuda":
         # Crops of a stage have one size: worth finding the fastest convolution once.
         torch.backends.cudnn.benchmark = True
-    wanted = number_formats(plugins, recipe, fabric.device).translation
-    return fabric if wanted == SINGLE else make_fabric(recipe, wanted)
+    formats = number_formats(plugins, recipe, fabric.device)
+    return (fabric if formats.translation == SINGLE else make_fabric(recipe, formats.translation)), formats
 
 
 def for_task(session: Session, recipe: Recipe, formats: Formats) -> Session:
@@ -67,13 +75,15 @@ def number_formats(plugins: Plugins, recipe: Recipe, device: torch.device) -> Fo
         return Formats(asked, asked, "as hardware.precision asks")
     if device.type == "cuda":
         if torch.cuda.is_bf16_supported(including_emulation=False):
-            return Formats(MIXED, MIXED, "this GPU computes in bf16")
-        return Formats(SINGLE, SINGLE, "this GPU has no bf16, which would be faster")
+            return Formats(MIXED, MIXED, "since this GPU computes in bf16")
+        return Formats(SINGLE, SINGLE, "since this GPU has no bf16, which would be faster")
     if device.type != "cpu" or not cpu_has_bf16():
-        return Formats(SINGLE, SINGLE, f"this {device.type.upper()} has no fast bf16")
+        return Formats(SINGLE, SINGLE, f"since this {device.type.upper()} has no fast bf16")
     translation, task = _operations(plugins, recipe)
     chosen = [MIXED if count >= WIDE else SINGLE for count in (translation, task)]
-    return Formats(chosen[0], chosen[1], "this CPU computes in bf16, which pays for wide networks")
+    return Formats(
+        chosen[0], chosen[1], "since this CPU computes in bf16, which pays for all but the narrowest networks"
+    )
 
 
 @cache

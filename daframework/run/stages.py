@@ -13,7 +13,7 @@ from daframework.run.datasets import open_datasets
 from daframework.run.environment import describe
 from daframework.run.files import write_text
 from daframework.run.folder import RunFolder
-from daframework.run.hardware import for_task, number_formats
+from daframework.run.hardware import Formats, for_task, number_formats
 from daframework.run.results import Results, Row, read_results, write_results
 from daframework.run.rows import ORACLE, SOURCE_ONLY, fit_and_score, judge_content
 from daframework.run.translation import translate
@@ -21,8 +21,12 @@ from daframework.session import Session
 from daframework.tables import Recipe
 
 
-def execute(session: Session, plugins: Plugins, recipe: Recipe, folder: RunFolder) -> Results:
+def execute(
+    session: Session, plugins: Plugins, recipe: Recipe, folder: RunFolder, formats: Formats | None = None
+) -> Results:
     """Do what is not yet done of ``recipe`` in ``folder``, and return all of its results.
+
+    ``formats`` are the number formats, the recipe's on the session's device unless given.
 
     Raises:
         DafError: something the user can mend stopped it; the same call goes on from there.
@@ -32,7 +36,7 @@ def execute(session: Session, plugins: Plugins, recipe: Recipe, folder: RunFolde
             return read_results(folder.results)
     datasets = open_datasets(plugins, recipe)
     test = set_title(recipe, "target", "test" if recipe.downstream.score else "train")
-    formats = number_formats(plugins, recipe, session.fabric.device)
+    formats = formats or number_formats(plugins, recipe, session.fabric.device)
     run = Run(
         session=session,
         task_session=for_task(session, recipe, formats),

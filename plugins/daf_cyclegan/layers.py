@@ -40,6 +40,27 @@ def init_normal(network: nn.Module) -> None:
                 nn.init.zeros_(module.bias)
 
 
+def reflected(features: Tensor, width: int) -> Tensor:
+    """``features`` (N, C, H, W), H and W above ``width``, with a mirrored border of ``width``, in their own format.
+
+    Autocast on a CPU would make them float32, twice the memory, only to have a convolution round them again.
+    """
+    if features.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
+        with torch.autocast("cpu", enabled=False):
+            return F.pad(features, (width,) * 4, mode="reflect")
+    return F.pad(features, (width,) * 4, mode="reflect")
+
+
+class ReflectConv(nn.Conv2d):
+    """A convolution of odd ``kernel`` with reflected borders: (N, C, H, W) -> (N, D, H, W)."""
+
+    def __init__(self, in_channels: int, out_channels: int, kernel: int) -> None:
+        super().__init__(in_channels, out_channels, kernel)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return super().forward(reflected(features, self.kernel_size[0] // 2))
+
+
 class ResizeConv(nn.Conv2d):
     """Nearest-neighbour upsampling by 2 followed by a 3x3 convolution: (N, C, H, W) -> (N, D, 2H, 2W).
 
@@ -81,7 +102,7 @@ def halved(features: Tensor, kernel: Tensor) -> Tensor:
     kept: without the blur, detail finer than the new grid would turn into a pattern that was not there.
     """
     channels = features.shape[1]
-    framed = F.pad(features, (1, 1, 1, 1), "reflect")
+    framed = reflected(features, 1)
     return F.conv2d(framed, kernel.expand(channels, 1, 3, 3), stride=2, groups=channels)
 
 

@@ -9,6 +9,7 @@ from daf_cyclegan.layers import (
     BlurredConv,
     Halve,
     InstanceNorm,
+    ReflectConv,
     ResizeConv,
     antialiased,
     init_normal,
@@ -99,8 +100,8 @@ class ResidualBlock(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.change = nn.Sequential(
-            _stage(nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect")),
-            nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect"),
+            _stage(ReflectConv(channels, channels, 3)),
+            ReflectConv(channels, channels, 3),
             InstanceNorm(),
         )
 

@@ -1,15 +1,17 @@
 """The 7x7 convolutions at full resolution, which on a CPU cost more than all the rest when they have few channels."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
+
+from daf_cyclegan.layers import ReflectConv, reflected
 
 ACROSS = 4
 """Pixels side by side that are computed together."""
 _FEW = 16
 
 
-class ReflectConv7(nn.Conv2d):
+class ReflectConv7(ReflectConv):
     """A 7x7 convolution with reflected borders: (N, C, H, W) -> (N, D, H, W), H and W 4 or more.
 
     On a CPU, where D is small, four pixels side by side are computed as one pixel of four times the channels: the same
@@ -17,13 +19,13 @@ class ReflectConv7(nn.Conv2d):
     """
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
-        super().__init__(in_channels, out_channels, 7, padding=3, padding_mode="reflect")
+        super().__init__(in_channels, out_channels, 7)
 
     def forward(self, features: Tensor) -> Tensor:
         few = features.device.type == "cpu" and self.out_channels <= _FEW and features.shape[-1] % ACROSS == 0
         if not few or self.bias is None:
             return super().forward(features)
-        return wide_convolution(F.pad(features, (3, 3, 3, 3), mode="reflect"), self.weight, self.bias)
+        return wide_convolution(reflected(features, 3), self.weight, self.bias)
 
 
 def wide_convolution(framed: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
