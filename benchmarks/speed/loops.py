@@ -2,14 +2,16 @@
 
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import reference
 import torch
 from lightning_fabric import Fabric
-from timing import BlockClock
+from timing import LENGTH, BlockClock
 
+from daframework.acceleration import accelerate
 from daframework.adapt.loop import train
 from daframework.adapt.objectives import DiscriminatorObjective, Fake, GeneratorObjective
 from daframework.build import Networks, make_networks
@@ -19,7 +21,7 @@ from daframework.interfaces import ImageDataset, Sample
 from daframework.recipe import parse
 from daframework.registry import load_plugins
 from daframework.run.hardware import open_device
-from daframework.session import Session
+from daframework.session import Session, StoppedError
 from daframework.tables import Recipe
 
 CLASSES = 11
@@ -60,7 +62,7 @@ class Noise(ImageDataset):
         return Sample(self.images[index], self.labels[index], str(index))
 
 
-def recipe(sizes: dict[str, Any], method: str, batch: int, steps: int, device: str, hardware: dict[str, Any]) -> Recipe:
+def recipe(sizes: dict[str, Any], method: str, batch: int, device: str, hardware: dict[str, Any]) -> Recipe:
     """``method`` "cyclegan" or "semantic_cyclegan" with networks of ``sizes``."""
     semantic = method == "semantic_cyclegan"
     discriminator = {"name": "semantic" if semantic else "patchgan"} | sizes["discriminator"]
@@ -81,7 +83,7 @@ def recipe(sizes: dict[str, Any], method: str, batch: int, steps: int, device: s
         "generator": {"name": "resnet"} | sizes["generator"],
         "discriminator": discriminator,
         "losses": losses,
-        "translation": {"steps": steps},
+        "translation": {"steps": LENGTH[device]},
         "task": {"name": "segmentation"},
         "downstream": {"steps": 1},
         "hardware": {"accelerator": device} | hardware,
@@ -90,8 +92,8 @@ def recipe(sizes: dict[str, Any], method: str, batch: int, steps: int, device: s
     return parse(tables, "step.py")
 
 
-def run_ours(made: Recipe, log: BlockClock) -> str:
-    """Train in the real loop, on made-up images, as ``log`` listens; the number format it computed in."""
+def run_ours(made: Recipe, clock: BlockClock, blocks: int) -> str:
+    """Train in the real loop, on made-up images, for ``blocks`` of ``clock``; the number format it computed in."""
     plugins = load_plugins()
     torch.manual_seed(0)
     fabric, formats = open_device(plugins, made)
@@ -103,8 +105,8 @@ def run_ours(made: Recipe, log: BlockClock) -> str:
         "source": TrainingStream(dataset, made.data.crop_size, True, 0, "source"),
         "target": TrainingStream(Unlabelled(dataset), made.data.crop_size, True, 0, "target"),
     }
-    with tempfile.TemporaryDirectory() as folder:
-        session = Session(fabric, log, lambda: False)
+    session = Session(fabric, clock, lambda: len(clock.seconds) >= blocks)
+    with tempfile.TemporaryDirectory() as folder, suppress(StoppedError):
         train(session, networks, streams, made, Path(folder) / "checkpoint", lambda step, network: None)
     return formats.translation
 
@@ -124,6 +126,8 @@ def bare_steps(made: Recipe, fabric: Fabric) -> Iterator[None]:
     dataset = Noise(tuple(made.data.crop_size))  # type: ignore[arg-type]
     for term in networks.terms:
         term.loss.prepare(dataset, Unlabelled(dataset))
+    nets = [*networks.generators.values(), *networks.discriminators.values()]
+    order = accelerate(nets, made.hardware, table.steps, fabric.device)
     generators = GeneratorObjective(networks.generators, networks.discriminators, networks.terms).to(fabric.device)
     discriminators = DiscriminatorObjective(networks.discriminators, networks.terms).to(fabric.device)
     optimizers = [
@@ -133,7 +137,9 @@ def bare_steps(made: Recipe, fabric: Fabric) -> Iterator[None]:
     pools = [reference.Pool(), reference.Pool()]
     while True:
         indices = torch.randint(len(dataset), (2, made.data.batch_size))
-        source, target = (to_float(dataset.images[index].to(fabric.device)) for index in indices)
+        source, target = (
+            to_float(dataset.images[index].to(fabric.device)).contiguous(memory_format=order) for index in indices
+        )
         label = dataset.labels[indices[0]].to(fabric.device).long()
         discriminators.requires_grad_(False)
         optimizers[0].zero_grad(set_to_none=True)

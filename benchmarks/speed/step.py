@@ -41,7 +41,7 @@ def peak_of_ours(made: Recipe) -> float:
     """Megabytes that training takes at most, in a process of its own."""
     device = chosen_device(made.hardware.accelerator)
     before = _before(device)
-    run_ours(made, BlockClock(device, first=1, block=1))
+    run_ours(made, BlockClock(device, first=1, block=1), 2)
     return peak_megabytes(device) - before
 
 
@@ -75,9 +75,9 @@ def matrix_rate(device: torch.device, dtype: torch.dtype) -> float:
     return 2 * side**3 / median(spent[2:])
 
 
-def compare(sizes: dict[str, Any], made: Recipe, rounds: int, device: torch.device) -> dict[str, Any]:
+def compare(sizes: dict[str, Any], made: Recipe, block: int, rounds: int, device: torch.device) -> dict[str, Any]:
     """Our loop and the reference in turn, at the recipe's batch and at batch 1; seconds a step."""
-    batch, block = made.data.batch_size, max(1, (made.translation.steps - WARM_UP) // rounds if made.translation else 1)
+    batch = made.data.batch_size
     with switches_as_torch_has_them():
         plain = {size: plain_steps(sizes, size, device) for size in sorted({1, batch})}
         for steps in plain.values():
@@ -90,7 +90,7 @@ def compare(sizes: dict[str, Any], made: Recipe, rounds: int, device: torch.devi
                 spent[size].append(seconds_of(lambda steps=steps: take(steps, block), device) / block)
 
     clock = BlockClock(device, first=WARM_UP, block=block, between=between)
-    precision = run_ours(made, clock)
+    precision = run_ours(made, clock, rounds)
     ours = clock.step_seconds
     return {
         "method": made.name,
@@ -105,16 +105,15 @@ def compare(sizes: dict[str, Any], made: Recipe, rounds: int, device: torch.devi
     }
 
 
-def overhead(made: Recipe, rounds: int, device: torch.device) -> float:
+def overhead(made: Recipe, block: int, rounds: int, device: torch.device) -> float:
     """How much longer a step of our loop takes than of a bare one, as a share; blocks in turn."""
-    block = max(1, (made.translation.steps - WARM_UP) // rounds if made.translation else 1)
     bare = bare_steps(made, open_device(load_plugins(), made)[0])
     take(bare, WARM_UP)
     spent: list[float] = []
     clock = BlockClock(
         device, first=WARM_UP, block=block, between=lambda: spent.append(seconds_of(lambda: take(bare, block), device))
     )
-    run_ours(made, clock)
+    run_ours(made, clock, rounds)
     # The best block of each: another process can only make a block longer.
     return min(clock.seconds) / min(spent) - 1
 
@@ -143,17 +142,15 @@ def main() -> None:
             continue
         small = name == "recipe"
         block = asked.block or (20 if gpu else 10 if small else 1)
-        steps = WARM_UP + block * asked.rounds
         for batch in [4] if small else asked.batches or ([1, 4, 8] if gpu else [1]):
             for method in ("cyclegan", "semantic_cyclegan"):
-                made = recipe(sizes, method, batch, steps, device.type, hardware)
-                entry = {"networks": name} | compare(sizes, made, asked.rounds, device)
+                made = recipe(sizes, method, batch, device.type, hardware)
+                entry = {"networks": name} | compare(sizes, made, block, asked.rounds, device)
                 entry["operations"] = operations(made)
                 if method == "cyclegan":
-                    entry["overhead"] = overhead(made, asked.rounds, device)
+                    entry["overhead"] = overhead(made, block, asked.rounds, device)
                 if method == "cyclegan" and asked.memory:
-                    short = recipe(sizes, method, batch, 3, device.type, hardware)
-                    entry["peak_megabytes"] = in_child(peak_of_ours, short)
+                    entry["peak_megabytes"] = in_child(peak_of_ours, made)
                     entry["reference_peak_megabytes"] = in_child(peak_of_plain, sizes, batch, device.type)
                 found.append(entry)
                 print(f"measured {name} networks, {method}, batch {batch}", file=sys.stderr, flush=True)

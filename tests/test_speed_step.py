@@ -1,0 +1,124 @@
+"""The benchmark of a training step: its plain reference is the same networks and the same objective."""
+
+import json
+import os
+import subprocess
+import sys
+from itertools import chain
+from pathlib import Path
+
+import pytest
+import torch
+
+from daframework.build import make_networks
+from daframework.registry import load_plugins
+
+SPEED = Path(__file__).parents[1] / "benchmarks" / "speed"
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True)
+def folder(monkeypatch):
+    """A script's own folder is where it imports from."""
+    monkeypatch.syspath_prepend(str(SPEED))
+
+
+@pytest.fixture
+def both(request):
+    """Our networks and the reference's for the sizes so called, with the same weights, narrow enough for a test."""
+    import loops
+    import reference
+
+    sizes = getattr(loops, request.param)
+    sizes = sizes | {"generator": sizes["generator"] | {"channels": 8, "blocks": 2}, "size": (32, 32)}
+    made = loops.recipe(sizes, "cyclegan", 2, "cpu", {"precision": "32-true"})
+    ours = make_networks(load_plugins(), made, loops.CLASSES)
+    model = reference.CycleGAN(sizes["generator"], sizes["discriminator"], sizes["identity"], "cpu")
+    pairs = (
+        (model.g_a, ours.generators["source_to_target"]),
+        (model.g_b, ours.generators["target_to_source"]),
+        (model.d_a, ours.discriminators["target"]),
+        (model.d_b, ours.discriminators["source"]),
+    )
+    with torch.no_grad():
+        for plain, network in pairs:
+            for one, other in zip(plain.parameters(), network.parameters(), strict=True):
+                other.normal_(0, 0.05)
+                one.copy_(other)
+    return sizes, made, ours, model
+
+
+@pytest.mark.parametrize("both", ["PAPER", "RECIPE"], indirect=True)
+def test_the_plain_loop_takes_the_same_step(both, monkeypatch):
+    import loops
+
+    sizes, made, ours, model = both
+    monkeypatch.setattr(loops, "make_networks", lambda plugins, recipe, classes: ours)
+    dataset = loops.Noise(sizes["size"])
+    chosen = []
+    draw = torch.randint
+
+    def note(*arguments, **options):
+        chosen.append(draw(*arguments, **options))
+        return chosen[-1]
+
+    steps = loops.bare_steps(made, loops.Fabric(accelerator="cpu", devices=1))
+    monkeypatch.setattr(loops.torch, "randint", note)
+    next(steps)
+    source, target = (loops.to_float(dataset.images[index]) for index in chosen[-1])
+    model.step(source, target)
+    for plain, network in (
+        (model.g_a, ours.generators["source_to_target"]),
+        (model.g_b, ours.generators["target_to_source"]),
+        (model.d_a, ours.discriminators["target"]),
+        (model.d_b, ours.discriminators["source"]),
+    ):
+        # The slopes: what Adam makes of them in its first step is little more than their sign.
+        slopes = [torch.cat([one.grad.flatten() for one in net.parameters()]) for net in (plain, network)]
+        torch.testing.assert_close(*slopes, rtol=1e-3, atol=1e-3 * float(slopes[0].abs().max()))
+
+
+def test_it_prints_and_keeps_what_it_measured(tmp_path):
+    out = tmp_path / "step.json"
+    command = [sys.executable, str(SPEED / "step.py"), "--sizes", "recipe", "--rounds", "1", "--block", "1"]
+    done = subprocess.run(
+        [*command, "--no-memory", "--device", "cpu", "--out", str(out)],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(out.read_text())
+    assert [one["method"] for one in found["steps"]] == ["cyclegan", "semantic_cyclegan"]
+    for one in found["steps"]:
+        assert one["times_reference_same_batch"] > 0 and 0 < one["share_of_matrix_rate"] < 1
+    assert "overhead" in found["steps"][0]
+    assert {"commit", "processor"} <= found["environment"].keys()
+    assert done.stdout.splitlines()[-1].startswith("semantic_cyclegan / cyclegan, recipe, batch 4:")
+
+
+def test_formats_agree_where_their_means_differ_by_less_than_seeds_do():
+    import formats
+
+    seeds = {"32-true": [{"loss": 1.0}, {"loss": 1.2}], "bf16-mixed": [{"loss": 1.1}, {"loss": 1.3}]}
+    (agreeing,) = formats.compare(seeds)
+    assert agreeing["within"]
+    seeds["bf16-mixed"] = [{"loss": 2.0}, {"loss": 2.0}]
+    (apart,) = formats.compare(seeds)
+    assert not apart["within"]
+    assert [apart[one]["mean"] for one in formats.FORMATS] == pytest.approx([1.1, 2.0])
+
+
+def test_the_mean_of_everything_the_reference_tells_is_a_number():
+    import reference
+
+    model = reference.CycleGAN(
+        {"channels": 4, "blocks": 1, "upsample": "transposed", "head": "paint"},
+        {"channels": 4, "layers": 1, "norm": "instance"},
+        True,
+        "cpu",
+    )
+    images = torch.rand(4, 3, 32, 32) * 2 - 1
+    losses = next(reference.steps(model, images, images.flip(-1), 2))
+    assert len(losses) == 10 and all(value == value for value in losses.values())
+    assert all(parameter.requires_grad for parameter in chain(model.d_a.parameters(), model.d_b.parameters()))
