@@ -201,7 +201,7 @@ def test_source_only_under_another_name_is_refused(planned):
         ({"source": {"name": "blocks", "look": "dark"}}, "source.look was dark and bright"),
         ({"downstream": TABLES["downstream"] | {"batch_size": 1}}, "downstream.batch_size was 1 and 2"),
         ({"source": {"name": "blocks", "classes": ["a", "b"]}}, "source.classes was ['a', 'b'] and not set"),
-        ({"hardware": {"precision": "64-true"}}, "hardware.precision was 64-true and 32-true"),
+        ({"hardware": {"precision": "64-true"}}, "hardware.precision was 64-true and auto"),
     ],
 )
 def test_recipes_that_disagree_cannot_be_compared(planned, tables, says):
