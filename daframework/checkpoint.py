@@ -1,30 +1,47 @@
-"""Files that training goes on from. They hold tensors and plain values only, and are written whole or not at all."""
+"""Files that training goes on from. They hold tensors and plain values only, and are written whole or not at all.
 
+Each carries a digest of its content: torch does not notice a bit that turned over on a disk.
+"""
+
+import hashlib
 import os
 import pickle
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from daframework.errors import RunError
+from daframework.session import warn
+
+_DIGEST = "digest"
 
 
-def save(path: Path, state: dict[str, Any]) -> None:
+def save(path: Path, state: Mapping[str, Any], *, keep_previous: bool = False) -> None:
     """Write ``state`` (tensors, numbers, strings, lists, dictionaries) to ``path``; a reader never sees half a file.
+
+    With ``keep_previous`` the file that was there stays beside it, and is what `load` takes where the new one is
+    damaged; without it the one that an earlier call left is deleted.
 
     Raises:
         RunError: it cannot be written.
     """
-    partial = path.with_name(f".{path.name}.partial")
+    partial, previous = path.with_name(f".{path.name}.partial"), _previous(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with partial.open("wb") as file:
-            torch.save(state, file)
+            torch.save({**state, _DIGEST: _digest(state)}, file)
             file.flush()
             os.fsync(file.fileno())
+        if keep_previous and path.exists():
+            path.replace(previous)
         partial.replace(path)
+        _sync(path.parent)
+        if not keep_previous:
+            previous.unlink(missing_ok=True)
     except (OSError, RuntimeError) as error:
         with suppress(OSError):  # usually not there; and where it cannot be removed, the first error says why
             partial.unlink()
@@ -34,18 +51,75 @@ def save(path: Path, state: dict[str, Any]) -> None:
 def load(path: Path, device: torch.device) -> dict[str, Any] | None:
     """What was saved, on ``device``; None if there is no such file. Nothing in the file is executed.
 
+    Where it is damaged, what was kept before it takes its place, and a line says so.
+
     Raises:
-        RunError: the file is damaged, or asks for code to be run.
+        RunError: the file is damaged, or asks for code to be run, and none was kept.
     """
+    previous = _previous(path)
     if not path.exists():
-        return None
+        # Between the two renames of `save` there is only the older one.
+        return _read(previous, device) if previous.exists() else None
+    try:
+        return _read(path, device)
+    except RunError as error:
+        if not previous.exists():
+            raise
+        state = _read(previous, device)
+        warn(f"{str(error).partition(';')[0]}; going on from the one before it, {previous.name}")
+        return state
+
+
+def _read(path: Path, device: torch.device) -> dict[str, Any]:
     try:
         state = torch.load(path, map_location=device, weights_only=True)
+    except (MemoryError, torch.OutOfMemoryError):
+        raise  # nothing is wrong with the file
     except pickle.UnpicklingError as error:
         raise RunError(f"checkpoint {path} is damaged or holds more than weights; delete it to begin again") from error
     except Exception as error:  # a damaged file makes torch raise almost anything
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise RunError(f"checkpoint {path} cannot be read ({reason}); delete it to begin again") from error
-    if not isinstance(state, dict):
+    if not isinstance(state, dict) or _DIGEST not in state:
         raise RunError(f"checkpoint {path} holds no training state; delete it to begin again")
+    if state.pop(_DIGEST) != _digest(state):
+        raise RunError(f"checkpoint {path} is damaged: its content is not what was saved; delete it to begin again")
     return state
+
+
+def _previous(path: Path) -> Path:
+    return path.with_name(f"{path.stem}.previous{path.suffix}")
+
+
+def _digest(state: Mapping[str, Any]) -> str:
+    """Of all values in ``state``, with their types, shapes and order."""
+    found = hashlib.blake2b(digest_size=16)
+
+    def add(value: object) -> None:
+        if isinstance(value, Tensor):
+            found.update(f"{value.dtype}{tuple(value.shape)}".encode())
+            found.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+        elif isinstance(value, Mapping):
+            found.update(f"mapping of {len(value)}".encode())
+            for key, inner in value.items():
+                add(key)
+                add(inner)
+        elif isinstance(value, list | tuple):
+            found.update(f"list of {len(value)}".encode())
+            for inner in value:
+                add(inner)
+        else:
+            found.update(repr(value).encode())
+
+    add(state)
+    return found.hexdigest()
+
+
+def _sync(folder: Path) -> None:
+    """Bring a rename in ``folder`` to the disk, where the system can."""
+    with suppress(OSError):  # not every file system lets a folder be opened
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

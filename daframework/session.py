@@ -29,11 +29,12 @@ class Log(Protocol):
 
 @frozen(eq=False)
 class Session:
-    """Passed down through every stage."""
+    """Passed down through every stage: ``stopping`` asks it to save and end, ``saving`` to save and go on."""
 
     fabric: Fabric
     log: Log
     stopping: Callable[[], bool]
+    saving: Callable[[], bool] = lambda: False
 
 
 def warn(text: str) -> None:

@@ -109,7 +109,7 @@ def test_a_suite_that_is_asked_to_stop_asks_its_runs_once_and_goes_on(site, plug
         running = processes_of(plan.out)
         os.killpg(process.pid, number)
         out, errors = process.communicate()
-        assert (process.returncode, out) == (130, "")
+        assert (process.returncode, out) == (128 + number, "")
         assert errors.endswith("stopped with 2 of 2 runs left; the same command goes on from there\n")
         assert len(running) == 1 and end(running)
         # Asked while it logs, it takes one more step; a run that is asked twice leaves without a word of this.

@@ -66,11 +66,83 @@ def test_whatever_a_file_holds_it_is_loaded_or_refused(tmp_path):
             content[random.randrange(len(content))] = random.randrange(256)
         path.write_bytes(content)
         try:
-            assert isinstance(load(path, CPU), dict)
+            assert same(load(path, CPU))
         except RunError as error:
             refused += 1
             assert str(path) in str(error)
     assert refused > 100
+
+
+def same(state):
+    """Whether it is what was saved, to the last bit."""
+    return (
+        state.keys() == STATE.keys()
+        and torch.equal(state["weights"], STATE["weights"])
+        and torch.equal(state["pool"][0], STATE["pool"][0])
+        and (state["done"], state["pool"][1], state["name"]) == (3, None, "x")
+    )
+
+
+def test_one_bit_that_turned_over_is_noticed(tmp_path):
+    path = tmp_path / "a.pt"
+    save(path, STATE)
+    whole = path.read_bytes()
+    place = whole.index(STATE["weights"].numpy().tobytes()) + 9
+    path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+    with pytest.raises(
+        RunError, match=r"a\.pt is damaged: its content is not what was saved; delete it to begin again"
+    ):
+        load(path, CPU)
+
+
+# --- the one before ---
+
+
+def test_a_damaged_checkpoint_is_replaced_by_the_one_before_it_and_a_line_says_so(tmp_path, capsys):
+    path = tmp_path / "a.pt"
+    for done in (1, 2):
+        save(path, STATE | {"done": done}, keep_previous=True)
+    assert load(path, CPU)["done"] == 2 and capsys.readouterr().err == ""
+    path.write_bytes(path.read_bytes()[:100])
+    assert load(path, CPU)["done"] == 1
+    said = capsys.readouterr().err
+    assert said.startswith(f"warning: checkpoint {path} ") and said.count("\n") == 1
+    assert said.endswith("; going on from the one before it, a.previous.pt\n")
+
+
+def test_killed_between_two_renames_the_one_before_is_there(tmp_path):
+    path = tmp_path / "a.pt"
+    for done in (1, 2):
+        save(path, STATE | {"done": done}, keep_previous=True)
+    path.unlink()
+    assert load(path, CPU)["done"] == 1
+
+
+def test_the_last_two_are_kept_and_at_the_end_only_one(tmp_path):
+    path = tmp_path / "a.pt"
+    for done in (1, 2, 3):
+        save(path, STATE | {"done": done}, keep_previous=True)
+    assert sorted(left.name for left in tmp_path.iterdir()) == ["a.previous.pt", "a.pt"]
+    save(path, STATE)
+    assert [left.name for left in tmp_path.iterdir()] == ["a.pt"]
+
+
+def test_where_both_are_damaged_the_file_is_named(tmp_path):
+    for name in ("a.pt", "a.previous.pt"):
+        (tmp_path / name).write_bytes(b"x")
+    with pytest.raises(RunError, match=r"a\.previous\.pt .*; delete it to begin again"):
+        load(tmp_path / "a.pt", CPU)
+
+
+def test_memory_that_runs_out_is_not_blamed_on_the_file(tmp_path, monkeypatch):
+    save(tmp_path / "a.pt", STATE)
+
+    def full(*arguments, **options):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(torch, "load", full)
+    with pytest.raises(torch.OutOfMemoryError):
+        load(tmp_path / "a.pt", CPU)
 
 
 def test_a_file_that_holds_no_table_is_refused(tmp_path):

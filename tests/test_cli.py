@@ -191,6 +191,14 @@ def test_the_first_signal_asks_and_the_second_leaves_at_once():
     assert signal.getsignal(signal.SIGTERM) is before
 
 
+@pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="this system has no SIGUSR1")
+def test_the_warning_of_a_scheduler_asks_once_to_save_and_never_to_stop():
+    with stop_on_signal() as asked:
+        assert not asked.saving()
+        signal.raise_signal(signal.SIGUSR1)
+        assert (asked.saving(), asked.saving(), asked()) == (True, False, False)
+
+
 def interrupt_when_it_logs(arguments, log, number):
     """Start daf as a process group of its own, wait for a new line in its log, and send the signal to the group."""
     lines = len(log.read_text().splitlines()) if log.exists() else 0
@@ -220,7 +228,7 @@ def test_an_interrupted_run_saves_and_goes_on(installed, write, source_only, tmp
     done = 0
     for number in (signal.SIGINT, signal.SIGTERM):
         code, out, errors = interrupt_when_it_logs(arguments, tmp_path / "run" / "log.jsonl", number)
-        assert code == 130, errors
+        assert code == 128 + number, errors
         before, done = done, torch.load(tmp_path / "run/checkpoints/source_only.pt", weights_only=True)["done"]
         assert done > before
         assert errors == (

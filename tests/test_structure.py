@@ -25,7 +25,7 @@ ALLOWED = {
     "randomness": set(),
     "recipe": BOTTOM | {"registry", "strict", "tables"},
     "session": BOTTOM,
-    "checkpoint": BOTTOM,
+    "checkpoint": BOTTOM | {"session"},
     "profiling": set(),
     "acceleration": {"session", "tables"},
     "build": TABLES,

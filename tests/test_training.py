@@ -2,6 +2,7 @@
 
 import math
 
+import attrs
 import pytest
 import tiny
 import torch
@@ -192,6 +193,21 @@ def test_a_translation_that_was_stopped_goes_on_exactly(adaptation, session, tab
     assert parts.saved()["done"] == 4
     assert same(whole.saved(), parts.saved())
     assert same(undisturbed.state_dict(), resumed.state_dict())
+
+
+def test_a_training_that_is_asked_to_save_does_so_and_goes_on(adaptation, session, tables):
+    saved = []
+
+    class Watching(Recorder):
+        def advance(self, done):
+            super().advance(done)
+            saved.append(one.path.exists())
+
+    tables["log"] = {"every": 1, "checkpoint_every": 100}
+    one = adaptation()
+    made = session(log=Watching())
+    one.run(attrs.evolve(made, saving=lambda: made.log.steps == 2))
+    assert saved == [False, False, True, True]
 
 
 # --- larger steps and crops than memory allows at once ---

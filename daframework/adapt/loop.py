@@ -142,11 +142,11 @@ def train(
             with span("reading losses"):
                 finite.require(kept)
                 session.log.values(done, {name: float(value) for name, value in values.items()})
-        if done % log.checkpoint_every == 0 or last or stopping:
+        if done % log.checkpoint_every == 0 or last or stopping or session.saving():
             with span("saving"):
                 finite.require(kept)
                 require_finite_weights((generator_objective, discriminator_objective), done, kept)
-                _save(path, session, done, parts, pools)
+                _save(path, session, done, parts, pools, last=last)
                 kept = f"the last good checkpoint is {path}"
         if last or (log.samples_every and done % log.samples_every == 0):
             # Drawn now and then, in other sizes: not worth compiling for.
@@ -230,11 +230,13 @@ def _mean(values: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
     return {name: torch.stack([one[name] for one in values]).mean() for name in values[0]}
 
 
-def _save(path: Path, session: Session, done: int, parts: Mapping[str, Any], pools: Mapping[str, ImagePool]) -> None:
+def _save(
+    path: Path, session: Session, done: int, parts: Mapping[str, Any], pools: Mapping[str, ImagePool], *, last: bool
+) -> None:
     if session.fabric.is_global_zero:
         state = {name: part.state_dict() for name, part in parts.items() if part is not None}
         pooled = {domain: pool.state_dict() for domain, pool in pools.items()}
-        checkpoint.save(path, {"done": done, "pools": pooled, **state})
+        checkpoint.save(path, {"done": done, "pools": pooled, **state}, keep_previous=not last)
 
 
 def _restore(path: Path, session: Session, parts: Mapping[str, Any], pools: Mapping[str, ImagePool]) -> int:

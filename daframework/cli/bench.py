@@ -133,6 +133,7 @@ def _run(plugins: "Plugins", plan: "Plan", jobs: int | None, console: "Console")
     from daframework.bench.processes import run_cells
     from daframework.cli.bench_view import BenchView
     from daframework.cli.interrupt import stop_on_signal
+    from daframework.run.lock import held
 
     for missing in check_cells(plugins, plan, todo):
         raise DataError(missing)
@@ -143,11 +144,15 @@ def _run(plugins: "Plugins", plan: "Plan", jobs: int | None, console: "Console")
     slots = _slots(jobs)
     done = sum(one.state is State.DONE for one in found.values())
     try:
-        with stop_on_signal() as stopping, BenchView(console, todo, done, left, slots.jobs) as view:
+        with (
+            held(plan.out),
+            stop_on_signal() as stopping,
+            BenchView(console, todo, done, left, slots.jobs) as view,
+        ):
             return run_cells(plan, todo, slots, view, stopping)
     except StoppedError as stopped:
         click.echo(f"{stopped}; the same command goes on from there", err=True)
-        sys.exit(130)
+        sys.exit(stopping.exit_code)
 
 
 def _slots(jobs: int | None) -> "Slots":

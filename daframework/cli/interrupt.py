@@ -1,28 +1,59 @@
-"""Ctrl-C and SIGTERM ask a run to finish its step, save and leave; a second Ctrl-C leaves at once."""
+"""Ctrl-C and SIGTERM ask a run to finish its step, save and leave; SIGUSR1 to save and go on.
+
+Slurm sends SIGUSR1 ahead of the end if asked to (``--signal=USR1@120``). A second Ctrl-C leaves at once.
+"""
 
 import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+_SAVE = getattr(signal, "SIGUSR1", None)  # not everywhere
+
+
+class Signals:
+    """What signals have asked for so far."""
+
+    def __init__(self) -> None:
+        """Nothing."""
+        self._stop: int | None = None
+        self._save = False
+
+    def __call__(self) -> bool:
+        """Whether to stop."""
+        return self._stop is not None
+
+    def saving(self) -> bool:
+        """Whether to save and go on; asked once for each time that it was."""
+        asked, self._save = self._save, False
+        return asked
+
+    @property
+    def exit_code(self) -> int:
+        """Of a process that a signal stopped, as shells count: 130 for Ctrl-C, 143 for SIGTERM."""
+        return 128 + (self._stop or signal.SIGINT)
+
+    def take(self, number: int, frame: FrameType | None) -> None:
+        """Handle a signal; the second that asks to stop interrupts at once."""
+        if number == _SAVE:
+            self._save = True
+        elif self._stop is None:
+            self._stop = number
+        else:
+            raise KeyboardInterrupt
+
 
 @contextmanager
-def stop_on_signal() -> Iterator[Callable[[], bool]]:
-    """Inside, the first signal only makes the function that is handed out return True."""
-    asked = False
-
-    def ask(number: int, frame: FrameType | None) -> None:
-        nonlocal asked
-        if asked:
-            raise KeyboardInterrupt
-        asked = True
-
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+def stop_on_signal() -> Iterator[Signals]:
+    """Inside, signals only ask: see `Signals`, which is handed out."""
+    asked = Signals()
+    numbers = [signal.SIGINT, signal.SIGTERM, *([] if _SAVE is None else [_SAVE])]
+    before = {number: signal.signal(number, asked.take) for number in numbers}
     try:
-        yield lambda: asked
+        yield asked
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -58,5 +58,5 @@ def command(run: Path, images: Path, out: Path, row: str | None, kind: str, over
             )
     except StoppedError as stopped:
         click.echo(f"{stopped}; add --overwrite to begin again", err=True)
-        sys.exit(130)
+        sys.exit(stopping.exit_code)
     click.echo(f"{count} predictions in {out}")

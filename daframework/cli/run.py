@@ -47,6 +47,7 @@ def command(
     from daframework.run.check import check
     from daframework.run.folder import open_folder
     from daframework.run.hardware import open_device
+    from daframework.run.lock import held
     from daframework.run.log import RunLog
     from daframework.run.profile import ProfilingLog
     from daframework.run.stages import execute
@@ -65,18 +66,19 @@ def command(
     finished, profiler = folder.results.exists(), None
     try:
         with ExitStack() as stack:
+            stack.enter_context(held(folder.path))
             stopping = stack.enter_context(stop_on_signal())
             log: Log = RunLog(folder.log, plugins, stack.enter_context(Display(console)))
             fabric, formats = open_device(plugins, loaded)
             click.echo(str(formats))
             if profile:
                 log = profiler = stack.enter_context(ProfilingLog(log, folder.path / "profile", fabric.device))
-            results = execute(Session(fabric, log, stopping), plugins, loaded, folder, formats)
+            results = execute(Session(fabric, log, stopping, stopping.saving), plugins, loaded, folder, formats)
     except StoppedError as stopped:
         if profiler is not None and profiler.profiles:
             _show(console, profiler, finished=finished)
         click.echo(f"{stopped}; the same command goes on from there", err=True)
-        sys.exit(130)
+        sys.exit(stopping.exit_code)
     console.print(class_table([results]), results_table([results]))
     if not loaded.downstream.score:
         click.echo("nothing was scored, as downstream.score = false asks; daf predict uses the models")

@@ -45,7 +45,7 @@ def command(run: Path, images: Path, out: Path, overwrite: bool, tile: tuple[int
             count = translate_folder(session, generator, images, out, overwrite=overwrite, seed=recipe.seed, tile=tile)
     except StoppedError as stopped:
         click.echo(f"{stopped}; add --overwrite to begin again", err=True)
-        sys.exit(130)
+        sys.exit(stopping.exit_code)
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise

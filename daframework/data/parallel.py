@@ -87,9 +87,10 @@ def _as_they_are(results: list[Any]) -> list[Any]:
 
 
 def leave_interrupts_to_the_parent(_: int) -> None:
-    """Ctrl-C reaches every process of a terminal, and a scheduler's SIGTERM every process of a job.
+    """Ctrl-C reaches every process of a terminal, and a scheduler's SIGTERM or SIGUSR1 every process of a job.
 
     The parent finishes its step and then ends its workers; where it must insist, its own SIGTERM is the second.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGINT, getattr(signal, "SIGUSR1", signal.SIGINT)):
+        signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda number, _: signal.signal(number, signal.SIG_DFL))

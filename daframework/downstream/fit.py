@@ -96,6 +96,7 @@ def fit(
         session.log.advance(done)
         last, stopping = done == table.steps, session.stopping()
         tell, keep = (last or stopping or done % every == 0 for every in (log.every, log.checkpoint_every))
+        keep = keep or session.saving()
         if tell or keep:
             value = float(loss.detach())
             if not math.isfinite(value):
@@ -106,7 +107,8 @@ def fit(
             session.log.values(done, {"loss": value})
         if keep and fabric.is_global_zero:
             saved = {"done": done, "model": model.state_dict()}
-            checkpoint.save(path, saved if last else saved | {"optimizer": optimizer.state_dict()})
+            kept = saved if last else saved | {"optimizer": optimizer.state_dict()}
+            checkpoint.save(path, kept, keep_previous=not last)
         if stopping and not last:
             raise StoppedError(f"stopped after step {done} of {table.steps} of training on {row}")
     # Scored in single precision, whatever it was trained in.

@@ -1,5 +1,6 @@
 """Write small files whole or not at all."""
 
+import os
 from contextlib import suppress
 from pathlib import Path
 
@@ -20,7 +21,10 @@ def write_bytes(path: Path, content: bytes) -> None:
     partial = path.with_name(f".{path.name}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(content)
+        with partial.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
         partial.replace(path)
     except OSError as error:
         with suppress(OSError):  # where it cannot be removed either, the first error says why

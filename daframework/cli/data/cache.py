@@ -71,7 +71,7 @@ def _build(recipe: "Recipe", parts: "list[Part]") -> None:
             table = _built(Session(Fabric(accelerator="cpu", devices=1), display, stopping), recipe, parts)
     except StoppedError as stopped:
         click.echo(f"{stopped}; the same command goes on from there", err=True)
-        sys.exit(130)
+        sys.exit(stopping.exit_code)
     console.print(table)
 
 

@@ -73,7 +73,7 @@ def command(
     if stopped:
         total = sum(len(part.dataset) for part in parts)
         progress.say(f"stopped after {images:,} of {total:,} images: {findings.summary()} so far")
-        sys.exit(130)
+        sys.exit(stopping.exit_code)
     progress.say(f"{images:,} images: {findings.summary()}")
     if findings.errors:
         sys.exit(1)

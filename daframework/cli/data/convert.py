@@ -87,7 +87,7 @@ def command(
     progress.say(f"{written:,} of {len(files):,} labels in {out}")
     if done < len(files):
         progress.say(f"stopped after {done:,} of {len(files):,}; add --overwrite to begin again")
-        sys.exit(130)
+        sys.exit(stopping.exit_code)
     if written < len(files):
         sys.exit(1)
     progress.say(f"as an image_folder they are read with: ids = {meaning}")

@@ -74,7 +74,7 @@ def command(
             found = _count(part, images, workers, progress, stopping)
             if stopping():
                 progress.say(f"stopped after {0 if found is None else found.images:,} images of {part.title}")
-                sys.exit(130)
+                sys.exit(stopping.exit_code)
             if found is not None:
                 counted[part.title] = (part, found)
     tables = {title: class_shares(part.dataset.classes, found) for title, (part, found) in counted.items()}

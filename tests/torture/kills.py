@@ -1,0 +1,138 @@
+"""Kill ``daf run`` at random moments until it is done, again and again: ``python tests/torture/kills.py``.
+
+Every run goes on with the same command. Its weights, scores and results must be those of a run that nobody disturbed,
+to the last bit, with no process and no half-written file left behind.
+"""
+
+import argparse
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import torch
+
+SETTINGS = {
+    "source.train_images": 12,
+    "target.train_images": 12,
+    "target.test_images": 6,
+    "translation.steps": 24,
+    "downstream.steps": 16,
+    "log.every": 4,
+    "log.checkpoint_every": 4,
+    "hardware.workers": 1,
+    "hardware.precision": "32-true",
+}
+
+
+def command(recipe: str, out: Path) -> list[str]:
+    """The command that a user would give, and give again."""
+    settings = [part for key, value in SETTINGS.items() for part in ("--set", f"{key}={value}")]
+    return [sys.executable, "-m", "daframework", "run", recipe, "--out", str(out), *settings]
+
+
+def start(recipe: str, out: Path) -> subprocess.Popen[bytes]:
+    """Start it as a process group of its own."""
+    with (out.parent / f"{out.name}.log").open("ab") as log:
+        return subprocess.Popen(command(recipe, out), stdout=log, stderr=log, start_new_session=True)
+
+
+def kill(process: subprocess.Popen[bytes]) -> None:
+    """End the whole group at once, and wait until nothing of it is left."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def left_over(process: subprocess.Popen[bytes]) -> bool:
+    """Whether a process of the group is still there."""
+    for _ in range(100):
+        try:
+            os.killpg(process.pid, 0)
+        except ProcessLookupError:
+            return False
+        time.sleep(0.1)
+    return True
+
+
+def outcome(folder: Path) -> dict[str, object]:
+    """All that a run leaves and that must not depend on when it was killed, by file."""
+    found: dict[str, object] = {}
+    for path in sorted(folder.rglob("*")):
+        name = str(path.relative_to(folder))
+        if path.suffix == ".pt":
+            # The digest that each carries covers all of its values, bit for bit.
+            found[name] = torch.load(path, weights_only=True)["digest"]
+        elif name == "results.json":
+            results = json.loads(path.read_text(encoding="utf-8"))
+            found[name] = {key: value for key, value in results.items() if key not in ("seconds", "environment")}
+        elif path.suffix == ".png":
+            found[name] = path.read_bytes()
+        elif path.is_file() and name not in ("seconds.json", "environment.json", "log.jsonl", ".lock"):
+            found[name] = path.read_bytes() if name.endswith((".toml", ".json")) else "left over"
+    return found
+
+
+def torture(recipe: str, folder: Path, kills: int, seed: int) -> list[str]:
+    """What went wrong over ``kills`` kills; nothing, if all is well."""
+    draw = random.Random(seed)
+    began = time.monotonic()
+    whole = start(recipe, folder / "whole")
+    if whole.wait() != 0:
+        return [f"the undisturbed run failed; see {folder / 'whole.log'}"]
+    length = time.monotonic() - began
+    wanted = outcome(folder / "whole")
+    problems, done, number = [], 0, 0
+    while done < kills:
+        out = folder / f"run{number}"
+        number += 1
+        while True:
+            process = start(recipe, out)
+            try:
+                # The longer a run has been on, the less is left: a moment anywhere in what a whole run takes.
+                code = process.wait(draw.uniform(0, length) if done < kills else None)
+            except subprocess.TimeoutExpired:
+                kill(process)
+                done += 1
+                continue
+            finally:
+                if process.poll() is not None and left_over(process):
+                    problems.append(f"{out.name}: a process outlived the run")
+                    kill(process)
+            break
+        if code != 0:
+            problems.append(f"{out.name}: exit code {code}; see {folder / f'{out.name}.log'}")
+            break
+        got = outcome(out)
+        problems += [
+            f"{out.name}: {name} differs from the undisturbed run's"
+            for name in sorted(wanted.keys() | got.keys())
+            if wanted.get(name) != got.get(name)
+        ]
+        print(f"{done} kills, {number} runs, {len(problems)} problems", flush=True)
+    return problems
+
+
+def main() -> None:
+    """Torture, and say what went wrong."""
+    parser = argparse.ArgumentParser(description="Kill daf run at random moments.")
+    parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--recipe", default="semantic_cyclegan")
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        problems = torture(asked.recipe, Path(folder), asked.kills, asked.seed)
+        for problem in problems:
+            print(problem)
+    print(f"{asked.kills} kills: {'all as if nobody had disturbed them' if not problems else 'FAILED'}")
+    sys.exit(bool(problems))
+
+
+if __name__ == "__main__":
+    main()
