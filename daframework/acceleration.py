@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from functools import cache
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.optim import Optimizer
 
 from daframework.session import warn
 from daframework.tables import HardwareTable
@@ -43,24 +44,37 @@ def _compile(networks: Sequence[nn.Module], asked: str, steps: int, device: torc
         return False
     # On a machine with CUDA's tools and no GPU the compiler says so, which is no news to the user.
     logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
-    problem = _compiler_problem(device.type)
-    if problem is not None:
-        warn(f"torch.compile does not work here, so networks compute uncompiled and slower: {problem}")
+    if not _can_compile(device.type):
         return False
     # One that it stumbles over is left uncompiled, in whole or in part.
     torch._dynamo.config.suppress_errors = True
     for network in networks:
-        network.compile(mode="reduce-overhead" if asked == "cuda_graphs" else "default")
+        network.compile()
     return True
 
 
+def lay_out_like_weights(optimizer: Optimizer) -> None:
+    """Give what ``optimizer`` keeps of each weight the weight's own order in memory.
+
+    A fused update walks both as they lie, and a checkpoint of another machine may hold another order.
+    """
+    # Fabric's wrapper has a dictionary of its own, which may be that of before a checkpoint was loaded.
+    state = getattr(optimizer, "optimizer", optimizer).state
+    for weight, kept in state.items():
+        for name, value in kept.items():
+            if isinstance(value, Tensor) and value.shape == weight.shape:
+                kept[name] = torch.empty_like(weight, dtype=value.dtype, requires_grad=False).copy_(value)
+
+
 @cache
-def _compiler_problem(device: str) -> str | None:
-    """What is in the way, in a line: there may be no C++ compiler, or no Triton."""
+def _can_compile(device: str) -> bool:
+    """Whether torch.compile works; a line says so where it does not, as without a C++ compiler or Triton."""
     number = torch.ones(8, device=device, requires_grad=True)
     try:
         torch.autograd.backward(torch.compile(torch.nn.functional.gelu)(number).sum())
     except Exception as error:  # whatever a compiler runs into
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        return f"{type(error).__name__}: {lines[0] if lines else 'no message'}"
-    return None
+        problem = f"{type(error).__name__}: {lines[0] if lines else 'no message'}"
+        warn(f"torch.compile does not work here, so networks compute uncompiled and slower: {problem}")
+        return False
+    return True

@@ -66,7 +66,9 @@ def load(path: Path, device: torch.device) -> dict[str, Any] | None:
         if not previous.exists():
             raise
         state = _read(previous, device)
-        warn(f"{str(error).partition(';')[0]}; going on from the one before it, {previous.name}")
+        warn(f"{str(error).partition(';')[0]}; going on from the one before it")
+        # Or the next to be saved would put the damaged one in the place of the good one.
+        previous.replace(path)
         return state
 
 
@@ -80,8 +82,10 @@ def _read(path: Path, device: torch.device) -> dict[str, Any]:
     except Exception as error:  # a damaged file makes torch raise almost anything
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise RunError(f"checkpoint {path} cannot be read ({reason}); delete it to begin again") from error
-    if not isinstance(state, dict) or _DIGEST not in state:
+    if not isinstance(state, dict):
         raise RunError(f"checkpoint {path} holds no training state; delete it to begin again")
+    if _DIGEST not in state:
+        raise RunError(f"checkpoint {path} has no digest: another version wrote it; delete it to begin again")
     if state.pop(_DIGEST) != _digest(state):
         raise RunError(f"checkpoint {path} is damaged: its content is not what was saved; delete it to begin again")
     return state

@@ -207,7 +207,7 @@ class HardwareTable:
         precision: lightning-fabric's name of the number format; "auto" is "bf16-mixed" where the hardware computes in
             it and the networks are wide enough to gain by it, and "32-true" elsewhere; see docs/performance.md.
         compile: "always" compiles the networks with torch.compile, "never" does not, "auto" does in stages so long that
-            compiling pays; "cuda_graphs" also replays what a GPU was given instead of giving it again.
+            compiling pays.
         channels_last: whether images lie in memory pixel by pixel; "auto" does that on a GPU for compiled networks and
             for those with batch norm.
         checkpoint_activations: keep no activations of the generators and compute them again on the way back: crops of a
@@ -218,7 +218,7 @@ class HardwareTable:
 
     accelerator: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     precision: Literal["auto", "32-true", "64-true", "bf16-mixed"] = "auto"
-    compile: Literal["auto", "always", "never", "cuda_graphs"] = "auto"
+    compile: Literal["auto", "always", "never"] = "auto"
     channels_last: Literal["auto", "always", "never"] = "auto"
     checkpoint_activations: bool = False
     workers: int = field(default=0, validator=at_least(0))

@@ -54,7 +54,14 @@ def test_a_suite_leaves_tables_figures_logs_and_a_folder_for_each_run(finished, 
     _, out, _ = finished
     drawn = ("narrow_miou", "narrow_classes", "wide_miou", "wide_classes", "sheet")
     figures = {f"{name}.{form}" for name in drawn for form in ("png", "svg")}
-    assert {path.name for path in out.iterdir()} == figures | {"table.json", "table.md", "logs", "narrow", "wide"}
+    assert {path.name for path in out.iterdir()} == figures | {
+        "table.json",
+        "table.md",
+        ".lock",
+        "logs",
+        "narrow",
+        "wide",
+    }
     assert min(image_size(out / "sheet.png")) > 100
     for cell in plan_of(plugins, tmp_path).cells:
         assert (out / cell.name / "results.json").exists() and log_of(out, cell.name)

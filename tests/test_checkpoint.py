@@ -107,7 +107,10 @@ def test_a_damaged_checkpoint_is_replaced_by_the_one_before_it_and_a_line_says_s
     assert load(path, CPU)["done"] == 1
     said = capsys.readouterr().err
     assert said.startswith(f"warning: checkpoint {path} ") and said.count("\n") == 1
-    assert said.endswith("; going on from the one before it, a.previous.pt\n")
+    assert said.endswith("; going on from the one before it\n")
+    save(path, STATE | {"done": 3}, keep_previous=True)
+    path.unlink()
+    assert load(path, CPU)["done"] == 1  # and not the damaged one
 
 
 def test_killed_between_two_renames_the_one_before_is_there(tmp_path):

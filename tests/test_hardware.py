@@ -9,6 +9,7 @@ import torch
 from daframework.recipe import parse
 from daframework.registry import load_plugins
 from daframework.run import hardware
+from daframework.run.folder import RunFolder
 from daframework.run.hardware import MIXED, SINGLE, cpu_has_bf16, number_formats, open_device
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
@@ -76,3 +77,15 @@ def test_bf16_is_told_from_the_processor():
     except (OSError, StopIteration):
         pytest.skip("this system does not list its processor's abilities")
     assert cpu_has_bf16() == ("avx512_bf16" in flags or "amx_bf16" in flags)
+
+
+def test_a_run_goes_on_in_the_format_it_began_with(every, tables, tmp_path, monkeypatch):
+    recipe = parse(tables | {"generator": resnet(64)}, "r")
+    folder = RunFolder(tmp_path)
+    monkeypatch.setattr(hardware, "cpu_has_bf16", lambda: False)
+    assert open_device(every, recipe, folder)[1].translation == SINGLE
+    folder.environment.write_text('{"formats": {"translation": "bf16-mixed", "task": "32-true"}}')
+    fabric, formats = open_device(every, recipe, folder)
+    assert (formats.translation, formats.task, fabric._precision.precision) == (MIXED, SINGLE, MIXED)
+    folder.environment.write_text("{")
+    assert open_device(every, recipe, folder)[1].translation == SINGLE

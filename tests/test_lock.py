@@ -8,6 +8,8 @@ import sys
 import pytest
 
 from daframework.errors import RunError
+from daframework.recipe import parse
+from daframework.run.folder import find_folder, open_folder
 from daframework.run.lock import held
 
 HOLD = """
@@ -68,3 +70,19 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(RunError, match="file/folder cannot be written"), held(tmp_path / "file" / "folder"):
         pass
+
+
+def test_a_folder_of_a_run_that_was_killed_before_it_began_is_free(tmp_path, tables):
+    for name in (".lock", ".lock_holder.json", ".recipe.toml.partial"):
+        (tmp_path / name).write_text("")
+    recipe = parse(tables, "r")
+    assert not find_folder(tmp_path, recipe).recipe.exists()
+    assert open_folder(tmp_path, recipe).recipe.exists()
+
+
+def test_looking_at_a_folder_writes_nothing(tmp_path, tables):
+    find_folder(tmp_path / "new", parse(tables, "r"))
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "mine.txt").touch()
+    with pytest.raises(RunError, match="is not empty and holds no run"):
+        find_folder(tmp_path, parse(tables, "r"))

@@ -33,7 +33,7 @@ def run(recipe: str, precision: str, seed: int, settings: list[str], out: Path) 
 
 
 def compare(found: dict[str, list[dict[str, float]]]) -> list[dict[str, Any]]:
-    """Mean and standard deviation of each value in both formats, and whether each mean is in the other's spread."""
+    """Mean and standard deviation of each value in both formats, and whether each mean lies in the other's spread."""
     compared = []
     for name in found[FORMATS[0]][0]:
         entry: dict[str, Any] = {"value": name}
@@ -41,7 +41,7 @@ def compare(found: dict[str, list[dict[str, float]]]) -> list[dict[str, Any]]:
             values = [one[name] for one in found[precision]]
             entry[precision] = {"values": values, "mean": mean(values), "deviation": stdev(values)}
         one, other = (entry[precision] for precision in FORMATS)
-        entry["within"] = abs(one["mean"] - other["mean"]) <= max(one["deviation"], other["deviation"])
+        entry["within"] = abs(one["mean"] - other["mean"]) <= min(one["deviation"], other["deviation"])
         compared.append(entry)
     return compared
 

@@ -127,7 +127,7 @@ def main() -> None:
     parser.add_argument(
         "--block", type=int, help="steps in a block; 20 on a GPU, on a CPU 10 small ones or 1 large one"
     )
-    parser.add_argument("--compile", default="auto", choices=("auto", "always", "never", "cuda_graphs"))
+    parser.add_argument("--compile", default="auto", choices=("auto", "always", "never"))
     parser.add_argument("--channels-last", default="auto", choices=("auto", "always", "never"))
     parser.add_argument("--precision", default="auto", choices=("auto", "32-true", "bf16-mixed"))
     parser.add_argument("--memory", action=argparse.BooleanOptionalAction, default=True, help="measure peak memory too")

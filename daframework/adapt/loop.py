@@ -12,7 +12,7 @@ from torch.optim import Adam, Optimizer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from daframework import checkpoint
-from daframework.acceleration import accelerate
+from daframework.acceleration import accelerate, lay_out_like_weights
 from daframework.adapt.finite import FiniteCheck, require_finite_weights
 from daframework.adapt.objectives import DiscriminatorObjective, Fake, GeneratorObjective, GeneratorStep
 from daframework.adapt.pool import ImagePool
@@ -75,6 +75,9 @@ def train(
     }
     done = _restore(path, session, parts, pools)
     order = accelerate(nets, recipe.hardware, table.steps, fabric.device)
+    for optimizer in (generator_optimizer, discriminator_optimizer):
+        if optimizer is not None:
+            lay_out_like_weights(optimizer)
 
     # Data
     batches = {
@@ -142,16 +145,16 @@ def train(
             with span("reading losses"):
                 finite.require(kept)
                 session.log.values(done, {name: float(value) for name, value in values.items()})
+        if last or (log.samples_every and done % log.samples_every == 0):
+            # Before saving: a run that is killed between the two would never draw them. Not worth compiling for.
+            with span("drawing samples"), torch.compiler.set_stance("force_eager"):
+                draw(done, _translating(translator, average))
         if done % log.checkpoint_every == 0 or last or stopping or session.saving():
             with span("saving"):
                 finite.require(kept)
                 require_finite_weights((generator_objective, discriminator_objective), done, kept)
                 _save(path, session, done, parts, pools, last=last)
                 kept = f"the last good checkpoint is {path}"
-        if last or (log.samples_every and done % log.samples_every == 0):
-            # Drawn now and then, in other sizes: not worth compiling for.
-            with span("drawing samples"), torch.compiler.set_stance("force_eager"):
-                draw(done, _translating(translator, average))
         if stopping and not last:
             raise StoppedError(f"stopped after step {done} of {table.steps} of the translation")
 

@@ -8,7 +8,7 @@ from daframework.bench.plan import Cell
 from daframework.errors import RunError
 from daframework.run.context import read_seconds
 from daframework.run.environment import software
-from daframework.run.folder import difference, read_recipe
+from daframework.run.folder import difference, holds_other_files, read_recipe
 from daframework.run.results import Results, read_results
 
 SHARED_STAGES = ("translation", "translating")
@@ -44,7 +44,7 @@ def status(cell: Cell) -> Status:
     if not folder.path.exists():
         return Status(State.MISSING)
     if not folder.recipe.exists():
-        occupied = folder.path.is_file() or any(folder.path.iterdir())
+        occupied = folder.path.is_file() or holds_other_files(folder.path)
         return Status(State.FOREIGN, problem="holds other files") if occupied else Status(State.MISSING)
     try:
         changed = difference(read_recipe(folder), cell.recipe)

@@ -34,8 +34,10 @@ def command(run: Path, images: Path, out: Path, row: str | None, kind: str, over
     from daframework.cli.interrupt import stop_on_signal
     from daframework.cli.options import installed_plugins
     from daframework.downstream.predict import predict_folder
+    from daframework.errors import RunError
     from daframework.run.folder import RunFolder, read_recipe
     from daframework.run.hardware import SINGLE, make_fabric
+    from daframework.run.memory import is_out_of_memory
     from daframework.run.prediction import load_models, written_values
     from daframework.session import Session, StoppedError
 
@@ -59,4 +61,8 @@ def command(run: Path, images: Path, out: Path, row: str | None, kind: str, over
     except StoppedError as stopped:
         click.echo(f"{stopped}; add --overwrite to begin again", err=True)
         sys.exit(stopping.exit_code)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise RunError(f"{images}: out of memory; predict smaller images, or on a machine with more memory") from error
     click.echo(f"{count} predictions in {out}")

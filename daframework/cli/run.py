@@ -45,7 +45,7 @@ def command(
     from daframework.recipe import locate, read
     from daframework.report.table import class_table, results_table
     from daframework.run.check import check
-    from daframework.run.folder import open_folder
+    from daframework.run.folder import find_folder, open_folder
     from daframework.run.hardware import open_device
     from daframework.run.lock import held
     from daframework.run.log import RunLog
@@ -61,15 +61,16 @@ def command(
     loaded = read(path, overrides, seed=seed)
     for missing in check(plugins, loaded, str(path)):
         raise DataError(missing)
-    folder = open_folder(out or Path("runs") / loaded.name / f"seed{loaded.seed}", loaded)
+    folder = find_folder(out or Path("runs") / loaded.name / f"seed{loaded.seed}", loaded)
     click.echo(f"recipe {path}, seed {loaded.seed}, into {folder.path}")
     finished, profiler = folder.results.exists(), None
     try:
         with ExitStack() as stack:
             stack.enter_context(held(folder.path))
+            open_folder(folder.path, loaded)
             stopping = stack.enter_context(stop_on_signal())
             log: Log = RunLog(folder.log, plugins, stack.enter_context(Display(console)))
-            fabric, formats = open_device(plugins, loaded)
+            fabric, formats = open_device(plugins, loaded, folder)
             click.echo(str(formats))
             if profile:
                 log = profiler = stack.enter_context(ProfilingLog(log, folder.path / "profile", fabric.device))

@@ -49,7 +49,7 @@ def command(run: Path, images: Path, out: Path, overwrite: bool, tile: tuple[int
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
-        at = "; ".join(getattr(error, "__notes__", ()))
+        at = "; ".join(getattr(error, "__notes__", ())) or str(images)
         tiles = "in tiles: --tile 512 512" if tile is None else f"in smaller tiles than --tile {tile[0]} {tile[1]}"
         raise RunError(f"{at}: out of memory; translate {tiles}") from error
     click.echo(f"{count} images in {out}")

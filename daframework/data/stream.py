@@ -9,7 +9,7 @@ from attrs import define, field
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
-from daframework.data.parallel import leave_interrupts_to_the_parent
+from daframework.data.parallel import leave_interrupts_to_the_parent, until_killed
 from daframework.errors import DafError, DataError
 from daframework.interfaces import Batch, ImageDataset, Sample
 from daframework.randomness import derive, generator
@@ -128,7 +128,7 @@ def training_batches(
         pin_memory=device.type == "cuda",
         worker_init_fn=leave_interrupts_to_the_parent,
     )
-    for crops in loader:
+    for crops in until_killed(loader):
         if isinstance(crops, DafError):
             raise crops
         planes = crops.to(device, non_blocking=True)

@@ -8,7 +8,7 @@ from torch import nn
 from torch.optim import AdamW
 
 from daframework import checkpoint
-from daframework.acceleration import accelerate
+from daframework.acceleration import accelerate, lay_out_like_weights
 from daframework.data.augment import augment_colors, augment_geometry
 from daframework.data.stream import TrainingStream, training_batches
 from daframework.errors import TrainingError
@@ -61,6 +61,7 @@ def fit(
         if done < table.steps:
             optimizer.load_state_dict(state["optimizer"])
     order = accelerate([model], recipe.hardware, table.steps, fabric.device)
+    lay_out_like_weights(optimizer)
     batches = training_batches(
         stream,
         batch_size=table.batch_size,

@@ -9,6 +9,7 @@ import tomli_w
 from daframework.errors import RecipeError, RunError
 from daframework.recipe import dump, parse
 from daframework.run.files import write_text
+from daframework.run.lock import HOLDER, LOCK
 from daframework.tables import HardwareTable, LogTable, Recipe
 
 
@@ -78,8 +79,22 @@ class RunFolder:
 def open_folder(path: Path, recipe: Recipe) -> RunFolder:
     """The folder of a run of ``recipe``: a new one, or one in which the same recipe was run before.
 
+    Call it inside `daframework.run.lock.held`, or another process may write its own recipe there in the meantime.
+
     Raises:
         RunError: it belongs to another recipe, holds other files, or cannot be written.
+    """
+    folder = find_folder(path, recipe)
+    if not folder.recipe.exists():
+        write_recipe(folder, recipe)
+    return folder
+
+
+def find_folder(path: Path, recipe: Recipe) -> RunFolder:
+    """The folder at ``path``, which may not be there yet, if a run of ``recipe`` may use it; nothing is written.
+
+    Raises:
+        RunError: it belongs to another recipe, or holds other files.
     """
     folder = RunFolder(path)
     if folder.recipe.exists():
@@ -89,12 +104,17 @@ def open_folder(path: Path, recipe: Recipe) -> RunFolder:
                 f"{path} holds a run of another recipe ({changed}); give another folder with --out, or delete this one"
             )
         return folder
-    if path.is_dir() and any(path.iterdir()):
+    if holds_other_files(path):
         raise RunError(f"{path} is not empty and holds no run; give another folder with --out")
     if path.exists() and not path.is_dir():
         raise RunError(f"{path} is a file; give a folder with --out")
-    write_recipe(folder, recipe)
     return folder
+
+
+def holds_other_files(path: Path) -> bool:
+    """Whether ``path`` is a folder with more in it than a run leaves that was killed before it began."""
+    begun = {LOCK, HOLDER, f".{HOLDER}.partial", f".{RunFolder(path).recipe.name}.partial"}
+    return path.is_dir() and any(inside.name not in begun for inside in path.iterdir())
 
 
 def write_recipe(folder: RunFolder, recipe: Recipe) -> None:

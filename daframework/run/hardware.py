@@ -1,5 +1,6 @@
 """The device and the number format of a run."""
 
+import json
 import logging
 from functools import cache
 from typing import Any
@@ -11,6 +12,7 @@ from lightning_fabric import Fabric
 from daframework.build import DIRECTIONS, make_generator, make_task
 from daframework.errors import DafError, RecipeError
 from daframework.registry import Plugins
+from daframework.run.folder import RunFolder
 from daframework.session import Session
 from daframework.tables import Recipe
 
@@ -47,8 +49,10 @@ def make_fabric(recipe: Recipe, precision: str) -> Fabric:
         raise RecipeError(f"hardware: {' '.join(str(error).split())}") from error
 
 
-def open_device(plugins: Plugins, recipe: Recipe) -> tuple[Fabric, Formats]:
+def open_device(plugins: Plugins, recipe: Recipe, folder: RunFolder | None = None) -> tuple[Fabric, Formats]:
     """The device that ``[hardware]`` asks for, computing in the translation's number format, and both formats.
+
+    They are those that the run in ``folder`` began with, if it has begun: one that goes on elsewhere does not change.
 
     Raises:
         RecipeError: this machine does not have it.
@@ -57,8 +61,17 @@ def open_device(plugins: Plugins, recipe: Recipe) -> tuple[Fabric, Formats]:
     if fabric.device.type == "cuda":
         # Crops of a stage have one size: worth finding the fastest convolution once.
         torch.backends.cudnn.benchmark = True
-    formats = number_formats(plugins, recipe, fabric.device)
+    formats = (folder and _formats_of(folder)) or number_formats(plugins, recipe, fabric.device)
     return (fabric if formats.translation == SINGLE else make_fabric(recipe, formats.translation)), formats
+
+
+def _formats_of(folder: RunFolder) -> Formats | None:
+    """What a run has begun with; None where it has not, or did not say."""
+    try:
+        told = json.loads(folder.environment.read_text(encoding="utf-8"))["formats"]
+        return Formats(str(told["translation"]), str(told["task"]), "as this run has begun")
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def for_task(session: Session, recipe: Recipe, formats: Formats) -> Session:

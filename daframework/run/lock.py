@@ -31,8 +31,9 @@ def held(folder: Path) -> Iterator[None]:
         raise RunError(
             f"{folder} is in use by {_said(holder)}; wait for it, stop it, or give another folder with --out"
         ) from None
-    except OSError as error:
-        raise RunError(f"{folder} cannot be written: {error.strerror}") from error
+    except (OSError, NotImplementedError) as error:  # the latter where a file system knows no locks
+        reason = error.strerror if isinstance(error, OSError) else "its file system knows no locks"
+        raise RunError(f"{folder} cannot be written: {reason}") from error
     try:
         mine = {
             "process": os.getpid(),

@@ -43,10 +43,10 @@ def start(recipe: str, out: Path) -> subprocess.Popen[bytes]:
         return subprocess.Popen(command(recipe, out), stdout=log, stderr=log, start_new_session=True)
 
 
-def kill(process: subprocess.Popen[bytes]) -> None:
-    """End the whole group at once, and wait until nothing of it is left."""
+def kill(process: subprocess.Popen[bytes], *, group: bool) -> None:
+    """End the whole group at once, as a terminal does, or only the run itself, as for want of memory."""
     with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
+        (os.killpg if group else os.kill)(process.pid, signal.SIGKILL)
     process.wait()
 
 
@@ -98,13 +98,13 @@ def torture(recipe: str, folder: Path, kills: int, seed: int) -> list[str]:
                 # The longer a run has been on, the less is left: a moment anywhere in what a whole run takes.
                 code = process.wait(draw.uniform(0, length) if done < kills else None)
             except subprocess.TimeoutExpired:
-                kill(process)
+                kill(process, group=draw.random() < 0.5)
                 done += 1
                 continue
             finally:
                 if process.poll() is not None and left_over(process):
                     problems.append(f"{out.name}: a process outlived the run")
-                    kill(process)
+                    kill(process, group=True)
             break
         if code != 0:
             problems.append(f"{out.name}: exit code {code}; see {folder / f'{out.name}.log'}")
