@@ -1,7 +1,7 @@
 """The three loops that `step.py` times: daframework's, the plain one, and a bare one with daframework's networks."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,9 @@ from daframework.data.prepared import Prepared, Unlabelled
 from daframework.data.stream import TrainingStream, to_float
 from daframework.interfaces import ImageDataset, Sample
 from daframework.recipe import parse
-from daframework.registry import load_plugins
+from daframework.registry import Plugins, load_plugins
 from daframework.run.hardware import open_device
+from daframework.run.translation import prepare
 from daframework.session import Session, StoppedError
 from daframework.tables import Recipe
 
@@ -47,7 +48,7 @@ class Noise(ImageDataset):
     classes = tuple(f"class {index}" for index in range(CLASSES))
     palette = ((0, 0, 0),) * CLASSES
 
-    def __init__(self, size: tuple[int, int], images: int = 32) -> None:
+    def __init__(self, size: Sequence[int], images: int = 32) -> None:
         """``images`` of ``size``."""
         draw = torch.Generator().manual_seed(0)
         self.images = torch.randint(0, 256, (images, 3, *size), generator=draw, dtype=torch.uint8)
@@ -92,15 +93,20 @@ def recipe(sizes: dict[str, Any], method: str, batch: int, device: str, hardware
     return parse(tables, "step.py")
 
 
+def prepared_networks(plugins: Plugins, made: Recipe, dataset: ImageDataset) -> Networks:
+    """The recipe's networks, with ``dataset`` as source and target."""
+    networks = make_networks(plugins, made, CLASSES)
+    prepare(networks, dataset, Unlabelled(dataset))
+    return networks
+
+
 def run_ours(made: Recipe, clock: BlockClock, blocks: int) -> str:
     """Train in the real loop, on made-up images, for ``blocks`` of ``clock``; the number format it computed in."""
     plugins = load_plugins()
     torch.manual_seed(0)
     fabric, formats = open_device(plugins, made)
-    dataset = Prepared(Noise(tuple(made.data.crop_size)), None, 2**30)  # type: ignore[arg-type]
-    networks = make_networks(plugins, made, CLASSES)
-    for term in networks.terms:
-        term.loss.prepare(dataset, Unlabelled(dataset))
+    dataset = Prepared(Noise(made.data.crop_size), None, 2**30)
+    networks = prepared_networks(plugins, made, dataset)
     streams = {
         "source": TrainingStream(dataset, made.data.crop_size, True, 0, "source"),
         "target": TrainingStream(Unlabelled(dataset), made.data.crop_size, True, 0, "target"),
@@ -122,10 +128,8 @@ def bare_steps(made: Recipe, fabric: Fabric) -> Iterator[None]:
     """The same networks, losses and switches, and no framework: what one would write for a single use."""
     plugins, table = load_plugins(), made.translation
     assert table is not None
-    networks: Networks = make_networks(plugins, made, CLASSES)
-    dataset = Noise(tuple(made.data.crop_size))  # type: ignore[arg-type]
-    for term in networks.terms:
-        term.loss.prepare(dataset, Unlabelled(dataset))
+    dataset = Noise(made.data.crop_size)
+    networks = prepared_networks(plugins, made, dataset)
     nets = [*networks.generators.values(), *networks.discriminators.values()]
     order = accelerate(nets, made.hardware, table.steps, fabric.device)
     generators = GeneratorObjective(networks.generators, networks.discriminators, networks.terms).to(fabric.device)

@@ -2,12 +2,15 @@
 
 import json
 import logging
+import math
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
 import torch
 from attrs import evolve, frozen
 from lightning_fabric import Fabric
+from torch import nn
 
 from daframework.build import DIRECTIONS, make_generator, make_task
 from daframework.errors import DafError, RecipeError
@@ -92,11 +95,16 @@ def number_formats(plugins: Plugins, recipe: Recipe, device: torch.device) -> Fo
         return Formats(SINGLE, SINGLE, "since this GPU has no bf16, which would be faster")
     if device.type != "cpu" or not cpu_has_bf16():
         return Formats(SINGLE, SINGLE, f"since this {device.type.upper()} has no fast bf16")
-    translation, task = _operations(plugins, recipe)
-    chosen = [MIXED if count >= WIDE else SINGLE for count in (translation, task)]
-    return Formats(
-        chosen[0], chosen[1], "since this CPU computes in bf16, which pays for all but the narrowest networks"
-    )
+
+    def chosen(build: Callable[[], nn.Module]) -> str:
+        return MIXED if _operations(build, recipe.data.crop_size) >= WIDE else SINGLE
+
+    # Two classes stand for any number: only the last layer differs.
+    task = chosen(lambda: make_task(plugins, recipe, 2).model())
+    translation = SINGLE
+    if recipe.generator is not None:
+        translation = chosen(lambda: make_generator(plugins, recipe, DIRECTIONS[0], 2))
+    return Formats(translation, task, "since this CPU computes in bf16, which pays for all but the narrowest networks")
 
 
 @cache
@@ -110,29 +118,19 @@ def cpu_has_bf16() -> bool:
     return bool(older())
 
 
-def _operations(plugins: Plugins, recipe: Recipe) -> tuple[float, float]:
-    """Multiplications and additions for each pixel that the generator, and the task's model, pass forward.
+def _operations(build: Callable[[], nn.Module], size: Sequence[int]) -> float:
+    """Multiplications and additions for each pixel that the network passes forward, of images of ``size``.
 
     0 for what cannot be counted, such as a network that looks at values, which the meta device does not have.
     """
     from torch.utils.flop_counter import FlopCounterMode
 
-    height, width = recipe.data.crop_size
-    counts = []
-    for part in ("generator", "task"):
-        counter = FlopCounterMode(display=False)
-        try:
-            with torch.device("meta"), torch.no_grad():
-                if part == "task":
-                    network = make_task(plugins, recipe, 2).model().eval()
-                elif recipe.generator is not None:
-                    network = make_generator(plugins, recipe, DIRECTIONS[0], 2).eval()
-                else:
-                    counts.append(0.0)
-                    continue
-                with counter:
-                    network(torch.zeros(1, 3, height, width))
-            counts.append(counter.get_total_flops() / (height * width))
-        except (DafError, RuntimeError, ValueError, TypeError, NotImplementedError):
-            counts.append(0.0)
-    return counts[0], counts[1]
+    counter = FlopCounterMode(display=False)
+    try:
+        with torch.device("meta"), torch.no_grad():
+            network = build().eval()
+            with counter:
+                network(torch.zeros(1, 3, *size))
+    except (DafError, RuntimeError, ValueError, TypeError, NotImplementedError):
+        return 0.0
+    return float(counter.get_total_flops()) / math.prod(size)
