@@ -39,3 +39,8 @@ def unknown(what: str, name: str, known: Iterable[str]) -> str:
     near = get_close_matches(name, names, n=1)
     hint = f"; did you mean '{near[0]}'?" if near else ""
     return f"no {what} named '{name}'{hint} (known: {', '.join(names) or 'none'})"
+
+
+def visible(text: str) -> str:
+    """Line breaks, control characters and broken Unicode written as escapes: terminals obey them, SVG breaks."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)

@@ -13,7 +13,8 @@ PLUGINS = ROOT / "plugins"
 # What each part of the core may import of the others; the parts below it, and never its neighbours.
 BOTTOM = {"errors", "hookspecs", ""}
 TABLES = BOTTOM | {"interfaces", "registry", "strict", "tables", "recipe", "randomness", "checkpoint", "session"}
-STEPS = {"acceleration", "profiling"}
+TABLES |= {"ranks"}
+STEPS = {"acceleration", "batch_norm", "profiling"}
 ALLOWED = {
     "": set(),
     "errors": set(),
@@ -27,6 +28,8 @@ ALLOWED = {
     "session": BOTTOM,
     "checkpoint": BOTTOM | {"session"},
     "profiling": set(),
+    "ranks": set(),
+    "batch_norm": {"ranks"},
     "acceleration": {"session", "tables"},
     "build": TABLES,
     "data": TABLES,
@@ -83,7 +86,7 @@ def test_a_plugin_imports_what_plugins_may(file):
     names = list(imported(file))
     assert [name for name in names if name.startswith("daf_") and name.split(".")[0] not in others] == []
     parts = {part(name) for name in names if name.split(".")[0] == "daframework"}
-    assert parts <= {"", "errors", "interfaces", "data", "downstream", "randomness"}
+    assert parts <= {"", "errors", "interfaces", "data", "downstream", "randomness", "ranks"}
     assert not any(name.startswith("daframework.downstream") and ".metrics" not in name for name in names)
 
 

@@ -1,11 +1,12 @@
 """Train the generators against the discriminators: the loop, top to bottom."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
+from lightning_fabric import Fabric
 from lightning_fabric.wrappers import _FabricModule
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
@@ -17,11 +18,13 @@ from daframework.adapt.finite import FiniteCheck, require_finite_weights
 from daframework.adapt.objectives import DiscriminatorObjective, Fake, GeneratorObjective, GeneratorStep
 from daframework.adapt.pool import ImagePool
 from daframework.adapt.schedule import lr_factor
+from daframework.batch_norm import over_all_ranks
 from daframework.build import DIRECTIONS, DOMAINS, Networks
 from daframework.data.stream import TrainingStream, training_batches
 from daframework.interfaces import Batch, Generator
 from daframework.profiling import span
 from daframework.randomness import derive
+from daframework.ranks import all_batches, any_rank, count_ranks, from_first, mean_over_ranks, own_share
 from daframework.session import Session, StoppedError
 from daframework.tables import Recipe
 
@@ -65,7 +68,8 @@ def train(
     )
     translator = networks.generators[DIRECTIONS[0]]
     average = _average(translator, table.ema_decay) if table.ema_decay else None
-    pools = {domain: ImagePool(table.pool_size, recipe.seed, f"{domain}/{fabric.global_rank}") for domain in DOMAINS}
+    # Every rank holds the same pools and the same draws: the name's number stands for all of them.
+    pools = {domain: ImagePool(table.pool_size, recipe.seed, f"{domain}/0") for domain in DOMAINS}
     parts: dict[str, Any] = {
         "generators": generator_objective,
         "discriminators": discriminator_objective,
@@ -73,7 +77,8 @@ def train(
         "generator_optimizer": generator_optimizer,
         "discriminator_optimizer": discriminator_optimizer,
     }
-    done = _restore(path, session, parts, pools)
+    images_a_step = table.accumulate * fabric.world_size * recipe.data.batch_size
+    done, seen = _restore(path, session, parts, pools, table.accumulate * recipe.data.batch_size)
     order = accelerate(nets, recipe.hardware, table.steps, fabric.device)
     for optimizer in (generator_optimizer, discriminator_optimizer):
         if optimizer is not None:
@@ -90,6 +95,7 @@ def train(
             workers=recipe.hardware.workers,
             device=fabric.device,
             memory_format=order,
+            seen=seen,
         )
         for domain in DOMAINS
     }
@@ -112,7 +118,7 @@ def train(
             generator_optimizer.zero_grad(set_to_none=True)
         with _frozen(networks.discriminators.values()):
             for number, (source, target) in enumerate(pairs, start=1):
-                with fabric.no_backward_sync(generator_step, enabled=number < table.accumulate):
+                with _slopes_kept(fabric, generator_step, number < table.accumulate):
                     with span("losses"):
                         made.append(generator_step(source.image, source.label, target.image))
                     with span("generators backward"):
@@ -128,7 +134,7 @@ def train(
             judged = []
             discriminator_optimizer.zero_grad(set_to_none=True)
             for number, ((source, target), one) in enumerate(zip(pairs, made, strict=True), start=1):
-                with fabric.no_backward_sync(discriminator_step, enabled=number < table.accumulate):
+                with _slopes_kept(fabric, discriminator_step, number < table.accumulate):
                     with span("losses"):
                         judged.append(discriminator_step(*_to_judge(source, target, one, pools)))
                     with span("discriminators backward"):
@@ -138,25 +144,27 @@ def train(
             values = values | _mean([one.values for one in judged])
 
         # Tell, draw and save
-        done = step + 1
+        done, seen = step + 1, seen + images_a_step
         finite.add(done, values)
         session.log.advance(done)
-        last, stopping = done == table.steps, session.stopping()
+        last, (stopping, saving) = done == table.steps, any_rank(session.stopping(), session.saving())
         if done % log.every == 0 or last or stopping:
             with span("reading losses"):
                 finite.require(kept)
-                session.log.values(done, {name: float(value) for name, value in values.items()})
+                told = mean_over_ranks(torch.stack(list(values.values()))).tolist()
+                session.log.values(done, dict(zip(values, told, strict=True)))
         if last or (log.samples_every and done % log.samples_every == 0):
             # Before saving: a run that is killed between the two would never draw them. Not worth compiling for.
             with span("drawing samples"), torch.compiler.set_stance("force_eager"):
                 draw(done, _translating(translator, average))
-        if done % log.checkpoint_every == 0 or last or stopping or session.saving():
+        if done % log.checkpoint_every == 0 or last or stopping or saving:
             with span("saving"):
                 finite.require(kept)
                 require_finite_weights((generator_objective, discriminator_objective), done, kept)
-                _save(path, session, done, parts, pools, last=last)
+                _save(path, session, (done, seen), parts, pools, last=last)
                 kept = f"the last good checkpoint is {path}"
         if stopping and not last:
+            fabric.barrier()  # the others leave when the first rank has saved
             raise StoppedError(f"stopped after step {done} of {table.steps} of the translation")
 
     if table.steps == 0:
@@ -166,16 +174,24 @@ def train(
 
 def _set_up(
     session: Session, objective: nn.Module, lr: float, betas: tuple[float, ...]
-) -> tuple[_FabricModule, Optimizer | None]:
+) -> tuple[nn.Module, Optimizer | None]:
     """``objective`` and its optimiser on the session's device; no optimiser for what has no weights."""
     parameters = [parameter for parameter in objective.parameters() if parameter.requires_grad]
     if not parameters:
-        return session.fabric.setup_module(objective), None
+        return session.fabric.to_device(objective), None
+    objective = over_all_ranks(objective, session.fabric.device)
     # One kernel updates many weights at once, where the device has it.
     fused = session.fabric.device.type in ("cpu", "cuda")
     optimizer = Adam(parameters, lr=lr, betas=(betas[0], betas[1]), fused=fused)
     module, optimizer = session.fabric.setup(objective, optimizer)
     return module, optimizer
+
+
+def _slopes_kept(fabric: Fabric, module: nn.Module, kept: bool) -> AbstractContextManager[None]:
+    """Inside, slopes stay with their rank if ``kept``: the batches of a step are averaged once, at the last one."""
+    if kept and isinstance(module, _FabricModule):
+        return fabric.no_backward_sync(module)
+    return nullcontext()
 
 
 def _translating(generator: Generator, average: AveragedModel | None) -> nn.Module:
@@ -205,12 +221,21 @@ def _to_judge(
 ) -> tuple[dict[str, Tensor], Tensor | None, dict[str, Fake], dict[str, Tensor]]:
     """What the discriminators' objective sees of a batch; the translations are exchanged for past ones."""
     fakes = {
-        domain: pools[domain].exchange(Fake(made.images[f"fake_{domain}"], label))
+        domain: _exchanged(pools[domain], Fake(made.images[f"fake_{domain}"], label))
         for domain, label in (("source", None), ("target", source.label))
         if f"fake_{domain}" in made.images
     }
     rebuilt = {domain: made.images[f"rec_{domain}"] for domain in DOMAINS if f"rec_{domain}" in made.images}
     return {"source": source.image, "target": target.image}, source.label, fakes, rebuilt
+
+
+def _exchanged(pool: ImagePool, fake: Fake) -> Fake:
+    """Translations exchanged for past ones, of whatever rank: one pool for all of a step's images."""
+    if pool.size == 0 or count_ranks() == 1:
+        return pool.exchange(fake)
+    label = None if fake.label is None else all_batches(fake.label.to(torch.uint8)).long()
+    image, label = pool.exchange(Fake(all_batches(fake.image), label))
+    return Fake(own_share(image), None if label is None else own_share(label))
 
 
 def _descend(session: Session, total: Tensor, batches: int) -> None:
@@ -235,21 +260,33 @@ def _mean(values: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
 
 
 def _save(
-    path: Path, session: Session, done: int, parts: Mapping[str, Any], pools: Mapping[str, ImagePool], *, last: bool
+    path: Path,
+    session: Session,
+    counts: tuple[int, int],
+    parts: Mapping[str, Any],
+    pools: Mapping[str, ImagePool],
+    *,
+    last: bool,
 ) -> None:
+    """Keep everything that an exact continuation needs; ``counts`` are steps done and images of a domain seen."""
     if session.fabric.is_global_zero:
         state = {name: part.state_dict() for name, part in parts.items() if part is not None}
         pooled = {domain: pool.state_dict() for domain, pool in pools.items()}
-        checkpoint.save(path, {"done": done, "pools": pooled, **state}, keep_previous=not last)
+        numbers = {"done": counts[0], "seen": counts[1]}
+        checkpoint.save(path, {**numbers, "pools": pooled, **state}, keep_previous=not last)
 
 
-def _restore(path: Path, session: Session, parts: Mapping[str, Any], pools: Mapping[str, ImagePool]) -> int:
-    state = checkpoint.load(path, session.fabric.device)
+def _restore(
+    path: Path, session: Session, parts: Mapping[str, Any], pools: Mapping[str, ImagePool], images_a_step: int
+) -> tuple[int, int]:
+    """Go on from what was saved; steps done, and images of a domain seen, by however many ranks."""
+    state = from_first(lambda: checkpoint.load(path, torch.device("cpu")))
     if state is None:
-        return 0
+        return 0, 0
     for name, part in parts.items():
         if part is not None:
             part.load_state_dict(state[name])
     for domain, pool in pools.items():
         pool.load_state_dict(state["pools"][domain], session.fabric.device)
-    return int(state["done"])
+    done = int(state["done"])
+    return done, int(state.get("seen", done * images_a_step))

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from daframework.bench.bootstrap import Difference
 from daframework.bench.table import MethodRow, TaskTable
-from daframework.report.lettering import visible
+from daframework.errors import visible
 from daframework.report.table import spread
 from daframework.run.results import scores_to_json
 from daframework.run.rows import ORACLE

@@ -19,12 +19,12 @@ class Signals:
 
     def __init__(self) -> None:
         """Nothing."""
-        self._stop: int | None = None
+        self.signal: int | None = None
         self._save = False
 
     def __call__(self) -> bool:
         """Whether to stop."""
-        return self._stop is not None
+        return self.signal is not None
 
     def saving(self) -> bool:
         """Whether to save and go on; asked once for each time that it was."""
@@ -34,14 +34,18 @@ class Signals:
     @property
     def exit_code(self) -> int:
         """Of a process that a signal stopped, as shells count: 130 for Ctrl-C, 143 for SIGTERM."""
-        return 128 + (self._stop or signal.SIGINT)
+        return 128 + (self.signal or signal.SIGINT)
+
+    def stop(self, number: int) -> None:
+        """Ask to stop, as the signal ``number`` would."""
+        self.signal = self.signal or number
 
     def take(self, number: int, frame: FrameType | None) -> None:
         """Handle a signal; the second that asks to stop interrupts at once."""
         if number == _SAVE:
             self._save = True
-        elif self._stop is None:
-            self._stop = number
+        elif self.signal is None:
+            self.signal = number
         else:
             raise KeyboardInterrupt
 

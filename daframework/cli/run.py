@@ -9,9 +9,16 @@ import click
 from daframework.cli.options import installed_plugins, recipe_argument, seed_option, set_option
 
 if TYPE_CHECKING:
+    from contextlib import ExitStack
+
     from rich.console import Console
 
+    from daframework.registry import Plugins
+    from daframework.run.folder import RunFolder
+    from daframework.run.place import Place
     from daframework.run.profile import ProfilingLog
+    from daframework.run.results import Results
+    from daframework.tables import Recipe
 
 
 @click.command("run")
@@ -26,68 +33,126 @@ if TYPE_CHECKING:
 @click.option(
     "--profile", is_flag=True, help="Show where the time of a training step goes; traces go to profile/ in the folder."
 )
+@click.option("--devices", type=click.IntRange(min=1), help="Devices of this machine to compute on; 1 unless given.")
 @click.option("--until-stdin-closes", "supervised", is_flag=True, hidden=True, help="End with the process that asked.")
 def command(
-    recipe: str, out: Path | None, overrides: tuple[str, ...], seed: int | None, profile: bool, supervised: bool
+    recipe: str,
+    out: Path | None,
+    overrides: tuple[str, ...],
+    seed: int | None,
+    profile: bool,
+    devices: int | None,
+    supervised: bool,
 ) -> None:
     """Run RECIPE: train, translate, score, and print the table.
 
     RECIPE is a file, or the name of a recipe that a plugin offers (see daf recipes). The same command again goes on
-    where the last one stopped.
+    where the last one stopped. Started by torchrun or srun, its processes compute together; see docs/scale.md.
     """
+    import os
+
+    from daframework.cli.interrupt import end_with_stdin
+    from daframework.errors import RunError
+    from daframework.run.place import find_place
+
+    if supervised:
+        end_with_stdin()
+    place = find_place(os.environ)
+    if devices is not None and place.ranks == 1 < devices:
+        from daframework.run.launch import launch
+
+        sys.exit(launch(sys.argv[1:], devices))
+    if devices is not None and place.ranks > 1 and devices != place.local_ranks:
+        raise RunError(f"--devices {devices}: {place.local_ranks} processes were started here already; leave it out")
+
+    if place.ranks > 1:
+        # Before torch is imported, or every process would warn that unused weights are looked for.
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+    from daframework.recipe import locate, read
+    from daframework.registry import load_plugins
+
+    plugins = installed_plugins() if place.rank == 0 else load_plugins()
+    path = locate(plugins, recipe)
+    _run(place, plugins, read(path, overrides, seed=seed), path, out, profile=profile)
+
+
+def _run(place: "Place", plugins: "Plugins", recipe: "Recipe", path: Path, out: Path | None, *, profile: bool) -> None:
+    """Be the process at ``place`` of a run of ``recipe``, which lies at ``path``; the first of them tells the user."""
     from contextlib import ExitStack
 
     from rich.console import Console
 
     from daframework.cli.display import Display
-    from daframework.cli.interrupt import end_with_stdin, stop_on_signal
-    from daframework.errors import DataError
-    from daframework.recipe import locate, read
-    from daframework.report.table import class_table, results_table
-    from daframework.run.check import check
-    from daframework.run.folder import find_folder, open_folder
-    from daframework.run.hardware import open_device
-    from daframework.run.lock import held
-    from daframework.run.log import RunLog
+    from daframework.cli.interrupt import stop_on_signal
+    from daframework.ranks import from_first
+    from daframework.run.folder import RunFolder
+    from daframework.run.hardware import SINGLE, make_fabric, open_device
+    from daframework.run.log import RunLog, SilentLog
     from daframework.run.profile import ProfilingLog
     from daframework.run.stages import execute
+    from daframework.run.watch import require_same, watch
     from daframework.session import Log, Session, StoppedError
 
-    if supervised:
-        end_with_stdin()
-    console = Console()
-    plugins = installed_plugins()
-    path = locate(plugins, recipe)
-    loaded = read(path, overrides, seed=seed)
-    for missing in check(plugins, loaded, str(path)):
+    console, first, profiler = Console(), place.rank == 0, None
+    with stop_on_signal() as stopping:
+        try:
+            with ExitStack() as stack:
+                if place.ranks > 1:
+                    make_fabric(recipe, SINGLE, place)
+                    stack.enter_context(watch(place, stopping))
+                    require_same(recipe)
+                folder = RunFolder(from_first(lambda: _begin(stack, plugins, recipe, path, out)))
+                finished = from_first(folder.results.exists)
+                if stopping():
+                    raise StoppedError("stopped before anything was computed")
+                log: Log = SilentLog()
+                if first:
+                    log = RunLog(folder.log, plugins, stack.enter_context(Display(console)))
+                fabric, formats = open_device(plugins, recipe, folder, place)
+                if first:
+                    click.echo(f"{formats}{f', in {place.ranks} processes' * (place.ranks > 1)}")
+                    if profile:
+                        log = profiler = stack.enter_context(ProfilingLog(log, folder.path / "profile", fabric.device))
+                session = Session(fabric, log, stopping, stopping.saving)
+                results = execute(session, plugins, recipe, folder, formats)
+        except StoppedError as stopped:
+            if profiler is not None and profiler.profiles:
+                _show(console, profiler, finished=finished)
+            if first:
+                click.echo(f"{stopped}; the same command goes on from there", err=True)
+            sys.exit(stopping.exit_code)
+    if first:
+        _tell(console, recipe, folder, results)
+    if profiler is not None:
+        _show(console, profiler, finished=finished)
+
+
+def _begin(stack: "ExitStack", plugins: "Plugins", recipe: "Recipe", path: Path, out: Path | None) -> Path:
+    """The run's folder, held in ``stack`` from now on, after a check of everything."""
+    from daframework.errors import DataError
+    from daframework.run.check import check
+    from daframework.run.folder import find_folder, open_folder
+    from daframework.run.lock import held
+
+    for missing in check(plugins, recipe, str(path)):
         raise DataError(missing)
-    folder = find_folder(out or Path("runs") / loaded.name / f"seed{loaded.seed}", loaded)
-    click.echo(f"recipe {path}, seed {loaded.seed}, into {folder.path}")
-    finished, profiler = folder.results.exists(), None
-    try:
-        with ExitStack() as stack:
-            stack.enter_context(held(folder.path))
-            open_folder(folder.path, loaded)
-            stopping = stack.enter_context(stop_on_signal())
-            log: Log = RunLog(folder.log, plugins, stack.enter_context(Display(console)))
-            fabric, formats = open_device(plugins, loaded, folder)
-            click.echo(str(formats))
-            if profile:
-                log = profiler = stack.enter_context(ProfilingLog(log, folder.path / "profile", fabric.device))
-            results = execute(Session(fabric, log, stopping, stopping.saving), plugins, loaded, folder, formats)
-    except StoppedError as stopped:
-        if profiler is not None and profiler.profiles:
-            _show(console, profiler, finished=finished)
-        click.echo(f"{stopped}; the same command goes on from there", err=True)
-        sys.exit(stopping.exit_code)
+    folder = find_folder(out or Path("runs") / recipe.name / f"seed{recipe.seed}", recipe)
+    click.echo(f"recipe {path}, seed {recipe.seed}, into {folder.path}")
+    stack.enter_context(held(folder.path))
+    open_folder(folder.path, recipe)
+    return folder.path
+
+
+def _tell(console: "Console", recipe: "Recipe", folder: "RunFolder", results: "Results") -> None:
+    """Print what came out, and where it lies."""
+    from daframework.report.table import class_table, results_table
+
     console.print(class_table([results]), results_table([results]))
-    if not loaded.downstream.score:
+    if not recipe.downstream.score:
         click.echo("nothing was scored, as downstream.score = false asks; daf predict uses the models")
     click.echo(f"results in {folder.results}")
     if folder.samples.exists():
         click.echo(f"sample images in {folder.samples}")
-    if profiler is not None:
-        _show(console, profiler, finished=finished)
 
 
 def _show(console: "Console", profiler: "ProfilingLog", *, finished: bool) -> None:

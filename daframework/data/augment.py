@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from daframework.interfaces import IGNORE_INDEX
+from daframework.ranks import count_ranks, own_share
 from daframework.tables import AugmentTable
 
 
@@ -75,5 +76,9 @@ def augment_colors(image: Tensor, table: AugmentTable, random: torch.Generator) 
 
 
 def _draw(count: int, low: float, high: float, random: torch.Generator, like: Tensor) -> Tensor:
-    """(count,) uniform numbers, drawn on the CPU so that one seed draws the same on every device."""
-    return (torch.rand(count, generator=random) * (high - low) + low).to(like.device)
+    """(count,) uniform numbers, drawn on the CPU so that one seed draws the same on every device.
+
+    Drawn for the images of all ranks, so that they are the same however many processes share those.
+    """
+    drawn = own_share(torch.rand(count * count_ranks(), generator=random))
+    return (drawn * (high - low) + low).to(like.device)

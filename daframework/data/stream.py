@@ -110,15 +110,18 @@ def training_batches(
     workers: int,
     device: torch.device,
     memory_format: torch.memory_format = torch.contiguous_format,
+    seen: int | None = None,
 ) -> Iterator[Batch]:
     """The batches of ``steps``, one a step, on ``device``, with images that lie there in ``memory_format``.
 
-    All ranks together walk the positions without a gap.
+    All ranks together walk the positions without a gap, from the first that is not ``seen`` yet: as many as these ranks
+    would have seen in the steps before, unless given.
 
     Raises:
         DataError: an image cannot be read or used.
     """
-    first = ((step * ranks + rank) * batch_size for step in steps)
+    seen = steps.start * ranks * batch_size if seen is None else seen
+    first = (seen + ((step - steps.start) * ranks + rank) * batch_size for step in steps)
     positions = (list(range(start, start + batch_size)) for start in first)
     loader = DataLoader(
         stream,

@@ -9,12 +9,14 @@ from torch.optim import AdamW
 
 from daframework import checkpoint
 from daframework.acceleration import accelerate, lay_out_like_weights
+from daframework.batch_norm import over_all_ranks
 from daframework.data.augment import augment_colors, augment_geometry
 from daframework.data.stream import TrainingStream, training_batches
 from daframework.errors import TrainingError
 from daframework.interfaces import Task
 from daframework.profiling import span
 from daframework.randomness import derive, generator, global_seed
+from daframework.ranks import any_rank, from_first, mean_over_ranks
 from daframework.session import Session, StoppedError
 from daframework.tables import AugmentTable, Recipe
 
@@ -48,15 +50,16 @@ def fit(
     """
     fabric, table, log = session.fabric, recipe.downstream, recipe.log
     with global_seed(recipe.seed, "task"):
-        model = task.model()
+        model = over_all_ranks(task.model(), fabric.device)
     # One kernel updates many weights at once, where the device has it.
     fused = fabric.device.type in ("cpu", "cuda")
     optimizer = AdamW(model.parameters(), lr=table.lr, weight_decay=table.weight_decay, fused=fused)
     forward, optimizer = fabric.setup(model, optimizer)
-    state = checkpoint.load(path, fabric.device)
-    done = 0
+    state = from_first(lambda: checkpoint.load(path, torch.device("cpu")))
+    done, seen = 0, 0
     if state is not None:
         done = int(state["done"])
+        seen = int(state.get("seen", done * table.batch_size))
         model.load_state_dict(state["model"])
         if done < table.steps:
             optimizer.load_state_dict(state["optimizer"])
@@ -71,6 +74,7 @@ def fit(
         workers=recipe.hardware.workers,
         device=fabric.device,
         memory_format=order,
+        seen=seen,
     )
     session.log.begin(f"training on {row}", table.steps, done)
     model.train()
@@ -81,7 +85,7 @@ def fit(
         # What the model draws for itself, such as dropout, follows from the seed and the step too.
         torch.manual_seed(derive(recipe.seed, "task", fabric.global_rank, step))
         with span("augmentation"):
-            random = [generator(recipe.seed, what, fabric.global_rank, step) for what in ("geometry", "colors")]
+            random = [generator(recipe.seed, what, 0, step) for what in ("geometry", "colors")]
             image, label = augment_geometry(batch.image, batch.label, augment, random[0])
             image = augment_colors(image, augment, random[1])
         optimizer.zero_grad(set_to_none=True)
@@ -93,13 +97,13 @@ def fit(
             for group in optimizer.param_groups:
                 group["lr"] = table.lr * warmup_cosine(step, table.steps)
             optimizer.step()
-        done = step + 1
+        done, seen = step + 1, seen + table.batch_size * fabric.world_size
         session.log.advance(done)
-        last, stopping = done == table.steps, session.stopping()
+        last, (stopping, saving) = done == table.steps, any_rank(session.stopping(), session.saving())
         tell, keep = (last or stopping or done % every == 0 for every in (log.every, log.checkpoint_every))
-        keep = keep or session.saving()
+        keep = keep or saving
         if tell or keep:
-            value = float(loss.detach())
+            value = float(mean_over_ranks(loss.detach()))
             if not math.isfinite(value):
                 raise TrainingError(
                     f"the loss of training on {row} is not a finite number at step {done}; lower downstream.lr"
@@ -107,10 +111,11 @@ def fit(
         if tell:
             session.log.values(done, {"loss": value})
         if keep and fabric.is_global_zero:
-            saved = {"done": done, "model": model.state_dict()}
+            saved = {"done": done, "seen": seen, "model": model.state_dict()}
             kept = saved if last else saved | {"optimizer": optimizer.state_dict()}
             checkpoint.save(path, kept, keep_previous=not last)
         if stopping and not last:
+            fabric.barrier()  # the others leave when the first rank has saved
             raise StoppedError(f"stopped after step {done} of {table.steps} of training on {row}")
     # Scored in single precision, whatever it was trained in.
     return model.float().eval()

@@ -12,18 +12,20 @@ from torch.nn import functional as F
 
 from daframework.errors import DataError
 from daframework.interfaces import IGNORE_INDEX
+from daframework.ranks import mean_over_ranks
 
 
 def cross_entropy(logits: Tensor, label: Tensor, *, label_smoothing: float = 0.0) -> Tensor:
     """Mean cross-entropy of logits (N, C, H, W) over the pixels of (N, H, W) not labelled 255; 0 where all are.
 
-    Computed in float32 or more, whatever the logits are; the mean of nothing would be NaN.
+    Computed in float32 or more, whatever the logits are; the mean of nothing would be NaN. Of several ranks, the mean
+    of what each gets is that over the pixels of all.
     """
     precise = logits.to(torch.promote_types(logits.dtype, torch.float32))
     errors = F.cross_entropy(
         precise, label, ignore_index=IGNORE_INDEX, label_smoothing=label_smoothing, reduction="sum"
     )
-    return errors / (label != IGNORE_INDEX).sum().clamp(min=1)
+    return errors / mean_over_ranks((label != IGNORE_INDEX).sum()).clamp(min=1)
 
 
 def confusion_matrix(prediction: Tensor, label: Tensor, num_classes: int) -> Tensor:

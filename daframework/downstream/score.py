@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from daframework.data.stream import to_float
 from daframework.data.whole import apply_padded, batches_in_order, stack_images, stack_labels
 from daframework.interfaces import ImageDataset, Scores, Task
+from daframework.ranks import any_rank, from_first
 from daframework.session import Session, StoppedError
 
 
@@ -48,10 +49,11 @@ def score(
         DataError: an image cannot be used.
     """
     fabric = session.fabric
-    session.log.begin(stage, len(dataset), 0)
+    mine = range(fabric.global_rank, len(dataset), fabric.world_size)
+    session.log.begin(stage, len(mine), 0)
     model.eval()
     found: list[Tensor] = []
-    mine = range(fabric.global_rank, len(dataset), fabric.world_size)
+    stopped = False
     for samples in batches_in_order(dataset, mine, batch_size=batch_size):
         image = to_float(stack_images(samples).to(fabric.device))
         # Images of any size, each seen once: not worth compiling for, though the model was for its training.
@@ -60,11 +62,15 @@ def score(
         label = stack_labels(samples).to(fabric.device)
         found += [task.statistics(prediction[i : i + 1], label[i : i + 1]) for i in range(len(samples))]
         session.log.advance(len(found))
-        if session.stopping():
-            raise StoppedError(f"stopped while {stage}")
-    assert found, "a dataset holds at least one image"
-    statistics = found[0].new_zeros(len(dataset), *found[0].shape)
-    statistics[list(mine)] = torch.stack(found)
+        if stopped := session.stopping():
+            break
+    if any(any_rank(stopped)):
+        raise StoppedError(f"stopped while {stage}")
+    # Of the first rank, since a dataset holds at least one image: others may have none.
+    shape, dtype = from_first(lambda: (found[0].shape, found[0].dtype))
+    statistics = torch.zeros(len(dataset), *shape, dtype=dtype, device=fabric.device)
+    if found:
+        statistics[list(mine)] = torch.stack(found)
     gathered = fabric.all_reduce(statistics, reduce_op="sum")
     assert isinstance(gathered, Tensor)
     return Measured(task.scores(gathered.sum(0)), gathered.cpu())

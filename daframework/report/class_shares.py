@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from daframework.errors import visible
 from daframework.report.lettering import (
     GAP,
     INK,
@@ -18,7 +19,6 @@ from daframework.report.lettering import (
     text_width,
     title_height,
     titled_axes,
-    visible,
     wrapped,
     write,
     write_beside,

@@ -7,6 +7,7 @@ import torch
 from attrs import frozen
 from torch import Tensor
 
+from daframework.errors import visible
 from daframework.report.lettering import (
     INK,
     LINE_HEIGHT,
@@ -19,7 +20,6 @@ from daframework.report.lettering import (
     text_width,
     title_height,
     titled_axes,
-    visible,
     write,
 )
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from daframework.errors import visible
 from daframework.report.lettering import (
     GAP,
     INK,
@@ -24,7 +25,6 @@ from daframework.report.lettering import (
     text_width,
     title_height,
     titled_axes,
-    visible,
     wrapped,
     write,
     write_beside,

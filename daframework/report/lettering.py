@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from daframework.errors import visible
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -84,11 +86,6 @@ def text_width(text: str, points: float, weight: str = "normal") -> float:
 
     font = FontProperties(family="DejaVu Sans", size=points, weight=weight)  # matplotlib's own
     return max(text_to_path.get_text_width_height_descent(line, font, False)[0] for line in text.split("\n")) / 72
-
-
-def visible(text: str) -> str:
-    """Line breaks, control characters and broken Unicode written as escapes: an SVG may hold none of them."""
-    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 
 def wrapped(text: str, width: int) -> str:

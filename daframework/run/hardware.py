@@ -4,18 +4,23 @@ import json
 import logging
 import math
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from functools import cache
 from typing import Any
 
 import torch
 from attrs import evolve, frozen
 from lightning_fabric import Fabric
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+from lightning_fabric.strategies.ddp import DDPStrategy
 from torch import nn
 
 from daframework.build import DIRECTIONS, make_generator, make_task
-from daframework.errors import DafError, RecipeError
+from daframework.errors import DafError, RecipeError, RunError
+from daframework.ranks import from_first
 from daframework.registry import Plugins
 from daframework.run.folder import RunFolder
+from daframework.run.place import ALONE, Place
 from daframework.session import Session
 from daframework.tables import Recipe
 
@@ -38,21 +43,82 @@ class Formats:
         return f"computing in {what}, {self.why}"
 
 
-def make_fabric(recipe: Recipe, precision: str) -> Fabric:
-    """The device that ``[hardware]`` asks for, computing in ``precision``.
+class _Placed(LightningEnvironment):
+    """Tells lightning-fabric which process this is, whatever it would find out by itself."""
+
+    creates_processes_externally = True
+
+    def __init__(self, place: Place) -> None:
+        super().__init__()
+        self.place = place
+
+    main_address = property(lambda self: self.place.address)
+    main_port = property(lambda self: self.place.port)
+
+    def world_size(self) -> int:
+        return self.place.ranks
+
+    def global_rank(self) -> int:
+        return self.place.rank
+
+    def local_rank(self) -> int:
+        return self.place.local_rank
+
+    def node_rank(self) -> int:
+        return self.place.rank // self.place.local_ranks
+
+    def set_world_size(self, size: int) -> None:
+        pass
+
+    def set_global_rank(self, rank: int) -> None:
+        pass
+
+
+def make_fabric(recipe: Recipe, precision: str, place: Place = ALONE) -> Fabric:
+    """The device that ``[hardware]`` asks for, computing in ``precision``, joined to the others of a run.
 
     Raises:
         RecipeError: this machine does not have it.
+        RunError: the others cannot be reached.
     """
     # It tells everybody, on stderr, what the user asked for or is told in our own words.
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    if place.ranks > 1 and place.local_ranks > 1 == torch.cuda.device_count():
+        # A scheduler that shows each process its own GPU alone: as if each had a machine of its own.
+        place = evolve(place, local_rank=0, local_ranks=1)
+    environment = _Placed(place)
+    strategy: Any = "auto"
+    if place.ranks > 1:
+        # A network may have weights that its output does not depend on, as an encoder's last stages. And a rank that
+        # dies is noticed otherwise, while the first may be busy for hours, as with a cache, and the others wait for it.
+        strategy = DDPStrategy(
+            cluster_environment=environment, find_unused_parameters=True, timeout=timedelta(days=7)
+        )
     try:
-        return Fabric(accelerator=recipe.hardware.accelerator, devices=1, precision=precision)  # type: ignore[arg-type]
+        fabric = Fabric(
+            accelerator=recipe.hardware.accelerator,
+            strategy=strategy,
+            devices=place.local_ranks,
+            num_nodes=place.ranks // place.local_ranks,
+            precision=precision,  # type: ignore[arg-type]
+            plugins=None if place.ranks > 1 else environment,
+        )
     except (RuntimeError, ValueError) as error:
         raise RecipeError(f"hardware: {' '.join(str(error).split())}") from error
+    if place.ranks > 1:
+        try:
+            fabric.launch()
+        except (RuntimeError, ValueError) as error:
+            raise RunError(
+                f"process {place.rank} of {place.ranks} cannot join the others at {place.address}, port {place.port}: "
+                f"{' '.join(str(error).split())}"
+            ) from error
+    return fabric
 
 
-def open_device(plugins: Plugins, recipe: Recipe, folder: RunFolder | None = None) -> tuple[Fabric, Formats]:
+def open_device(
+    plugins: Plugins, recipe: Recipe, folder: RunFolder | None = None, place: Place = ALONE
+) -> tuple[Fabric, Formats]:
     """The device that ``[hardware]`` asks for, computing in the translation's number format, and both formats.
 
     They are those that the run in ``folder`` began with, if it has begun: one that goes on elsewhere does not change.
@@ -60,12 +126,13 @@ def open_device(plugins: Plugins, recipe: Recipe, folder: RunFolder | None = Non
     Raises:
         RecipeError: this machine does not have it.
     """
-    fabric = make_fabric(recipe, SINGLE)
+    fabric = make_fabric(recipe, SINGLE, place)
     if fabric.device.type == "cuda":
         # Crops of a stage have one size: worth finding the fastest convolution once.
         torch.backends.cudnn.benchmark = True
-    formats = (folder and _formats_of(folder)) or number_formats(plugins, recipe, fabric.device)
-    return (fabric if formats.translation == SINGLE else make_fabric(recipe, formats.translation)), formats
+    # All ranks compute in what the first one's device is good at.
+    formats = from_first(lambda: (folder and _formats_of(folder)) or number_formats(plugins, recipe, fabric.device))
+    return (fabric if formats.translation == SINGLE else make_fabric(recipe, formats.translation, place)), formats
 
 
 def _formats_of(folder: RunFolder) -> Formats | None:
@@ -81,7 +148,9 @@ def for_task(session: Session, recipe: Recipe, formats: Formats) -> Session:
     """``session`` in the number format of the task model."""
     if formats.task == formats.translation:
         return session
-    return evolve(session, fabric=make_fabric(recipe, formats.task))
+    environment = getattr(session.fabric.strategy, "cluster_environment", None)
+    place = environment.place if isinstance(environment, _Placed) else ALONE
+    return evolve(session, fabric=make_fabric(recipe, formats.task, place))
 
 
 def number_formats(plugins: Plugins, recipe: Recipe, device: torch.device) -> Formats:

@@ -11,6 +11,19 @@ from daframework.registry import Plugins
 from daframework.session import Log
 
 
+class SilentLog(Log):
+    """Tells nobody: that of all processes of a run but the first."""
+
+    def begin(self, stage: str, total: int, done: int) -> None:
+        """Nothing."""
+
+    def advance(self, done: int) -> None:
+        """Nothing."""
+
+    def values(self, step: int, values: Mapping[str, float]) -> None:
+        """Nothing."""
+
+
 @define(eq=False)
 class RunLog:
     """Writes values to ``path`` as JSON lines, passes them to the hook ``daf_log``, and all of it to ``display``."""

@@ -12,6 +12,7 @@ from daframework.data.whole import apply_padded
 from daframework.errors import RunError
 from daframework.interfaces import ImageDataset
 from daframework.randomness import derive
+from daframework.ranks import from_first
 from daframework.run.context import Run, timed
 from daframework.run.rows import SOURCE_ONLY, trained
 from daframework.session import StoppedError
@@ -32,16 +33,7 @@ def matched_samplers(run: Run, target: ImageDataset) -> dict[str, CropSampler]:
     """
     if not run.recipe.data.matched_crops:
         return {}
-    state = checkpoint.load(run.folder.matched_crops, torch.device("cpu"))
-    if state is None:
-        with timed(run, "matching crops"):
-            model = trained(run, SOURCE_ONLY)
-            source_places, source_layouts = _survey(run, model, run.source, "source")
-            target_places, target_layouts = _survey(run, model, target, "target")
-            nearest = nearest_layouts(target_layouts, source_layouts, _NEAREST)
-        state = {"source": source_places, "target": target_places, "nearest": nearest}
-        if run.session.fabric.is_global_zero:
-            checkpoint.save(run.folder.matched_crops, state)
+    state = from_first(lambda: _pairs(run, target))
     places = {domain: state[domain] for domain in ("source", "target")}
     for domain, dataset in (("source", run.source), ("target", target)):
         if len(places[domain]) != len(dataset) * run.recipe.data.matched_crops:
@@ -52,6 +44,20 @@ def matched_samplers(run: Run, target: ImageDataset) -> dict[str, CropSampler]:
         "source": MatchedCrops(pairing, places["source"], state["nearest"]),
         "target": MatchedCrops(pairing, places["target"], own),
     }
+
+
+def _pairs(run: Run, target: ImageDataset) -> dict[str, Tensor]:
+    """Places of ``source`` and ``target`` crops, and of each of the latter the ``nearest`` of the former; kept."""
+    state = checkpoint.load(run.folder.matched_crops, torch.device("cpu"))
+    if state is None:
+        with timed(run, "matching crops"):
+            model = trained(run, SOURCE_ONLY)
+            source_places, source_layouts = _survey(run, model, run.source, "source")
+            target_places, target_layouts = _survey(run, model, target, "target")
+            nearest = nearest_layouts(target_layouts, source_layouts, _NEAREST)
+        state = {"source": source_places, "target": target_places, "nearest": nearest}
+        checkpoint.save(run.folder.matched_crops, state)
+    return state
 
 
 @torch.no_grad()

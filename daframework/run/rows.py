@@ -11,6 +11,7 @@ from daframework.downstream.fit import fit
 from daframework.downstream.score import Averaged, Measured, score
 from daframework.errors import RunError
 from daframework.interfaces import ImageDataset, Scores, Task
+from daframework.ranks import from_first
 from daframework.run.context import Run, stream, timed
 from daframework.run.files import write_text
 from daframework.run.folder import RunFolder
@@ -109,14 +110,22 @@ def versioned(row: str, version: int) -> str:
 
 def _once(run: Run, row: str, measure: Callable[[], Measured]) -> Scores:
     """Scores from their file, or measured now and written there, with the statistics they come from beside them."""
-    path, classes = run.folder.scores(row), run.source.classes
-    if path.exists():
-        try:
-            return scores_from_json(json.loads(path.read_text(encoding="utf-8")), classes)
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise RunError(f"{path}: damaged ({error}); delete it and run again, the trained model is kept") from error
+    known = from_first(lambda: _known(run, row))
+    if known is not None:
+        return known
     measured = measure()
     if run.session.fabric.is_global_zero:
         checkpoint.save(run.folder.statistics(row), {"statistics": measured.statistics})
-        write_text(path, json.dumps(scores_to_json(measured.scores, classes), indent=2) + "\n")
+        scores = scores_to_json(measured.scores, run.source.classes)
+        write_text(run.folder.scores(row), json.dumps(scores, indent=2) + "\n")
     return measured.scores
+
+
+def _known(run: Run, row: str) -> Scores | None:
+    path = run.folder.scores(row)
+    if not path.exists():
+        return None
+    try:
+        return scores_from_json(json.loads(path.read_text(encoding="utf-8")), run.source.classes)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunError(f"{path}: damaged ({error}); delete it and run again, the trained model is kept") from error

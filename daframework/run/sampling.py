@@ -7,6 +7,7 @@ from daframework.data.frequencies import image_counts
 from daframework.data.sampling import RareClasses, rare_classes
 from daframework.errors import RunError
 from daframework.interfaces import ImageDataset
+from daframework.ranks import from_first
 from daframework.run.context import Run, timed
 from daframework.session import StoppedError
 
@@ -25,16 +26,22 @@ def rare_sampler(run: Run, dataset: ImageDataset, domain: str) -> RareClasses | 
     if not data.rare_class_temperature:
         return None
     path = run.folder.class_counts(domain)
+    counts = from_first(lambda: _counts(run, dataset, domain))
+    if tuple(counts.shape) != (len(dataset), len(dataset.classes)):
+        raise RunError(f"{path}: counts another set of images; delete it, and it is counted again")
+    return rare_classes(counts, data.crop_size, data.rare_class_temperature)
+
+
+def _counts(run: Run, dataset: ImageDataset, domain: str) -> torch.Tensor:
+    """Labelled pixels of each class in every image: counted once, and kept."""
+    path = run.folder.class_counts(domain)
     state = checkpoint.load(path, torch.device("cpu"))
     if state is None:
         with timed(run, "counting classes"):
             state = {"counts": _count(run, dataset, domain)}
-        if run.session.fabric.is_global_zero:
-            checkpoint.save(path, state)
-    counts = state["counts"]
-    if tuple(counts.shape) != (len(dataset), len(dataset.classes)):
-        raise RunError(f"{path}: counts another set of images; delete it, and it is counted again")
-    return rare_classes(counts, data.crop_size, data.rare_class_temperature)
+        checkpoint.save(path, state)
+    counts: torch.Tensor = state["counts"]
+    return counts
 
 
 def _count(run: Run, dataset: ImageDataset, domain: str) -> torch.Tensor:

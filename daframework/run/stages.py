@@ -1,12 +1,14 @@
 """The stages of a run, in order. Each reads the recipe and leaves files; one whose files are there is skipped."""
 
 import json
+from collections.abc import Sequence
 from contextlib import suppress
 
 from daframework.build import make_task
 from daframework.data.cached import Cached
 from daframework.errors import RunError
 from daframework.interfaces import ImageDataset
+from daframework.ranks import from_first
 from daframework.registry import Plugins
 from daframework.run.context import Run, opened, read_seconds, set_title
 from daframework.run.datasets import open_datasets
@@ -31,9 +33,8 @@ def execute(
     Raises:
         DafError: something the user can mend stopped it; the same call goes on from there.
     """
-    if folder.results.exists():
-        with suppress(RunError):  # a damaged file is written anew, from the scores it was made of
-            return read_results(folder.results)
+    if (found := from_first(lambda: _finished(folder))) is not None:
+        return found
     datasets = open_datasets(plugins, recipe)
     test = set_title(recipe, "target", "test" if recipe.downstream.score else "train")
     formats = formats or number_formats(plugins, recipe, session.fabric.device)
@@ -48,8 +49,8 @@ def execute(
         target_test=opened(session, recipe, datasets.target_test, test, labels=recipe.downstream.score),
         task=make_task(plugins, recipe, len(datasets.source.classes)),
     )
-    numbers = {"formats": {"translation": formats.translation, "task": formats.task}}
-    write_text(folder.environment, json.dumps(describe(session.fabric.device) | numbers, indent=2) + "\n")
+    if session.fabric.is_global_zero:
+        _describe(run, formats)
 
     common = recipe.downstream.augment
     own = recipe.augment or common
@@ -70,14 +71,34 @@ def execute(
         rows.append(Row(recipe.name, fit_and_score(run, recipe.name, [run.source], own)))
     rows += oracle
 
-    environment = json.loads(folder.environment.read_text(encoding="utf-8"))
+    results = from_first(lambda: _keep(run, rows))
+    if session.fabric.is_global_zero:
+        for dataset in translated:
+            if isinstance(dataset, Cached):
+                dataset.remove()  # the run is finished, and no other reads its images
+    return results
+
+
+def _finished(folder: RunFolder) -> Results | None:
+    if folder.results.exists():
+        with suppress(RunError):  # a damaged file is written anew, from the scores it was made of
+            return read_results(folder.results)
+    return None
+
+
+def _describe(run: Run, formats: Formats) -> None:
+    fabric = run.session.fabric
+    numbers = {"formats": {"translation": formats.translation, "task": formats.task}, "processes": fabric.world_size}
+    write_text(run.folder.environment, json.dumps(describe(fabric.device) | numbers, indent=2) + "\n")
+
+
+def _keep(run: Run, rows: Sequence[Row]) -> Results:
+    """Write what came out, and return it."""
+    environment = json.loads(run.folder.environment.read_text(encoding="utf-8"))
     classes = tuple(run.source.classes)
-    seconds = {stage: round(spent, 1) for stage, spent in read_seconds(folder).items()}
-    scored = len(run.target_test) if recipe.downstream.score else 0
+    seconds = {stage: round(spent, 1) for stage, spent in read_seconds(run.folder).items()}
+    scored = len(run.target_test) if run.recipe.downstream.score else 0
     images = {"source": len(run.source), "target": len(run.target), "target_test": scored}
-    results = Results(recipe.name, recipe.seed, classes, tuple(rows), seconds, environment, images)
-    write_results(folder.results, results)
-    for dataset in translated:
-        if isinstance(dataset, Cached):
-            dataset.remove()  # the run is finished, and no other reads its images
+    results = Results(run.recipe.name, run.recipe.seed, classes, tuple(rows), seconds, environment, images)
+    write_results(run.folder.results, results)
     return results

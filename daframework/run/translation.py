@@ -13,6 +13,7 @@ from daframework.data.prepared import Unlabelled
 from daframework.data.whole import evenly_spread
 from daframework.errors import RunError
 from daframework.interfaces import Generator, ImageDataset
+from daframework.ranks import from_first
 from daframework.registry import Plugins
 from daframework.run.context import Run, stream, timed
 from daframework.run.folder import RunFolder
@@ -28,9 +29,9 @@ _SAMPLES = 4
 
 def translate(run: Run) -> list[TranslatedSet]:
     """Train the translation, keep its generator, and translate the whole source set with it: all of its versions."""
-    if not run.folder.translated.exists():
+    if not from_first(run.folder.translated.exists):
         finished = run.folder.checkpoint(GENERATOR)
-        if not finished.exists():
+        if not from_first(finished.exists):
             translator = _train(run)
             if run.session.fabric.is_global_zero:
                 num_classes = len(run.source.classes)
@@ -82,7 +83,7 @@ def load_generator(session: Session, plugins: Plugins, recipe: Recipe, folder: R
         RunError: the run has none, or not yet, or one that its recipe no longer builds.
     """
     path = folder.checkpoint(GENERATOR)
-    state = checkpoint.load(path, session.fabric.device)
+    state = from_first(lambda: checkpoint.load(path, torch.device("cpu")))
     if state is None:
         raise RunError(f"{folder.path} holds no trained generator; has its translation finished?")
     generator = make_generator(plugins, recipe, DIRECTIONS[0], int(state["num_classes"]))

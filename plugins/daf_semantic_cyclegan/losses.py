@@ -17,6 +17,7 @@ from daframework.interfaces import (
     Loss,
     StepImages,
 )
+from daframework.ranks import mean_over_ranks
 
 
 class SemanticDiscriminator(Loss):
@@ -157,14 +158,14 @@ class WeightedReconstruction(Loss):
 def weighted_cross_entropy(logits: Tensor, label: Tensor, weights: Tensor | None) -> Tensor:
     """Cross-entropy of logits (N, C, H, W), weighted mean over the labelled pixels of (N, H, W); 0 where there is none.
 
-    With class ``weights`` (C,) it is the sum of weighted errors over the sum of weights; None weights all alike.
+    Of several ranks, the mean of what each gets is that over the pixels of all. With class ``weights`` (C,) it is the sum of weighted errors over the sum of weights; None weights all alike.
     """
     if weights is None:
         return cross_entropy(logits, label)
     errors = F.cross_entropy(to_float32(logits), label, weights, ignore_index=IGNORE_INDEX, reduction="sum")
     labelled = torch.where(label == IGNORE_INDEX, 0.0, pixel_weights(weights, label)).sum()
     # All weights are positive: only where no pixel is labelled is the sum 0, and so are the errors.
-    return errors / labelled.clamp(min=torch.finfo(labelled.dtype).tiny)
+    return errors / mean_over_ranks(labelled).clamp(min=torch.finfo(labelled.dtype).tiny)
 
 
 def pseudo_label(logits: Tensor, confidence: float) -> Tensor:

@@ -22,7 +22,7 @@ def command() -> None:
     """
     from daframework.data.spaces import label_spaces
     from daframework.registry import components
-    from daframework.report.lettering import visible
+    from daframework.errors import visible
 
     plugins = installed_plugins()
     spaces = label_spaces(plugins)

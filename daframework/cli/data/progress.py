@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from daframework.report.lettering import visible
+from daframework.errors import visible
 
 _EVERY = 10.0  # seconds between two plain lines
 _UNCUT = 10_000

@@ -148,7 +148,7 @@ def _print(tables: "Tables", counted: "Mapping[str, tuple[Part, Occurrence]]", p
     from rich.table import Table
     from rich.text import Text
 
-    from daframework.report.lettering import visible
+    from daframework.errors import visible
 
     table = Table("class", box=box.SIMPLE)
     for title, (_, found) in counted.items():

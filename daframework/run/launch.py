@@ -1,0 +1,86 @@
+"""Start a run's processes on one machine, one a device, and end when they have."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+
+from daframework.errors import RunError
+from daframework.run.place import Place, variables
+
+_POLL_SECONDS = 0.1
+_GRACE_SECONDS = 10  # for the others to end by themselves, once one has ended badly
+_PASSED_ON = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name)
+)  # SIGUSR1 is not everywhere
+
+
+def launch(arguments: Sequence[str], processes: int) -> int:
+    """Run ``daf`` with ``arguments`` as ``processes`` processes that compute together; return the exit code.
+
+    Signals are passed on to each. When one ends badly the others are ended; all end with this one, however it ends.
+
+    Raises:
+        RunError: they cannot be started.
+    """
+    port = _free_port()
+    children: list[subprocess.Popen[bytes]] = []
+    with _passing_on(children):
+        try:
+            for rank in range(processes):
+                place = Place(rank, processes, rank, processes, port=port)
+                children.append(_start(arguments, place))
+            return _wait(children)
+        except OSError as error:
+            raise RunError(f"process {len(children)} of {processes} cannot be started: {error}") from error
+        finally:
+            for child in children:
+                if child.poll() is None:
+                    child.kill()
+                    child.wait()
+
+
+def _start(arguments: Sequence[str], place: Place) -> "subprocess.Popen[bytes]":
+    # -P: a file called like a module in the working directory must not be imported in its place.
+    command = [sys.executable, "-P", "-m", "daframework", *arguments, "--until-stdin-closes"]
+    # A group of its own: Ctrl-C in a terminal reaches this process alone, which passes it on once. The pipe is never
+    # written to: it closes when this process ends, and the child with it.
+    return subprocess.Popen(command, stdin=subprocess.PIPE, env=os.environ | variables(place), process_group=0)
+
+
+def _wait(children: Sequence["subprocess.Popen[bytes]"]) -> int:
+    """The first bad exit code, or 0. Once there is one, the rest have a little while to end."""
+    bad, until = 0, float("inf")
+    while any(child.poll() is None for child in children) and time.monotonic() < until:
+        time.sleep(_POLL_SECONDS)
+        if not bad and (bad := next((code for child in children if (code := child.returncode)), 0)):
+            until = time.monotonic() + _GRACE_SECONDS
+    bad = bad or next((code for child in children if (code := child.returncode)), 0)
+    # A process that a signal ended: the code is what a shell would give.
+    return bad if bad >= 0 else 128 - bad
+
+
+@contextmanager
+def _passing_on(children: Sequence["subprocess.Popen[bytes]"]) -> Iterator[None]:
+    def pass_on(number: int, frame: FrameType | None) -> None:
+        for child in children:
+            if child.poll() is None:
+                child.send_signal(number)
+
+    before = {number: signal.signal(number, pass_on) for number in _PASSED_ON}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])

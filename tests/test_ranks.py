@@ -1,0 +1,292 @@
+"""A run of several processes: they train as one, and none outlives another."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+
+import pytest
+import tomli_w
+import torch
+from conftest import TABLES, refused
+
+from daframework.errors import RunError
+from daframework.run.place import ALONE, Place, find_place, variables
+
+DAF = [sys.executable, "-m", "daframework"]
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "daframework"]
+ENDLESS = {"downstream": TABLES["downstream"] | {"steps": 10**7}, "log": {"every": 1, "checkpoint_every": 10**7}}
+# Real parts that see how a batch is shared out: labels with pixels to ignore, batch norm, a pool, random changes.
+EXACT = TABLES | {
+    "data": {"crop_size": [16, 24], "batch_size": 4},
+    "generator": {"name": "resnet", "channels": 4, "blocks": 1},
+    "discriminator": {"name": "semantic", "channels": 4, "layers": 2, "decoder_channels": 4},
+    "losses": [
+        {"name": "lsgan"},
+        {"name": "semantic_discriminator", "class_weights": "median_frequency"},
+        {"name": "weighted_reconstruction", "weight": 10.0},
+    ],
+    "translation": {"steps": 20, "pool_size": 6},
+    "task": {
+        "name": "segmentation",
+        "arch_options": {"encoder_depth": 3, "decoder_channels": [8, 8, 8]},
+    },
+    "downstream": {"steps": 20, "batch_size": 4, "oracle": False, "augment": {"scale": [0.8, 1.2], "gamma": 0.3}},
+    "hardware": {"accelerator": "cpu", "precision": "64-true"},
+}
+
+
+def free_port():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+def as_torchrun(rank, port):
+    return variables(Place(rank, 2, rank, 2, port=port))
+
+
+def as_slurm(rank, port):
+    step = {"SLURM_JOB_ID": str(port), "SLURM_STEP_ID": "0", "SLURM_STEP_NODELIST": "localhost", "SLURM_NODEID": "0"}
+    tasks = {"SLURM_STEP_NUM_TASKS": "2", "SLURM_STEP_TASKS_PER_NODE": "2", "MASTER_PORT": str(port)}
+    return step | tasks | {"SLURM_PROCID": str(rank), "SLURM_LOCALID": str(rank)}
+
+
+def start(arguments, **environment):
+    return subprocess.Popen(
+        list(map(str, arguments)),
+        env=os.environ | {"OMP_NUM_THREADS": "1"} | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_for_lines(process, log, lines):
+    """Until the run has logged so many lines."""
+    while not log.exists() or len(log.read_text().splitlines()) < lines:
+        try:
+            process.wait(0.02)
+        except subprocess.TimeoutExpired:
+            continue
+        raise AssertionError(process.communicate())
+
+
+def state(path):
+    """Every tensor and number of a checkpoint, by its path inside."""
+
+    def walk(value, name):
+        if isinstance(value, dict):
+            for key, inner in value.items():
+                yield from walk(inner, f"{name}/{key}")
+        elif isinstance(value, list | tuple):
+            for place, inner in enumerate(value):
+                yield from walk(inner, f"{name}/{place}")
+        else:
+            yield name, value
+
+    return dict(walk(torch.load(path, weights_only=True), path.name))
+
+
+def difference(one, other):
+    """The greatest of what was computed, with its name; what must be the same is."""
+    assert one.keys() == other.keys()
+    found = [(0.0, "")]
+    for name, value in one.items():
+        if isinstance(value, torch.Tensor) and value.is_floating_point():
+            found.append((float((value.double() - other[name].double()).abs().max()), name))
+        elif not name.endswith("digest"):
+            assert torch.equal(torch.as_tensor(value), torch.as_tensor(other[name])) if value is not None else True
+    return max(found)
+
+
+def test_two_processes_train_as_one_with_the_images_of_both(installed, write, tmp_path):
+    whole, shared = (write(EXACT, f"{name}.toml") for name in ("whole", "shared"))
+    halves = ["--set", "data.batch_size=2", "--set", "downstream.batch_size=2"]
+    runs = [
+        start([*DAF, "run", whole, "--out", tmp_path / "one"]),
+        start([*DAF, "run", shared, "--out", tmp_path / "two", "--devices", 2, *halves]),
+    ]
+    for run in runs:
+        _, errors = run.communicate()
+        assert (run.returncode, errors) == (0, ""), errors
+    for name in ("translation", "source_only", "tiny"):
+        one, two = (state(tmp_path / folder / "checkpoints" / f"{name}.pt") for folder in ("one", "two"))
+        apart, where = difference(one, two)
+        # Sums come out in another order; training makes more of it at every step.
+        assert apart < 1e-8, where
+    first, second = (json.loads((tmp_path / folder / "results.json").read_text()) for folder in ("one", "two"))
+    assert first["rows"] == second["rows"]
+    assert second["environment"]["processes"] == 2
+
+
+@pytest.mark.parametrize(
+    ("killed", "given", "says"),
+    [(1, as_torchrun, "process 1 of 2"), (0, as_slurm, "process 0 of 2")],
+)
+def test_the_death_of_one_process_ends_the_other(installed, write, tmp_path, killed, given, says):
+    port, log = free_port(), tmp_path / "run" / "log.jsonl"
+    arguments = [*DAF, "run", write(TABLES | ENDLESS), "--out", tmp_path / "run"]
+    processes = [start(arguments, **given(rank, port)) for rank in range(2)]
+    wait_for_lines(processes[0], log, 3)
+    processes[killed].kill()
+    other = processes[1 - killed]
+    _, errors = other.communicate(timeout=30)
+    processes[killed].communicate()
+    assert other.returncode == 1
+    assert errors == (
+        f"error: {says} was killed, or its machine is gone; its own log may say why; "
+        "the same command goes on from what was saved\n"
+    )
+
+
+def test_an_error_of_one_process_ends_all_with_its_reason(installed, write, tables, tmp_path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    images = torch.randint(256, (4, 3, 32, 48), dtype=torch.uint8)
+    from daframework.data.decode import write_image, write_label
+
+    for place, image in enumerate(images):
+        write_image(folder / "images" / f"{place}.png", image)
+        write_label(folder / "labels" / f"{place}.png", torch.zeros(32, 48, dtype=torch.uint8))
+    broken = folder / "images" / "3.png"  # the second process scores every second image
+    broken.write_bytes(broken.read_bytes()[:-40])
+    files = {"name": "image_folder", "root": str(folder), "classes": ["road", "sky", "tree"], "ids": {"0": "road"}}
+    tables["source"] = tables["target"] = files
+    run = start([*DAF, "run", write(tables), "--out", tmp_path / "run", "--devices", 2])
+    _, errors = run.communicate(timeout=60)
+    assert run.returncode == 1
+    assert "3.png" in errors and "error: process 1: " in errors and "Traceback" not in errors
+
+
+def test_processes_stop_together_and_another_number_of_them_goes_on(installed, write, tables, tmp_path):
+    log, endless = tmp_path / "run" / "log.jsonl", write(tables | ENDLESS)
+    run = start([*DAF, "run", endless, "--out", tmp_path / "run", "--devices", 2])
+    wait_for_lines(run, log, 3)
+    run.send_signal(signal.SIGTERM)
+    out, errors = run.communicate(timeout=60)
+    assert run.returncode == 143, errors
+    saved = torch.load(tmp_path / "run/checkpoints/source_only.pt", weights_only=True)
+    assert saved["seen"] == 4 * saved["done"]
+    assert errors == (
+        f"stopped after step {saved['done']} of 10000000 of training on source_only; "
+        "the same command goes on from there\n"
+    )
+    # The end of its training is near, whoever asks: only this can be said of a run that nobody waits for.
+    recipe = tmp_path / "run" / "recipe.toml"
+    recipe.write_text(recipe.read_text().replace("steps = 10000000", f"steps = {saved['done'] + 6}"))
+    alone = start([*DAF, "run", recipe, "--out", tmp_path / "run"])
+    out, errors = alone.communicate(timeout=60)
+    assert (alone.returncode, errors) == (0, "")
+    assert f"training on source_only: {saved['done'] + 6} steps, {saved['done']} done before\n" in out
+    last = torch.load(tmp_path / "run/checkpoints/source_only.pt", weights_only=True)
+    assert last["seen"] == saved["seen"] + 2 * 6
+
+
+def test_torchrun_starts_a_run(installed, write, tables, tmp_path):
+    run = start([*TORCHRUN, "run", write(tables), "--out", tmp_path / "run"])
+    out, errors = run.communicate(timeout=120)
+    assert run.returncode == 0, errors
+    assert out.count("in 2 processes") == 1 and out.count("mIoU on the target's test set") == 1
+    assert json.loads((tmp_path / "run" / "results.json").read_text())["environment"]["processes"] == 2
+
+
+def test_the_place_of_a_process_is_read_from_what_started_it():
+    torchrun = {"RANK": "5", "WORLD_SIZE": "8", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "4", "MASTER_ADDR": "a"}
+    assert find_place(torchrun | {"MASTER_PORT": "7"}) == Place(5, 8, 1, 4, "a", 7)
+    assert find_place(variables(Place(3, 4, 1, 2, "b", 9))) == Place(3, 4, 1, 2, "b", 9)
+    slurm = {
+        "SLURM_JOB_ID": "100",
+        "SLURM_STEP_ID": "1",
+        "SLURM_STEP_NODELIST": "gpu[03-04],login1",
+        "SLURM_STEP_NUM_TASKS": "9",
+        "SLURM_STEP_TASKS_PER_NODE": "4(x2),1",
+        "SLURM_NODEID": "1",
+        "SLURM_PROCID": "6",
+        "SLURM_LOCALID": "2",
+    }
+    assert find_place(slurm) == Place(6, 9, 2, 4, "gpu03", 15_000 + 3101)
+    assert find_place(slurm | {"SLURM_NODEID": "2", "SLURM_PROCID": "8", "SLURM_LOCALID": "0"}).local_ranks == 1
+    # A job with many tasks whose command was not started by srun.
+    assert find_place({"SLURM_NTASKS": "8", "SLURM_JOB_ID": "1", "SLURM_PROCID": "0"}) == ALONE
+    assert find_place({"WORLD_SIZE": "1", "RANK": "0"}) == ALONE
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"WORLD_SIZE": "2"}, "has no RANK; start them with torchrun, srun or daf run --devices"),
+        ({"WORLD_SIZE": "two"}, "makes no sense: invalid literal"),
+        (variables(Place(2, 2, 0, 1)), "makes no sense: process 2 of 2, number 0 of 1 on its machine"),
+        ({"SLURM_STEP_NUM_TASKS": "2"}, "has no SLURM_STEP_NODELIST"),
+    ],
+)
+def test_an_environment_that_says_half_of_it_is_refused(given, says):
+    with pytest.raises(RunError, match=says):
+        find_place(given)
+
+
+def test_devices_that_contradict_what_started_the_process_are_refused(daf, write, tables, monkeypatch):
+    for name, value in variables(Place(0, 2, 0, 2, port=1)).items():
+        monkeypatch.setenv(name, value)
+    refused(daf("run", write(tables), "--devices", 3), "--devices 3: 2 processes were started here already")
+
+
+# Each of two processes runs this.
+SCRIPT = """
+import sys
+import torch, torch.distributed as dist
+from torch import nn
+from daframework.batch_norm import over_all_ranks
+from daframework.ranks import all_batches, any_rank, count_ranks, from_first, mean_over_ranks, own_share
+
+dist.init_process_group("gloo")
+rank = dist.get_rank()
+assert count_ranks() == 2
+assert from_first(lambda: ("first", rank)) == ("first", 0)
+assert any_rank(rank == 1, False, True) == (True, False, True)
+assert mean_over_ranks(torch.tensor(3 + rank)) == 3.5
+batch = torch.arange(8.0).view(4, 2)
+assert torch.equal(all_batches(own_share(batch)), batch)
+
+torch.manual_seed(0)
+whole = torch.randn(6, 3, 5, 4, dtype=torch.float64) * 3 + 1
+wanted = torch.randn_like(whole)
+alone, shared = (nn.Sequential(nn.BatchNorm2d(3), nn.ReLU(), nn.BatchNorm2d(3, affine=False)).double() for _ in "ab")
+alone[0].weight.data.copy_(torch.tensor([0.5, 2.0, -1.0])); shared.load_state_dict(alone.state_dict())
+shared = over_all_ranks(shared, torch.device("cpu"))
+for _ in range(2):
+    all_images, my_images = whole.clone().requires_grad_(), own_share(whole).clone().requires_grad_()
+    (alone(all_images) - wanted).square().mean().backward()
+    (shared(my_images) - own_share(wanted)).square().mean().backward()
+# Each rank's loss is a mean over half of the images: its slopes are twice those of the mean over all.
+torch.testing.assert_close(my_images.grad / 2, own_share(all_images.grad))
+torch.testing.assert_close(mean_over_ranks(shared[0].weight.grad), alone[0].weight.grad)
+assert list(shared.state_dict()) == list(alone.state_dict())
+torch.testing.assert_close(dict(shared.state_dict()), dict(alone.state_dict()))
+alone.eval(), shared.eval()
+torch.testing.assert_close(shared(whole), alone(whole))
+print("agreed")
+"""
+
+
+def test_ranks_tell_one_another_and_norm_over_all_images():
+    port = free_port()
+    processes = [start([sys.executable, "-c", SCRIPT], **as_torchrun(rank, port)) for rank in range(2)]
+    for process in processes:
+        assert process.communicate(timeout=60) == ("agreed\n", "")
+
+
+def test_processes_with_other_recipes_are_told_apart(installed, tmp_path):
+    port, processes = free_port(), []
+    for rank in range(2):
+        recipe = tmp_path / f"{rank}.toml"
+        recipe.write_text(tomli_w.dumps(TABLES | {"seed": rank}))
+        arguments = [*DAF, "run", recipe, "--out", tmp_path / "run"]
+        processes.append(start(arguments, **as_torchrun(rank, port)))
+    ended = [process.communicate(timeout=60)[1] for process in processes]
+    assert [process.returncode for process in processes] == [1, 1]
+    assert ended[1] == "error: this process has another recipe than the first; all must have the same\n"
+    assert "process 1: this process has another recipe" in ended[0]
