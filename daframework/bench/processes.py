@@ -3,23 +3,19 @@
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
 from attrs import define, field, frozen
 
+from daframework.bench.launch import last_line, launch
 from daframework.bench.plan import Cell, Plan
 from daframework.bench.share import givers, receive
 from daframework.bench.status import State, status
 from daframework.errors import DafError, RunError
 from daframework.session import StoppedError
-
-_POLL_SECONDS = 0.2
-_TAIL_BYTES = 4096
 
 
 class View(Protocol):
@@ -36,8 +32,59 @@ class View(Protocol):
 
 
 @frozen
+class Ending:
+    """How a process ended: its exit code, a signal's number below zero, and the last line that it printed."""
+
+    code: int
+    said: str
+
+
+class Job(Protocol):
+    """The process of one cell, wherever it runs."""
+
+    @property
+    def begun(self) -> bool:
+        """Whether it runs, or has run; until then it waits for a place."""
+
+    def ending(self) -> Ending | None:
+        """How it ended; None before."""
+
+    def says(self) -> str:
+        """The last line that it printed."""
+
+    def stop(self) -> None:
+        """Ask it to save and end."""
+
+    def wait(self) -> None:
+        """Return when it has ended."""
+
+
+class Executor(Protocol):
+    """Where the processes of cells run."""
+
+    @property
+    def jobs(self) -> int:
+        """How many cells it takes at once; not all need have a place."""
+
+    @property
+    def places(self) -> int:
+        """About how many runs go on at once."""
+
+    @property
+    def poll_seconds(self) -> float:
+        """How long to wait between two looks at its jobs."""
+
+    def submit(self, plan: Plan, cell: Cell, slot: int) -> Job:
+        """Begin a cell; ``slot``, below ``jobs``, is that of no other job that still runs.
+
+        Raises:
+            DafError: it cannot be started.
+        """
+
+
+@frozen
 class Slots:
-    """How many runs go on at once, and what each may use.
+    """This machine: how many runs go on at once, and what each may use.
 
     ``threads`` are those of the CPU for each run, ``devices`` the GPUs to deal out, as CUDA_VISIBLE_DEVICES names them.
     """
@@ -46,13 +93,70 @@ class Slots:
     threads: int
     devices: tuple[str, ...] = ()
 
+    @property
+    def places(self) -> int:
+        """One for each job."""
+        return self.jobs
+
+    @property
+    def poll_seconds(self) -> float:
+        """Looking at a process here costs nothing."""
+        return 0.2
+
+    def submit(self, plan: Plan, cell: Cell, slot: int) -> Job:
+        """Begin a cell on the GPU of ``slot``.
+
+        Raises:
+            RunError: it cannot be started.
+        """
+        environment = os.environ | {"OMP_NUM_THREADS": str(self.threads)}
+        if self.devices:
+            environment["CUDA_VISIBLE_DEVICES"] = self.devices[slot % len(self.devices)]
+        log = log_file(plan, cell)
+        try:
+            process = launch(cell.name, cell.folder.recipe, cell.folder.path, log, environment)
+        except OSError as error:
+            raise RunError(f"the run {cell.name} cannot be started: {error}") from error
+        return _Process(process, log)
+
+
+@frozen(eq=False)
+class _Process:
+    """A `Job` on this machine."""
+
+    process: "subprocess.Popen[bytes]"
+    log: Path
+    begun: bool = True
+
+    def ending(self) -> Ending | None:
+        code = self.process.poll()
+        return None if code is None else Ending(code, self.says())
+
+    def says(self) -> str:
+        return last_line(self.log)
+
+    def stop(self) -> None:
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+
+    def wait(self) -> None:
+        self.process.wait()
+
 
 @define(eq=False)
 class _Running:
     cell: Cell
-    process: "subprocess.Popen[bytes]"
+    job: Job
     slot: int
-    began: float = field(factory=time.monotonic)
+    since: float = field(factory=time.monotonic)
+    shown: bool = False
+
+    def show(self, view: View) -> None:
+        if not self.shown and self.job.begun:
+            self.shown, self.since = True, time.monotonic()
+            view.started(self.cell)
+        if self.shown:
+            view.says(self.cell, self.job.says())
 
 
 def choose_slots(jobs: int | None, devices: int, cores: int) -> Slots:
@@ -68,7 +172,7 @@ def choose_slots(jobs: int | None, devices: int, cores: int) -> Slots:
 
 
 def run_cells(
-    plan: Plan, cells: Sequence[Cell], slots: Slots, view: View, stopping: Callable[[], bool]
+    plan: Plan, cells: Sequence[Cell], executor: Executor, view: View, stopping: Callable[[], bool]
 ) -> dict[str, str]:
     """Run ``cells`` in order, several at once, and return why each that failed did, by the cell's name.
 
@@ -81,32 +185,34 @@ def run_cells(
     failures: dict[str, str] = {}
     try:
         while waiting or running:
-            for one in [one for one in running if one.process.poll() is not None]:
+            for one, ending in [(one, ending) for one in running if (ending := one.job.ending()) is not None]:
                 running.remove(one)
-                failure = _failure(one.cell, one.process.returncode, last_line(log_file(plan, one.cell)))
+                failure = _failure(one.cell, ending)
                 if failure is not None:
                     failures[one.cell.name] = failure
-                view.ended(one.cell, time.monotonic() - one.began, failure)
+                view.ended(one.cell, time.monotonic() - one.since, failure)
             if stopping():
                 raise StoppedError(f"stopped with {len(waiting) + len(running)} of {len(cells)} runs left")
             busy = {one.slot for one in running}
-            for slot in (slot for slot in range(slots.jobs) if slot not in busy):
+            for slot in (slot for slot in range(executor.jobs) if slot not in busy):
                 cell = _next(plan, waiting, [one.cell for one in running])
                 if cell is None:
                     break
                 waiting.remove(cell)
                 try:
                     receive(plan, cell)
-                    running.append(_Running(cell, _start(plan, cell, slots, slot), slot))
-                    view.started(cell)
+                    running.append(_Running(cell, executor.submit(plan, cell, slot), slot))
                 except DafError as error:
                     failures[cell.name] = str(error)
                     view.ended(cell, 0.0, str(error))
             for one in running:
-                view.says(one.cell, last_line(log_file(plan, one.cell)))
-            time.sleep(_POLL_SECONDS)
+                one.show(view)
+            time.sleep(executor.poll_seconds)
     finally:
-        _end(running)
+        for one in running:
+            one.job.stop()
+        for one in running:
+            one.job.wait()
     return failures
 
 
@@ -115,50 +221,17 @@ def log_file(plan: Plan, cell: Cell) -> Path:
     return plan.out / "logs" / f"{cell.name}.txt"
 
 
-def last_line(path: Path) -> str:
-    """The last line of a text file that is not empty; an empty one where there is none."""
-    try:
-        with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - _TAIL_BYTES))
-            lines = file.read().decode("utf-8", errors="replace").splitlines()
-    except OSError:
-        return ""
-    return next((line for line in reversed(lines) if line.strip()), "")
-
-
 def _next(plan: Plan, waiting: Iterable[Cell], running: Iterable[Cell]) -> Cell | None:
     """The first waiting cell that does not wait for what another one makes."""
     unfinished = [*waiting, *running]
     return next((cell for cell in waiting if not any(one in unfinished for one in givers(plan, cell))), None)
 
 
-def _start(plan: Plan, cell: Cell, slots: Slots, slot: int) -> "subprocess.Popen[bytes]":
-    # -P: a file called like a module in the working directory must not be imported in its place.
-    command = [sys.executable, "-P", "-m", "daframework", "run", str(cell.folder.recipe)]
-    command += ["--out", str(cell.folder.path), "--until-stdin-closes"]
-    environment = os.environ | {"OMP_NUM_THREADS": str(slots.threads), "PYTHONUNBUFFERED": "1"}
-    if slots.devices:
-        environment["CUDA_VISIBLE_DEVICES"] = slots.devices[slot % len(slots.devices)]
-    log = log_file(plan, cell)
-    try:
-        log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("ab") as output:
-            # What an earlier attempt said last must not be taken for the reason why this one failed.
-            output.write(f"daf bench: {cell.name} begins, {datetime.now(UTC).isoformat(timespec='seconds')}\n".encode())
-            output.flush()
-            # A group of its own: Ctrl-C in a terminal reaches this process alone, which passes it on once. The pipe is
-            # never written to: it closes when this process ends, however it ends, and the run ends with it.
-            return subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=output, stderr=output, env=environment, process_group=0
-            )
-    except OSError as error:
-        raise RunError(f"the run {cell.name} cannot be started: {error}") from error
-
-
-def _failure(cell: Cell, code: int, said: str) -> str | None:
-    """Why a cell whose process ended with ``code``, and ``said`` last, is not finished; None where it is."""
+def _failure(cell: Cell, ending: Ending) -> str | None:
+    """Why a cell whose process has ended is not finished; None where it is."""
     if status(cell).state is State.DONE:
         return None
+    code, said = ending.code, ending.said
     if code == -signal.SIGKILL:
         return "killed from outside, as for want of memory; lower batch_size, crop_size or --jobs, and run again"
     if code < 0:
@@ -166,12 +239,3 @@ def _failure(cell: Cell, code: int, said: str) -> str | None:
     if said.startswith("error: "):
         return said.removeprefix("error: ")
     return f"ended with exit code {code}"
-
-
-def _end(running: Sequence[_Running]) -> None:
-    """Ask what still runs to save and leave, and wait for it."""
-    for one in running:
-        if one.process.poll() is None:
-            one.process.send_signal(signal.SIGINT)
-    for one in running:
-        one.process.wait()

@@ -1,6 +1,8 @@
 """``daf bench``."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from daframework.bench.plan import Plan
-    from daframework.bench.processes import Slots
+    from daframework.bench.processes import Executor
     from daframework.bench.status import Status
     from daframework.bench.table import TaskTable
     from daframework.registry import Plugins
@@ -39,6 +41,12 @@ def _names(context: click.Context, parameter: click.Parameter, value: str | None
     return parts
 
 
+def _place(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    if value is not None and value.partition(":")[0] != "ray":
+        raise click.BadParameter(f"must be ray, or ray:HOST:PORT for the cluster at that address, not {value}")
+    return value
+
+
 @click.command("bench")
 @click.argument("suite")
 @click.option("--seeds", callback=_numbers, metavar="N,N,...", help="Seeds to run, instead of the suite's.")
@@ -49,6 +57,7 @@ def _names(context: click.Context, parameter: click.Parameter, value: str | None
 @click.option(
     "--jobs", type=click.IntRange(min=1), help="Runs at a time; one a GPU, or one a core up to 8, unless given."
 )
+@click.option("--on", callback=_place, metavar="ray[:ADDRESS]", help="Run on the nodes of a Ray cluster, not here.")
 @click.option("--dry-run", is_flag=True, help="Check every recipe, tell what would run and how long it will take.")
 @click.option("--collect", is_flag=True, help="Make the tables of what is there, and run nothing.")
 @set_option
@@ -60,6 +69,7 @@ def command(
     per_class: bool,
     out: Path | None,
     jobs: int | None,
+    on: str | None,
     dry_run: bool,
     collect: bool,
     overrides: tuple[str, ...],
@@ -87,7 +97,7 @@ def command(
     if dry_run:
         _tell(plugins, plan)
         return
-    failures = {} if collect else _run(plugins, plan, jobs, console)
+    failures = {} if collect else _run(plugins, plan, jobs, on, console)
     found = {cell.name: status(cell) for cell in plan.cells}
     _report(plugins, plan, found, failures, form, per_class, console)
     if failures:
@@ -117,7 +127,7 @@ def _tell(plugins: "Plugins", plan: "Plan") -> None:
     click.echo(f"{len(left)} of {len(found)} runs to do, {total}")
 
 
-def _run(plugins: "Plugins", plan: "Plan", jobs: int | None, console: "Console") -> dict[str, str]:
+def _run(plugins: "Plugins", plan: "Plan", jobs: int | None, on: str | None, console: "Console") -> dict[str, str]:
     """Run what is missing; why each run that failed did, by its name."""
     from daframework.bench.estimate import left_by_cell
     from daframework.bench.status import State, status
@@ -141,28 +151,37 @@ def _run(plugins: "Plugins", plan: "Plan", jobs: int | None, console: "Console")
     def left() -> dict[str, float | None]:
         return left_by_cell(plan, {cell.name: status(cell) for cell in plan.cells})
 
-    slots = _slots(jobs)
     done = sum(one.state is State.DONE for one in found.values())
     try:
         with (
             held(plan.out),
+            _executor(on, jobs) as executor,
             stop_on_signal() as stopping,
-            BenchView(console, todo, done, left, slots.jobs) as view,
+            BenchView(console, todo, done, left, executor.places) as view,
         ):
-            return run_cells(plan, todo, slots, view, stopping)
+            return run_cells(plan, todo, executor, view, stopping)
     except StoppedError as stopped:
         click.echo(f"{stopped}; the same command goes on from there", err=True)
         sys.exit(stopping.exit_code)
 
 
-def _slots(jobs: int | None) -> "Slots":
+@contextmanager
+def _executor(on: str | None, jobs: int | None) -> "Iterator[Executor]":
+    """Where runs are carried out: this machine, or the Ray cluster that ``on`` names."""
+    if on is not None:
+        from daframework.bench.cluster import ray_cluster
+
+        with ray_cluster(on.partition(":")[2] or None, jobs) as cluster:
+            yield cluster
+        return
+
     import os
 
     import torch
 
     from daframework.bench.processes import choose_slots
 
-    return choose_slots(jobs, torch.cuda.device_count() if torch.cuda.is_available() else 0, os.cpu_count() or 1)
+    yield choose_slots(jobs, torch.cuda.device_count() if torch.cuda.is_available() else 0, os.cpu_count() or 1)
 
 
 def _report(

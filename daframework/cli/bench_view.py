@@ -13,7 +13,7 @@ from rich.text import Text
 
 from daframework.bench.estimate import duration
 from daframework.bench.plan import Cell
-from daframework.report.lettering import visible
+from daframework.errors import visible
 
 
 class BenchView:
@@ -29,7 +29,10 @@ class BenchView:
         self._names = {cell.name for cell in cells}
         self._running: dict[str, tuple[float, str]] = {}
         self._time_left = self._estimate()
-        self._live = Live(console=console, get_renderable=self._render, refresh_per_second=2, transient=True)
+        # Standard output stays as it is: on a cluster, what Ray prints there is thrown away.
+        self._live = Live(
+            console=console, get_renderable=self._render, refresh_per_second=2, transient=True, redirect_stdout=False
+        )
 
     def __enter__(self) -> Self:
         """Start the live view."""
