@@ -4,10 +4,8 @@ Each carries a digest of its content: torch does not notice a bit that turned ov
 """
 
 import hashlib
-import os
 import pickle
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,7 @@ from torch import Tensor
 
 from daframework.errors import RunError
 from daframework.session import warn
+from daframework.whole_file import write_whole
 
 _DIGEST = "digest"
 
@@ -29,23 +28,17 @@ def save(path: Path, state: Mapping[str, Any], *, keep_previous: bool = False) -
     Raises:
         RunError: it cannot be written.
     """
-    partial, previous = path.with_name(f".{path.name}.partial"), _previous(path)
+    previous = _previous(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as file:
-            torch.save({**state, _DIGEST: _digest(state)}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        if keep_previous and path.exists():
-            path.replace(previous)
-        partial.replace(path)
-        _sync(path.parent)
+        write_whole(
+            path,
+            lambda file: torch.save({**state, _DIGEST: _digest(state)}, file),
+            previous=previous if keep_previous else None,
+        )
         if not keep_previous:
             previous.unlink(missing_ok=True)
     except (OSError, RuntimeError) as error:
-        with suppress(OSError):  # usually not there; and where it cannot be removed, the first error says why
-            partial.unlink()
-        raise RunError(f"checkpoint {path} cannot be written: {error}; the one before it is kept") from error
+        raise RunError(f"checkpoint {path} cannot be written: {_reason(error)}; the one before it is kept") from error
 
 
 def load(path: Path, device: torch.device) -> dict[str, Any] | None:
@@ -91,6 +84,12 @@ def _read(path: Path, device: torch.device) -> dict[str, Any]:
     return state
 
 
+def _reason(error: BaseException) -> str:
+    """Where the disk is full, torch ends with an error of its own, which does not say so."""
+    cause = error.__context__ if isinstance(error.__context__, OSError) else error
+    return cause.strerror if isinstance(cause, OSError) and cause.strerror else " ".join(str(cause).split())
+
+
 def _previous(path: Path) -> Path:
     return path.with_name(f"{path.stem}.previous{path.suffix}")
 
@@ -117,13 +116,3 @@ def _digest(state: Mapping[str, Any]) -> str:
 
     add(state)
     return found.hexdigest()
-
-
-def _sync(folder: Path) -> None:
-    """Bring a rename in ``folder`` to the disk, where the system can."""
-    with suppress(OSError):  # not every file system lets a folder be opened
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

@@ -1,17 +1,27 @@
-"""Find plugins and the components they offer. A plugin manager is made once by the caller and passed down."""
+"""Find plugins and the components they offer. A plugin manager is made once by the caller and passed down.
 
-from collections.abc import Callable, Mapping
-from importlib.metadata import EntryPoint, entry_points
+An installed plugin that fails is noted and left out; what the caller gives in Python raises. ``DAF_BLOCK=name,name`` in
+the environment leaves plugins out by their own or their distribution's name.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import EntryPoint, distributions, entry_points
 from pathlib import Path
-from typing import Any
+from reprlib import repr as short
+from typing import Any, TypeVar
 
 import pluggy
 from attrs import define, field, frozen
 
 from daframework import hookspecs
 from daframework.errors import PluginError, unknown
+from daframework.guard import guarded
 
+T = TypeVar("T")
 GROUP = "daframework"
+BLOCK = "DAF_BLOCK"
 KINDS = ("generator", "discriminator", "loss", "task", "dataset")
 _HOOKS = {
     "generator": "daf_generators",
@@ -20,6 +30,8 @@ _HOOKS = {
     "task": "daf_tasks",
     "dataset": "daf_datasets",
 }
+_OWN = "daframework"
+_GIVEN = "given in Python"
 
 Factory = Callable[..., Any]
 
@@ -46,87 +58,154 @@ class Component:
     origin: Origin
 
 
+def _say_nothing(line: str) -> None:
+    pass
+
+
 @define
 class Plugins:
-    """The plugins that could be loaded, and a line for each that could not."""
+    """The plugins that could be loaded, by the name that ``manager`` knows them by.
+
+    ``broken`` has a line for each fault that was found in one, ``blocked`` those that `BLOCK` names. ``warn`` is told
+    of a fault when it is found, and of what is slow.
+    """
 
     manager: pluggy.PluginManager
+    warn: Callable[[str], None] = _say_nothing
     origins: dict[str, Origin] = field(factory=dict)
     broken: list[str] = field(factory=list)
+    blocked: list[Origin] = field(factory=list)
+    _answers: dict[str, list[tuple[Origin, Any]]] = field(factory=dict)
+    _deaf: set[Origin] = field(factory=set)
 
 
-def load_plugins(extra: Mapping[str, Any] | None = None) -> Plugins:
+def load_plugins(extra: Mapping[str, Any] | None = None, *, warn: Callable[[str], None] = _say_nothing) -> Plugins:
     """Import every plugin of the entry-point group ``daframework``.
 
-    A plugin that cannot be imported is recorded in ``broken`` and the others go on working. ``extra`` registers modules
-    or objects by name beside them, as a test or a notebook does.
+    One that cannot be imported, or whose hooks are not those that exist, is recorded in ``broken`` and the others go on
+    working. ``extra`` registers modules or objects by name beside them, as a test or a notebook does. ``warn`` is told
+    in a line what the user should know.
 
     Raises:
-        PluginError: a plugin implements a hook that does not exist, or one with other arguments.
+        PluginError: one of ``extra`` has the name of an installed plugin, or implements a hook that does not exist, or
+            one with other arguments.
     """
     manager = pluggy.PluginManager(GROUP)
     manager.add_hookspecs(hookspecs)
-    plugins = Plugins(manager)
-    for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
-        origin = _origin(entry)
-        try:
-            module = entry.load()
-        except (Exception, SystemExit) as error:  # whatever a stranger's module raises, the others must go on working
-            plugins.broken.append(f"plugin {origin} cannot be imported: {type(error).__name__}: {error}")
-            continue
-        _register(plugins, module, origin)
+    plugins = Plugins(manager, warn)
+    found = sorted(((origin_of(entry), entry) for entry in _entries(plugins)), key=lambda pair: str(pair[0]))
+    blocked = {part.strip() for part in os.environ.get(BLOCK, "").split(",")} - {""}
+    for origin, entry in found:
+        if blocked & {origin.plugin, origin.distribution}:
+            plugins.blocked.append(origin)
+        else:
+            with _visit(plugins, origin):
+                _register(plugins, entry.load(), origin)
+    known = {name for origin, _ in found for name in (origin.plugin, origin.distribution)}
+    for name in sorted(blocked - known):
+        warn(f"{BLOCK}: {unknown('plugin', name, known)}")
     for name, module in (extra or {}).items():
-        _register(plugins, module, Origin(name, "given in Python", "-"))
+        _register(plugins, module, Origin(name, _GIVEN, "-"))
     return plugins
 
 
-def _origin(entry: EntryPoint) -> Origin:
+def _entries(plugins: Plugins) -> list[EntryPoint]:
+    try:
+        return list(entry_points(group=GROUP))
+    except Exception:  # one damaged list of entry points, of whatever distribution, keeps Python from giving any
+        found: dict[tuple[str, str], EntryPoint] = {}
+        for distribution in distributions():
+            try:
+                for entry in distribution.entry_points.select(group=GROUP):
+                    found.setdefault((distribution.name, entry.name), entry)  # the first on the path is imported
+            except Exception as error:
+                _note(plugins, f"the entry points of distribution {distribution.name} cannot be read: {_line(error)}")
+        return list(found.values())
+
+
+def origin_of(entry: EntryPoint) -> Origin:
+    """Where the plugin of an entry point comes from."""
     distribution = entry.dist
     if distribution is None:
         return Origin(entry.name, "unknown", "unknown")
-    return Origin(entry.name, distribution.name, distribution.version)
+    return Origin(entry.name, distribution.name or "unknown", distribution.version or "unknown")
 
 
 def _register(plugins: Plugins, module: Any, origin: Origin) -> None:
+    name = str(origin)
     try:
-        plugins.manager.register(module, origin.plugin)
+        if origin.distribution == _GIVEN and any(origin.plugin == one.plugin for one in plugins.origins.values()):
+            raise ValueError("a plugin of this name is already registered")
+        plugins.manager.register(module, name)
+        plugins.origins[name] = origin
         plugins.manager.check_pending()
     except (ValueError, pluggy.PluginValidationError) as error:
-        raise PluginError(f"plugin {origin}: {' '.join(str(error).split())}; uninstall or repair it") from error
-    plugins.origins[origin.plugin] = origin
+        if plugins.origins.pop(name, None) is not None:
+            plugins.manager.unregister(name=name)  # or each one after it would be refused for its sake
+        raise PluginError(f"plugin {origin}: {_line(error)}; uninstall or repair it") from error
+
+
+@contextmanager
+def _visit(plugins: Plugins, origin: Origin, hook: str | None = None) -> Iterator[None]:
+    """Inside, a plugin is imported, or its ``hook`` is called: a fault in it is noted, and the others go on working.
+
+    Raises:
+        PluginError: a fault in a plugin given in Python.
+    """
+    where = f"in {hook}" if hook else "to be imported"
+    # What daframework ships is slow only where the machine is.
+    warn = _say_nothing if origin.distribution == _OWN else plugins.warn
+    try:
+        with guarded(f"plugin {origin}", where, f"{BLOCK}={origin.plugin} switches it off", warn):
+            yield
+    except (Exception, SystemExit) as error:  # a stranger's code may raise anything
+        failed = f": {hook} failed" if hook else " cannot be imported"
+        line = str(error) if isinstance(error, PluginError) else f"plugin {origin}{failed}: {_line(error, kind=True)}"
+        _fault(plugins, origin, line, error)
+
+
+def _fault(plugins: Plugins, origin: Origin, line: str, error: BaseException) -> None:
+    if origin.distribution == _GIVEN:
+        raise PluginError(line) from error
+    _note(plugins, line)
+
+
+def _note(plugins: Plugins, line: str) -> None:
+    plugins.broken.append(line)
+    plugins.warn(line)
+
+
+def _line(error: BaseException, *, kind: bool = False) -> str:
+    said = " ".join(str(error).split())
+    return f"{type(error).__name__}: {said}" if kind else said
 
 
 def components(plugins: Plugins, kind: str) -> dict[str, Component]:
-    """All components of a kind ("generator"), by name.
+    """All components of a kind ("generator"), by name, but for those whose name several plugins offer: see `clashes`.
 
     Raises:
-        PluginError: two plugins offer one name, or a hook fails or returns no mapping.
+        PluginError: a hook of a plugin given in Python fails or returns no mapping.
     """
-    found: dict[str, Component] = {}
-    for origin, offered in _call(plugins, _HOOKS[kind]):
-        if not isinstance(offered, Mapping):
-            raise PluginError(
-                f"plugin {origin}: {_HOOKS[kind]} must return a mapping of names to factories, got {offered!r}"
-            )
-        for name, factory in offered.items():
-            if name in found:
-                raise PluginError(
-                    f"two plugins offer the {kind} '{name}': {found[name].origin} and {origin}; uninstall one of them"
-                )
-            found[name] = Component(kind, name, factory, origin)
-    return found
+    return {name: found[0] for name, found in _offered(plugins, kind).items() if len(found) == 1}
+
+
+def clashes(plugins: Plugins, kind: str) -> list[str]:
+    """A line for each name of this kind that more than one plugin offers."""
+    return [_clash(found) for found in _offered(plugins, kind).values() if len(found) > 1]
 
 
 def find(plugins: Plugins, kind: str, name: str) -> Component:
     """The component of this kind and name.
 
     Raises:
-        PluginError: there is none; the message suggests the nearest name.
+        PluginError: there is none, and the message suggests the nearest name; or more than one plugin offers it.
     """
-    offered = components(plugins, kind)
+    offered = _offered(plugins, kind)
     if name not in offered:
-        raise PluginError(unknown(kind, name, offered) + "".join(f"; note: {line}" for line in plugins.broken))
-    return offered[name]
+        raise PluginError(unknown(kind, name, offered) + "".join(f"; note: {line}" for line in left_out(plugins)))
+    if len(offered[name]) > 1:
+        raise PluginError(_clash(offered[name]))
+    return offered[name][0]
 
 
 def names(plugins: Plugins, kind: str) -> list[str]:
@@ -134,25 +213,82 @@ def names(plugins: Plugins, kind: str) -> list[str]:
     return sorted(components(plugins, kind))
 
 
+def left_out(plugins: Plugins) -> list[str]:
+    """A line for each plugin, or part of one, that is not there: why something may not be found."""
+    return plugins.broken + [f"plugin {origin} is blocked by {BLOCK}" for origin in plugins.blocked]
+
+
 def folders(plugins: Plugins, hook: str) -> list[tuple[Origin, Path]]:
     """The folders that plugins offer through ``daf_recipes``, ``daf_suites`` or ``daf_label_spaces``.
 
     Raises:
-        PluginError: a hook fails or returns no folder.
+        PluginError: a hook of a plugin given in Python fails or returns no folder.
     """
-    found = _call(plugins, hook)
-    for origin, folder in found:
-        if not isinstance(folder, str | Path):
-            raise PluginError(f"plugin {origin}: {hook} must return a folder, got {folder!r}")
-    return [(origin, Path(folder)) for origin, folder in found]
+    return _ask(plugins, hook, _folder)
 
 
-def _call(plugins: Plugins, hook: str) -> list[tuple[Origin, Any]]:
-    results = []
-    for implementation in getattr(plugins.manager.hook, hook).get_hookimpls():
+def tell(plugins: Plugins, stage: str, step: int, values: Mapping[str, float]) -> None:
+    """Call ``daf_log`` of every plugin. One in which it fails is noted and told no more: no run ends for that.
+
+    Raises:
+        PluginError: it fails in a plugin given in Python.
+    """
+    for implementation in plugins.manager.hook.daf_log.get_hookimpls():
         origin = plugins.origins[implementation.plugin_name]
-        try:
-            results.append((origin, implementation.function()))
-        except Exception as error:
-            raise PluginError(f"plugin {origin}: {hook} failed: {type(error).__name__}: {error}") from error
-    return results
+        if origin not in plugins._deaf:
+            told = {"stage": stage, "step": step, "values": dict(values)}
+            try:
+                implementation.function(*(told[name] for name in implementation.argnames))
+            except (Exception, SystemExit) as error:
+                plugins._deaf.add(origin)
+                _fault(plugins, origin, f"plugin {origin}: daf_log failed: {_line(error, kind=True)}", error)
+
+
+def _offered(plugins: Plugins, kind: str) -> dict[str, list[Component]]:
+    found: dict[str, list[Component]] = {}
+    for origin, offered in _ask(plugins, _HOOKS[kind], _factories):
+        for name, factory in offered.items():
+            found.setdefault(name, []).append(Component(kind, name, factory, origin))
+    return found
+
+
+def _clash(found: list[Component]) -> str:
+    number = "two" if len(found) == 2 else len(found)
+    offering = " and ".join(str(one.origin) for one in found)
+    plugins = [one.origin.plugin for one in found]
+    distinct = plugins if len(set(plugins)) == len(found) else [one.origin.distribution for one in found]
+    switches = " or ".join(f"{BLOCK}={name}" for name in distinct)
+    return (
+        f"{number} plugins offer the {found[0].kind} '{found[0].name}': {offering}; "
+        f"uninstall one of them, or switch one off with {switches}"
+    )
+
+
+def _ask(plugins: Plugins, hook: str, read: Callable[[Any], T]) -> list[tuple[Origin, T]]:
+    """What every plugin that has the hook answers, as ``read`` reads it. Each is asked once."""
+    if hook not in plugins._answers:
+        answers: list[tuple[Origin, T]] = []
+        for implementation in getattr(plugins.manager.hook, hook).get_hookimpls():
+            origin = plugins.origins[implementation.plugin_name]
+            with _visit(plugins, origin, hook):
+                answer = implementation.function()
+                try:
+                    answers.append((origin, read(answer)))
+                except TypeError as error:
+                    raise PluginError(f"plugin {origin}: {hook} must return {error}, got {short(answer)}") from error
+        plugins._answers[hook] = answers
+    return plugins._answers[hook]
+
+
+def _factories(answer: Any) -> dict[str, Factory]:
+    if not isinstance(answer, Mapping) or not all(
+        isinstance(name, str) and callable(factory) for name, factory in answer.items()
+    ):
+        raise TypeError("a mapping of names to factories")
+    return dict(answer)
+
+
+def _folder(answer: Any) -> Path:
+    if not isinstance(answer, str | Path):
+        raise TypeError("a folder")
+    return Path(answer)

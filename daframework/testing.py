@@ -42,20 +42,21 @@ def check_generator(generator: Generator, *, height: int, width: int, batch_size
     if not isinstance(output, Tensor) or output.shape != image.shape or output.dtype != image.dtype:
         raise PluginError(f"{name} must give {_say(image)}, got {_say(output)}")
     if not output.is_meta and not bool((output.abs() <= 1 + 1e-4).all()):
-        raise PluginError(f"{name} must give values in [-1, 1], got {float(output.min())} to {float(output.max())}")
+        least, most = float(output.detach().min()), float(output.detach().max())
+        raise PluginError(f"{name} must give values in [-1, 1], got {least} to {most}")
 
 
 def check_discriminator(
     discriminator: Discriminator, *, num_classes: int, height: int, width: int, batch_size: int = 1
 ) -> None:
-    """An image goes in; one map of logits for realness comes out, and logits for every class and pixel if promised."""
+    """An image goes in; finite logits come out: one map for realness, and for every class and pixel if promised."""
     name = f"discriminator {type(discriminator).__name__}"
     check_size(name, discriminator.multiple, height, width)
     output = discriminator(_image(discriminator, batch_size, height, width))
     if not isinstance(output, DiscriminatorOutput):
         raise PluginError(f"{name} must give a DiscriminatorOutput, got {_say(output)}")
     realness, semantics = output.realness, output.semantics
-    if realness.ndim != 4 or realness.shape[:2] != (batch_size, 1):
+    if not isinstance(realness, Tensor) or realness.ndim != 4 or realness.shape[:2] != (batch_size, 1):
         raise PluginError(f"{name} must give realness ({batch_size}, 1, h, w), got {_say(realness)}")
     wanted = (batch_size, num_classes, height, width) if discriminator.has_semantics else None
     got = None if semantics is None else tuple(semantics.shape)
@@ -63,10 +64,12 @@ def check_discriminator(
         raise PluginError(
             f"{name} has_semantics is {discriminator.has_semantics}: semantics must be {wanted}, got {got}"
         )
+    for what, logits in (("realness", realness), ("semantics", semantics)):
+        _check_finite(f"{what} of {name}", logits)
 
 
 def check_task(task: Task, *, num_classes: int, height: int, width: int, batch_size: int = 2) -> None:
-    """The model's logits cover every class and pixel; the loss is a scalar, and finite where all pixels are ignored."""
+    """Finite logits cover every class and pixel; the loss is a scalar, and finite where all pixels are ignored."""
     name = f"task {type(task).__name__}"
     check_size(name, task.multiple, height, width)
     model = task.model().eval()
@@ -75,9 +78,10 @@ def check_task(task: Task, *, num_classes: int, height: int, width: int, batch_s
     wanted = (batch_size, num_classes, height, width)
     if not isinstance(prediction, Tensor) or tuple(prediction.shape) != wanted:
         raise PluginError(f"the model of {name} must give {wanted}, got {_say(prediction)}")
+    _check_finite(f"what the model of {name} gives", prediction)
     ignored = torch.full((batch_size, height, width), IGNORE_INDEX, device=image.device)
     loss = task.loss(prediction, ignored)
-    if loss.ndim != 0:
+    if not isinstance(loss, Tensor) or loss.ndim != 0:
         raise PluginError(f"the loss of {name} must be a scalar, got {_say(loss)}")
     if not loss.is_meta and not bool(loss.isfinite()):
         raise PluginError(f"the loss of {name} must be finite where every pixel is ignored, got {float(loss.detach())}")
@@ -94,6 +98,11 @@ def check_dataset(dataset: ImageDataset, *, labelled: bool = True) -> None:
         raise PluginError(f"{name}: unlabelled(0) must have no label")
     if labelled:
         check_sample(dataset[0], len(dataset.classes), labelled=True)
+
+
+def _check_finite(what: str, values: Tensor | None) -> None:
+    if values is not None and not values.is_meta and not bool(values.isfinite().all()):
+        raise PluginError(f"{what} must be finite numbers, got {int((~values.isfinite()).sum())} that are not")
 
 
 def _image(network: nn.Module, batch_size: int, height: int, width: int) -> Tensor:

@@ -132,16 +132,19 @@ def test_debug_shows_where_an_error_was_raised(daf, monkeypatch):
 def test_an_unexpected_error_is_a_line_that_says_how_to_see_more(daf, installed, write, tables):
     (installed / "daf_faulty.py").write_text(
         "from daframework import hookimpl\n"
-        "def faulty(*, num_classes): return 1 // 0\n"
+        "from tiny import Blocks, CLASSES\n"
+        "class Faulty(Blocks):\n"
+        "    def __len__(self): return 1 // 0\n"
+        "def faulty(*, split): return Faulty('dark', split, 6, (32, 48), CLASSES)\n"
         "@hookimpl\n"
-        "def daf_tasks(): return {'faulty': faulty}\n"
+        "def daf_datasets(): return {'faulty': faulty}\n"
     )
     install(installed, "daf-faulty", "1", {"faulty": "daf_faulty"})
-    tables["task"] = {"name": "faulty"}
+    tables["source"] = {"name": "faulty"}
     refused(
         daf("check", write(tables)),
-        r"^error: unexpected ZeroDivisionError: integer division or modulo by zero \(a fault of daframework or of a "
-        r"plugin; the same command with --debug shows where\)$",
+        r"^error: unexpected ZeroDivisionError: integer division or modulo by zero \(a fault of daframework or of "
+        r"plugin faulty \(daf-faulty 1\), line 4 of daf_faulty\.py; the same command with --debug shows where\)$",
     )
     sys.modules.pop("daf_faulty")
 

@@ -114,7 +114,7 @@ def test_the_first_loss_that_is_no_number_is_named_with_its_step():
     check = FiniteCheck()
     check.require("nothing kept")
     for step, cycle, gan in [(1, 1.0, 2.0), (2, 1.0, math.inf), (3, math.nan, 1.0), (4, 1.0, 1.0)]:
-        check.add(step, {"generator/cycle": torch.tensor(cycle), "generator/gan": torch.tensor(gan)})
+        check.add(step, {"generator/cycle": torch.tensor(cycle), "generator/gan": torch.tensor(gan)}, {})
     with pytest.raises(
         TrainingError, match="loss 'generator/gan' is not a finite number at step 2; nothing kept; lower"
     ):
@@ -123,5 +123,13 @@ def test_the_first_loss_that_is_no_number_is_named_with_its_step():
 
 def test_finite_losses_pass():
     check = FiniteCheck()
-    check.add(1, {"a": torch.tensor(1e38)})
+    check.add(1, {"a": torch.tensor(1e38)}, {"fake_target": torch.ones(2, 3, 4, 4)})
     check.require("nothing kept")
+
+
+def test_an_image_that_is_no_number_is_named_before_the_losses_it_spoils():
+    check, image = FiniteCheck(), torch.ones(2, 3, 4, 4)
+    image[1, 2, 3, 0] = math.nan
+    check.add(5, {"generator/gan": torch.tensor(math.nan)}, {"fake_target": image})
+    with pytest.raises(TrainingError, match="image 'fake_target', made by a generator, is not a finite number at step"):
+        check.require("nothing kept")

@@ -6,7 +6,7 @@ from conftest import install
 
 from daframework import hookimpl
 from daframework.errors import PluginError
-from daframework.registry import components, find, folders, load_plugins, names
+from daframework.registry import clashes, components, find, folders, load_plugins, names
 
 
 class Offers:
@@ -20,12 +20,19 @@ class Offers:
         return self.factories
 
 
-def test_two_plugins_that_offer_one_name_are_both_named():
+def test_two_plugins_that_offer_one_name_are_both_named_when_it_is_asked_for():
     plugins = load_plugins(extra={"one": Offers({"twin": int, "a": int}), "two": Offers({"twin": int, "b": int})})
     with pytest.raises(PluginError) as caught:
-        components(plugins, "generator")
+        find(plugins, "generator", "twin")
     assert "two plugins offer the generator 'twin'" in str(caught.value)
     assert "one (given in Python -)" in str(caught.value) and "two (given in Python -)" in str(caught.value)
+    assert clashes(plugins, "generator") == [str(caught.value)]
+
+
+def test_a_name_that_two_plugins_offer_does_not_stand_in_the_way_of_others():
+    plugins = load_plugins(extra={"one": Offers({"twin": int, "a": int}), "two": Offers({"twin": int, "b": int})})
+    assert {"a", "b"} <= components(plugins, "generator").keys() and "twin" not in components(plugins, "generator")
+    assert find(plugins, "generator", "b").origin.plugin == "two"
 
 
 def test_one_name_may_stand_for_two_kinds():

@@ -13,22 +13,24 @@ PLUGINS = ROOT / "plugins"
 # What each part of the core may import of the others; the parts below it, and never its neighbours.
 BOTTOM = {"errors", "hookspecs", ""}
 TABLES = BOTTOM | {"interfaces", "registry", "strict", "tables", "recipe", "randomness", "checkpoint", "session"}
-TABLES |= {"ranks"}
+TABLES |= {"ranks", "whole_file"}
 STEPS = {"acceleration", "batch_norm", "profiling"}
 ALLOWED = {
     "": set(),
     "errors": set(),
     "hookspecs": {"interfaces"},  # for annotations only
     "interfaces": BOTTOM | {"profiling"},
-    "registry": BOTTOM,
+    "registry": BOTTOM | {"guard"},
     "strict": BOTTOM,
     "tables": BOTTOM,
     "randomness": set(),
     "recipe": BOTTOM | {"registry", "strict", "tables"},
     "session": BOTTOM,
-    "checkpoint": BOTTOM | {"session"},
+    "checkpoint": BOTTOM | {"session", "whole_file"},
     "profiling": set(),
     "ranks": set(),
+    "guard": set(),
+    "whole_file": set(),
     "batch_norm": {"ranks"},
     "acceleration": {"session", "tables"},
     "build": TABLES,

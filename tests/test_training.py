@@ -17,7 +17,7 @@ from daframework.data.prepared import Unlabelled
 from daframework.data.stream import TrainingStream
 from daframework.downstream.fit import fit, warmup_cosine
 from daframework.downstream.score import score
-from daframework.errors import DataError, TrainingError
+from daframework.errors import DataError, PluginError, TrainingError
 from daframework.interfaces import Loss, Sample
 from daframework.recipe import parse
 from daframework.registry import load_plugins
@@ -383,10 +383,32 @@ def test_a_loss_that_is_no_number_stops_by_name_and_step_and_keeps_the_last_good
         one.run(session())
     assert str(caught.value) == (
         f"loss 'generator/turning' is not a finite number at step 3; the last good checkpoint is {one.path}; "
-        "lower the learning rate or that loss's weight, and start a new run"
+        "lower the learning rate or a loss's weight, and start a new run"
     )
     assert one.saved()["done"] == 2
     assert all(tensor.isfinite().all() for tensor in one.saved()["generators"].values())
+
+
+def test_a_loss_that_gives_no_scalar_is_named(adaptation, session, tables, monkeypatch):
+    monkeypatch.setattr(tiny.Cycle, "generator_loss", lambda self, images: images.rec_source.abs().mean((1, 2, 3)))
+    with pytest.raises(PluginError, match=r"loss 'tiny_cycle' must give a scalar, got a tensor of shape \(2,\)"):
+        adaptation().run(session())
+
+
+def test_an_error_inside_a_loss_says_in_which(adaptation, session, monkeypatch):
+    def broken(self, images):
+        return images.rec_source @ images.source_label
+
+    monkeypatch.setattr(tiny.Cycle, "generator_loss", broken)
+    with pytest.raises(RuntimeError) as caught:
+        adaptation().run(session())
+    assert caught.value.__notes__ == ["in loss 'tiny_cycle'"]
+
+
+def test_a_generator_that_changes_the_size_is_named_by_its_direction(adaptation, session, monkeypatch):
+    monkeypatch.setattr(tiny.Painter, "forward", lambda self, image: self.body(image)[..., 1:])
+    with pytest.raises(PluginError, match="generator source_to_target must keep the shape"):
+        adaptation().run(session())
 
 
 def test_without_a_checkpoint_the_error_says_so(adaptation, session, tables):

@@ -16,11 +16,14 @@ class FiniteCheck:
         self._names: list[str] = []
         self._first: Tensor | None = None
 
-    def add(self, step: int, values: Mapping[str, Tensor]) -> None:
-        """Note the scalars of ``step``; the names must be the same at every step."""
-        bad = ~torch.isfinite(torch.stack(list(values.values())))
+    def add(self, step: int, losses: Mapping[str, Tensor], images: Mapping[str, Tensor]) -> None:
+        """Note the scalar ``losses`` of ``step`` and its generated ``images``, by name, the same at every step."""
+        # An image comes first: where it is no number, neither is what is computed from it.
+        values = [*(image.mean() for image in images.values()), *losses.values()]
+        bad = ~torch.stack([torch.isfinite(value) for value in values])
         if self._first is None:
-            self._names = list(values)
+            self._names = [f"image '{name}', made by a generator," for name in images]
+            self._names += [f"loss '{name}'" for name in losses]
             self._first = torch.full_like(bad, -1, dtype=torch.int64)
         self._first = torch.where(bad & (self._first < 0), step, self._first)
 
@@ -36,8 +39,8 @@ class FiniteCheck:
         if found:
             step, name = min(found, key=lambda pair: pair[0])
             raise TrainingError(
-                f"loss '{name}' is not a finite number at step {step}; {kept}; "
-                "lower the learning rate or that loss's weight, and start a new run"
+                f"{name} is not a finite number at step {step}; {kept}; "
+                "lower the learning rate or a loss's weight, and start a new run"
             )
 
 

@@ -94,11 +94,15 @@ class StepImages:
     def _translated(self, direction: str, image: Tensor) -> Tensor:
         generator = self._generators[direction]
         with span("generators forward"):
-            if self._recompute:
-                recomputed: Tensor = checkpoint(generator, image, use_reentrant=False)
-                return recomputed
-            translated: Tensor = generator(image)
-            return translated
+            translated: Tensor = (
+                checkpoint(generator, image, use_reentrant=False) if self._recompute else generator(image)
+            )
+        if translated.shape != image.shape:
+            raise PluginError(
+                f"generator {direction} must keep the shape {tuple(image.shape)} of what it translates, "
+                f"got {tuple(translated.shape)}"
+            )
+        return translated
 
 
 class DomainImages:

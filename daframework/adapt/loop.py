@@ -145,7 +145,7 @@ def train(
 
         # Tell, draw and save
         done, seen = step + 1, seen + images_a_step
-        finite.add(done, values)
+        finite.add(done, values, made[-1].images)
         session.log.advance(done)
         last, (stopping, saving) = done == table.steps, any_rank(session.stopping(), session.saving())
         if done % log.every == 0 or last or stopping:

@@ -2,15 +2,18 @@
 autocast and compilation see one module each.
 """
 
-from collections.abc import Iterable, Mapping
-from typing import NamedTuple, cast
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
 
 from daframework.adapt.images import DomainImages, StepImages
 from daframework.build import Term
+from daframework.errors import PluginError
 from daframework.interfaces import Discriminator, Generator
+
+T = TypeVar("T")
 
 
 class Fake(NamedTuple):
@@ -66,7 +69,7 @@ class GeneratorObjective(nn.Module):
         )
         total, values = source.new_zeros(()), {}
         for term in self.terms:
-            value = term.loss.generator_loss(images)
+            value = _scalar(term, term.loss.generator_loss, images)
             if value is not None:
                 total = total + term.weight * value
                 values[f"generator/{term.name}"] = value.detach()
@@ -104,8 +107,24 @@ class DiscriminatorObjective(nn.Module):
                 fake_label=fake[domain].label,
             )
             for term in self._terms:
-                value = term.loss.discriminator_loss(images)
+                value = _scalar(term, term.loss.discriminator_loss, images)
                 if value is not None:
                     total = total + term.weight * value
                     values[f"discriminator_{domain}/{term.name}"] = value.detach()
         return DiscriminatorStep(total, values)
+
+
+def _scalar(term: Term, side: Callable[[T], Tensor | None], images: T) -> Tensor | None:
+    """One side of a loss on the ``images`` of a step; an error in it says which loss it was.
+
+    Raises:
+        PluginError: it is no scalar.
+    """
+    try:
+        value = side(images)
+    except Exception as error:
+        error.add_note(f"in loss '{term.name}'")
+        raise
+    if value is not None and value.ndim:
+        raise PluginError(f"loss '{term.name}' must give a scalar, got a tensor of shape {tuple(value.shape)}")
+    return value

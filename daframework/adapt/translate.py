@@ -1,6 +1,7 @@
 """Translate a whole set with a trained generator, and read such a set back."""
 
 import json
+import os
 import re
 import shutil
 from collections.abc import Iterator, Sequence
@@ -110,6 +111,8 @@ def _finish(partial: Path, folder: Path, shares: Sequence[Sequence[str]], versio
     for rank, share in enumerate(shares):
         names[rank :: len(shares)] = share
     try:
+        if hasattr(os, "sync"):
+            os.sync()  # once, instead of each file by itself: a power cut must not leave a whole set of empty files
         (partial / _INDEX).write_text(json.dumps({"names": names, "versions": versions}, indent=1), encoding="utf-8")
         partial.replace(folder)
     except OSError as error:

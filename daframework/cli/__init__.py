@@ -1,7 +1,9 @@
 """The command ``daf``. A command's module, and torch with it, is imported only when that command runs."""
 
+import errno
 import os
 import sys
+from pathlib import Path
 
 import click
 
@@ -19,6 +21,7 @@ _COMMANDS = {
     "bench": "Run a suite: many recipes, seeds and tasks, and one table.",
     "report": "Print one table over several runs.",
 }
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 
 
 class _Commands(LazyGroup):
@@ -55,18 +58,57 @@ def main() -> None:
             raise
         _complain(error)
         sys.exit(1)
+    finally:
+        _end_workers()
+
+
+def _end_workers() -> None:
+    """End the processes that still load images for a loop that an error ended, and whose frames the error holds.
+
+    Python would ask each by one SIGTERM, which it takes for a scheduler's and its parent's business, and wait for ever.
+    """
+    if "multiprocessing" not in sys.modules:
+        return
+    import signal
+    from multiprocessing import active_children
+
+    if hasattr(signal, "SIGCHLD"):
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # or torch raises an error for each that ends so
+    for child in active_children():
+        child.kill()
 
 
 def _complain(error: Exception) -> None:
-    from daframework.report.lettering import visible
+    from daframework.errors import visible
 
     if isinstance(error, DafError):
         for line in str(error).splitlines():
             click.echo(f"error: {visible(line)}", err=True)  # a file may be named after what commands a terminal
         return
+    if isinstance(error, OSError) and error.errno in _DISK:  # of a file none of ours, such as where output goes
+        click.echo(f"error: {visible(str(error.filename or 'the output'))}: {error.strerror}", err=True)
+        return
     first = (str(error).splitlines() or [""])[0]
+    notes = "".join(f", {note}" for note in getattr(error, "__notes__", ()))
     click.echo(
-        f"error: unexpected {type(error).__name__}: {first} (a fault of daframework or of a plugin; "
-        "the same command with --debug shows where)",
+        visible(
+            f"error: unexpected {type(error).__name__}: {first}{notes} "
+            f"(a fault of daframework or of {_plugin(error)}; the same command with --debug shows where)"
+        ),
         err=True,
     )
+
+
+def _plugin(error: Exception) -> str:
+    """The plugin whose code an error came through last, as ``plugin odd (daf-odd 0.3), line 7 of loss.py``."""
+    from importlib.metadata import entry_points
+    from traceback import walk_tb
+
+    from daframework.registry import GROUP, origin_of
+
+    plugins = {entry.module.partition(".")[0]: entry for entry in entry_points(group=GROUP)}
+    for frame, line in reversed(list(walk_tb(error.__traceback__))):
+        entry = plugins.get(frame.f_globals.get("__name__", "").partition(".")[0])
+        if entry is not None:
+            return f"plugin {origin_of(entry)}, line {line} of {Path(frame.f_code.co_filename).name}"
+    return "a plugin"

@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from daframework.errors import visible
+
 if TYPE_CHECKING:
     from daframework.registry import Plugins
 
@@ -19,10 +21,11 @@ seed_option = click.option("--seed", type=int, help="The recipe's seed, instead 
 
 
 def installed_plugins() -> "Plugins":
-    """The plugins of this installation; each that cannot be imported is a warning."""
+    """The plugins of this installation; what the user should know of one is a warning, now or when it is used."""
     from daframework.registry import load_plugins
 
-    plugins = load_plugins()
-    for line in plugins.broken:
-        click.echo(f"warning: {line}", err=True)
-    return plugins
+    return load_plugins(warn=_warn)
+
+
+def _warn(line: str) -> None:
+    click.echo(f"warning: {visible(line)}", err=True)

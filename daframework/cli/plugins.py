@@ -5,6 +5,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from daframework.cli.options import installed_plugins
+from daframework.errors import visible
+
 if TYPE_CHECKING:
     from daframework.registry import Component
 
@@ -12,11 +15,15 @@ if TYPE_CHECKING:
 @click.command("plugins")
 @click.argument("component", required=False, metavar="[KIND:NAME]")
 def command(component: str | None) -> None:
-    """List every component with its plugin, distribution and version, or explain the one called KIND:NAME."""
-    from daframework.errors import PluginError, unknown
-    from daframework.registry import KINDS, components, find, load_plugins
+    """List every component with its plugin, distribution and version, or explain the one called KIND:NAME.
 
-    plugins = load_plugins()
+    Names that several plugins offer, and plugins that do not work or are blocked, are listed on standard error.
+    DAF_BLOCK=NAME,NAME in the environment blocks plugins, by their own or their distribution's name.
+    """
+    from daframework.errors import PluginError, unknown
+    from daframework.registry import KINDS, clashes, components, find
+
+    plugins = installed_plugins()
     if component is not None:
         kind, _, name = component.partition(":")
         if kind not in KINDS:
@@ -27,9 +34,12 @@ def command(component: str | None) -> None:
     width = max((len(f"{one.kind}:{one.name}") for one in rows), default=0)
     for one in sorted(rows, key=lambda row: (KINDS.index(row.kind), row.name)):
         title = f"{one.kind}:{one.name}"
-        click.echo(f"{title:{width}}  {one.origin.distribution} {one.origin.version} ({one.origin.plugin})")
-    for line in plugins.broken:
-        click.echo(f"broken: {line}", err=True)
+        click.echo(visible(f"{title:{width}}  {one.origin.distribution} {one.origin.version} ({one.origin.plugin})"))
+    for kind in KINDS:
+        for line in clashes(plugins, kind):
+            click.echo(visible(f"clash: {line}"), err=True)
+    for origin in plugins.blocked:
+        click.echo(visible(f"blocked: plugin {origin}, by DAF_BLOCK"), err=True)
 
 
 def _explain(component: "Component") -> None:

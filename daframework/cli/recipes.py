@@ -9,10 +9,10 @@ import click
 @click.argument("name", required=False)
 def command(name: str | None) -> None:
     """List the recipes that plugins offer, or print the one called NAME."""
+    from daframework.cli.options import installed_plugins
     from daframework.recipe import locate, offered_files
-    from daframework.registry import load_plugins
 
-    plugins = load_plugins()
+    plugins = installed_plugins()
     if name is not None:
         click.echo(locate(plugins, name).read_text(encoding="utf-8"), nl=False)
         return

@@ -28,8 +28,8 @@ def command(run: Path, images: Path, out: Path, overwrite: bool, tile: tuple[int
     from daframework.adapt.translate import translate_folder
     from daframework.cli.display import Display
     from daframework.cli.interrupt import stop_on_signal
+    from daframework.cli.options import installed_plugins
     from daframework.errors import RunError
-    from daframework.registry import load_plugins
     from daframework.run.folder import RunFolder, read_recipe
     from daframework.run.hardware import open_device
     from daframework.run.memory import is_out_of_memory
@@ -37,7 +37,7 @@ def command(run: Path, images: Path, out: Path, overwrite: bool, tile: tuple[int
     from daframework.session import Session, StoppedError
 
     folder = RunFolder(run)
-    recipe, plugins = read_recipe(folder), load_plugins()
+    recipe, plugins = read_recipe(folder), installed_plugins()
     try:
         with stop_on_signal() as stopping, Display(Console()) as display:
             session = Session(open_device(plugins, recipe)[0], display, stopping)

@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import attrs
 
@@ -78,15 +78,19 @@ def timed(run: Run, stage: str) -> Iterator[None]:
     start = time.monotonic()
     try:
         yield
-    except Exception as error:
-        if not is_out_of_memory(error):
+    except BaseException as error:
+        with suppress(RunError):  # on a full disk the first error is the one to tell
+            _add_seconds(run, stage, time.monotonic() - start)
+        if not isinstance(error, Exception) or not is_out_of_memory(error):
             raise
         raise RunError(out_of_memory(run.recipe, stage, error)) from error
-    finally:
-        if run.session.fabric.is_global_zero:
-            spent = read_seconds(run.folder)
-            spent[stage] = spent.get(stage, 0.0) + time.monotonic() - start
-            write_seconds(run.folder, spent)
+    _add_seconds(run, stage, time.monotonic() - start)
+
+
+def _add_seconds(run: Run, stage: str, seconds: float) -> None:
+    if run.session.fabric.is_global_zero:
+        spent = read_seconds(run.folder)
+        write_seconds(run.folder, spent | {stage: spent.get(stage, 0.0) + seconds})
 
 
 def read_seconds(folder: RunFolder) -> dict[str, float]:

@@ -1,10 +1,12 @@
-"""Write small files whole or not at all."""
+"""Small files of a run, written whole or not at all, and lines of its log."""
 
 import os
-from contextlib import suppress
 from pathlib import Path
 
 from daframework.errors import RunError
+from daframework.whole_file import write_whole
+
+_LONGEST_LINE = 65_536  # bytes
 
 
 def write_text(path: Path, text: str) -> None:
@@ -18,15 +20,24 @@ def write_bytes(path: Path, content: bytes) -> None:
     Raises:
         RunError: it cannot be written; then no part of it is left.
     """
-    partial = path.with_name(f".{path.name}.partial")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
+        write_whole(path, lambda file: file.write(content))
     except OSError as error:
-        with suppress(OSError):  # where it cannot be removed either, the first error says why
-            partial.unlink()
-        raise RunError(f"{path} cannot be written: {error.strerror}") from error
+        raise RunError(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+def append_line(path: Path, line: str) -> None:
+    """Add ``line`` to the file at ``path``, less half a line that a full disk or a killed process left at its end.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+    try:
+        with path.open("a+b") as file:
+            end = file.seek(0, os.SEEK_END)
+            file.seek(max(0, end - _LONGEST_LINE))
+            left = file.read().rpartition(b"\n")[2]
+            file.truncate(end - len(left))
+            file.write(f"{line}\n".encode())
+    except OSError as error:
+        raise RunError(f"{path} cannot be written: {error.strerror or error}") from error

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from attrs import define
 
-from daframework.errors import RunError
-from daframework.registry import Plugins
+from daframework.registry import Plugins, tell
+from daframework.run.files import append_line
 from daframework.session import Log
 
 
@@ -48,10 +48,6 @@ class RunLog:
         Raises:
             RunError: the file cannot be written.
         """
-        try:
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps({"stage": self._stage, "step": step} | dict(values)) + "\n")
-        except OSError as error:
-            raise RunError(f"{self.path} cannot be written: {error.strerror}") from error
-        self.plugins.manager.hook.daf_log(stage=self._stage, step=step, values=values)
+        append_line(self.path, json.dumps({"stage": self._stage, "step": step} | dict(values)))
+        tell(self.plugins, self._stage, step, values)
         self.display.values(step, values)

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -31,10 +32,10 @@ SETTINGS = {
 }
 
 
-def command(recipe: str, out: Path) -> list[str]:
+def command(recipe: str, out: Path, settings: Mapping[str, object] = SETTINGS) -> list[str]:
     """The command that a user would give, and give again."""
-    settings = [part for key, value in SETTINGS.items() for part in ("--set", f"{key}={value}")]
-    return [sys.executable, "-m", "daframework", "run", recipe, "--out", str(out), *settings]
+    options = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
+    return [sys.executable, "-m", "daframework", "run", recipe, "--out", str(out), *options]
 
 
 def start(recipe: str, out: Path) -> subprocess.Popen[bytes]:

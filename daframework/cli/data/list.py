@@ -21,8 +21,8 @@ def command() -> None:
     daf plugins dataset:NAME explains a dataset's options.
     """
     from daframework.data.spaces import label_spaces
-    from daframework.registry import components
     from daframework.errors import visible
+    from daframework.registry import components
 
     plugins = installed_plugins()
     spaces = label_spaces(plugins)

@@ -60,8 +60,7 @@ def _parts(plugins: "Plugins", what: str, root: str | None, overrides: tuple[str
 
     from daframework.cli.data.parts import SPLITS, find_recipe, no_labels, open_dataset, open_domains
     from daframework.data.duplicates import same_files
-    from daframework.errors import DataError
-    from daframework.errors import visible
+    from daframework.errors import DataError, visible
 
     recipe = find_recipe(plugins, what, root, overrides)
     if recipe is None:

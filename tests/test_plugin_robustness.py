@@ -1,0 +1,356 @@
+"""Whatever an installed plugin does, it is named, and the others go on working."""
+
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+import pytest
+import tiny
+import torch
+from conftest import install, refused
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from daframework import guard
+from daframework.errors import PluginError
+from daframework.interfaces import DiscriminatorOutput
+from daframework.registry import clashes, components, find, folders, load_plugins, tell
+from daframework.testing import check_discriminator, check_generator, check_task
+
+ROOT = Path(__file__).parents[1]
+HOOK = "from daframework import hookimpl\n\n\n@hookimpl\n"
+
+
+@pytest.fixture
+def add(installed):
+    """Install a plugin with this code: ``add("import nothing_there")``; its module is forgotten after the test."""
+    before = set(sys.modules)
+
+    def install_plugin(code, name="odd", distribution=None):
+        module = f"daf_{name}_of_{(distribution or name).replace('-', '_')}"
+        (installed / f"{module}.py").write_text(code, encoding="utf-8")
+        install(installed, distribution or f"daf-{name}", "0.3", {name: module})
+
+    yield install_plugin
+    for name in set(sys.modules) - before:
+        if name.startswith("daf_odd") or name.startswith("daf_other"):
+            del sys.modules[name]
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that stands still, unless a plugin's code moves it: ``import the_clock; the_clock.now += 3``."""
+    module = types.ModuleType("the_clock")
+    module.now = 0.0
+    monkeypatch.setitem(sys.modules, "the_clock", module)
+    monkeypatch.setattr(guard, "time", types.SimpleNamespace(monotonic=lambda: module.now))
+
+
+def load():
+    """The plugins, and all that the user is told of them once every hook was called."""
+    told = []
+    plugins = load_plugins(warn=told.append)
+    for kind in ("generator", "loss"):
+        components(plugins, kind)
+    folders(plugins, "daf_recipes")
+    assert find(plugins, "generator", "painter").origin.plugin == "tiny"
+    return plugins, told
+
+
+# --- what it does when it is imported ---
+
+
+@pytest.mark.parametrize(
+    "code, says",
+    [
+        ("import not_there_at_all", "cannot be imported: ModuleNotFoundError: No module named 'not_there_at_all'"),
+        ("raise SystemExit(3)", "cannot be imported: SystemExit: 3"),
+        ("def again():\n    again()\n\n\nagain()", "cannot be imported: RecursionError: maximum recursion"),
+        ("raise ValueError('two\\nlines')", "cannot be imported: ValueError: two lines"),
+        (HOOK + "def daf_generatorz():\n    return {}\n", "unknown hook 'daf_generatorz'"),
+        (HOOK + "def daf_losses(step):\n    return {}\n", "'daf_losses'"),
+        (HOOK + "def daf_losses():\n    import not_there_at_all\n", "daf_losses failed: ModuleNotFoundError"),
+        (HOOK + "def daf_losses():\n    raise SystemExit\n", "daf_losses failed: SystemExit"),
+        (HOOK + "def daf_losses():\n    return ['a']\n", "daf_losses must return a mapping of names to factories"),
+        (
+            HOOK + "def daf_losses():\n    return {'a': 3}\n",
+            "must return a mapping of names to factories, got {'a': 3}",
+        ),
+        (HOOK + "def daf_losses():\n    return {3: int}\n", "daf_losses must return a mapping of names to factories"),
+        (HOOK + "def daf_losses():\n    yield {}\n", "daf_losses must return a mapping of names to factories"),
+        (HOOK + "def daf_recipes():\n    return None\n", "daf_recipes must return a folder, got None"),
+    ],
+)
+def test_a_faulty_plugin_is_named_once_and_the_others_work(add, code, says):
+    add(code)
+    plugins, told = load()
+    load_again = components(plugins, "loss")
+    assert load_again.keys() >= {"lsgan", "tiny_cycle"}
+    assert told == plugins.broken and len(told) == 1
+    assert told[0].startswith("plugin odd (daf-odd 0.3)") and says in told[0] and "\n" not in told[0]
+
+
+def test_what_is_not_found_is_told_together_with_what_is_broken(add):
+    add(HOOK + "def daf_losses():\n    import not_there_at_all\n")
+    with pytest.raises(PluginError, match=r"no loss named 'mine'.*; note: plugin odd .*daf_losses failed: Module"):
+        find(load_plugins(), "loss", "mine")
+
+
+def test_what_a_plugin_prints_does_not_mix_with_the_output(add, capsys):
+    add("print('welcome')\n" + HOOK + "def daf_losses():\n    print('losses')\n    return {}\n")
+    load()
+    printed = capsys.readouterr()
+    assert printed.out == "" and printed.err == "welcome\nlosses\n"
+
+
+def test_the_working_directory_stays_what_it_was(add):
+    add("import os\nos.chdir('/')\n")
+    before = Path.cwd()
+    _, told = load()
+    assert Path.cwd() == before
+    assert told == ["plugin odd (daf-odd 0.3) went to another working directory; it was brought back"]
+
+
+def test_plugins_of_two_distributions_may_have_one_name(add):
+    code = HOOK + "def daf_losses():\n    return {{'{}': int}}\n"
+    add(code.format("first"), "odd", "daf-odd-one")
+    add(code.format("second"), "odd", "daf-odd-two")
+    plugins, told = load()
+    assert told == []
+    assert find(plugins, "loss", "first").origin.distribution == "daf-odd-one"
+    assert find(plugins, "loss", "second").origin.distribution == "daf-odd-two"
+
+
+def test_a_module_that_two_distributions_name_is_taken_once(add, installed):
+    add(HOOK + "def daf_losses():\n    return {'first': int}\n")
+    install(installed, "daf-other", "0.1", {"other": "daf_odd_of_odd"})
+    plugins, told = load()
+    assert find(plugins, "loss", "first").origin.plugin == "odd"
+    (line,) = told
+    assert line.startswith("plugin other (daf-other 0.1): ") and "already registered" in line
+
+
+def test_a_distribution_with_damaged_entry_points_is_named_and_the_others_work(add, installed):
+    install(installed, "daf-other", "0.1", {})
+    (installed / "daf_other-0.1.dist-info" / "entry_points.txt").write_text("[daframework]\nno equals sign\n")
+    add(HOOK + "def daf_losses():\n    return {'first': int}\n")
+    plugins, told = load()
+    assert find(plugins, "loss", "first") and find(plugins, "loss", "lsgan")
+    (line,) = told
+    assert line.startswith("the entry points of distribution daf-other cannot be read: ")
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.recursive(st.none() | st.integers() | st.text(max_size=3) | st.floats(), st.lists, max_leaves=4))
+def test_whatever_a_hook_returns_it_is_refused_in_a_line(answer):
+    from daframework import hookimpl
+
+    class Odd:
+        @hookimpl
+        def daf_losses(self):
+            return answer
+
+    with pytest.raises(PluginError, match=r"^plugin odd .*daf_losses must return a mapping of names to factories"):
+        components(load_plugins(extra={"odd": Odd()}), "loss")
+
+
+# --- how long it takes ---
+
+
+def test_a_plugin_that_is_slow_to_import_is_told_with_its_seconds(add, clock):
+    add("import the_clock\nthe_clock.now += 3.21\n")
+    plugins, told = load()
+    assert told == ["plugin odd (daf-odd 0.3) took 3.2 s to be imported; DAF_BLOCK=odd switches it off"]
+    assert plugins.broken == []
+
+
+def test_a_plugin_that_is_slow_in_a_hook_is_told_with_its_seconds(add, clock):
+    add(HOOK + "def daf_losses():\n    import the_clock\n    the_clock.now += 2\n    return {}\n")
+    _, told = load()
+    assert told == ["plugin odd (daf-odd 0.3) took 2.0 s in daf_losses; DAF_BLOCK=odd switches it off"]
+
+
+@pytest.mark.parametrize(
+    "line", ["import heavy", "from heavy import part", "import heavy.part as p", "import heavy, re"]
+)
+def test_what_daframework_imports_itself_is_not_the_plugins_time(add, clock, installed, monkeypatch, line):
+    monkeypatch.setattr(guard, "_SHARED", frozenset({"heavy"}))
+    (installed / "heavy").mkdir()
+    # Its own parts take time too, and must be counted once.
+    (installed / "heavy" / "__init__.py").write_text("import the_clock\nfrom heavy import part\nthe_clock.now += 5\n")
+    (installed / "heavy" / "part.py").write_text("import the_clock\nthe_clock.now += 4\n")
+    add(f"import the_clock\nthe_clock.now += 0.9\n{line}\n")
+    for name in ("heavy", "heavy.part"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    assert load()[1] == []
+    for name in ("heavy", "heavy.part"):
+        monkeypatch.delitem(sys.modules, name)
+    del sys.modules["daf_odd_of_odd"]
+    add(f"import the_clock\n{line}\nthe_clock.now += 1.1\n", "other")
+    assert load()[1] == ["plugin other (daf-other 0.3) took 1.1 s to be imported; DAF_BLOCK=other switches it off"]
+
+
+def test_everything_that_daframework_depends_on_is_known_as_shared():
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    modules = {"attrs": "attr", "lightning-fabric": "lightning_fabric", "pillow": "PIL", "tomli-w": "tomli_w"}
+    modules["segmentation-models-pytorch"] = "segmentation_models_pytorch"
+    named = {line.partition(">=")[0] for line in project["dependencies"]}
+    assert {modules.get(name, name) for name in named} | {"daframework", "attrs"} == guard._SHARED
+
+
+def test_a_plugin_that_imports_torch_at_its_top_is_not_called_slow(add):
+    add("import torch\nimport torch.utils.data\nfrom daframework.interfaces import Generator\n")
+    script = (
+        "from daframework.registry import load_plugins as load; load(warn=print); import sys; 'torch' in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == ""
+
+
+# --- DAF_BLOCK ---
+
+
+def test_a_blocked_plugin_is_not_imported(add, monkeypatch, tmp_path):
+    add(f"open({str(tmp_path / 'trap')!r}, 'w')\n")
+    monkeypatch.setenv("DAF_BLOCK", " odd ,")
+    plugins, told = load()
+    assert told == [] and not (tmp_path / "trap").exists()
+    assert [str(origin) for origin in plugins.blocked] == ["odd (daf-odd 0.3)"]
+
+
+def test_what_needs_a_blocked_plugin_says_so(add, monkeypatch):
+    add(HOOK + "def daf_losses():\n    return {'mine': int}\n")
+    monkeypatch.setenv("DAF_BLOCK", "daf-odd")
+    with pytest.raises(
+        PluginError, match=r"no loss named 'mine'.*; note: plugin odd \(daf-odd 0.3\) is blocked by DAF_B"
+    ):
+        find(load_plugins(), "loss", "mine")
+
+
+def test_an_unknown_name_in_the_block_list_comes_with_the_nearest(add, monkeypatch):
+    add("")
+    monkeypatch.setenv("DAF_BLOCK", "od,tiny-not")
+    _, told = load()
+    assert told[0].startswith("DAF_BLOCK: no plugin named 'od'; did you mean 'odd'? (known: ")
+    assert told[1].startswith("DAF_BLOCK: no plugin named 'tiny-not'") and len(told) == 2
+
+
+def test_a_third_party_that_takes_a_shipped_name_is_named_and_can_be_blocked(add, monkeypatch):
+    add(HOOK + "def daf_losses():\n    return {'lsgan': int, 'mine': int}\n")
+    plugins, told = load()
+    assert told == [] and find(plugins, "loss", "mine") and find(plugins, "loss", "cycle")
+    (line,) = clashes(plugins, "loss")
+    assert line.startswith("two plugins offer the loss 'lsgan': ") and "odd (daf-odd 0.3)" in line
+    assert line.endswith(" or DAF_BLOCK=odd")
+    with pytest.raises(PluginError, match="two plugins offer the loss 'lsgan'"):
+        find(plugins, "loss", "lsgan")
+    monkeypatch.setenv("DAF_BLOCK", "odd")
+    assert find(load_plugins(), "loss", "lsgan").origin.plugin == "cyclegan"
+
+
+def test_plugins_lists_clashes_faults_and_what_is_blocked(add, daf, monkeypatch):
+    add(HOOK + "def daf_losses():\n    return {'lsgan': int}\n")
+    add("import not_there_at_all", "other")
+    code, out, errors = daf("plugins")
+    assert code == 0 and "loss:cycle " in out and "loss:lsgan" not in out
+    assert "clash: two plugins offer the loss 'lsgan': " in errors
+    assert "warning: plugin other (daf-other 0.3) cannot be imported: ModuleNotFoundError" in errors
+    monkeypatch.setenv("DAF_BLOCK", "odd,other")
+    code, out, errors = daf("plugins")
+    assert code == 0 and "loss:lsgan" in out
+    assert (
+        errors
+        == "blocked: plugin odd (daf-odd 0.3), by DAF_BLOCK\nblocked: plugin other (daf-other 0.3), by DAF_BLOCK\n"
+    )
+
+
+def test_a_recipe_whose_loss_two_plugins_offer_is_refused_and_runs_with_one_blocked(
+    add, daf, write, tables, monkeypatch
+):
+    add(HOOK + "def daf_losses():\n    return {'tiny_cycle': int}\n")
+    refused(
+        daf("check", write(tables)), r"losses\.tiny_cycle\.name: two plugins offer the loss 'tiny_cycle'.*=odd or DAF"
+    )
+    monkeypatch.setenv("DAF_BLOCK", "odd")
+    assert daf("check", write(tables))[0] == 0
+
+
+# --- daf_log ---
+
+
+def test_a_listener_that_fails_is_named_once_and_no_longer_told(add, capsys):
+    add(HOOK + "def daf_log(step, values):\n    values.clear()\n    print(step)\n    raise OSError('no network')\n")
+    plugins, told = load()
+    values = {"loss": 1.0}
+    for step in (1, 2):
+        tell(plugins, "translation", step, values)
+    assert told == ["plugin odd (daf-odd 0.3): daf_log failed: OSError: no network"]
+    assert capsys.readouterr().out == "1\n" and values == {"loss": 1.0}
+
+
+# --- what its components do ---
+
+
+class NaNPainter(tiny.Painter):
+    def forward(self, image):
+        return super().forward(image) * float("nan")
+
+
+class NaNJudge(tiny.Judge):
+    def forward(self, image):
+        output = super().forward(image)
+        return DiscriminatorOutput(output.realness, output.semantics / 0)
+
+
+class UnlikeJudge(tiny.Judge):
+    def forward(self, image):
+        return DiscriminatorOutput(None, None)
+
+
+class NaNPixels(tiny.Pixels):
+    def model(self):
+        model = super().model()
+        torch.nn.init.constant_(model[0].weight, float("inf"))
+        return model
+
+
+class FloatPixels(tiny.Pixels):
+    def loss(self, prediction, label):
+        return 0.0
+
+
+def test_checks_name_what_is_not_a_number():
+    with pytest.raises(PluginError, match=r"generator NaNPainter must give values in \[-1, 1\], got nan to nan"):
+        check_generator(NaNPainter(), height=8, width=8)
+    with pytest.raises(PluginError, match=r"semantics of discriminator NaNJudge must be finite numbers, got \d+ that"):
+        check_discriminator(NaNJudge(num_classes=3, semantic=True), num_classes=3, height=8, width=8)
+    with pytest.raises(PluginError, match=r"what the model of task NaNPixels gives must be finite numbers, got \d+"):
+        check_task(NaNPixels(3, 4, 1), num_classes=3, height=8, width=8)
+
+
+def test_checks_name_what_is_no_tensor():
+    with pytest.raises(PluginError, match=r"discriminator UnlikeJudge must give realness \(1, 1, h, w\), got NoneType"):
+        check_discriminator(UnlikeJudge(num_classes=3), num_classes=3, height=8, width=8)
+    with pytest.raises(PluginError, match="the loss of task FloatPixels must be a scalar, got float"):
+        check_task(FloatPixels(3, 4, 1), num_classes=3, height=8, width=8)
+
+
+def test_an_error_in_a_plugins_code_names_it_and_the_line(add, daf, write, tables):
+    add(
+        HOOK + "def daf_losses():\n"
+        "    from tiny import Cycle\n\n"
+        "    class Odd(Cycle):\n"
+        "        def generator_loss(self, images):\n"
+        "            loss = super().generator_loss(images)\n"
+        "            return loss if loss.is_meta else {}['mine']\n\n"
+        "    return {'odd': Odd}\n"
+    )
+    tables["losses"].append({"name": "odd"})
+    refused(
+        daf("run", write(tables), "--out", "run"),
+        r"^error: unexpected KeyError: 'mine', in loss 'odd' \(a fault of daframework or of plugin odd \(daf-odd 0\.3\), "
+        r"line 11 of daf_odd_of_odd\.py; the same command with --debug shows where\)$",
+    )
