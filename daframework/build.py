@@ -4,12 +4,14 @@ What daframework knows better than the user is supplied by name to a factory tha
 """
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from attrs import frozen
+from torch.nn.modules.module import register_module_module_registration_hook
 
-from daframework.errors import PluginError, RecipeError, unknown
+from daframework.errors import DafError, PluginError, RecipeError, unknown
 from daframework.interfaces import Discriminator, Generator, ImageDataset, Loss, Task
 from daframework.randomness import global_seed
 from daframework.registry import Component, Plugins, find
@@ -24,6 +26,7 @@ SUPPLIED = {
     "split": 'which part of a dataset is wanted: "train" or "test"',
     "generator": "the generator from source to target, to read its sizes from",
 }
+_MOST_MODULES = 10_000  # of torch: several times what the largest networks have
 _OPEN = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 _KINDS: dict[str, type] = {
     "generator": Generator,
@@ -60,16 +63,46 @@ def make(component: Component, options: Mapping[str, Any], where: str, **supplie
         PluginError: the factory returns something else than its kind promises.
     """
     arguments = _arguments(component, options, where, supplied)
+    title = f"{where}: {component.kind} '{component.name}'"
     try:
-        built = component.factory(**arguments)
+        with bounded(title):
+            built = component.factory(**arguments)
+    except DafError:
+        raise
     except (ValueError, TypeError) as error:
-        raise RecipeError(f"{where}: {component.kind} '{component.name}': {error}") from error
+        raise RecipeError(f"{title}: {error}") from error
+    except Exception as error:  # sizes that nothing can hold make torch and Python raise almost anything
+        raise RecipeError(f"{title} cannot be built with these options: {first_line(error)}") from error
     if not isinstance(built, _KINDS[component.kind]):
         raise PluginError(
             f"{component.kind} '{component.name}' of plugin {component.origin} must be a "
             f"{_KINDS[component.kind].__name__}, got {type(built).__name__}"
         )
     return built
+
+
+@contextmanager
+def bounded(title: str) -> Iterator[None]:
+    """Inside, no network of millions of layers is built, which would take hours before it could be seen to be absurd.
+
+    Raises:
+        RecipeError: what ``title`` names has more than `_MOST_MODULES` parts.
+    """
+    count = 0
+
+    def add(*_: object) -> None:
+        nonlocal count
+        count += 1
+        if count > _MOST_MODULES:
+            raise RecipeError(f"{title} has more than {_MOST_MODULES} layers and parts of layers; ask for fewer")
+
+    with register_module_module_registration_hook(add):
+        yield
+
+
+def first_line(error: Exception) -> str:
+    """What an error of torch or Python says, in a line, with its type."""
+    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
 
 
 def _arguments(

@@ -1,6 +1,7 @@
 """Files that training goes on from. They hold tensors and plain values only, and are written whole or not at all.
 
-Each carries a digest of its content: torch does not notice a bit that turned over on a disk.
+Each carries a digest of its content and its name: torch does not notice a bit that turned over on a disk, nor that a
+file has taken another's place.
 """
 
 import hashlib
@@ -32,7 +33,7 @@ def save(path: Path, state: Mapping[str, Any], *, keep_previous: bool = False) -
     try:
         write_whole(
             path,
-            lambda file: torch.save({**state, _DIGEST: _digest(state)}, file),
+            lambda file: torch.save({**state, _DIGEST: _digest(state, _name(path))}, file),
             previous=previous if keep_previous else None,
         )
         if not keep_previous:
@@ -79,7 +80,8 @@ def _read(path: Path, device: torch.device) -> dict[str, Any]:
         raise RunError(f"checkpoint {path} holds no training state; delete it to begin again")
     if _DIGEST not in state:
         raise RunError(f"checkpoint {path} has no digest: another version wrote it; delete it to begin again")
-    if state.pop(_DIGEST) != _digest(state):
+    # Those of earlier versions know no name.
+    if state.pop(_DIGEST) not in (_digest(state, _name(path)), _digest(state)):
         raise RunError(f"checkpoint {path} is damaged: its content is not what was saved; delete it to begin again")
     return state
 
@@ -94,9 +96,14 @@ def _previous(path: Path) -> Path:
     return path.with_name(f"{path.stem}.previous{path.suffix}")
 
 
-def _digest(state: Mapping[str, Any]) -> str:
-    """Of all values in ``state``, with their types, shapes and order."""
-    found = hashlib.blake2b(digest_size=16)
+def _name(path: Path) -> str:
+    """What a checkpoint is called, also where it is the one kept before."""
+    return path.stem.removesuffix(".previous")
+
+
+def _digest(state: Mapping[str, Any], name: str = "") -> str:
+    """Of ``name`` and of all values in ``state``, with their types, shapes and order."""
+    found = hashlib.blake2b(name.encode(), digest_size=16)
 
     def add(value: object) -> None:
         if isinstance(value, Tensor):

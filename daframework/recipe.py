@@ -2,6 +2,7 @@
 
 import tomllib
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from daframework.tables import ComponentTable, LossTable, Recipe
 
 _SUFFIX = ".toml"
 _TAKEN = ("generator", "oracle", "semantic_preservation", "source_only", "translation")
-"""Rows and files of every run: a method of such a name would be taken for them."""
+"""Rows and files of every run: a method of such a name, or of one with a '.' behind it, would be taken for them."""
+_DEEPEST = 20  # tables and lists within one another
 
 
 def locate(plugins: Plugins, argument: str, hook: str = "daf_recipes") -> Path:
@@ -25,8 +27,9 @@ def locate(plugins: Plugins, argument: str, hook: str = "daf_recipes") -> Path:
         PluginError: two plugins offer it.
     """
     path = Path(argument)
-    if path.is_file():
-        return path
+    with suppress(OSError):  # too long for a file's name
+        if path.is_file():
+            return path
     kind = hook.removeprefix("daf_").removesuffix("s")
     offered: dict[str, Path] = {}
     for name, file, origin in offered_files(plugins, hook):
@@ -72,11 +75,22 @@ def read_tables(path: Path, overrides: Iterable[str] = ()) -> dict[str, Any]:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise RecipeError(f"{path}: cannot be read: {error.strerror}") from error
-    except ValueError as error:  # bad TOML or UTF-8, and a number of thousands of digits
+    except (ValueError, RecursionError) as error:  # bad TOML or UTF-8, a number of thousands of digits, lists in lists
         raise RecipeError(f"{path}: not a TOML file: {error}") from error
     for text in overrides:
         apply_override(tables, text)
+    if _is_deep(tables):
+        raise RecipeError(f"{path}: has tables or lists more than {_DEEPEST} deep in one another")
     return tables
+
+
+def _is_deep(tables: dict[str, Any]) -> bool:
+    """Whether tables and lists lie deeper in one another than anything here reads; none is followed any further."""
+    level: list[Any] = [tables]
+    for _ in range(_DEEPEST):
+        inside = [one for outer in level for one in (outer.values() if isinstance(outer, dict) else outer)]
+        level = [one for one in inside if isinstance(one, dict | list)]
+    return bool(level)
 
 
 def apply_override(tables: dict[str, Any], text: str) -> None:
@@ -108,15 +122,16 @@ def _entry(entries: list[Any], step: str, text: str) -> Any:
     named = {entry.get("name"): entry for entry in entries if isinstance(entry, dict)}
     if step in named:
         return named[step]
-    if step.isdecimal() and int(step) < len(entries):
-        return entries[int(step)]
+    by_place = {str(place): entry for place, entry in enumerate(entries)}
+    if step in by_place:
+        return by_place[step]
     raise RecipeError(f"--set {text}: {unknown('entry', step, [str(name) for name in named])}")
 
 
 def _value(text: str) -> Any:
     try:
         written = tomllib.loads(f"value = {text}")
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
     return written["value"] if written.keys() == {"value"} else text
 
@@ -137,7 +152,7 @@ def parse(tables: Mapping[str, Any], where: str) -> Recipe:
 
 def _contradictions(recipe: Recipe) -> list[str]:
     problems = []
-    if recipe.name in _TAKEN and (recipe.generator is not None or recipe.augment is not None):
+    if recipe.name.partition(".")[0] in _TAKEN and (recipe.generator is not None or recipe.augment is not None):
         problems.append(f"name: '{recipe.name}' is taken by a part of every run; give the method another name")
     if recipe.generator is None:
         return problems + [

@@ -18,6 +18,16 @@ from daframework.errors import unknown
 T = TypeVar("T")
 Hook = Callable[[Any, Any], Any]
 _SCALARS: dict[type, str] = {int: "a whole number", str: "a string", bool: "true or false"}
+_SHOWN = 200  # characters of a value in a message
+
+
+def shown(value: Any) -> str:
+    """``value`` as Python writes it, for a message: cut where it is long."""
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes no whole number of more than 4300 digits
+        return "a number of thousands of digits"
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
 def structure(tables: Mapping[str, Any], root: type[T], open_tables: tuple[type, ...]) -> tuple[T | None, list[str]]:
@@ -47,16 +57,16 @@ def read_option(value: Any, annotation: Any) -> Any:
                 problems.append(str(error))
         raise ValueError(problems[0])
     if annotation is NoneType:
-        raise ValueError(f"must be left out, got {value!r}")
+        raise ValueError(f"must be left out, got {shown(value)}")
     if origin is Literal:
         return _choice(value, annotation)
     if origin in (Sequence, tuple, list):
         if not isinstance(value, list | tuple):
-            raise ValueError(f"must be a list, got {value!r}")
+            raise ValueError(f"must be a list, got {shown(value)}")
         return tuple(read_option(entry, inner[0]) for entry in value)
     if origin is Mapping:
         if not isinstance(value, dict):
-            raise ValueError(f"must be a table, got {value!r}")
+            raise ValueError(f"must be a table, got {shown(value)}")
         return {key: read_option(entry, inner[1]) for key, entry in value.items()}
     if annotation is float:
         return _number(value, annotation)
@@ -94,7 +104,9 @@ def _is_a(origin: Any) -> Callable[[Any], bool]:
 def _scalar(wanted: type, article: str) -> Hook:
     def read(value: Any, _: Any) -> Any:
         if type(value) is not wanted:
-            raise ValueError(f"must be {article}, got {value!r}")
+            raise ValueError(f"must be {article}, got {shown(value)}")
+        if isinstance(value, int) and not -(2**63) <= value < 2**63:
+            raise ValueError(f"must be a whole number of at most 64 bits, got {shown(value)}")
         return value
 
     return read
@@ -102,23 +114,23 @@ def _scalar(wanted: type, article: str) -> Hook:
 
 def _number(value: Any, _: Any) -> float:
     if type(value) not in (int, float):
-        raise ValueError(f"must be a number, got {value!r}")
+        raise ValueError(f"must be a number, got {shown(value)}")
     if not abs(value) <= sys.float_info.max:
-        raise ValueError(f"must be a finite number, got {value!r}")
+        raise ValueError(f"must be a finite number, got {shown(value)}")
     return float(value)
 
 
 def _choice(value: Any, kind: Any) -> Any:
     allowed = get_args(kind)
     if not any(value == one and type(value) is type(one) for one in allowed):
-        raise ValueError(f"must be one of {', '.join(map(repr, allowed))}, got {value!r}")
+        raise ValueError(f"must be one of {', '.join(map(repr, allowed))}, got {shown(value)}")
     return value
 
 
 def _list(converter: cattrs.Converter) -> Hook:
     def read(value: Any, kind: Any) -> tuple[Any, ...]:
         if not isinstance(value, list | tuple):
-            raise ValueError(f"must be a list, got {value!r}")
+            raise ValueError(f"must be a list, got {shown(value)}")
         built, errors = [], []
         for position, entry in enumerate(value):
             try:
@@ -136,7 +148,7 @@ def _list(converter: cattrs.Converter) -> Hook:
 def _free_table(converter: cattrs.Converter) -> Hook:
     def read(value: Any, kind: Any) -> dict[str, Any]:
         if not isinstance(value, dict):
-            raise ValueError(f"must be a table, got {value!r}")
+            raise ValueError(f"must be a table, got {shown(value)}")
         return {key: converter.structure(entry, get_args(kind)[1]) for key, entry in value.items()}
 
     return read
@@ -152,7 +164,7 @@ def _closed_table(converter: cattrs.Converter, table: type) -> Hook:
 
     def read(value: Any, kind: Any) -> Any:
         if not isinstance(value, dict):
-            raise ValueError(f"must be a table, got {value!r}")
+            raise ValueError(f"must be a table, got {shown(value)}")
         return inner(value, kind)
 
     return read
@@ -164,7 +176,7 @@ def _open_table(converter: cattrs.Converter, table: type) -> Hook:
 
     def read(value: Any, kind: Any) -> Any:
         if not isinstance(value, dict):
-            raise ValueError(f"must be a table with a 'name', got {value!r}")
+            raise ValueError(f"must be a table with a 'name', got {shown(value)}")
         options = {key: entry for key, entry in value.items() if key not in own}
         return attrs.evolve(inner({key: value[key] for key in own & value.keys()}, kind), options=options)
 

@@ -4,6 +4,11 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 from attrs import Attribute, field, frozen
+from attrs.validators import and_, optional
+
+_MOST_PIXELS = 89_478_485  # what an image file may have
+_MOST_IMAGES = 2**16
+_LONGEST_NAME = 100  # bytes: files and folders are called by it, with something before and after
 
 
 def rule(allowed: str, holds: Callable[[Any], bool]) -> Callable[[Any, "Attribute[Any]", Any], None]:
@@ -11,7 +16,7 @@ def rule(allowed: str, holds: Callable[[Any], bool]) -> Callable[[Any, "Attribut
 
     def check(_: Any, attribute: "Attribute[Any]", value: Any) -> None:
         if not holds(value):
-            raise ValueError(f"must be {allowed}, got {value!r}")
+            raise ValueError(f"must be {allowed}, got {value!r:.200}")
 
     return check
 
@@ -21,16 +26,20 @@ def at_least(low: float) -> Any:
     return rule(f"at least {low}", lambda value: value >= low)
 
 
+def at_most(high: float) -> Any:
+    """A validator: ``high`` or less."""
+    return rule(f"at most {high}", lambda value: value <= high)
+
+
 def within(low: float, high: float) -> Any:
     """A validator: from ``low`` to ``high``, both included."""
     return rule(f"between {low} and {high}", lambda value: low <= value <= high)
 
 
 _positive = rule("greater than 0", lambda value: value > 0)
-_size = rule("[height, width], two positive whole numbers of pixels", lambda value: len(value) == 2 and min(value) > 0)
-_size_or_none = rule(
-    "[height, width], two positive whole numbers of pixels",
-    lambda value: value is None or (len(value) == 2 and min(value) > 0),
+_size = and_(
+    rule("[height, width], two positive whole numbers of pixels", lambda value: len(value) == 2 and min(value) > 0),
+    rule(f"at most {_MOST_PIXELS} pixels together", lambda value: value[0] * value[1] <= _MOST_PIXELS),
 )
 _range = rule("[low, high] with 0 < low <= high", lambda value: len(value) == 2 and 0 < value[0] <= value[1])
 _directions = rule(
@@ -38,9 +47,12 @@ _directions = rule(
     lambda value: value in (("source_to_target",), ("source_to_target", "target_to_source")),
 )
 _betas = rule("two numbers in [0, 1)", lambda value: len(value) == 2 and all(0 <= beta < 1 for beta in value))
-plain_name = rule(
-    "made of letters, digits, '_', '-' and '.', beginning with a letter or digit",
-    lambda value: value[:1].isalnum() and all(character.isalnum() or character in "_-." for character in value),
+plain_name = and_(
+    rule(
+        "made of letters, digits, '_', '-' and '.', beginning with a letter or digit",
+        lambda value: value[:1].isalnum() and all(character.isalnum() or character in "_-." for character in value),
+    ),
+    rule(f"at most {_LONGEST_NAME} bytes long", lambda value: len(value.encode()) <= _LONGEST_NAME),
 )
 
 
@@ -83,14 +95,14 @@ class DataTable:
     """
 
     crop_size: tuple[int, ...] = field(validator=_size)
-    batch_size: int = field(default=1, validator=at_least(1))
-    resize: tuple[int, ...] | None = field(default=None, validator=_size_or_none)
+    batch_size: int = field(default=1, validator=and_(at_least(1), at_most(_MOST_IMAGES)))
+    resize: tuple[int, ...] | None = field(default=None, validator=optional(_size))
     flip: bool = True
     classes: str | None = None
     source_map: dict[str, str] = field(factory=dict)
     target_map: dict[str, str] = field(factory=dict)
     rare_class_temperature: float = field(default=0.0, validator=at_least(0))
-    matched_crops: int = field(default=0, validator=at_least(0))
+    matched_crops: int = field(default=0, validator=and_(at_least(0), at_most(10_000)))
     cache: bool = False
 
 
@@ -175,7 +187,7 @@ class DownstreamTable:
     """
 
     steps: int = field(validator=at_least(1))
-    batch_size: int = field(default=8, validator=at_least(1))
+    batch_size: int = field(default=8, validator=and_(at_least(1), at_most(_MOST_IMAGES)))
     lr: float = field(default=1e-3, validator=_positive)
     weight_decay: float = field(default=1e-4, validator=at_least(0))
     oracle: bool = True
@@ -221,7 +233,7 @@ class HardwareTable:
     compile: Literal["auto", "always", "never"] = "auto"
     channels_last: Literal["auto", "always", "never"] = "auto"
     checkpoint_activations: bool = False
-    workers: int = field(default=0, validator=at_least(0))
+    workers: int = field(default=0, validator=and_(at_least(0), at_most(1024)))
     cache_mb: int = field(default=1024, validator=at_least(0))
 
 

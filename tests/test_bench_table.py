@@ -132,6 +132,11 @@ def leave_statistics(plan, method, by_seed):
         checkpoint.save(path, {"statistics": torch.tensor(matrices)})
 
 
+def of_statistics(matrices, seeds=(0, 1)):
+    """The scores that these add up to, by seed."""
+    return {seed: tiny.pixels(num_classes=2).scores(torch.tensor(matrices[seed]).sum(0)) for seed in seeds}
+
+
 GOOD, BAD = [[8, 2], [0, 10]], [[6, 4], [0, 10]]
 GOOD_MIOU = (8 / 10 + 10 / 12) / 2
 BAD_MIOU = (6 / 10 + 10 / 14) / 2
@@ -148,8 +153,8 @@ def judged(plugins, tmp_path):
     def judge(other, one, seeds=(0, 1)):
         leave_statistics(plan, "other", dict(enumerate(other)))
         leave_statistics(plan, "one", dict(enumerate(one)))
-        mious = {"one": dict.fromkeys(seeds, 0.5), "other": {0: 0.5, 1: 0.5}}
-        row = rows_of(plan, mious, built=tiny.pixels(num_classes=2))["other"]
+        found = {"one": of_statistics(one, seeds), "other": of_statistics(other)}
+        row = rows_of(plan, found, built=tiny.pixels(num_classes=2))["other"]
         return row.to_baseline, row.verdict
 
     judge.plan = plan
@@ -193,7 +198,7 @@ def test_too_few_images_and_missing_statistics_are_told(judged):
     with pytest.raises(ValueError, match="at least 20 test images"):
         judged([[GOOD] * 19] * 2, [[BAD] * 19] * 2)
     judged.plan.cell("t", "one", 1).folder.statistics("one").unlink()
-    mious = {"one": {0: 0.5, 1: 0.5}, "other": {0: 0.5, 1: 0.5}}
+    mious = {"one": of_statistics([[BAD] * 19] * 2), "other": of_statistics([[GOOD] * 19] * 2)}
     with pytest.raises(RunError, match=r"one/seed1/scores/one\.pt is missing.*; delete .*one/seed1 to run again"):
         rows_of(judged.plan, mious, built=tiny.pixels(num_classes=2))
 

@@ -351,6 +351,6 @@ def test_an_error_in_a_plugins_code_names_it_and_the_line(add, daf, write, table
     tables["losses"].append({"name": "odd"})
     refused(
         daf("run", write(tables), "--out", "run"),
-        r"^error: unexpected KeyError: 'mine', in loss 'odd' \(a fault of daframework or of plugin odd \(daf-odd 0\.3\), "
-        r"line 11 of daf_odd_of_odd\.py; the same command with --debug shows where\)$",
+        r"^error: unexpected KeyError: 'mine', in loss 'odd' \(a fault of daframework or of plugin odd "
+        r"\(daf-odd 0\.3\), line 11 of daf_odd_of_odd\.py; the same command with --debug shows where\)$",
     )

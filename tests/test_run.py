@@ -79,7 +79,7 @@ def test_a_run_leaves_its_files(finished):
 def test_results_have_their_documented_form(finished):
     path, results, _ = finished
     content = json.loads((path / "results.json").read_text())
-    assert list(content) == ["recipe", "seed", "classes", "images", "rows", "seconds", "environment"]
+    assert list(content) == ["recipe", "seed", "classes", "images", "rows", "seconds", "environment", "digest"]
     assert content["images"] == {"source": 6, "target": 6, "target_test": 6}
     assert (content["recipe"], content["seed"], content["classes"]) == ("tiny", 0, ["road", "sky", "tree"])
     assert [row["method"] for row in content["rows"]] == ["source_only", "tiny", "oracle"]
@@ -461,7 +461,7 @@ def test_results_are_read_as_they_were_written(tmp_path):
     write_results(path, results)
     assert read_results(path) == results
     content = json.loads(path.read_text())
-    del content["images"]  # which earlier versions did not write
+    del content["images"], content["digest"]  # which earlier versions did not write
     path.write_text(json.dumps(content))
     assert read_results(path) == attrs.evolve(results, images={})
     with pytest.raises(RunError, match="cannot be written"):

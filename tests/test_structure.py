@@ -22,7 +22,7 @@ ALLOWED = {
     "interfaces": BOTTOM | {"profiling"},
     "registry": BOTTOM | {"guard"},
     "strict": BOTTOM,
-    "tables": BOTTOM,
+    "tables": BOTTOM | {"strict"},
     "randomness": set(),
     "recipe": BOTTOM | {"registry", "strict", "tables"},
     "session": BOTTOM,

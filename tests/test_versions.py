@@ -75,7 +75,9 @@ def test_a_set_holds_every_version_and_its_labels_once(tmp_path, session):
     files = [f"{place:06d}_{place}.png" for place in range(3)]
     folders = ("images", "images_1", "images_2", "labels")
     assert set(pictures(tmp_path / "out")) == {"index.json", *(f"{kind}/{file}" for kind in folders for file in files)}
-    assert json.loads((tmp_path / "out" / "index.json").read_text()) == {"names": ["0", "1", "2"], "versions": 3}
+    index = json.loads((tmp_path / "out" / "index.json").read_text())
+    assert (index["names"], index["versions"]) == (["0", "1", "2"], 3)
+    assert set(index["checksums"]) == {f"{kind}/{file}" for kind in folders for file in files}
     found = open_translated(tmp_path / "out", Listed(given))
     assert len(found) == 3
     for version, dataset in enumerate(found):

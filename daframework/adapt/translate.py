@@ -4,17 +4,19 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, nullcontext
 from pathlib import Path
+from typing import Any
+from zlib import crc32
 
 import torch
-from attrs import frozen
+from attrs import field, frozen
 from torch import Tensor
 
 from daframework.adapt.tiles import apply_in_tiles
 from daframework.data.decode import image_size, read_image, read_label, write_image, write_label
-from daframework.data.fingerprint import fingerprint_files
+from daframework.data.fingerprint import digest, fingerprint_files
 from daframework.data.outputs import planned_outputs
 from daframework.data.overlap import in_threads
 from daframework.data.parallel import default_workers
@@ -25,7 +27,7 @@ from daframework.interfaces import Generator, ImageDataset, Sample
 from daframework.randomness import derive
 from daframework.session import Session, StoppedError
 
-_INDEX = "index.json"
+_INDEX, _DIGEST = "index.json", "digest"
 _WRITTEN_SUFFIXES = (".jpeg", ".jpg", ".png")
 _WINDOW = 256  # files of a folder among which those of one size are brought together
 _BATCH = 16  # images at most, of a folder, that go through the generator at once
@@ -38,7 +40,7 @@ _WRITING = 4  # images a thread that wait to be written, so that memory does not
 def translate_set(
     session: Session, generator: Generator, dataset: ImageDataset, folder: Path, *, batch_size: int, seed: int
 ) -> None:
-    """Write all of ``dataset`` to ``folder``: images/ translated, labels/ unchanged, and index.json with their names.
+    """Write all of ``dataset`` to ``folder``: images/ translated, labels/ unchanged, and index.json that lists them.
 
     Further versions of a generator that offers several go to images_1/ and so on. What the generator draws follows
     from ``seed``, ``batch_size`` and the number of ranks, which share the set out. Files are read and written while the
@@ -85,14 +87,16 @@ def translate_set(
                 )
                 names.extend(sample.name for sample in samples)
 
-    _write_all(files())
-    shares = [fabric.broadcast(names, src=rank) for rank in range(fabric.world_size)]
+    checksums = {str(path.relative_to(partial)): checksum for path, checksum in _write_all(files())}
+    told = [fabric.broadcast((names, checksums), src=rank) for rank in range(fabric.world_size)]
+    shares = [share for share, _ in told]
     if sum(map(len, shares)) < len(dataset):
         if fabric.is_global_zero:
             shutil.rmtree(partial)
         raise StoppedError(f"stopped after {done} of {total} translated images")
     if fabric.is_global_zero:
-        _finish(partial, folder, shares, generator.versions)
+        checksums = dict(sorted(item for _, sums in told for item in sums.items()))
+        _finish(partial, folder, shares, {"versions": generator.versions, "checksums": checksums})
     fabric.barrier()
 
 
@@ -105,15 +109,19 @@ def _begin(partial: Path, versions: int) -> None:
         raise DataError(f"{partial} cannot be made: {error.strerror}") from error
 
 
-def _finish(partial: Path, folder: Path, shares: Sequence[Sequence[str]], versions: int) -> None:
-    """Put the index beside the files, with the names of all ranks in the dataset's order, and rename the folder."""
+def _finish(partial: Path, folder: Path, shares: Sequence[Sequence[str]], facts: Mapping[str, Any]) -> None:
+    """Put the index beside the files: the names of all ranks in the dataset's order, ``facts``, and a digest of both.
+
+    Then rename the folder.
+    """
     names = [""] * sum(map(len, shares))
     for rank, share in enumerate(shares):
         names[rank :: len(shares)] = share
     try:
         if hasattr(os, "sync"):
             os.sync()  # once, instead of each file by itself: a power cut must not leave a whole set of empty files
-        (partial / _INDEX).write_text(json.dumps({"names": names, "versions": versions}, indent=1), encoding="utf-8")
+        index = {"names": names, **facts}
+        (partial / _INDEX).write_text(json.dumps(index | {_DIGEST: digest(index)}, indent=1), encoding="utf-8")
         partial.replace(folder)
     except OSError as error:
         raise DataError(f"{folder} cannot be written: {error.strerror}") from error
@@ -184,7 +192,8 @@ def translate_folder(
                 if session.stopping():
                     return
 
-    _write_all(files())
+    for _ in _write_all(files()):
+        pass
     if done < len(outputs):
         raise StoppedError(f"stopped after {done} of {len(outputs)} images")
     return done
@@ -199,19 +208,19 @@ def _read(batch: list[_Planned]) -> tuple[list[_Planned], Tensor]:
     return batch, torch.stack([read_image(one.path) for one in batch])
 
 
-def _write_all(files: Iterator[tuple[Path, Tensor]]) -> None:
-    """Write images (3, H, W) and labels (H, W), both uint8, in threads, while ``files`` goes on."""
+def _write_all(files: Iterator[tuple[Path, Tensor]]) -> Iterator[tuple[Path, int]]:
+    """Write images (3, H, W) and labels (H, W), uint8, in threads, while ``files`` goes on: each with its CRC-32."""
     threads = default_workers()
-    for _ in in_threads(_write, files, threads=threads, most=_WRITING * threads):
-        pass
+    return in_threads(_write, files, threads=threads, most=_WRITING * threads)
 
 
-def _write(file: tuple[Path, Tensor]) -> None:
+def _write(file: tuple[Path, Tensor]) -> tuple[Path, int]:
     path, pixels = file
     if pixels.ndim == 3:
         write_image(path, pixels)  # on a GPU it is copied here: the generator goes on with the next meanwhile
     else:
         write_label(path, pixels)
+    return path, crc32(path.read_bytes())
 
 
 def _translated(session: Session, generator: Generator, image: Tensor, tile: tuple[int, int] | None) -> Tensor:
@@ -245,16 +254,27 @@ class TranslatedSet(ImageDataset):
     classes: Sequence[str]
     palette: Sequence[tuple[int, int, int]]
     names: Sequence[str]
+    checksums: Mapping[str, int] = field(factory=dict)  # by the file's path below the folder; none in earlier versions
 
     def __len__(self) -> int:
         """As many as were translated."""
         return len(self.names)
 
     def __getitem__(self, index: int) -> Sample:
-        """The translated image with its source's label."""
+        """The translated image with its source's label.
+
+        Raises:
+            DataError: a file is not what was written.
+        """
         file = _file(index, self.names[index])
-        label = read_label(self.folder / "labels" / file).to(torch.uint8)
-        return Sample(read_image(self.folder / _images(self.version) / file), label, self.names[index])
+        label_file, image_file = f"labels/{file}", f"{_images(self.version)}/{file}"
+        label = read_label(self.folder / label_file).to(torch.uint8)
+        image = read_image(self.folder / image_file)
+        for one in (label_file, image_file):
+            path = self.folder / one
+            if one in self.checksums and crc32(path.read_bytes()) != self.checksums[one]:
+                raise DataError(f"{path}: is not what was written; delete {self.folder} to translate again")
+        return Sample(image, label, self.names[index])
 
     def fingerprint(self, *, labels: bool) -> str:
         """Of the paths, sizes and times of the files."""
@@ -270,7 +290,10 @@ def open_translated(folder: Path, like: ImageDataset) -> list[TranslatedSet]:
     """
     try:
         index = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
-        names, versions = index["names"], range(index["versions"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        said = index.pop(_DIGEST, None)  # sets of earlier versions hold none
+        if said != digest(index) if said is not None else not index.keys() <= {"names", "versions"}:
+            raise ValueError(f"{_INDEX} is not what was written")
+        names, versions, checksums = index["names"], range(index["versions"]), index.get("checksums", {})
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DataError(f"{folder}: not a translated set ({error}); delete the folder to translate again") from error
-    return [TranslatedSet(folder, version, like.classes, like.palette, names) for version in versions]
+    return [TranslatedSet(folder, version, like.classes, like.palette, names, checksums) for version in versions]

@@ -56,6 +56,8 @@ def status(cell: Cell) -> Status:
         return Status(State.STARTED)
     try:
         results = read_results(folder.results)
+        if (results.recipe, results.seed) != (cell.recipe.name, cell.recipe.seed):
+            raise RunError("of another run")
     except RunError:
         return Status(State.STARTED, problem=f"{folder.results.name} is damaged; running the suite writes it anew")
     return Status(State.DONE, results, stale=_stale(results))

@@ -14,7 +14,7 @@ from daframework.bench.status import State, Status
 from daframework.errors import RunError
 from daframework.interfaces import Task
 from daframework.run.results import Results, Row
-from daframework.run.rows import ORACLE, SOURCE_ONLY
+from daframework.run.rows import ORACLE, SOURCE_ONLY, require_scores
 
 BOOTSTRAP_SEED = 0
 
@@ -163,8 +163,8 @@ def _to_baseline(
         return None
     if plan.bootstrap and built is not None:
         return paired_difference(
-            [_statistics(one) for one, _ in pairs],
-            [_statistics(other) for _, other in pairs],
+            [_statistics(one, built) for one, _ in pairs],
+            [_statistics(other, built) for _, other in pairs],
             built.mious,
             repetitions=plan.bootstrap,
             seed=BOOTSTRAP_SEED,
@@ -172,7 +172,7 @@ def _to_baseline(
     return _mean_difference([one for one, _ in pairs], [other for _, other in pairs])
 
 
-def _statistics(one: SeedScores) -> Tensor:
+def _statistics(one: SeedScores, built: Task) -> Tensor:
     path = one.cell.folder.statistics(one.row.method)
     state = checkpoint.load(path, torch.device("cpu"))
     if state is None:
@@ -180,6 +180,10 @@ def _statistics(one: SeedScores) -> Tensor:
             f"{path} is missing, which intervals are computed from; delete {one.cell.folder.path} to run again"
         )
     found: Tensor = state["statistics"]
+    try:
+        require_scores(built, found, one.row.scores)
+    except ValueError as error:
+        raise RunError(f"{path}: of another run than its results ({error}); delete that folder to run again") from error
     return found.double()
 
 

@@ -27,7 +27,7 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str | No
     if value is None:
         return None
     parts = [part.strip() for part in value.split(",")]
-    if not all(part.isdecimal() for part in parts) or len(set(map(int, parts))) < len(parts):
+    if not all(part.isdecimal() and len(part) <= 10 for part in parts) or len(set(map(int, parts))) < len(parts):
         raise click.BadParameter("must be different whole numbers with commas between them, as in 0,1,2")
     return [int(part) for part in parts]
 
@@ -112,9 +112,10 @@ def _tell(plugins: "Plugins", plan: "Plan") -> None:
     from daframework.bench.checks import check_cells
     from daframework.bench.estimate import duration, left_by_cell
     from daframework.bench.status import status
+    from daframework.errors import visible
 
     for line in check_cells(plugins, plan, plan.cells):
-        click.echo(f"warning: {line}", err=True)
+        click.echo(f"warning: {visible(line)}", err=True)
     found = {cell.name: status(cell) for cell in plan.cells}
     left = left_by_cell(plan, found)
     width = max(len(name) for name in found)
@@ -248,7 +249,7 @@ def _table(
 
 def _draw(plugins: "Plugins", plan: "Plan", found: "dict[str, Status]", tables: "list[TaskTable]") -> None:
     from daframework.bench.pictures import draw_scores, draw_sheet
-    from daframework.errors import DataError
+    from daframework.errors import DataError, visible
     from daframework.run.context import prepared
     from daframework.run.datasets import open_datasets
 
@@ -258,4 +259,4 @@ def _draw(plugins: "Plugins", plan: "Plan", found: "dict[str, Status]", tables: 
     try:
         draw_sheet(plan, found, prepared(recipe, open_datasets(plugins, recipe).source))
     except DataError as error:
-        click.echo(f"warning: no sheet of images: {error}", err=True)
+        click.echo(f"warning: no sheet of images: {visible(str(error))}", err=True)

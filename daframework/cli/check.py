@@ -19,6 +19,7 @@ def command(recipe: str, overrides: tuple[str, ...], seed: int | None) -> None:
     Data that is not there is a warning here, and an error of daf run.
     """
     with _no_garbage():
+        from daframework.errors import visible
         from daframework.recipe import locate, read
         from daframework.run.check import check
 
@@ -26,8 +27,8 @@ def command(recipe: str, overrides: tuple[str, ...], seed: int | None) -> None:
         path = locate(plugins, recipe)
         loaded = read(path, overrides, seed=seed)
         for line in check(plugins, loaded, str(path)):
-            click.echo(f"warning: {line}", err=True)
-        click.echo(f"{path}: {loaded.name} is sound")
+            click.echo(f"warning: {visible(line)}", err=True)
+        click.echo(visible(f"{path}: {loaded.name} is sound"))
 
 
 @contextmanager

@@ -42,7 +42,7 @@ def command(run: Path, images: Path, out: Path, row: str | None, kind: str, over
     from daframework.session import Session, StoppedError
 
     folder, plugins = RunFolder(run), installed_plugins()
-    recipe = read_recipe(folder)
+    recipe = read_recipe(folder, as_written=True)
     try:
         with stop_on_signal() as stopping, Display(Console()) as display:
             session = Session(make_fabric(recipe, SINGLE), display, stopping)

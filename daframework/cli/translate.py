@@ -37,7 +37,7 @@ def command(run: Path, images: Path, out: Path, overwrite: bool, tile: tuple[int
     from daframework.session import Session, StoppedError
 
     folder = RunFolder(run)
-    recipe, plugins = read_recipe(folder), installed_plugins()
+    recipe, plugins = read_recipe(folder, as_written=True), installed_plugins()
     try:
         with stop_on_signal() as stopping, Display(Console()) as display:
             session = Session(open_device(plugins, recipe)[0], display, stopping)

@@ -20,6 +20,7 @@ IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".webp")
 
 _IMAGE_FORMATS = ("BMP", "JPEG", "PNG", "WEBP")
 _MAX_PIXELS = 89_478_485  # as Pillow: 256 MiB of RGB; a file of a few kilobytes can claim to hold more
+_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _DAMAGED = (SyntaxError, ValueError, EOFError, struct.error, zlib.error)  # what Pillow lets through
 _ORIENTATION = 0x0112
 _TRANSPOSE = {
@@ -42,6 +43,7 @@ def read_image(path: Path) -> Tensor:
         DataError: the file cannot be read, is no image, has transparent pixels, several frames, or another colour mode.
     """
     with _opened(path, _IMAGE_FORMATS) as image:
+        _check_whole(image, path)
         upright = _upright(image)
         pixels = np.array(_as_rgb(upright, path))
     return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
@@ -59,6 +61,7 @@ def read_label(path: Path) -> Tensor:
                 f"{path}: a label image must hold class ids, this one holds colours (mode {image.mode}); turn them "
                 f"into ids with: daf data convert {shlex.quote(str(path.parent))} OUT --from-colours SPACE --to SPACE"
             )
+        _check_whole(image, path)
         # Pillow stretches 2- and 4-bit grey to 0..255, which would turn id 1 into 85 or 17.
         stretch = {"L;2": 85, "L;4": 17}.get(_raw_mode(image))
         ids = np.array(_upright(image))
@@ -76,6 +79,27 @@ def image_size(path: Path) -> tuple[int, int]:
     with _opened(path, _IMAGE_FORMATS) as image:
         turned = _orientation(image) >= 5
         return (image.width, image.height) if turned else (image.height, image.width)
+
+
+def png_chunks(content: bytes) -> Iterator[tuple[bytes, memoryview]]:
+    """Kind and data of each chunk of a PNG, up to the one that ends it.
+
+    Raises:
+        ValueError: it is no PNG, ends early, or a chunk has not the checksum that it carries.
+    """
+    view, place, kind = memoryview(content), len(_PNG_SIGNATURE), b""
+    if not content.startswith(_PNG_SIGNATURE):
+        raise ValueError("no PNG")
+    while kind != b"IEND":
+        begin = place + 8  # behind the length and the kind; the checksum covers the kind and the data
+        end = begin + int.from_bytes(view[place : place + 4], "big")
+        kind = bytes(view[place + 4 : begin])
+        if end + 4 > len(content):
+            raise ValueError("it ends early")
+        if int.from_bytes(view[end : end + 4], "big") != zlib.crc32(view[place + 4 : end]):
+            raise ValueError(f"broken checksum of {kind!r}")
+        yield kind, view[begin:end]
+        place = end + 4
 
 
 def write_image(path: Path, image: Tensor) -> None:
@@ -184,6 +208,13 @@ def _opened(path: Path, formats: tuple[str, ...]) -> Iterator[Image.Image]:
         raise DataError(f"{path}: truncated or damaged ({_line(error)}); copy or download it again") from error
     except _DAMAGED as error:
         raise DataError(f"{path}: truncated or damaged ({_line(error)}); copy or download it again") from error
+
+
+def _check_whole(image: Image.Image, path: Path) -> None:
+    """Look at a PNG's checksums: Pillow passes over those of its pixels, and a bit that turned over may decode."""
+    if image.format == "PNG":
+        for _ in png_chunks(path.read_bytes()):
+            pass
 
 
 def _unidentified(path: Path, formats: tuple[str, ...]) -> str:

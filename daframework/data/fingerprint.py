@@ -11,7 +11,7 @@ from daframework.errors import DataError
 
 
 def digest(*facts: Any) -> str:
-    """32 hexadecimal digits that change with any of ``facts``: strings, numbers, None, and lists of them."""
+    """32 hexadecimal digits that change with any of ``facts``: strings, numbers, None, and lists and tables of them."""
     return hashlib.blake2b(json.dumps(facts).encode(), digest_size=16).hexdigest()
 
 

@@ -89,7 +89,7 @@ def read_space(file: Path | Traversable) -> LabelSpace:
         tables = tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise RecipeError(f"{file}: cannot be read ({error.strerror})") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise RecipeError(f"{file}: not TOML: {' '.join(str(error).split())}") from error
     table, problems = structure(tables, SpaceTable, ())
     if table is not None:

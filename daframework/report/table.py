@@ -9,7 +9,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from daframework.errors import RunError
+from daframework.errors import RunError, visible
 from daframework.run.folder import RunFolder
 from daframework.run.results import Results, Row, read_results
 
@@ -92,7 +92,7 @@ def results_table(results: Sequence[Results]) -> Group:
     for summary in summaries:
         scores = [row.scores for row in summary.rows]
         table.add_row(
-            Text(summary.method),
+            Text(visible(summary.method)),
             spread([one.miou for one in scores]),
             spread([one.pixel_accuracy for one in scores]),
             spread([row.preservation.miou if row.preservation else None for row in summary.rows]),
@@ -107,9 +107,9 @@ def class_table(results: Sequence[Results]) -> Group:
     table.add_column("class")
     summaries = summarise(results)
     for summary in summaries:
-        table.add_column(Text(summary.method), justify="right")
+        table.add_column(Text(visible(summary.method)), justify="right")
     for place, name in enumerate(results[0].classes):
-        table.add_row(Text(name), *(spread([row.scores.iou[place] for row in one.rows]) for one in summaries))
+        table.add_row(Text(visible(name)), *(spread([row.scores.iou[place] for row in one.rows]) for one in summaries))
     return Group(_title("IoU on the target's test set", results), table)
 
 

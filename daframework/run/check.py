@@ -13,13 +13,15 @@ from daframework.build import (
     DIRECTIONS,
     DOMAINS,
     Networks,
+    bounded,
+    first_line,
     make_discriminator,
     make_generator,
     make_networks,
     make_task,
     make_term,
 )
-from daframework.data.prepared import check_sample, resize_image
+from daframework.data.prepared import check_sample
 from daframework.data.spaces import label_space
 from daframework.errors import DafError, DataError, PluginError, RecipeError
 from daframework.interfaces import Discriminator, Generator
@@ -85,10 +87,7 @@ def _first_images(recipe: Recipe, datasets: Datasets) -> list[str]:
             hint = "if the target's training images have no labels, add --set downstream.oracle=false"
             raise DataError(f"{error}; {hint}") from error
     for domain, dataset in (("source", datasets.source), ("target", datasets.target)):
-        image = dataset.unlabelled(0).image
-        if recipe.data.resize is not None:
-            image = resize_image(image, recipe.data.resize)
-        height, width = image.shape[1:]
+        height, width = recipe.data.resize or dataset.unlabelled(0).image.shape[1:]
         if height < recipe.data.crop_size[0] or width < recipe.data.crop_size[1]:
             problems.append(
                 f"data.crop_size: {_by(recipe.data.crop_size)} (height x width) is larger than the images of {domain}, "
@@ -102,11 +101,12 @@ def _task_problems(plugins: Plugins, recipe: Recipe, num_classes: int) -> list[s
     try:
         task = make_task(plugins, recipe, num_classes)
         check_size(f"data.crop_size: task '{recipe.task.name}'", task.multiple, height, width)
-        check_task(task, num_classes=num_classes, height=height, width=width)
+        with bounded(f"task: task '{recipe.task.name}'"):
+            check_task(task, num_classes=num_classes, height=height, width=width)
     except DafError as error:
         return _lines(error)
-    except (RuntimeError, ValueError) as error:
-        return [f"data.crop_size: task '{recipe.task.name}' cannot take {height} x {width}: {_first_line(error)}"]
+    except Exception as error:  # of whatever type: sizes that do not fit make torch raise almost anything
+        return [f"data.crop_size: task '{recipe.task.name}' cannot take {height} x {width}: {first_line(error)}"]
     return []
 
 
@@ -130,8 +130,8 @@ def _network_problems(plugins: Plugins, recipe: Recipe, num_classes: int, *, has
             check_discriminator(discriminator, num_classes=num_classes, height=height, width=width)
     except DafError as error:
         problems += _lines(error)
-    except (RuntimeError, ValueError) as error:
-        problems.append(f"data.crop_size: a network cannot take {height} x {width}: {_first_line(error)}")
+    except Exception as error:
+        problems.append(f"data.crop_size: a network cannot take {height} x {width}: {first_line(error)}")
     asking = [term.loss for term in networks.terms if term.loss.needs_source_model]
     if problems or (asking and not has_task):
         return problems  # those of the task are reported without it
@@ -180,14 +180,14 @@ def _step_problems(recipe: Recipe, networks: Networks) -> list[str]:
     if recipe.translation is None or recipe.translation.steps == 0:
         return []
     batch, (height, width) = recipe.data.batch_size, recipe.data.crop_size
-    image = torch.zeros(batch, 3, height, width)
-    label = torch.zeros(batch, height, width, dtype=torch.int64)
     generators = dict.fromkeys(networks.generators, cast(Generator, _Once(networks.generators["source_to_target"])))
     discriminators: dict[str, Discriminator] = {}
     if networks.discriminators:
         judge = cast(Discriminator, _Once(networks.discriminators["target"]))
         discriminators = dict.fromkeys(networks.discriminators, judge)
     try:
+        image = torch.zeros(batch, 3, height, width)
+        label = torch.zeros(batch, height, width, dtype=torch.int64)
         made = GeneratorObjective(generators, discriminators, networks.terms)(image, label, image)
         if not made.values:
             return ["losses: none of them trains the generators"]
@@ -200,8 +200,8 @@ def _step_problems(recipe: Recipe, networks: Networks) -> list[str]:
         return [f"losses: {line}" for line in _lines(error)]
     except NotImplementedError:
         return []  # a plugin's loss looks at values, which the meta device does not have
-    except (RuntimeError, ValueError, TypeError) as error:
-        return [] if "meta" in str(error) else [f"losses: a step fails: {_first_line(error)}"]
+    except Exception as error:
+        return [] if "meta" in str(error) else [f"losses: a step fails: {first_line(error)}"]
     return []
 
 
@@ -224,10 +224,6 @@ class _Once(nn.Module):
 
 def _lines(error: DafError) -> list[str]:
     return error.problems if isinstance(error, RecipeError) else [str(error)]
-
-
-def _first_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
 
 
 def _by(size: Sequence[int]) -> str:

@@ -6,11 +6,14 @@ from pathlib import Path
 import attrs
 import tomli_w
 
+from daframework.data.fingerprint import digest
 from daframework.errors import RecipeError, RunError
 from daframework.recipe import dump, parse
 from daframework.run.files import write_text
 from daframework.run.lock import HOLDER, LOCK
 from daframework.tables import HardwareTable, LogTable, Recipe
+
+_DIGEST = "# digest "
 
 
 @attrs.frozen
@@ -123,20 +126,25 @@ def write_recipe(folder: RunFolder, recipe: Recipe) -> None:
     Raises:
         RunError: it cannot be written.
     """
-    write_text(folder.recipe, tomli_w.dumps(dump(recipe)))
+    text = tomli_w.dumps(dump(recipe))
+    write_text(folder.recipe, f"{_DIGEST}{digest(text)}\n{text}")
 
 
-def read_recipe(folder: RunFolder) -> Recipe:
-    """The recipe that was run in ``folder``.
+def read_recipe(folder: RunFolder, *, as_written: bool = False) -> Recipe:
+    """The recipe that was run in ``folder``; ``as_written`` refuses a changed one: where there is none to compare.
 
     Raises:
-        RunError: the folder holds no run.
+        RunError: the folder holds no run, or its recipe is damaged.
     """
     try:
-        return parse(tomllib.loads(folder.recipe.read_text(encoding="utf-8")), str(folder.recipe))
+        text = folder.recipe.read_text(encoding="utf-8")
+        first, _, rest = text.partition("\n")
+        if as_written and first.startswith(_DIGEST) and first != _DIGEST + digest(rest):
+            raise ValueError("its content is not what was written")
+        return parse(tomllib.loads(text), str(folder.recipe))
     except OSError as error:
         raise RunError(f"{folder.path} holds no run: {folder.recipe.name} cannot be read ({error.strerror})") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecipeError) as error:
+    except (ValueError, RecursionError, RecipeError) as error:
         raise RunError(f"{folder.recipe} is damaged: {' '.join(str(error).split())}") from error
 
 

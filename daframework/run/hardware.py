@@ -91,9 +91,7 @@ def make_fabric(recipe: Recipe, precision: str, place: Place = ALONE) -> Fabric:
     if place.ranks > 1:
         # A network may have weights that its output does not depend on, as an encoder's last stages. And a rank that
         # dies is noticed otherwise, while the first may be busy for hours, as with a cache, and the others wait for it.
-        strategy = DDPStrategy(
-            cluster_environment=environment, find_unused_parameters=True, timeout=timedelta(days=7)
-        )
+        strategy = DDPStrategy(cluster_environment=environment, find_unused_parameters=True, timeout=timedelta(days=7))
     try:
         fabric = Fabric(
             accelerator=recipe.hardware.accelerator,

@@ -1,15 +1,20 @@
 """results.json: one file a run, described in docs/results.md. Fractions in [0, 1], null where a class never occurs."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from attrs import field, frozen
 
+from daframework.data.fingerprint import digest
 from daframework.errors import RunError
 from daframework.interfaces import Scores
 from daframework.run.files import write_text
+
+_DIGEST = "digest"
+_FOUND = ("recipe", "seed", "classes", "images", "rows")
+_MADE = ("seconds", "environment")
 
 
 @frozen
@@ -71,7 +76,7 @@ def write_results(path: Path, results: Results) -> None:
         "seconds": results.seconds,
         "environment": results.environment,
     }
-    write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+    write_text(path, json.dumps(content | {_DIGEST: _digest(content)}, indent=2, allow_nan=False) + "\n")
 
 
 def read_results(path: Path) -> Results:
@@ -91,6 +96,9 @@ def read_results(path: Path) -> Results:
             )
             for row in content["rows"]
         )
+        _check_digest(content)
+        if not all(isinstance(content.get(key, {}), dict) for key in ("images", *_MADE)):
+            raise TypeError(f"images, {' and '.join(_MADE)} must be objects")
         return Results(
             recipe=content["recipe"],
             seed=content["seed"],
@@ -102,5 +110,16 @@ def read_results(path: Path) -> Results:
         )
     except OSError as error:
         raise RunError(f"{path}: cannot be read: {error.strerror}; has the run finished?") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise RunError(f"{path}: not a results file ({type(error).__name__}: {error}); run its recipe again") from error
+
+
+def _check_digest(content: Mapping[str, Any]) -> None:
+    """What was found may not have changed since it was written; files of earlier versions hold no digest to tell by."""
+    if content[_DIGEST] != _digest(content) if _DIGEST in content else not content.keys() <= {*_FOUND, *_MADE}:
+        raise ValueError("its content is not what was written")
+
+
+def _digest(content: Mapping[str, Any]) -> str:
+    """The same for the same results, whenever and wherever they were made."""
+    return digest({key: content[key] for key in _FOUND if key in content})

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
+from math import isclose
 
 import torch
 from torch import nn
@@ -126,6 +127,23 @@ def _known(run: Run, row: str) -> Scores | None:
     if not path.exists():
         return None
     try:
-        return scores_from_json(json.loads(path.read_text(encoding="utf-8")), run.source.classes)
+        scores = scores_from_json(json.loads(path.read_text(encoding="utf-8")), run.source.classes)
+        state = checkpoint.load(run.folder.statistics(row), torch.device("cpu"))
+        if state is not None and state["statistics"].numel():
+            require_scores(run.task, state["statistics"], scores)
+        return scores
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunError(f"{path}: damaged ({error}); delete it and run again, the trained model is kept") from error
+
+
+def require_scores(task: Task, statistics: torch.Tensor, scores: Scores) -> None:
+    """The scores must be those that the kept statistics, an entry for each image, add up to.
+
+    Raises:
+        ValueError: they are not.
+    """
+    found = task.scores(statistics.sum(0))
+    theirs, ours = ((one.miou, one.pixel_accuracy, *one.iou) for one in (found, scores))
+    pairs = zip(theirs, ours, strict=True)
+    if not all(one == other or (one is not None and other is not None and isclose(one, other)) for one, other in pairs):
+        raise ValueError("not what its statistics add up to")

@@ -33,7 +33,7 @@ def execute(
     Raises:
         DafError: something the user can mend stopped it; the same call goes on from there.
     """
-    if (found := from_first(lambda: _finished(folder))) is not None:
+    if (found := from_first(lambda: _finished(folder, recipe))) is not None:
         return found
     datasets = open_datasets(plugins, recipe)
     test = set_title(recipe, "target", "test" if recipe.downstream.score else "train")
@@ -79,10 +79,11 @@ def execute(
     return results
 
 
-def _finished(folder: RunFolder) -> Results | None:
+def _finished(folder: RunFolder, recipe: Recipe) -> Results | None:
     if folder.results.exists():
         with suppress(RunError):  # a damaged file is written anew, from the scores it was made of
-            return read_results(folder.results)
+            results = read_results(folder.results)
+            return results if (results.recipe, results.seed) == (recipe.name, recipe.seed) else None
     return None
 
 

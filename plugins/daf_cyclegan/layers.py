@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+_MOST = 2**16  # channels, layers or blocks
+
 
 def instance_norm(features: Tensor) -> Tensor:
     """Normalise each channel of each image, (N, C, H, W), to mean 0 and variance 1; no affine map, no statistics kept.
@@ -145,7 +147,7 @@ def antialiased(downsample: str) -> bool:
 
 
 def require_positive(**options: int) -> None:
-    """Check whole-number options that must be 1 or more.
+    """Check whole-number options that must be 1 or more, and no more than any network has.
 
     Raises:
         ValueError: one of them is not; the message names it.
@@ -153,6 +155,8 @@ def require_positive(**options: int) -> None:
     for name, value in options.items():
         if value < 1:
             raise ValueError(f"{name} must be 1 or more, got {value}")
+        if value > _MOST:
+            raise ValueError(f"{name} must be {_MOST} or less, got {value}")
 
 
 def to_float32(tensor: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from daframework.data.decode import image_size, read_label
+from daframework.data.decode import image_size, png_chunks, read_label
 from daframework.errors import DataError
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -58,7 +58,8 @@ def _first_channel(content: bytes) -> bytes:
     width, height, bits, colour, *methods = _HEADER.unpack_from(content, 16)
     step = 2 * _CHANNELS[colour]
     size = height * (1 + width * step)  # each row begins with the number of its filter
-    filtered = zlib.decompressobj().decompress(_pixel_data(content), size)
+    pixels = b"".join(data for kind, data in png_chunks(content) if kind == b"IDAT")
+    filtered = zlib.decompressobj().decompress(pixels, size)
     if len(filtered) != size:
         raise ValueError(f"{len(filtered)} of {size} bytes of pixels")
     rows = np.frombuffer(filtered, np.uint8).reshape(height, -1)
@@ -70,23 +71,6 @@ def _first_channel(content: bytes) -> bytes:
         (b"IEND", b""),
     )
     return _SIGNATURE + b"".join(_chunk(kind, data) for kind, data in chunks)
-
-
-def _pixel_data(content: bytes) -> bytes:
-    """The compressed pixels: the data of all IDAT chunks, which are cut anywhere."""
-    parts, place = [], len(_SIGNATURE)
-    while place < len(content):
-        length, kind = struct.unpack_from(">I4s", content, place)
-        end = place + 8 + length
-        data = content[place + 8 : end]
-        if struct.unpack_from(">I", content, end) != (zlib.crc32(kind + data),):
-            raise ValueError(f"broken checksum of {kind!r}")
-        if kind == b"IDAT":
-            parts.append(data)
-        if kind == b"IEND":
-            break
-        place = end + 4
-    return b"".join(parts)
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:

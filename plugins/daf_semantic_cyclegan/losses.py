@@ -158,7 +158,8 @@ class WeightedReconstruction(Loss):
 def weighted_cross_entropy(logits: Tensor, label: Tensor, weights: Tensor | None) -> Tensor:
     """Cross-entropy of logits (N, C, H, W), weighted mean over the labelled pixels of (N, H, W); 0 where there is none.
 
-    Of several ranks, the mean of what each gets is that over the pixels of all. With class ``weights`` (C,) it is the sum of weighted errors over the sum of weights; None weights all alike.
+    With class ``weights`` (C,) it is the sum of weighted errors over the sum of weights; None weights all alike. Of
+    several ranks, the mean of what each gets is that over the pixels of all.
     """
     if weights is None:
         return cross_entropy(logits, label)

@@ -113,6 +113,7 @@ def _list() -> None:
 
     from daframework.cli.data.progress import make_console
     from daframework.data.cache_folder import cache_root, gigabytes, list_caches
+    from daframework.errors import visible
 
     found = list_caches()
     if found:
@@ -120,7 +121,9 @@ def _list() -> None:
         for one in found:
             resize = "its own" if one.resize is None else " x ".join(map(str, one.resize))
             used = time.strftime("%Y-%m-%d %H:%M", time.localtime(one.used))
-            table.add_row(Text(one.dataset), _holds(one), resize, gigabytes(one.size), used, Text(one.folder.name))
+            table.add_row(
+                Text(visible(one.dataset)), _holds(one), resize, gigabytes(one.size), used, Text(one.folder.name)
+            )
         make_console().print(table)
     click.echo(f"{_total(found)} in {cache_root()}")
 

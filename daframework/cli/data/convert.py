@@ -132,7 +132,7 @@ def _value(text: str, *, colours: bool) -> int:
     from daframework.data.convert import colour_code
 
     parts = [part.strip() for part in text.split(",")]
-    numbers = [int(part) for part in parts if part.isascii() and part.isdigit()]
+    numbers = [int(part) for part in parts if part.isascii() and part.isdigit() and len(part) <= 5]
     if colours and len(numbers) == len(parts) == 3 and max(numbers) <= 255:
         return colour_code(*numbers)
     if not colours and len(numbers) == len(parts) == 1:
