@@ -22,6 +22,7 @@ from daframework.errors import RunError
 
 ray = pytest.importorskip("ray")
 cluster_utils = pytest.importorskip("ray.cluster_utils")
+ray_utils = pytest.importorskip("ray._private.utils")
 
 FILES = {"one.toml": RECIPES["one.toml"]}
 _BOUND = 120
@@ -37,6 +38,8 @@ def site(tmp_path_factory):
 def cluster(site):
     """A head with one CPU, whose tasks find the tiny parts; tests add a second node."""
     folder = tempfile.mkdtemp(prefix="ray")  # pytest's are too long for the names of sockets
+    # Where Ray notes the newest cluster, whatever folder that has; on a machine that never ran Ray it fails without.
+    Path(ray_utils.get_ray_address_file(None)).parent.mkdir(parents=True, exist_ok=True)
     head = {"include_dashboard": False, "temp_dir": folder, "env_vars": parts(site)}
     made = cluster_utils.Cluster(initialize_head=True, head_node_args=head)
     yield made
