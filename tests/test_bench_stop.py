@@ -4,6 +4,7 @@ import os
 import select
 import signal
 import subprocess
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -47,11 +48,19 @@ def processes_of(out):
     return found
 
 
-def end(processes):
+def wait_for_processes(out, count):
+    """`processes_of` ``out`` once there are so many: one just started shows its command a little later."""
+    until = time.monotonic() + _BOUND
+    while len(found := processes_of(out)) < count and time.monotonic() < until:
+        end(found, 0)
+    return found
+
+
+def end(processes, bound=_BOUND):
     """Whether all have ended, soon or by now."""
     ended = []
     for process in processes:
-        ended += select.select([process], [], [], _BOUND)[0]
+        ended += select.select([process], [], [], bound)[0]
         os.close(process)
     return len(ended) == len(processes)
 
@@ -76,7 +85,7 @@ def test_a_suite_killed_again_and_again_ends_with_the_same_table(site, plugins, 
     arguments = (tmp_path / "suite.toml", "--jobs", "2", "--out", plan.out)
 
     def kill(process, runs):
-        running = processes_of(plan.out)
+        running = wait_for_processes(plan.out, runs)
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
         assert len(running) == runs and end(running) and processes_of(plan.out) == []
