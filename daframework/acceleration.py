@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
 
-from daframework.session import warn
+from daframework.errors import warn
 from daframework.tables import HardwareTable
 
 PAYS_FROM = {"cuda": 1_000}

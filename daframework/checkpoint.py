@@ -13,8 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from daframework.errors import RunError
-from daframework.session import warn
+from daframework.errors import RunError, warn
 from daframework.whole_file import write_whole
 
 _DIGEST = "digest"

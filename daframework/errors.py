@@ -1,5 +1,6 @@
 """Errors a user can mend: the command line shows each as one line and exits with 1."""
 
+import sys
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
@@ -44,3 +45,8 @@ def unknown(what: str, name: str, known: Iterable[str]) -> str:
 def visible(text: str) -> str:
     """Line breaks, control characters and broken Unicode written as escapes: terminals obey them, SVG breaks."""
     return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+
+
+def warn(text: str) -> None:
+    """Tell the user in a line what goes on more slowly, or otherwise, than was asked."""
+    print(f"warning: {visible(text)}", file=sys.stderr)

@@ -1,6 +1,5 @@
 """What every stage of a run is handed: the device, where to tell how it goes, and whether to stop."""
 
-import sys
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
@@ -35,8 +34,3 @@ class Session:
     log: Log
     stopping: Callable[[], bool]
     saving: Callable[[], bool] = lambda: False
-
-
-def warn(text: str) -> None:
-    """Tell the user in a line what goes on more slowly, or otherwise, than was asked."""
-    print(f"warning: {text}", file=sys.stderr)

@@ -6,6 +6,8 @@ from typing import Any, Literal
 from attrs import Attribute, field, frozen
 from attrs.validators import and_, optional
 
+from daframework.strict import shown
+
 _MOST_PIXELS = 89_478_485  # what an image file may have
 _MOST_IMAGES = 2**16
 _LONGEST_NAME = 100  # bytes: files and folders are called by it, with something before and after
@@ -16,7 +18,7 @@ def rule(allowed: str, holds: Callable[[Any], bool]) -> Callable[[Any, "Attribut
 
     def check(_: Any, attribute: "Attribute[Any]", value: Any) -> None:
         if not holds(value):
-            raise ValueError(f"must be {allowed}, got {value!r:.200}")
+            raise ValueError(f"must be {allowed}, got {shown(value)}")
 
     return check
 

@@ -1,5 +1,6 @@
 """A suite on a Ray cluster of two nodes: a node that dies costs nothing, and stopping leaves nothing behind."""
 
+import _thread
 import importlib.metadata
 import os
 import re
@@ -8,6 +9,7 @@ import signal
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -216,6 +218,25 @@ def test_a_node_runs_the_recipe_where_the_suite_was_started_with_its_share_of_th
     code, said = launch.run_on_node(**request_of())
     assert code == 3
     assert said == f"3 {tmp_path} -P -m daframework run {tmp_path}/recipe.toml --out {tmp_path} --until-stdin-closes"
+
+
+def test_a_run_is_interrupted_where_ray_was_started_by_a_script_in_the_background(request_of, tmp_path, monkeypatch):
+    program = tmp_path / "program"
+    program.write_text(f"#!/bin/sh\ntouch {tmp_path}/begun\nexec sleep {_BOUND}\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(program))
+
+    def interrupt():
+        until((tmp_path / "begun").exists)
+        _thread.interrupt_main()  # as Ray does
+
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with ThreadPoolExecutor(1) as pool, pytest.raises(KeyboardInterrupt):
+            pool.submit(interrupt)
+            launch.run_on_node(**request_of())
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 # --- what each run needs ---

@@ -12,7 +12,7 @@ import torch
 from cache_set import IDS, SHARD, assert_same, cached, files, folders, identity, prepared, shards, write_set
 
 from daf_streets.dataset import streets
-from daframework.adapt.translate import TranslatedSet
+from daframework.adapt.translated_set import TranslatedSet
 from daframework.data import cache
 from daframework.data.cache_folder import cache_root
 from daframework.data.prepared import Unlabelled

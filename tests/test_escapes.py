@@ -9,8 +9,9 @@ import torch
 from conftest import refused
 from image_files import picture
 from image_files import write as write_image
+from test_checkpoint import Planted
 
-from daframework.adapt.translate import open_translated
+from daframework.adapt.translated_set import open_translated
 from daframework.build import make_dataset
 from daframework.data.decode import image_size
 from daframework.errors import DataError
@@ -115,14 +116,6 @@ def test_no_recipe_suite_or_task_is_called_what_no_folder_can_be(daf, write, tab
 
 
 # --- code ---
-
-
-class Planted:
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return (open, (str(self.path), "w"))
 
 
 @pytest.mark.filterwarnings("ignore:Detected pickle protocol")

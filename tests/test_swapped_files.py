@@ -11,7 +11,7 @@ from image_files import write as write_image
 from tiny_suite import finish, plan_of, statuses
 
 from daframework import checkpoint
-from daframework.adapt.translate import open_translated
+from daframework.adapt.translated_set import open_translated
 from daframework.bench.status import State
 from daframework.bench.table import task_table
 from daframework.build import make_dataset, make_task

@@ -6,7 +6,8 @@ import torch
 from PIL import Image
 from test_prepared import Listed, sample
 
-from daframework.adapt.translate import open_translated, translate_folder, translate_set
+from daframework.adapt.translate import translate_folder, translate_set
+from daframework.adapt.translated_set import open_translated
 from daframework.data.decode import read_image
 from daframework.data.stream import to_bytes, to_float
 from daframework.data.whole import apply_padded

@@ -7,7 +7,8 @@ from torch import nn
 
 from daf_cyclegan.resnet import ResNet
 from daf_streets.dataset import streets
-from daframework.adapt.translate import open_translated, translate_set
+from daframework.adapt.translate import translate_set
+from daframework.adapt.translated_set import open_translated
 from daframework.interfaces import Generator
 
 

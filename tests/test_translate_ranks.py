@@ -11,7 +11,8 @@ import torch
 from test_prepared import Listed
 from test_versions import Tinted, pictures
 
-from daframework.adapt.translate import open_translated, translate_set
+from daframework.adapt.translate import translate_set
+from daframework.adapt.translated_set import open_translated
 
 # Each process runs this; Lightning Fabric reads from the environment which of them it is.
 SCRIPT = """

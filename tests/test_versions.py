@@ -12,7 +12,8 @@ from test_training import same
 from torch import nn
 
 from daframework import hookimpl
-from daframework.adapt.translate import open_translated, translate_folder, translate_set
+from daframework.adapt.translate import translate_folder, translate_set
+from daframework.adapt.translated_set import open_translated
 from daframework.build import make_task
 from daframework.data.decode import read_image
 from daframework.data.stream import to_float

@@ -1,33 +1,27 @@
-"""Translate a whole set with a trained generator, and read such a set back."""
+"""Translate a whole set, or a folder of images, with a trained generator."""
 
-import json
-import os
-import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import closing, nullcontext
 from pathlib import Path
-from typing import Any
 from zlib import crc32
 
 import torch
-from attrs import field, frozen
+from attrs import frozen
 from torch import Tensor
 
 from daframework.adapt.tiles import apply_in_tiles
-from daframework.data.decode import image_size, read_image, read_label, write_image, write_label
-from daframework.data.fingerprint import digest, fingerprint_files
+from daframework.adapt.translated_set import begin_set, file_name, finish_set, images_folder
+from daframework.data.decode import image_size, read_image, write_image, write_label
 from daframework.data.outputs import planned_outputs
 from daframework.data.overlap import in_threads
 from daframework.data.parallel import default_workers
 from daframework.data.stream import to_bytes, to_float
 from daframework.data.whole import apply_padded, batches_by_size, batches_in_order, stack_images
-from daframework.errors import DataError
-from daframework.interfaces import Generator, ImageDataset, Sample
+from daframework.interfaces import Generator, ImageDataset
 from daframework.randomness import derive
 from daframework.session import Session, StoppedError
 
-_INDEX, _DIGEST = "index.json", "digest"
 _WRITTEN_SUFFIXES = (".jpeg", ".jpg", ".png")
 _WINDOW = 256  # files of a folder among which those of one size are brought together
 _BATCH = 16  # images at most, of a folder, that go through the generator at once
@@ -53,7 +47,7 @@ def translate_set(
     fabric = session.fabric
     partial = folder.with_name(f".{folder.name}.partial")
     if fabric.is_global_zero:
-        _begin(partial, generator.versions)
+        begin_set(partial, generator.versions)
     fabric.barrier()
     mine = range(fabric.global_rank, len(dataset), fabric.world_size)
     total = len(mine) * generator.versions
@@ -67,13 +61,13 @@ def translate_set(
         with closing(batches_in_order(dataset, mine, batch_size=batch_size)) as batches:
             for samples in batches:
                 places = mine[len(names) : len(names) + len(samples)]
-                written = [_file(place, sample.name) for place, sample in zip(places, samples, strict=True)]
+                written = [file_name(place, sample.name) for place, sample in zip(places, samples, strict=True)]
                 image = stack_images(samples)
                 for version in range(generator.versions):
                     generator.version = version
                     torch.manual_seed(derive(seed, "translating", version, places[0]))
                     pictures = _translated(session, generator, image, None)
-                    to = partial / _images(version)
+                    to = partial / images_folder(version)
                     yield from ((to / file, picture) for file, picture in zip(written, pictures, strict=True))
                     done += len(samples)
                     session.log.advance(done)
@@ -96,39 +90,8 @@ def translate_set(
         raise StoppedError(f"stopped after {done} of {total} translated images")
     if fabric.is_global_zero:
         checksums = dict(sorted(item for _, sums in told for item in sums.items()))
-        _finish(partial, folder, shares, {"versions": generator.versions, "checksums": checksums})
+        finish_set(partial, folder, shares, {"versions": generator.versions, "checksums": checksums})
     fabric.barrier()
-
-
-def _begin(partial: Path, versions: int) -> None:
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
-        for kind in (*(_images(version) for version in range(versions)), "labels"):
-            (partial / kind).mkdir(parents=True)
-    except OSError as error:
-        raise DataError(f"{partial} cannot be made: {error.strerror}") from error
-
-
-def _finish(partial: Path, folder: Path, shares: Sequence[Sequence[str]], facts: Mapping[str, Any]) -> None:
-    """Put the index beside the files: the names of all ranks in the dataset's order, ``facts``, and a digest of both.
-
-    Then rename the folder.
-    """
-    names = [""] * sum(map(len, shares))
-    for rank, share in enumerate(shares):
-        names[rank :: len(shares)] = share
-    try:
-        if hasattr(os, "sync"):
-            os.sync()  # once, instead of each file by itself: a power cut must not leave a whole set of empty files
-        index = {"names": names, **facts}
-        (partial / _INDEX).write_text(json.dumps(index | {_DIGEST: digest(index)}, indent=1), encoding="utf-8")
-        partial.replace(folder)
-    except OSError as error:
-        raise DataError(f"{folder} cannot be written: {error.strerror}") from error
-
-
-def _images(version: int) -> str:
-    return f"images_{version}" if version else "images"
 
 
 @frozen
@@ -238,62 +201,3 @@ def _translated(session: Session, generator: Generator, image: Tensor, tile: tup
 
 def _written(path: Path) -> Path:
     return path if path.suffix.lower() in _WRITTEN_SUFFIXES else path.with_suffix(".png")
-
-
-def _file(index: int, name: str) -> str:
-    """A file name in order, unique and harmless, whatever a dataset calls its images."""
-    return f"{index:06d}_{re.sub(r'[^A-Za-z0-9_.-]+', '_', name)[-100:]}.png"
-
-
-@frozen(eq=False)
-class TranslatedSet(ImageDataset):
-    """One version of what `translate_set` wrote to ``folder``, in the same order."""
-
-    folder: Path
-    version: int
-    classes: Sequence[str]
-    palette: Sequence[tuple[int, int, int]]
-    names: Sequence[str]
-    checksums: Mapping[str, int] = field(factory=dict)  # by the file's path below the folder; none in earlier versions
-
-    def __len__(self) -> int:
-        """As many as were translated."""
-        return len(self.names)
-
-    def __getitem__(self, index: int) -> Sample:
-        """The translated image with its source's label.
-
-        Raises:
-            DataError: a file is not what was written.
-        """
-        file = _file(index, self.names[index])
-        label_file, image_file = f"labels/{file}", f"{_images(self.version)}/{file}"
-        label = read_label(self.folder / label_file).to(torch.uint8)
-        image = read_image(self.folder / image_file)
-        for one in (label_file, image_file):
-            path = self.folder / one
-            if one in self.checksums and crc32(path.read_bytes()) != self.checksums[one]:
-                raise DataError(f"{path}: is not what was written; delete {self.folder} to translate again")
-        return Sample(image, label, self.names[index])
-
-    def fingerprint(self, *, labels: bool) -> str:
-        """Of the paths, sizes and times of the files."""
-        folder = self.folder / ("labels" if labels else _images(self.version))
-        return fingerprint_files(f"{folder}/{_file(index, name)}" for index, name in enumerate(self.names))
-
-
-def open_translated(folder: Path, like: ImageDataset) -> list[TranslatedSet]:
-    """Every version of the set in ``folder``, with the classes of the dataset it was made from.
-
-    Raises:
-        DataError: the folder was not written by `translate_set`, or was changed since.
-    """
-    try:
-        index = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
-        said = index.pop(_DIGEST, None)  # sets of earlier versions hold none
-        if said != digest(index) if said is not None else not index.keys() <= {"names", "versions"}:
-            raise ValueError(f"{_INDEX} is not what was written")
-        names, versions, checksums = index["names"], range(index["versions"]), index.get("checksums", {})
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise DataError(f"{folder}: not a translated set ({error}); delete the folder to translate again") from error
-    return [TranslatedSet(folder, version, like.classes, like.palette, names, checksums) for version in versions]

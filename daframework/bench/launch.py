@@ -5,6 +5,7 @@ Sent to nodes by value, so nothing but the standard library is imported: a node 
 
 import importlib.metadata
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -76,6 +77,9 @@ def run_on_node(
     the suite was started. What is wrong with the node comes back as if the run had said it. Interrupted, the run saves
     and ends first.
     """
+    if not callable(signal.getsignal(signal.SIGINT)):
+        # A Ray that a script started in the background ignores SIGINT, and interrupting its tasks would do nothing.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     node = socket.gethostname()
     problem = _problem(node, recipe, content, working, version)
     if problem is not None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from torch import Tensor
 
 from daframework.adapt.samples import colored
-from daframework.adapt.translate import open_translated
+from daframework.adapt.translated_set import open_translated
 from daframework.bench.plan import REFERENCES, Plan
 from daframework.bench.status import State, Status
 from daframework.bench.table import MethodRow, TaskTable

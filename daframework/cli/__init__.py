@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from daframework.cli.lazy import LazyGroup
-from daframework.errors import DafError
+from daframework.errors import DafError, visible
 
 _COMMANDS = {
     "run": "Run a recipe: train, translate, score, and print the table.",
@@ -79,8 +79,6 @@ def _end_workers() -> None:
 
 
 def _complain(error: Exception) -> None:
-    from daframework.errors import visible
-
     if isinstance(error, DafError):
         for line in str(error).splitlines():
             click.echo(f"error: {visible(line)}", err=True)  # a file may be named after what commands a terminal

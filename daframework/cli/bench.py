@@ -112,10 +112,10 @@ def _tell(plugins: "Plugins", plan: "Plan") -> None:
     from daframework.bench.checks import check_cells
     from daframework.bench.estimate import duration, left_by_cell
     from daframework.bench.status import status
-    from daframework.errors import visible
+    from daframework.errors import warn
 
     for line in check_cells(plugins, plan, plan.cells):
-        click.echo(f"warning: {visible(line)}", err=True)
+        warn(line)
     found = {cell.name: status(cell) for cell in plan.cells}
     left = left_by_cell(plan, found)
     width = max(len(name) for name in found)
@@ -249,7 +249,7 @@ def _table(
 
 def _draw(plugins: "Plugins", plan: "Plan", found: "dict[str, Status]", tables: "list[TaskTable]") -> None:
     from daframework.bench.pictures import draw_scores, draw_sheet
-    from daframework.errors import DataError, visible
+    from daframework.errors import DataError, warn
     from daframework.run.context import prepared
     from daframework.run.datasets import open_datasets
 
@@ -259,4 +259,4 @@ def _draw(plugins: "Plugins", plan: "Plan", found: "dict[str, Status]", tables: 
     try:
         draw_sheet(plan, found, prepared(recipe, open_datasets(plugins, recipe).source))
     except DataError as error:
-        click.echo(f"warning: no sheet of images: {visible(str(error))}", err=True)
+        warn(f"no sheet of images: {error}")

@@ -19,7 +19,7 @@ def command(recipe: str, overrides: tuple[str, ...], seed: int | None) -> None:
     Data that is not there is a warning here, and an error of daf run.
     """
     with _no_garbage():
-        from daframework.errors import visible
+        from daframework.errors import visible, warn
         from daframework.recipe import locate, read
         from daframework.run.check import check
 
@@ -27,7 +27,7 @@ def command(recipe: str, overrides: tuple[str, ...], seed: int | None) -> None:
         path = locate(plugins, recipe)
         loaded = read(path, overrides, seed=seed)
         for line in check(plugins, loaded, str(path)):
-            click.echo(f"warning: {visible(line)}", err=True)
+            warn(line)
         click.echo(visible(f"{path}: {loaded.name} is sound"))
 
 

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -54,10 +54,17 @@ class Signals:
 def stop_on_signal() -> Iterator[Signals]:
     """Inside, signals only ask: see `Signals`, which is handed out."""
     asked = Signals()
-    numbers = [signal.SIGINT, signal.SIGTERM, *([] if _SAVE is None else [_SAVE])]
-    before = {number: signal.signal(number, asked.take) for number in numbers}
-    try:
+    with handled(asked.take):
         yield asked
+
+
+@contextmanager
+def handled(take: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Inside, ``take`` gets the signals that ask to stop, and the one that asks to save."""
+    numbers = [signal.SIGINT, signal.SIGTERM, *([] if _SAVE is None else [_SAVE])]
+    before = {number: signal.signal(number, take) for number in numbers}
+    try:
+        yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

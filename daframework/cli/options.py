@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from daframework.errors import visible
+from daframework.errors import warn
 
 if TYPE_CHECKING:
     from daframework.registry import Plugins
@@ -24,8 +24,4 @@ def installed_plugins() -> "Plugins":
     """The plugins of this installation; what the user should know of one is a warning, now or when it is used."""
     from daframework.registry import load_plugins
 
-    return load_plugins(warn=_warn)
-
-
-def _warn(line: str) -> None:
-    click.echo(f"warning: {visible(line)}", err=True)
+    return load_plugins(warn=warn)

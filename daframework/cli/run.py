@@ -59,7 +59,7 @@ def command(
         end_with_stdin()
     place = find_place(os.environ)
     if devices is not None and place.ranks == 1 < devices:
-        from daframework.run.launch import launch
+        from daframework.cli.launch import launch
 
         sys.exit(launch(sys.argv[1:], devices))
     if devices is not None and place.ranks > 1 and devices != place.local_ranks:

@@ -14,9 +14,9 @@ from daframework.data.cache_folder import note_use, part_folder
 from daframework.data.cached import Cached, Stored
 from daframework.data.fingerprint import digest
 from daframework.data.shards import DamagedError, Part, Shard
-from daframework.errors import DataError
+from daframework.errors import DataError, warn
 from daframework.interfaces import ImageDataset
-from daframework.session import Session, StoppedError, warn
+from daframework.session import Session, StoppedError
 
 FORMAT = 1
 """Raise it when the same files would become other pixels, or lie otherwise on the disk."""

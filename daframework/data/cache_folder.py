@@ -11,9 +11,9 @@ from typing import Any, Literal
 
 from attrs import frozen
 
-from daframework.data.decode import write_whole
 from daframework.data.shards import Part
 from daframework.errors import DataError
+from daframework.whole_file import write_whole
 
 _ABOUT = "about.json"
 _NAME = re.compile(r"(images|labels)-[0-9a-f]{32}")
@@ -58,7 +58,7 @@ def describe(part: Part, dataset: str, resize: Sequence[int] | None) -> None:
     path = part.folder / _ABOUT
     about = {"dataset": dataset, "kind": part.kind, "count": part.count, "resize": resize}
     if not path.exists():
-        write_whole(path, lambda temporary: temporary.write_text(json.dumps(about), encoding="utf-8"))
+        write_whole(path, lambda file: file.write(json.dumps(about).encode()), shared=True, synced=False)
 
 
 def note_use(part: Part) -> None:

@@ -4,9 +4,9 @@ import shlex
 import struct
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-from uuid import uuid4
+from typing import BinaryIO
 
 import numpy as np
 import torch
@@ -14,13 +14,15 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from daframework.errors import DataError
+from daframework.whole_file import write_whole
 
 IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".webp")
 """File name endings of images, in lower case. A label is always a PNG."""
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+"""What every PNG begins with."""
 
 _IMAGE_FORMATS = ("BMP", "JPEG", "PNG", "WEBP")
 _MAX_PIXELS = 89_478_485  # as Pillow: 256 MiB of RGB; a file of a few kilobytes can claim to hold more
-_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _DAMAGED = (SyntaxError, ValueError, EOFError, struct.error, zlib.error)  # what Pillow lets through
 _ORIENTATION = 0x0112
 _TRANSPOSE = {
@@ -87,8 +89,8 @@ def png_chunks(content: bytes) -> Iterator[tuple[bytes, memoryview]]:
     Raises:
         ValueError: it is no PNG, ends early, or a chunk has not the checksum that it carries.
     """
-    view, place, kind = memoryview(content), len(_PNG_SIGNATURE), b""
-    if not content.startswith(_PNG_SIGNATURE):
+    view, place, kind = memoryview(content), len(PNG_SIGNATURE), b""
+    if not content.startswith(PNG_SIGNATURE):
         raise ValueError("no PNG")
     while kind != b"IEND":
         begin = place + 8  # behind the length and the kind; the checksum covers the kind and the data
@@ -259,25 +261,9 @@ def _as_rgb(image: Image.Image, path: Path) -> Image.Image:
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
-def write_whole(path: Path, save: Callable[[Path], object]) -> None:
-    """Save to a new file beside ``path``, then rename it: a reader never sees half a file. Missing folders are made.
-
-    Raises:
-        OSError: the file cannot be written; nothing of it is left.
-    """
-    temporary = path.with_name(f".{path.name}.{uuid4().hex}")
+def _write(path: Path, save: Callable[[BinaryIO], object]) -> None:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save(temporary)
-        temporary.replace(path)
-    finally:
-        with suppress(OSError):  # usually gone by now; and where it cannot be removed, the first error says why
-            temporary.unlink()
-
-
-def _write(path: Path, save: Callable[[Path], object]) -> None:
-    try:
-        write_whole(path, save)
+        write_whole(path, save, shared=True, synced=False)
     except OSError as error:
         raise DataError(
             f"{path}: cannot be written ({_line(error)}); check the disk's space and the folder's rights"

@@ -28,8 +28,8 @@ from uuid import uuid4
 from attrs import asdict, frozen
 from torch import Tensor
 
-from daframework.data.decode import write_whole
 from daframework.errors import DataError
+from daframework.whole_file import write_whole
 
 T = TypeVar("T")
 _SMALLEST = 64  # entries of a shard: what an interruption may throw away
@@ -213,7 +213,7 @@ class ShardWriter:
 def _describe(folder: Path, number: int, fields: dict[str, Any]) -> None:
     content = json.dumps(fields).encode()
     whole = b"%b\n%d" % (content, zlib.crc32(content))
-    write_whole(_description(folder, number), lambda path: path.write_bytes(whole))
+    write_whole(_description(folder, number), lambda file: file.write(whole), shared=True, synced=False)
 
 
 def _description(folder: Path, number: int) -> Path:

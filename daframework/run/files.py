@@ -35,9 +35,10 @@ def append_line(path: Path, line: str) -> None:
     try:
         with path.open("a+b") as file:
             end = file.seek(0, os.SEEK_END)
-            file.seek(max(0, end - _LONGEST_LINE))
-            left = file.read().rpartition(b"\n")[2]
-            file.truncate(end - len(left))
+            file.seek(max(0, end - 1))
+            if file.read() not in (b"", b"\n"):
+                file.seek(max(0, end - _LONGEST_LINE))
+                file.truncate(end - len(file.read().rpartition(b"\n")[2]))
             file.write(f"{line}\n".encode())
     except OSError as error:
         raise RunError(f"{path} cannot be written: {error.strerror or error}") from error

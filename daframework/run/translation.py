@@ -6,7 +6,8 @@ from torch import nn
 from daframework import checkpoint
 from daframework.adapt.loop import train
 from daframework.adapt.samples import sample_grid
-from daframework.adapt.translate import TranslatedSet, open_translated, translate_set
+from daframework.adapt.translate import translate_set
+from daframework.adapt.translated_set import TranslatedSet, open_translated
 from daframework.build import DIRECTIONS, Networks, make_generator, make_networks
 from daframework.data.decode import write_image
 from daframework.data.prepared import Unlabelled

@@ -19,10 +19,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from daframework.data.decode import image_size, png_chunks, read_label
+from daframework.data.decode import PNG_SIGNATURE, image_size, png_chunks, read_label
 from daframework.errors import DataError
 
-_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _HEADER = struct.Struct(">IIBBBBB")  # width, height, bits, colour type, compression, filter method, interlace
 _CHANNELS = {2: 3, 4: 2, 6: 4}  # colour type: RGB, grey with alpha, RGB with alpha
 _GREY = 0
@@ -38,7 +37,7 @@ def read_first_channel(path: Path) -> Tensor:
     """
     image_size(path)  # says in one line what is wrong with a file that is missing, forbidden, empty or far too large
     content = path.read_bytes()
-    if not content.startswith(_SIGNATURE):
+    if not content.startswith(PNG_SIGNATURE):
         return read_label(path)
     *_, bits, colour, _, _, interlace = _HEADER.unpack_from(content, 16)
     if bits != 16 or colour not in _CHANNELS:
@@ -70,7 +69,7 @@ def _first_channel(content: bytes) -> bytes:
         (b"IDAT", zlib.compress(narrow, 0)),  # level 0 only wraps it: it is read again at once
         (b"IEND", b""),
     )
-    return _SIGNATURE + b"".join(_chunk(kind, data) for kind, data in chunks)
+    return PNG_SIGNATURE + b"".join(_chunk(kind, data) for kind, data in chunks)
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:

@@ -18,6 +18,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from kills import differing, end
+
 SETTINGS = ("translation.steps=40", "downstream.steps=30", "hardware.precision=32-true", "bootstrap=200")
 _COSTS = ("minutes", "images_per_second", "seconds", "environment")
 """What a table tells of time and place, which may be another each time."""
@@ -91,11 +93,7 @@ def torture(suite: str, folder: Path, options: list[str], kills: int, seed: int)
     if start(suite, folder / "killed", options).wait() != 0:
         return [*problems, f"the bench failed: {(folder / 'killed.log').read_text(encoding='utf-8')[-2000:]}"]
     wanted, got = cells(folder / "whole"), cells(folder / "killed")
-    problems += [
-        f"{name}: {got.get(name)} instead of {wanted.get(name)}"
-        for name in sorted(wanted.keys() | got.keys())
-        if wanted.get(name) != got.get(name)
-    ]
+    problems += [f"{name}: {got.get(name)} instead of {wanted.get(name)}" for name in differing(wanted, got)]
     print(f"{len(wanted)} cells of the table compared", flush=True)
     return problems
 
@@ -115,10 +113,7 @@ def main() -> None:
     options += [part for one in asked.settings or SETTINGS for part in ("--set", one)]
     with tempfile.TemporaryDirectory() as folder:
         problems = torture(asked.suite, Path(folder), options, asked.kills, asked.seed)
-    for problem in problems:
-        print(problem)
-    print(f"{asked.kills} kills: {'the same table' if not problems else 'FAILED'}")
-    sys.exit(bool(problems))
+    end(problems, f"{asked.kills} kills", "the same table")
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path
 
 from kills import SETTINGS as OF_KILLS
-from kills import command, outcome
+from kills import command, differing, end, outcome
 
 SETTINGS = OF_KILLS | {"data.cache": "true", "log.samples_every": 8}
 SIZE_MB = 512
@@ -130,9 +130,7 @@ def disturb(fault: str, attempt: Attempt, again: Callable[[], Attempt], mount: P
 
 def difference(wanted: dict[str, object], out: Path) -> list[str]:
     """What a finished run left otherwise than the undisturbed one, and lines of its log that are not whole."""
-    got = outcome(out)
-    names = sorted(wanted.keys() | got.keys())
-    found = [f"{name} differs from the undisturbed run's" for name in names if wanted.get(name) != got.get(name)]
+    found = [f"{name} differs from the undisturbed run's" for name in differing(wanted, outcome(out))]
     for line in (out / "log.jsonl").read_text(encoding="utf-8").splitlines():
         try:
             json.loads(line)
@@ -189,10 +187,7 @@ def main() -> None:
             sys.exit("skipped: mounting needs Linux and root")
         with mounted(mount):
             problems = torture(asked.recipe, Path(folder), mount, asked.faults, asked.seed)
-    for problem in problems:
-        print(problem)
-    print(f"{asked.faults} faults: {'each told in a line, and made good' if not problems else 'FAILED'}")
-    sys.exit(bool(problems))
+    end(problems, f"{asked.faults} faults", "each told in a line, and made good")
 
 
 if __name__ == "__main__":

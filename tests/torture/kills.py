@@ -13,9 +13,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import NoReturn
 
 import torch
 
@@ -80,6 +81,19 @@ def outcome(folder: Path) -> dict[str, object]:
     return found
 
 
+def differing(wanted: Mapping[str, object], got: Mapping[str, object]) -> list[str]:
+    """The names under which two outcomes do not hold the same."""
+    return [name for name in sorted(wanted.keys() | got.keys()) if wanted.get(name) != got.get(name)]
+
+
+def end(problems: Sequence[str], tried: str, well: str) -> NoReturn:
+    """Print ``problems``, and after what was ``tried`` that all is ``well``, or FAILED; exit code 1 if it is not."""
+    for problem in problems:
+        print(problem)
+    print(f"{tried}: {'FAILED' if problems else well}")
+    sys.exit(bool(problems))
+
+
 def torture(recipe: str, folder: Path, kills: int, seed: int) -> list[str]:
     """What went wrong over ``kills`` kills; nothing, if all is well."""
     draw = random.Random(seed)
@@ -110,12 +124,8 @@ def torture(recipe: str, folder: Path, kills: int, seed: int) -> list[str]:
         if code != 0:
             problems.append(f"{out.name}: exit code {code}; see {folder / f'{out.name}.log'}")
             break
-        got = outcome(out)
-        problems += [
-            f"{out.name}: {name} differs from the undisturbed run's"
-            for name in sorted(wanted.keys() | got.keys())
-            if wanted.get(name) != got.get(name)
-        ]
+        names = differing(wanted, outcome(out))
+        problems += [f"{out.name}: {name} differs from the undisturbed run's" for name in names]
         print(f"{done} kills, {number} runs, {len(problems)} problems", flush=True)
     return problems
 
@@ -129,10 +139,7 @@ def main() -> None:
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         problems = torture(asked.recipe, Path(folder), asked.kills, asked.seed)
-        for problem in problems:
-            print(problem)
-    print(f"{asked.kills} kills: {'all as if nobody had disturbed them' if not problems else 'FAILED'}")
-    sys.exit(bool(problems))
+    end(problems, f"{asked.kills} kills", "all as if nobody had disturbed them")
 
 
 if __name__ == "__main__":

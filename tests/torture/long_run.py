@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 import attrs
-from kills import command
+from kills import command, end
 
 RECIPE = "semantic_cyclegan"
 SETTINGS = {
@@ -188,11 +188,7 @@ def main() -> None:
         if process.returncode != 0:
             said = (Path(folder) / "output.log").read_text(encoding="utf-8").splitlines()[-5:]
             sys.exit("\n".join([f"the run failed with exit code {process.returncode}", *said]))
-    found = problems(windows, every)
-    for problem in found:
-        print(problem)
-    print(f"{asked.steps:,} steps: {'nothing grows' if not found else 'FAILED'}")
-    sys.exit(bool(found))
+    end(problems(windows, every), f"{asked.steps:,} steps", "nothing grows")
 
 
 if __name__ == "__main__":

@@ -1,23 +1,19 @@
 """Start a run's processes on one machine, one a device, and end when they have."""
 
 import os
-import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from types import FrameType
 
+from daframework.cli.interrupt import handled
 from daframework.errors import RunError
 from daframework.run.place import Place, variables
 
 _POLL_SECONDS = 0.1
 _GRACE_SECONDS = 10  # for the others to end by themselves, once one has ended badly
-_PASSED_ON = tuple(
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name)
-)  # SIGUSR1 is not everywhere
 
 
 def launch(arguments: Sequence[str], processes: int) -> int:
@@ -30,7 +26,13 @@ def launch(arguments: Sequence[str], processes: int) -> int:
     """
     port = _free_port()
     children: list[subprocess.Popen[bytes]] = []
-    with _passing_on(children):
+
+    def pass_on(number: int, frame: FrameType | None) -> None:
+        for child in children:
+            if child.poll() is None:
+                child.send_signal(number)
+
+    with handled(pass_on):
         try:
             for rank in range(processes):
                 place = Place(rank, processes, rank, processes, port=port)
@@ -63,21 +65,6 @@ def _wait(children: Sequence["subprocess.Popen[bytes]"]) -> int:
     bad = bad or next((code for child in children if (code := child.returncode)), 0)
     # A process that a signal ended: the code is what a shell would give.
     return bad if bad >= 0 else 128 - bad
-
-
-@contextmanager
-def _passing_on(children: Sequence["subprocess.Popen[bytes]"]) -> Iterator[None]:
-    def pass_on(number: int, frame: FrameType | None) -> None:
-        for child in children:
-            if child.poll() is None:
-                child.send_signal(number)
-
-    before = {number: signal.signal(number, pass_on) for number in _PASSED_ON}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _free_port() -> int:

@@ -1,0 +1,120 @@
+"""A translated set on the disk: images/ of each version, labels/, and index.json that lists and vouches for them."""
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from zlib import crc32
+
+import torch
+from attrs import field, frozen
+
+from daframework.data.decode import read_image, read_label
+from daframework.data.fingerprint import digest, fingerprint_files
+from daframework.errors import DataError
+from daframework.interfaces import ImageDataset, Sample
+
+_INDEX, _DIGEST = "index.json", "digest"
+
+
+def images_folder(version: int) -> str:
+    """Where the images of a version are, below the set's folder."""
+    return f"images_{version}" if version else "images"
+
+
+def file_name(index: int, name: str) -> str:
+    """A file name in order, unique and harmless, whatever a dataset calls its images."""
+    return f"{index:06d}_{re.sub(r'[^A-Za-z0-9_.-]+', '_', name)[-100:]}.png"
+
+
+def begin_set(partial: Path, versions: int) -> None:
+    """Make the folders of a set with so many versions; what was there is deleted.
+
+    Raises:
+        DataError: they cannot be made.
+    """
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        for kind in (*(images_folder(version) for version in range(versions)), "labels"):
+            (partial / kind).mkdir(parents=True)
+    except OSError as error:
+        raise DataError(f"{partial} cannot be made: {error.strerror}") from error
+
+
+def finish_set(partial: Path, folder: Path, shares: Sequence[Sequence[str]], facts: Mapping[str, Any]) -> None:
+    """Put the index beside the files: the names of all ranks in the dataset's order, ``facts``, and a digest of both.
+
+    Then rename the folder.
+
+    Raises:
+        DataError: it cannot be written.
+    """
+    names = [""] * sum(map(len, shares))
+    for rank, share in enumerate(shares):
+        names[rank :: len(shares)] = share
+    try:
+        if hasattr(os, "sync"):
+            os.sync()  # once, instead of each file by itself: a power cut must not leave a whole set of empty files
+        index = {"names": names, **facts}
+        (partial / _INDEX).write_text(json.dumps(index | {_DIGEST: digest(index)}, indent=1), encoding="utf-8")
+        partial.replace(folder)
+    except OSError as error:
+        raise DataError(f"{folder} cannot be written: {error.strerror}") from error
+
+
+@frozen(eq=False)
+class TranslatedSet(ImageDataset):
+    """One version of what `daframework.adapt.translate.translate_set` wrote to ``folder``, in the same order."""
+
+    folder: Path
+    version: int
+    classes: Sequence[str]
+    palette: Sequence[tuple[int, int, int]]
+    names: Sequence[str]
+    checksums: Mapping[str, int] = field(factory=dict)  # by the file's path below the folder; none in earlier versions
+
+    def __len__(self) -> int:
+        """As many as were translated."""
+        return len(self.names)
+
+    def __getitem__(self, index: int) -> Sample:
+        """The translated image with its source's label.
+
+        Raises:
+            DataError: a file is not what was written.
+        """
+        file = file_name(index, self.names[index])
+        label_file, image_file = f"labels/{file}", f"{images_folder(self.version)}/{file}"
+        label = read_label(self.folder / label_file).to(torch.uint8)
+        image = read_image(self.folder / image_file)
+        for one in (label_file, image_file):
+            path = self.folder / one
+            if one in self.checksums and crc32(path.read_bytes()) != self.checksums[one]:
+                raise DataError(f"{path}: is not what was written; delete {self.folder} to translate again")
+        return Sample(image, label, self.names[index])
+
+    def fingerprint(self, *, labels: bool) -> str:
+        """Of the paths, sizes and times of the files."""
+        folder = self.folder / ("labels" if labels else images_folder(self.version))
+        return fingerprint_files(f"{folder}/{file_name(index, name)}" for index, name in enumerate(self.names))
+
+
+def open_translated(folder: Path, like: ImageDataset) -> list[TranslatedSet]:
+    """Every version of the set in ``folder``, with the classes of the dataset it was made from.
+
+    Raises:
+        DataError: the folder was not written by `translate_set`, or was changed since.
+    """
+    try:
+        index = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
+        said = index.pop(_DIGEST, None)
+        of_earlier = said is None and index.keys() <= {"names", "versions"}
+        if not of_earlier and said != digest(index):
+            raise ValueError(f"{_INDEX} is not what was written")
+        names, versions, checksums = index["names"], range(index["versions"]), index.get("checksums", {})
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise DataError(f"{folder}: not a translated set ({error}); delete the folder to translate again") from error
+    return [TranslatedSet(folder, version, like.classes, like.palette, names, checksums) for version in versions]
