@@ -3,12 +3,12 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from daf_cyclegan.by_rows import ReflectConv7, rows_together
 from daf_cyclegan.head import BRIGHTEST, affine, paint
-from daf_cyclegan.layers import InstanceNorm, ResizeConv, instance_norm
+from daf_cyclegan.layers import InstanceNorm, ResizeConv, instance_norm, reflected
 from daf_cyclegan.patchgan import PatchGAN
 from daf_cyclegan.resnet import ResNet
 from daf_cyclegan.unet import UNet
-from daf_cyclegan.wide import ReflectConv7
 
 SMALL = {
     "resnet": lambda **options: ResNet(channels=4, blocks=2, **options),
@@ -289,25 +289,64 @@ def test_an_unknown_norm_is_refused_by_name() -> None:
         PatchGAN(norm="batch")
 
 
-# --- four pixels side by side as one ---
+# --- borders, and rows computed together ---
 
 
-@pytest.mark.parametrize(("channels", "out", "height", "width"), [(3, 8, 8, 12), (8, 6, 5, 4), (2, 3, 4, 8)])
-def test_a_wide_convolution_gives_the_numbers_of_a_plain_one(channels, out, height, width):
+def both_ways(layer, image):
+    """What ``layer`` makes of an image, and the slopes of its squares' sum for the image and the layer's weights."""
+    image = image.clone().requires_grad_()
+    made = layer(image)
+    weights = list(layer.parameters()) if isinstance(layer, nn.Module) else []
+    return made.detach(), *torch.autograd.grad(made.square().sum(), [image, *weights])
+
+
+@pytest.mark.parametrize(("height", "width", "border"), [(2, 2, 1), (5, 9, 1), (4, 4, 3), (4, 12, 3), (9, 8, 3)])
+@pytest.mark.parametrize("order", [torch.contiguous_format, torch.channels_last])
+def test_a_reflected_border_and_its_slopes_are_torchs(height, width, border, order):
+    image = torch.linspace(-1, 9, 2 * 3 * height * width, dtype=torch.float64).sin().view(2, 3, height, width)
+    found = both_ways(lambda image: reflected(image, border), image.contiguous(memory_format=order))
+    expected = both_ways(lambda image: F.pad(image, (border,) * 4, mode="reflect"), image)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-13)
+    assert all(tensor.is_contiguous(memory_format=order) for tensor in found)
+
+
+def test_a_reflected_border_stays_in_the_format_of_what_it_frames():
+    with torch.autocast("cpu", torch.bfloat16):
+        image, slopes = both_ways(lambda image: reflected(image, 1), torch.zeros(1, 1, 4, 4, dtype=torch.bfloat16))
+    assert (image.dtype, slopes.dtype) == (torch.bfloat16, torch.bfloat16)
+
+
+@pytest.mark.parametrize(
+    ("channels", "out", "height", "width"), [(3, 8, 8, 5), (8, 6, 6, 4), (2, 3, 4, 8), (3, 4, 12, 6), (3, 5, 4, 4)]
+)
+def test_rows_computed_together_give_the_numbers_of_a_plain_convolution(channels, out, height, width):
     torch.manual_seed(0)
     layer = ReflectConv7(channels, out).double()
-    found = []
-    for convolve in (layer, lambda x: F.conv2d(F.pad(x, (3,) * 4, mode="reflect"), layer.weight, layer.bias)):
-        image = torch.linspace(-1, 1, 2 * channels * height * width, dtype=torch.float64)
-        image = image.sin().view(2, channels, height, width).requires_grad_()
-        layer.zero_grad()
-        convolved = convolve(image)
-        convolved.square().sum().backward()
-        found.append((convolved.detach(), image.grad, layer.weight.grad, layer.bias.grad))
-    torch.testing.assert_close(found[0], found[1], rtol=0, atol=1e-11)
+    assert rows_together(out, half=False) > 1
+    image = torch.linspace(-1, 1, 2 * channels * height * width, dtype=torch.float64).sin()
+    image = image.view(2, channels, height, width)
+    plain = nn.Sequential(nn.ReflectionPad2d(3), nn.Conv2d(channels, out, 7)).double()
+    plain[1].load_state_dict(layer.state_dict())
+    torch.testing.assert_close(both_ways(layer, image), both_ways(plain, image), rtol=0, atol=1e-11)
 
 
-@pytest.mark.parametrize(("out", "width"), [(17, 8), (3, 6)], ids=["many channels", "an odd width"])
-def test_a_convolution_that_would_not_gain_is_left_as_it_is(out, width, monkeypatch):
-    monkeypatch.setattr("daf_cyclegan.wide.wide_convolution", None)
-    assert ReflectConv7(3, out)(torch.zeros(1, 3, 4, width)).shape == (1, out, 4, width)
+def test_as_many_rows_are_computed_together_as_fill_the_vectors():
+    assert [rows_together(out, half=False) for out in (1, 3, 4, 6, 8, 9, 12, 16, 64)] == [4, 4, 4, 2, 2, 1, 1, 1, 1]
+    assert [rows_together(out, half=True) for out in (1, 3, 4, 6, 8, 9, 12, 16, 24, 64)] == [
+        4,
+        4,
+        4,
+        2,
+        2,
+        1,
+        4,
+        1,
+        2,
+        1,
+    ]
+
+
+@pytest.mark.parametrize(("out", "height"), [(17, 8), (3, 6), (8, 5)], ids=["many channels", "half a group", "odd"])
+def test_a_convolution_that_would_not_gain_is_left_as_it_is(out, height, monkeypatch):
+    monkeypatch.setattr("daf_cyclegan.by_rows.convolution_by_rows", None)
+    assert ReflectConv7(3, out)(torch.zeros(1, 3, height, 4)).shape == (1, out, height, 4)

@@ -1,12 +1,14 @@
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from daf_cyclegan.adversarial import lsgan
 from daf_cyclegan.patchgan import PatchGAN
 from daf_cyclegan.reconstruction import Cycle
 from daf_cyclegan.resnet import ResNet
+from daf_semantic_cyclegan.decoder import Decoder
 from daf_semantic_cyclegan.discriminator import semantic
 from daf_semantic_cyclegan.losses import SemanticDiscriminator, WeightedReconstruction
 from daframework.adapt.objectives import DiscriminatorObjective, Fake, GeneratorObjective, Term
@@ -90,9 +92,7 @@ def test_the_semantic_head_trains_the_shared_encoder_and_its_decoder():
     optimizer = torch.optim.SGD(discriminator.parameters(), lr=0.1)
     for step in range(2):  # the last layer starts at 0 and lets gradients through after one step
         optimizer.zero_grad()
-        nn.functional.cross_entropy(
-            discriminator(images(2, 3, 32, 32)).semantics, torch.ones(2, 32, 32).long()
-        ).backward()
+        F.cross_entropy(discriminator(images(2, 3, 32, 32)).semantics, torch.ones(2, 32, 32).long()).backward()
         if step == 0:
             optimizer.step()
     trained = {name: p.grad is not None and bool(p.grad.any()) for name, p in discriminator.named_parameters()}
@@ -113,6 +113,29 @@ def test_every_pixel_has_logits_of_its_own():
     assert len(difference.flatten().unique()) == 4
 
 
+@pytest.mark.parametrize("order", [torch.contiguous_format, torch.channels_last])
+def test_the_decoder_joins_enlarges_and_shuffles_as_torch_does(order):
+    torch.manual_seed(0)
+    decoder = Decoder([4, 6], 5, 3).double()
+    nn.init.normal_(decoder.classify.weight)
+    given = [torch.randn(2, *shape, dtype=torch.float64) for shape in ((3, 12, 8), (4, 6, 4), (6, 3, 2))]
+
+    def literal(image, first, deepest):
+        decoded = decoder.narrow(deepest)
+        for block, skip in zip(decoder.blocks, (first, F.pixel_unshuffle(image, 2)), strict=True):
+            enlarged = F.interpolate(decoded, size=skip.shape[-2:], mode="bilinear", align_corners=False)
+            decoded = block.norm(block.merge(torch.cat([enlarged, block.balance(skip)], dim=1))).relu()
+        return F.pixel_shuffle(decoder.classify(decoded), 2)
+
+    found = []
+    for network in (lambda image, *features: decoder(image, features), literal):
+        tensors = [one.contiguous(memory_format=order).requires_grad_() for one in given]
+        logits = network(*tensors)
+        slopes = torch.autograd.grad(logits.square().sum(), [*tensors, *decoder.parameters()])
+        found.append((logits.detach(), *slopes))
+    torch.testing.assert_close(found[0], found[1], rtol=0, atol=1e-10)
+
+
 def test_logits_of_a_2x2_square_learn_different_classes_in_a_few_steps():
     torch.manual_seed(0)
     discriminator = semantic(num_classes=2, channels=8, decoder_channels=8)
@@ -121,7 +144,7 @@ def test_logits_of_a_2x2_square_learn_different_classes_in_a_few_steps():
     optimizer = torch.optim.Adam(discriminator.parameters(), lr=5e-3)
     for _ in range(60):
         optimizer.zero_grad()
-        nn.functional.cross_entropy(discriminator(image).semantics, label).backward()
+        F.cross_entropy(discriminator(image).semantics, label).backward()
         optimizer.step()
     assert (discriminator(image).semantics.argmax(dim=1) == label).float().mean() > 0.95
 

@@ -1,12 +1,15 @@
 """The layers that the networks of this plugin share."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 _MOST = 2**16  # channels, layers or blocks
+_MANY = 100_000  # numbers from which more and simpler steps are faster
 
 
 def instance_norm(features: Tensor) -> Tensor:
@@ -43,14 +46,37 @@ def init_normal(network: nn.Module) -> None:
 
 
 def reflected(features: Tensor, width: int) -> Tensor:
-    """``features`` (N, C, H, W), H and W above ``width``, with a mirrored border of ``width``, in their own format.
+    """``features`` (N, C, H, W), H and W above ``width``, with a mirrored border of ``width``, in their own format."""
+    if features.device.type == "cpu" and features.numel() >= _MANY:
+        framed: Tensor = _Reflected.apply(features, width)
+        return framed
+    return _framed(features, width)
 
-    Autocast on a CPU would make them float32, twice the memory, only to have a convolution round them again.
-    """
-    if features.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
-        with torch.autocast("cpu", enabled=False):
-            return F.pad(features, (width,) * 4, mode="reflect")
-    return F.pad(features, (width,) * 4, mode="reflect")
+
+def _framed(features: Tensor, width: int) -> Tensor:
+    # Autocast would make it float32, twice the memory, only to have a convolution round it again.
+    with torch.autocast("cpu", enabled=False) if features.device.type == "cpu" else nullcontext():
+        return F.pad(features, (width,) * 4, mode="reflect")
+
+
+class _Reflected(torch.autograd.Function):
+    """Torch's border on a CPU, with a way back that takes a half to a sixth of the time for many pixels."""
+
+    @staticmethod
+    def forward(ctx: Any, features: Tensor, width: int) -> Tensor:
+        ctx.width = width
+        return _framed(features, width)
+
+    @staticmethod
+    def backward(ctx: Any, slopes: Tensor) -> tuple[Tensor, None]:
+        width = ctx.width
+        rows = slopes[:, :, width:-width].clone()
+        rows[:, :, 1 : width + 1] += slopes[:, :, :width].flip(2)
+        rows[:, :, -width - 1 : -1] += slopes[:, :, -width:].flip(2)
+        inside = rows[..., width:-width].clone()
+        inside[..., 1 : width + 1] += rows[..., :width].flip(3)
+        inside[..., -width - 1 : -1] += rows[..., -width:].flip(3)
+        return inside, None
 
 
 class ReflectConv(nn.Conv2d):

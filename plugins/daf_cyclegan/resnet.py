@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from daf_cyclegan.by_rows import ReflectConv7
 from daf_cyclegan.head import Head, head_channels
 from daf_cyclegan.layers import (
     BlurredConv,
@@ -16,7 +17,6 @@ from daf_cyclegan.layers import (
     require_positive,
     upsampling,
 )
-from daf_cyclegan.wide import ReflectConv7
 from daframework.interfaces import Generator
 
 
