@@ -58,3 +58,9 @@ def test_only_what_was_learned_is_computed_in_half_precision(tmp_path, session, 
     given = Listed([sample()])
     translate_set(session(precision="bf16-mixed"), generator, given, tmp_path / "out", batch_size=1, seed=0)
     assert generator.formats == [expected]
+
+
+def test_double_precision_is_kept(tmp_path, session):
+    generator = Turned(learned=True).double()
+    translate_set(session(), generator, Listed([sample()]), tmp_path / "out", batch_size=1, seed=0)
+    assert generator.formats == [torch.float64]

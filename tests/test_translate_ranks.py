@@ -40,6 +40,8 @@ for name, stop_after in (("whole", None), ("stopped", 1)):
     except DafError as error:
         print(error)
     print(dataset.reads, folder.exists(), log.stages)
+fabric.barrier()
+torch.distributed.destroy_process_group()
 """
 
 

@@ -191,12 +191,14 @@ def _translated(session: Session, generator: Generator, image: Tensor, tile: tup
     device = session.fabric.device
     if device.type == "cuda":
         image = image.pin_memory().to(device, non_blocking=True)
+    shown, weight = to_float(image.to(device)), next(generator.parameters(), None)
     # A generator without weights is arithmetic on colours, which half precision would round by a grey level or two.
-    learned = next(generator.parameters(), None) is not None
-    with session.fabric.autocast() if learned else nullcontext():
+    with nullcontext() if weight is None else session.fabric.autocast():
+        if weight is not None:
+            shown = shown.to(weight.dtype)  # double precision, where the run has that
         if tile is None:
-            return to_bytes(apply_padded(generator, to_float(image.to(device)), generator.multiple))
-        return to_bytes(apply_in_tiles(generator, to_float(image.to(device)), size=tile, multiple=generator.multiple))
+            return to_bytes(apply_padded(generator, shown, generator.multiple))
+        return to_bytes(apply_in_tiles(generator, shown, size=tile, multiple=generator.multiple))
 
 
 def _written(path: Path) -> Path:

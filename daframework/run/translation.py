@@ -87,7 +87,7 @@ def load_generator(session: Session, plugins: Plugins, recipe: Recipe, folder: R
     state = from_first(lambda: checkpoint.load(path, torch.device("cpu")))
     if state is None:
         raise RunError(f"{folder.path} holds no trained generator; has its translation finished?")
-    generator = make_generator(plugins, recipe, DIRECTIONS[0], int(state["num_classes"]))
+    generator = make_generator(plugins, recipe, DIRECTIONS[0], int(state["num_classes"])).to(_weights_dtype(recipe))
     try:
         generator.load_state_dict(state["generator"])
     except RuntimeError as error:

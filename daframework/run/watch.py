@@ -18,6 +18,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, NoReturn, Protocol
 
 import torch
+import torch.distributed as dist
 
 from daframework.errors import DafError, RunError, visible
 from daframework.ranks import from_first
@@ -65,10 +66,17 @@ def watch(place: Place, asked: Asked) -> Iterator[None]:
         if not isinstance(error, DafError | KeyboardInterrupt):
             # Perhaps only because another process died: then the watcher ends this one, and says so.
             watcher.join(_REASON_SECONDS)
+        if isinstance(error, StoppedError):
+            _wait_for_signal(asked)
         code = 128 + (asked.signal or 2) if isinstance(error, StoppedError | KeyboardInterrupt) else 1
         watcher.leave({"end": code, "why": " ".join(str(error).split()) or type(error).__name__})
         _end_in(_LEAVING_SECONDS, code)
+        if isinstance(error, StoppedError):  # as all do, at the same step
+            dist.destroy_process_group()
         raise
+    # Left open, its threads may abort a process that ends while another still has to.
+    dist.barrier()
+    dist.destroy_process_group()
     watcher.leave({"bye": True})
 
 
@@ -209,6 +217,13 @@ class _Watcher(threading.Thread):
         with suppress(OSError, ValueError):
             sys.stdout.flush()
         os._exit(code)
+
+
+def _wait_for_signal(asked: Asked) -> None:
+    """A process may stop because another was asked to, before it is told by which signal, which is its exit code."""
+    until = time.monotonic() + _REASON_SECONDS
+    while asked.signal is None and time.monotonic() < until:
+        time.sleep(0.01)
 
 
 def _end_in(seconds: float, code: int) -> None:
