@@ -5,7 +5,6 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -78,8 +77,7 @@ class ImageDataset(ABC):
         """A text that changes whenever an image may have changed, or with ``labels`` a label or what its ids mean.
 
         ``data.cache = true`` keeps decoded images on disk under it; None for a set that cannot tell, which is not kept.
-        It must take seconds for 100,000 images, so ask for a file's size and time, not for its content. Unless
-        ``labels``, labels must not even be looked for.
+        It must take seconds for 100,000 images: ask for sizes and times. Unless ``labels``, do not look for labels.
 
         Raises:
             DataError: a file is missing.
@@ -127,20 +125,22 @@ class Generator(nn.Module, ABC):
 class DiscriminatorOutput:
     """``realness`` (N, 1, h, w) logits; ``semantics`` (N, num_classes, H, W) logits, None without a semantic head.
 
-    ``semantics`` may be given as a function of no arguments: it is called when a loss first asks, and only once, so
-    that a decoder costs nothing where nobody looks.
+    ``semantics`` may be given as a function of no arguments, called when a loss first asks, and only once: a decoder
+    costs nothing where nobody looks. ``segmented`` tells whether one has.
     """
 
     def __init__(self, realness: Tensor, semantics: Tensor | Callable[[], Tensor] | None) -> None:
         """Keep both; nothing is computed yet."""
-        self.realness = realness
-        self._semantics = semantics
+        self.realness, self.segmented, self._semantics = realness, False, semantics
 
-    @cached_property
+    @property  # and not `cached_property`, which in Python 3.11 makes one thread wait for another
     def semantics(self) -> Tensor | None:
         """The semantic head's logits."""
-        with span("discriminators forward"):
-            return self._semantics() if callable(self._semantics) else self._semantics
+        self.segmented = True
+        if callable(self._semantics):
+            with span("discriminators forward"):
+                self._semantics = self._semantics()
+        return self._semantics
 
 
 class Discriminator(nn.Module, ABC):
@@ -252,7 +252,7 @@ class Loss(nn.Module):
         return None
 
     def discriminator_loss(self, images: DomainImages) -> Tensor | None:
-        """What one domain's discriminator descends, a scalar; called for each domain; None where it has none."""
+        """One domain's part, a scalar; None where it has none. Two threads may be in here at once, one a domain."""
         return None
 
 

@@ -1,6 +1,7 @@
 """The translation's loop and the task's: what they train, when they stop, and that going on is exact."""
 
 import math
+from functools import partial
 
 import attrs
 import pytest
@@ -163,6 +164,7 @@ def same(one, other):
 # --- going on where a run was stopped ---
 
 
+@pytest.mark.parametrize("threads", [1, 2])  # with two, both directions are computed at the same time
 @pytest.mark.parametrize("stops", [[1], [2], [3], [1, 1, 1]])
 @pytest.mark.parametrize(
     "changes",
@@ -183,8 +185,10 @@ def same(one, other):
     ],
     ids=["plain", "average", "learned", "dropout", "norm", "workers", "double", "half", "recomputed", "accumulated"],
 )
-def test_a_translation_that_was_stopped_goes_on_exactly(adaptation, session, tables, changes, stops):
+def test_a_translation_that_was_stopped_goes_on_exactly(adaptation, session, tables, changes, stops, threads, request):
     tables |= changes
+    request.addfinalizer(partial(torch.set_num_threads, torch.get_num_threads()))
+    torch.set_num_threads(threads)
     precision = tables["hardware"].get("precision", "32-true")
     whole, parts = adaptation("whole.pt"), adaptation("parts.pt")
     undisturbed = whole.run(session(precision=precision))

@@ -14,6 +14,7 @@ from timing import LENGTH, BlockClock
 from daframework.acceleration import accelerate
 from daframework.adapt.loop import train
 from daframework.adapt.objectives import DiscriminatorObjective, Fake, GeneratorObjective
+from daframework.adapt.side_by_side import allowed
 from daframework.build import Networks, make_networks
 from daframework.data.prepared import Prepared, Unlabelled
 from daframework.data.stream import TrainingStream, to_float
@@ -132,37 +133,44 @@ def bare_steps(made: Recipe, fabric: Fabric) -> Iterator[None]:
     networks = prepared_networks(plugins, made, dataset)
     nets = [*networks.generators.values(), *networks.discriminators.values()]
     order = accelerate(nets, made.hardware, table.steps, fabric.device)
-    generators = GeneratorObjective(networks.generators, networks.discriminators, networks.terms).to(fabric.device)
-    discriminators = DiscriminatorObjective(networks.discriminators, networks.terms).to(fabric.device)
+    # The loop that this one is compared with leaves it half of the cores while it trains.
+    both = allowed(networks, made.hardware, fabric)
+    generators = GeneratorObjective(networks.generators, networks.discriminators, networks.terms, side_by_side=both)
+    discriminators = DiscriminatorObjective(networks.discriminators, networks.terms, side_by_side=both)
+    generators, discriminators = generators.to(fabric.device), discriminators.to(fabric.device)
     optimizers = [
         torch.optim.Adam(part.parameters(), lr=table.lr, betas=(0.5, 0.999), fused=True)
         for part in (generators, discriminators)
     ]
-    pools = [reference.Pool(), reference.Pool()]
-    while True:
-        indices = torch.randint(len(dataset), (2, made.data.batch_size))
-        source, target = (
-            to_float(dataset.images[index].to(fabric.device)).contiguous(memory_format=order) for index in indices
-        )
-        label = dataset.labels[indices[0]].to(fabric.device).long()
-        discriminators.requires_grad_(False)
-        optimizers[0].zero_grad(set_to_none=True)
-        with fabric.autocast():
-            step = generators(source, label, target)
-        step.total.backward()
-        optimizers[0].step()
-        discriminators.requires_grad_(True)
-        optimizers[1].zero_grad(set_to_none=True)
-        fakes = {
-            "target": Fake(pools[0].query(step.images["fake_target"]), label),
-            "source": Fake(pools[1].query(step.images["fake_source"]), None),
-        }
-        rebuilt = {name: step.images[f"rec_{name}"] for name in ("source", "target")}
-        with fabric.autocast():
-            judged = discriminators({"source": source, "target": target}, label, fakes, rebuilt)
-        judged.total.backward()
-        optimizers[1].step()
-        yield
+
+    def steps() -> Iterator[None]:
+        pools = [reference.Pool(), reference.Pool()]
+        while True:
+            indices = torch.randint(len(dataset), (2, made.data.batch_size))
+            source, target = (
+                to_float(dataset.images[index].to(fabric.device)).contiguous(memory_format=order) for index in indices
+            )
+            label = dataset.labels[indices[0]].to(fabric.device).long()
+            discriminators.requires_grad_(False)
+            optimizers[0].zero_grad(set_to_none=True)
+            with fabric.autocast():
+                step = generators(source, label, target)
+            step.total.backward()
+            optimizers[0].step()
+            discriminators.requires_grad_(True)
+            optimizers[1].zero_grad(set_to_none=True)
+            fakes = {
+                "target": Fake(pools[0].query(step.images["fake_target"]), label),
+                "source": Fake(pools[1].query(step.images["fake_source"]), None),
+            }
+            rebuilt = {name: step.images[f"rec_{name}"] for name in ("source", "target")}
+            with fabric.autocast():
+                judged = discriminators({"source": source, "target": target}, label, fakes, rebuilt)
+            judged.total.backward()
+            optimizers[1].step()
+            yield
+
+    return steps()
 
 
 def take(steps: Iterator[Any], count: int) -> None:

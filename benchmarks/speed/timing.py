@@ -20,6 +20,7 @@ Result = TypeVar("Result")
 LENGTH = {"cpu": 1_000, "cuda": 100_000}
 """Steps of the run that a loop is timed in, which is then stopped: what is chosen by the length, such as whether to
 compile, is chosen as for a run of the size that such a device is used for."""
+_ALL_CORES = torch.get_num_threads()  # before any loop takes less
 
 
 def synchronise(device: torch.device) -> None:
@@ -101,14 +102,16 @@ class BlockClock:
 @contextmanager
 def switches_as_torch_has_them() -> Iterator[None]:
     """For a plain reference: torch's global switches as they are where nobody has touched them, whoever has."""
-    cuda, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    cuda, cudnn, threads = torch.backends.cuda.matmul, torch.backends.cudnn, torch.get_num_threads()
     matmul, tf32, benchmark = torch.get_float32_matmul_precision(), cudnn.allow_tf32, cudnn.benchmark
     reduced = cuda.allow_bf16_reduced_precision_reduction
     torch.set_float32_matmul_precision("highest")
+    torch.set_num_threads(_ALL_CORES)
     cudnn.allow_tf32, cudnn.benchmark, cuda.allow_bf16_reduced_precision_reduction = True, False, True
     try:
         yield
     finally:
+        torch.set_num_threads(threads)
         torch.set_float32_matmul_precision(matmul)
         cudnn.allow_tf32, cudnn.benchmark, cuda.allow_bf16_reduced_precision_reduction = tf32, benchmark, reduced
 

@@ -12,6 +12,20 @@ from daframework.interfaces import DiscriminatorOutput, Generator
 from daframework.profiling import span
 
 Network = Callable[[Tensor], Any]
+ORIGINS = {
+    "fake_target": "source",
+    "fake_source": "target",
+    "rec_source": "fake_target",
+    "rec_target": "fake_source",
+    "idt_target": "target",
+    "idt_source": "source",
+}
+"""What each of a step's images is translated from. The last word of a name is the domain that it looks like."""
+
+
+def domain_of(image: str) -> str:
+    """``"target"`` of ``"fake_target"``: whose generator makes it, and whose discriminator judges it."""
+    return image.rpartition("_")[2]
 
 
 class StepImages:
@@ -31,67 +45,60 @@ class StepImages:
         self._recompute = recompute
         self._generators = generators
         self._discriminators = discriminators
-        self._judged: dict[str, DiscriminatorOutput] = {}
-        self.domains = tuple(direction.rpartition("_")[2] for direction in generators)
+        self.outputs: dict[str, DiscriminatorOutput] = {}
+        self.domains = tuple(domain_of(direction) for direction in generators)
         self.source = source
         self.source_label = source_label
         self.target = target
 
     @cached_property
     def fake_target(self) -> Tensor:
-        return self._to_target(self.source)
+        return self._made("fake_target")
 
     @cached_property
     def fake_source(self) -> Tensor:
-        return self._to_source(self.target)
+        return self._made("fake_source")
 
     @cached_property
     def rec_source(self) -> Tensor:
-        return self._to_source(self.fake_target)
+        return self._made("rec_source")
 
     @cached_property
     def rec_target(self) -> Tensor:
-        return self._to_target(self.fake_source)
+        return self._made("rec_target")
 
     @cached_property
     def idt_target(self) -> Tensor:
-        return self._to_target(self.target)
+        return self._made("idt_target")
 
     @cached_property
     def idt_source(self) -> Tensor:
-        return self._to_source(self.source)
+        return self._made("idt_source")
 
     def judged(self, image: str) -> DiscriminatorOutput:
-        if image not in self._judged:
-            domain, shown = image.rpartition("_")[2], getattr(self, image)
-            if domain not in self._discriminators:
-                raise PluginError(
-                    f"a loss asks for a discriminator's output on '{image}', and the recipe has none for the {domain}"
-                )
-            with span("discriminators forward"):
-                self._judged[image] = self._discriminators[domain](shown)
-        return self._judged[image]
+        if image not in self.outputs:
+            self.outputs[image] = self.judge(image, getattr(self, image))
+        return self.outputs[image]
 
     def features(self, image: Tensor, layers: Sequence[int]) -> list[Tensor]:
         return self._generators["source_to_target"].features(image, layers)
 
     def made(self) -> dict[str, Tensor]:
         """The generated images that some loss asked for, by name, cut off from the graph."""
-        names = ("fake_target", "fake_source", "rec_source", "rec_target", "idt_target", "idt_source")
-        return {name: vars(self)[name].detach() for name in names if name in vars(self)}
+        return {name: vars(self)[name].detach() for name in ORIGINS if name in vars(self)}
 
-    def _to_target(self, image: Tensor) -> Tensor:
-        return self._translated("source_to_target", image)
+    def translate(self, name: str, image: Tensor) -> Tensor:
+        """The image called ``name``, made from ``image``.
 
-    def _to_source(self, image: Tensor) -> Tensor:
-        if "target_to_source" not in self._generators:
+        Raises:
+            PluginError: no generator makes it, or one changes the shape.
+        """
+        direction = "source_to_target" if domain_of(name) == "target" else "target_to_source"
+        if direction not in self._generators:
             raise PluginError(
                 "a loss asks for an image translated from target to source, and the recipe has no such generator; "
                 'leave that loss out, or set translation.directions = ["source_to_target", "target_to_source"]'
             )
-        return self._translated("target_to_source", image)
-
-    def _translated(self, direction: str, image: Tensor) -> Tensor:
         generator = self._generators[direction]
         with span("generators forward"):
             translated: Tensor = (
@@ -103,6 +110,24 @@ class StepImages:
                 f"got {tuple(translated.shape)}"
             )
         return translated
+
+    def judge(self, name: str, image: Tensor) -> DiscriminatorOutput:
+        """What the discriminator of its domain sees in ``image``, which is called ``name``.
+
+        Raises:
+            PluginError: there is none.
+        """
+        domain = domain_of(name)
+        if domain not in self._discriminators:
+            raise PluginError(
+                f"a loss asks for a discriminator's output on '{name}', and the recipe has none for the {domain}"
+            )
+        with span("discriminators forward"):
+            output: DiscriminatorOutput = self._discriminators[domain](image)
+        return output
+
+    def _made(self, name: str) -> Tensor:
+        return self.translate(name, getattr(self, ORIGINS[name]))
 
 
 class DomainImages:
@@ -128,25 +153,28 @@ class DomainImages:
         self._real = real
         self._fake = fake
         self._rec = rec
+        self._outputs: dict[str, DiscriminatorOutput] = {}
 
-    @cached_property
+    @property
     def real_output(self) -> DiscriminatorOutput:
-        return self._judge(self._real)
+        return self._output("real", self._real)
 
-    @cached_property
+    @property
     def fake_output(self) -> DiscriminatorOutput:
-        return self._judge(self._fake)
+        return self._output("fake", self._fake)
 
-    @cached_property
+    @property
     def rec_output(self) -> DiscriminatorOutput:
         if self._rec is None:
             raise PluginError(
                 f"a loss asks for the discriminator's output on rec_{self.domain}, which no loss of the generators "
                 "makes; add a reconstruction loss such as 'cycle'"
             )
-        return self._judge(self._rec)
+        return self._output("rec", self._rec)
 
-    def _judge(self, image: Tensor) -> DiscriminatorOutput:
-        with span("discriminators forward"):
-            output: DiscriminatorOutput = self._discriminator(image)
-        return output
+    # Not `cached_property`, which in Python 3.11 would make one domain's thread wait for the other's.
+    def _output(self, kind: str, image: Tensor) -> DiscriminatorOutput:
+        if kind not in self._outputs:
+            with span("discriminators forward"):
+                self._outputs[kind] = self._discriminator(image)
+        return self._outputs[kind]

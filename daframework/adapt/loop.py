@@ -12,19 +12,20 @@ from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from daframework import checkpoint
 from daframework.acceleration import accelerate, lay_out_like_weights
 from daframework.adapt.finite import FiniteCheck, require_finite_weights
 from daframework.adapt.objectives import DiscriminatorObjective, Fake, GeneratorObjective, GeneratorStep
 from daframework.adapt.pool import ImagePool
+from daframework.adapt.saved import restore, save
 from daframework.adapt.schedule import lr_factor
+from daframework.adapt.side_by_side import allowed, half_of_the_cores
 from daframework.batch_norm import over_all_ranks
 from daframework.build import DIRECTIONS, DOMAINS, Networks
 from daframework.data.stream import TrainingStream, training_batches
 from daframework.interfaces import Batch, Generator
 from daframework.profiling import span
-from daframework.randomness import derive
-from daframework.ranks import all_batches, any_rank, count_ranks, from_first, mean_over_ranks, own_share
+from daframework.randomness import start_global
+from daframework.ranks import all_batches, any_rank, count_ranks, mean_over_ranks, own_share
 from daframework.session import Session, StoppedError
 from daframework.tables import Recipe
 
@@ -51,6 +52,7 @@ def train(
     assert table is not None, "a recipe without [translation] has nothing to train"
 
     # Objectives, optimisers, pools
+    side_by_side = allowed(networks, recipe.hardware, fabric, profiled=session.profiled)
     nets = [*networks.generators.values(), *networks.discriminators.values()]
     for network in nets:
         network.train()
@@ -59,13 +61,15 @@ def train(
         networks.discriminators,
         networks.terms,
         recompute=recipe.hardware.checkpoint_activations,
+        side_by_side=side_by_side,
     )
-    discriminator_objective = DiscriminatorObjective(networks.discriminators, networks.terms)
+    discriminator_objective = DiscriminatorObjective(networks.discriminators, networks.terms, side_by_side=side_by_side)
     generator_lr, discriminator_lr = table.lr, table.discriminator_lr or table.lr
     generator_step, generator_optimizer = _set_up(session, generator_objective, generator_lr, table.betas)
     discriminator_step, discriminator_optimizer = _set_up(
         session, discriminator_objective, discriminator_lr, table.betas
     )
+    judging = [weight for network in networks.discriminators.values() for weight in network.parameters()]
     translator = networks.generators[DIRECTIONS[0]]
     average = _average(translator, table.ema_decay) if table.ema_decay else None
     # Every rank holds the same pools and the same draws: the name's number stands for all of them.
@@ -78,7 +82,7 @@ def train(
         "discriminator_optimizer": discriminator_optimizer,
     }
     images_a_step = table.accumulate * fabric.world_size * recipe.data.batch_size
-    done, seen = _restore(path, session, parts, pools, table.accumulate * recipe.data.batch_size)
+    done, seen = restore(path, session, parts, pools, table.accumulate * recipe.data.batch_size)
     order = accelerate(nets, recipe.hardware, table.steps, fabric.device)
     for optimizer in (generator_optimizer, discriminator_optimizer):
         if optimizer is not None:
@@ -103,69 +107,70 @@ def train(
     kept = f"the last good checkpoint is {path}" if path.exists() else "no checkpoint was written yet"
     session.log.begin("translation", table.steps, done)
 
-    for step in range(done, table.steps):
-        factor = lr_factor(step, table.steps, table.constant_fraction)
-        with span("waiting for data"):
-            pairs = [(next(batches["source"]), next(batches["target"])) for _ in range(table.accumulate)]
-        assert all(source.label is not None for source, _ in pairs), "the source stream hands out labels"
-        # What a network or loss draws for itself, such as dropout, follows from the seed and the step too:
-        # after the batches, as a loader draws when it starts.
-        torch.manual_seed(derive(recipe.seed, "translation", fabric.global_rank, step))
+    with half_of_the_cores(side_by_side):
+        for step in range(done, table.steps):
+            factor = lr_factor(step, table.steps, table.constant_fraction)
+            with span("waiting for data"):
+                pairs = [(next(batches["source"]), next(batches["target"])) for _ in range(table.accumulate)]
+            assert all(source.label is not None for source, _ in pairs), "the source stream hands out labels"
+            # What a network or loss draws for itself, such as dropout, follows from the seed and the step too:
+            # after the batches, as a loader draws when it starts.
+            start_global(fabric.device, recipe.seed, "translation", fabric.global_rank, step)
 
-        # Generators
-        made: list[GeneratorStep] = []
-        if generator_optimizer is not None:
-            generator_optimizer.zero_grad(set_to_none=True)
-        with _frozen(networks.discriminators.values()):
-            for number, (source, target) in enumerate(pairs, start=1):
-                with _slopes_kept(fabric, generator_step, number < table.accumulate):
-                    with span("losses"):
-                        made.append(generator_step(source.image, source.label, target.image))
-                    with span("generators backward"):
-                        _descend(session, made[-1].total, table.accumulate)
-        with span("generators update"):
-            _update(generator_optimizer, generator_lr * factor)
-            if average is not None:
-                average.update_parameters(translator)
-        values = _mean([one.values for one in made])
+            # Generators
+            made: list[GeneratorStep] = []
+            if generator_optimizer is not None:
+                generator_optimizer.zero_grad(set_to_none=True)
+            with _frozen(judging):
+                for number, (source, target) in enumerate(pairs, start=1):
+                    with _slopes_kept(fabric, generator_step, number < table.accumulate):
+                        with span("losses"):
+                            made.append(generator_step(source.image, source.label, target.image))
+                        with span("generators backward"):
+                            _descend(session, made[-1].total, table.accumulate)
+            with span("generators update"):
+                _update(generator_optimizer, generator_lr * factor)
+                if average is not None:
+                    average.update_parameters(translator)
+            values = _mean([one.values for one in made])
 
-        # Discriminators, on past and present translations
-        if discriminator_optimizer is not None:
-            judged = []
-            discriminator_optimizer.zero_grad(set_to_none=True)
-            for number, ((source, target), one) in enumerate(zip(pairs, made, strict=True), start=1):
-                with _slopes_kept(fabric, discriminator_step, number < table.accumulate):
-                    with span("losses"):
-                        judged.append(discriminator_step(*_to_judge(source, target, one, pools)))
-                    with span("discriminators backward"):
-                        _descend(session, judged[-1].total, table.accumulate)
-            with span("discriminators update"):
-                _update(discriminator_optimizer, discriminator_lr * factor)
-            values = values | _mean([one.values for one in judged])
+            # Discriminators, on past and present translations
+            if discriminator_optimizer is not None:
+                judged = []
+                discriminator_optimizer.zero_grad(set_to_none=True)
+                for number, ((source, target), one) in enumerate(zip(pairs, made, strict=True), start=1):
+                    with _slopes_kept(fabric, discriminator_step, number < table.accumulate):
+                        with span("losses"):
+                            judged.append(discriminator_step(*_to_judge(source, target, one, pools)))
+                        with span("discriminators backward"):
+                            _descend(session, judged[-1].total, table.accumulate)
+                with span("discriminators update"):
+                    _update(discriminator_optimizer, discriminator_lr * factor)
+                values = values | _mean([one.values for one in judged])
 
-        # Tell, draw and save
-        done, seen = step + 1, seen + images_a_step
-        finite.add(done, values, made[-1].images)
-        session.log.advance(done)
-        last, (stopping, saving) = done == table.steps, any_rank(session.stopping(), session.saving())
-        if done % log.every == 0 or last or stopping:
-            with span("reading losses"):
-                finite.require(kept)
-                told = mean_over_ranks(torch.stack(list(values.values()))).tolist()
-                session.log.values(done, dict(zip(values, told, strict=True)))
-        if last or (log.samples_every and done % log.samples_every == 0):
-            # Before saving: a run that is killed between the two would never draw them. Not worth compiling for.
-            with span("drawing samples"), torch.compiler.set_stance("force_eager"):
-                draw(done, _translating(translator, average))
-        if done % log.checkpoint_every == 0 or last or stopping or saving:
-            with span("saving"):
-                finite.require(kept)
-                require_finite_weights((generator_objective, discriminator_objective), done, kept)
-                _save(path, session, (done, seen), parts, pools, last=last)
-                kept = f"the last good checkpoint is {path}"
-        if stopping and not last:
-            fabric.barrier()  # the others leave when the first rank has saved
-            raise StoppedError(f"stopped after step {done} of {table.steps} of the translation")
+            # Tell, draw and save
+            done, seen = step + 1, seen + images_a_step
+            finite.add(done, values, made[-1].images)
+            session.log.advance(done)
+            last, (stopping, saving) = done == table.steps, any_rank(session.stopping(), session.saving())
+            if done % log.every == 0 or last or stopping:
+                with span("reading losses"):
+                    finite.require(kept)
+                    told = mean_over_ranks(torch.stack(list(values.values()))).tolist()
+                    session.log.values(done, dict(zip(values, told, strict=True)))
+            if last or (log.samples_every and done % log.samples_every == 0):
+                # Before saving: a run that is killed between the two would never draw them. Not worth compiling for.
+                with span("drawing samples"), torch.compiler.set_stance("force_eager"):
+                    draw(done, _translating(translator, average))
+            if done % log.checkpoint_every == 0 or last or stopping or saving:
+                with span("saving"):
+                    finite.require(kept)
+                    require_finite_weights((generator_objective, discriminator_objective), done, kept)
+                    save(path, session, (done, seen), parts, pools, last=last)
+                    kept = f"the last good checkpoint is {path}"
+            if stopping and not last:
+                fabric.barrier()  # the others leave when the first rank has saved
+                raise StoppedError(f"stopped after step {done} of {table.steps} of the translation")
 
     if table.steps == 0:
         draw(0, translator)
@@ -204,9 +209,9 @@ def _average(generator: Generator, decay: float) -> AveragedModel:
 
 
 @contextmanager
-def _frozen(networks: Iterable[nn.Module]) -> Iterator[None]:
-    """No gradient for these weights inside: the generators' objective passes through them and does not train them."""
-    trained = [weight for network in networks for weight in network.parameters() if weight.requires_grad]
+def _frozen(weights: Iterable[nn.Parameter]) -> Iterator[None]:
+    """No gradient for these inside: the generators' objective passes through them and does not train them."""
+    trained = [weight for weight in weights if weight.requires_grad]
     for weight in trained:
         weight.requires_grad_(False)
     try:
@@ -257,36 +262,3 @@ def _mean(values: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
     if len(values) == 1:
         return dict(values[0])
     return {name: torch.stack([one[name] for one in values]).mean() for name in values[0]}
-
-
-def _save(
-    path: Path,
-    session: Session,
-    counts: tuple[int, int],
-    parts: Mapping[str, Any],
-    pools: Mapping[str, ImagePool],
-    *,
-    last: bool,
-) -> None:
-    """Keep everything that an exact continuation needs; ``counts`` are steps done and images of a domain seen."""
-    if session.fabric.is_global_zero:
-        state = {name: part.state_dict() for name, part in parts.items() if part is not None}
-        pooled = {domain: pool.state_dict() for domain, pool in pools.items()}
-        numbers = {"done": counts[0], "seen": counts[1]}
-        checkpoint.save(path, {**numbers, "pools": pooled, **state}, keep_previous=not last)
-
-
-def _restore(
-    path: Path, session: Session, parts: Mapping[str, Any], pools: Mapping[str, ImagePool], images_a_step: int
-) -> tuple[int, int]:
-    """Go on from what was saved; steps done, and images of a domain seen, by however many ranks."""
-    state = from_first(lambda: checkpoint.load(path, torch.device("cpu")))
-    if state is None:
-        return 0, 0
-    for name, part in parts.items():
-        if part is not None:
-            part.load_state_dict(state[name])
-    for domain, pool in pools.items():
-        pool.load_state_dict(state["pools"][domain], session.fabric.device)
-    done = int(state["done"])
-    return done, int(state.get("seen", done * images_a_step))

@@ -19,7 +19,7 @@ from daframework.data.parallel import default_workers
 from daframework.data.stream import to_bytes, to_float
 from daframework.data.whole import apply_padded, batches_by_size, batches_in_order, stack_images
 from daframework.interfaces import Generator, ImageDataset
-from daframework.randomness import derive
+from daframework.randomness import start_global
 from daframework.session import Session, StoppedError
 
 _WRITTEN_SUFFIXES = (".jpeg", ".jpg", ".png")
@@ -65,7 +65,7 @@ def translate_set(
                 image = stack_images(samples)
                 for version in range(generator.versions):
                     generator.version = version
-                    torch.manual_seed(derive(seed, "translating", version, places[0]))
+                    start_global(fabric.device, seed, "translating", version, places[0])
                     pictures = _translated(session, generator, image, None)
                     to = partial / images_folder(version)
                     yield from ((to / file, picture) for file, picture in zip(written, pictures, strict=True))
@@ -142,7 +142,8 @@ def translate_folder(
         nonlocal done
         with closing(planned), closing(in_threads(_read, batches, threads=_READERS, most=_READERS)) as read:
             for batch, image in read:
-                torch.manual_seed(derive(seed, "translating a folder", batch[0].path.relative_to(images).as_posix()))
+                first = batch[0].path.relative_to(images).as_posix()
+                start_global(session.fabric.device, seed, "translating a folder", first)
                 try:
                     pictures = _translated(session, generator, image, tile)
                 except (RuntimeError, MemoryError) as error:

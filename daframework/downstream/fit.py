@@ -15,7 +15,7 @@ from daframework.data.stream import TrainingStream, training_batches
 from daframework.errors import TrainingError
 from daframework.interfaces import Task
 from daframework.profiling import span
-from daframework.randomness import derive, generator, global_seed
+from daframework.randomness import generator, global_seed, start_global
 from daframework.ranks import any_rank, from_first, mean_over_ranks
 from daframework.session import Session, StoppedError
 from daframework.tables import AugmentTable, Recipe
@@ -83,7 +83,7 @@ def fit(
             batch = next(batches)
         assert batch.label is not None, "the task is trained on labelled images"
         # What the model draws for itself, such as dropout, follows from the seed and the step too.
-        torch.manual_seed(derive(recipe.seed, "task", fabric.global_rank, step))
+        start_global(fabric.device, recipe.seed, "task", fabric.global_rank, step)
         with span("augmentation"):
             random = [generator(recipe.seed, what, 0, step) for what in ("geometry", "colors")]
             image, label = augment_geometry(batch.image, batch.label, augment, random[0])

@@ -1,0 +1,56 @@
+"""What a training of the translation keeps on disk, so that it goes on exactly as if it had never stopped."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from attrs import asdict
+
+from daframework import checkpoint
+from daframework.adapt.ahead import Asked
+from daframework.adapt.pool import ImagePool
+from daframework.ranks import from_first
+from daframework.session import Session
+
+
+def save(
+    path: Path,
+    session: Session,
+    counts: tuple[int, int],
+    parts: Mapping[str, Any],
+    pools: Mapping[str, ImagePool],
+    *,
+    last: bool,
+) -> None:
+    """Keep everything that an exact continuation needs; ``counts`` are steps done and images of a domain seen.
+
+    ``parts`` hold the objectives as ``generators`` and ``discriminators``; one is None that the recipe does without.
+    """
+    if session.fabric.is_global_zero:
+        state = {name: part.state_dict() for name, part in parts.items() if part is not None}
+        pooled = {domain: pool.state_dict() for domain, pool in pools.items()}
+        numbers = {"done": counts[0], "seen": counts[1]}
+        asked, draws = parts["generators"].asked, parts["discriminators"].draws
+        first_step = {"asked": None if asked is None else asdict(asked), "draws": draws}
+        checkpoint.save(path, {**numbers, "pools": pooled, "first_step": first_step, **state}, keep_previous=not last)
+
+
+def restore(
+    path: Path, session: Session, parts: Mapping[str, Any], pools: Mapping[str, ImagePool], images_a_step: int
+) -> tuple[int, int]:
+    """Go on from what was saved; steps done, and images of a domain seen, by however many ranks."""
+    state = from_first(lambda: checkpoint.load(path, torch.device("cpu")))
+    if state is None:
+        return 0, 0
+    for name, part in parts.items():
+        if part is not None:
+            part.load_state_dict(state[name])
+    for domain, pool in pools.items():
+        pool.load_state_dict(state["pools"][domain], session.fabric.device)
+    first_step = state.get("first_step", {})
+    if first_step.get("asked") is not None:
+        parts["generators"].asked = Asked(**first_step["asked"])
+    parts["discriminators"].draws = first_step.get("draws")
+    done = int(state["done"])
+    return done, int(state.get("seen", done * images_a_step))
