@@ -18,7 +18,7 @@ from daframework.adapt.side_by_side import Part, allowed, half_of_the_cores, tog
 from daframework.build import Term
 from daframework.errors import PluginError
 from daframework.interfaces import DiscriminatorOutput, Loss
-from daframework.tables import HardwareTable
+from daframework.recipe import parse
 
 GAN, CYCLE, IDENTITY, SEGMENT = tiny.LeastSquares, tiny.Cycle, tiny.Identity, tiny.Segment
 
@@ -306,39 +306,36 @@ def test_two_outputs_can_be_segmented_at_once():
 
 
 @pytest.mark.parametrize(
-    "changes, expected",
+    "hardware, changes, expected",
     [
-        ({}, True),
-        ({"hardware": HardwareTable(side_by_side="never")}, False),
-        ({"hardware": HardwareTable(compile="always")}, False),
-        ({"hardware": HardwareTable(checkpoint_activations=True)}, False),
-        ({"profiled": True}, False),
-        ({"threads": 1}, False),
-        ({"ranks": 2}, False),
-        ({"device": "cuda"}, False),
-        ({"directions": 1}, False),
-        ({"judges": 0}, False),
-        ({"model": True}, False),
+        ({}, {}, True),
+        ({"side_by_side": "never"}, {}, False),
+        ({"compile": "always"}, {}, False),
+        ({"checkpoint_activations": True}, {}, False),
+        ({}, {"profiled": True}, False),
+        ({}, {"threads": 1}, False),
+        ({}, {"ranks": 2}, False),
+        ({}, {"device": "cuda"}, False),
+        ({}, {"directions": 1}, False),
+        ({}, {"judges": 0}, False),
+        ({}, {"model": True}, False),
+        ({}, {"channels": 30_000}, True),
+        ({}, {"channels": 80_000}, False),  # 55 weights a channel, 24,576 pixels: operations are long
     ],
 )
-def test_it_is_done_where_a_cpu_has_cores_for_two_directions(changes, expected):
-    asked = {
-        "hardware": HardwareTable(),
-        "profiled": False,
-        "threads": 2,
-        "ranks": 1,
-        "device": "cpu",
-        "directions": 2,
-        "judges": 2,
-        "model": False,
-    } | changes
+def test_it_is_done_where_a_cpu_has_cores_for_two_directions_of_short_operations(tables, hardware, changes, expected):
+    asked = {"profiled": False, "threads": 2, "ranks": 1, "device": "cpu", "directions": 2, "judges": 2, "model": False}
+    asked |= {"channels": 4} | changes
+    tables["hardware"], tables["data"] = {"accelerator": "cpu"} | hardware, {"crop_size": [64, 96], "batch_size": 4}
     loss = GAN()
     loss.needs_source_model = asked["model"]
+    with torch.device("meta"):
+        painter = tiny.Painter(channels=asked["channels"])
     networks = SimpleNamespace(
-        generators=dict.fromkeys(range(asked["directions"])),
+        generators=dict.fromkeys(range(asked["directions"]), painter),
         discriminators=dict.fromkeys(range(asked["judges"])),
         terms=[Term("gan", 1.0, loss)],
     )
     fabric = SimpleNamespace(device=torch.device(asked["device"]), world_size=asked["ranks"])
     torch.set_num_threads(asked["threads"])
-    assert allowed(networks, asked["hardware"], fabric, profiled=asked["profiled"]) is expected
+    assert allowed(networks, parse(tables, "r"), fabric, profiled=asked["profiled"]) is expected

@@ -134,7 +134,7 @@ def bare_steps(made: Recipe, fabric: Fabric) -> Iterator[None]:
     nets = [*networks.generators.values(), *networks.discriminators.values()]
     order = accelerate(nets, made.hardware, table.steps, fabric.device)
     # The loop that this one is compared with leaves it half of the cores while it trains.
-    both = allowed(networks, made.hardware, fabric)
+    both = allowed(networks, made, fabric)
     generators = GeneratorObjective(networks.generators, networks.discriminators, networks.terms, side_by_side=both)
     discriminators = DiscriminatorObjective(networks.discriminators, networks.terms, side_by_side=both)
     generators, discriminators = generators.to(fabric.device), discriminators.to(fabric.device)

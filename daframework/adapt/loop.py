@@ -52,7 +52,7 @@ def train(
     assert table is not None, "a recipe without [translation] has nothing to train"
 
     # Objectives, optimisers, pools
-    side_by_side = allowed(networks, recipe.hardware, fabric, profiled=session.profiled)
+    side_by_side = allowed(networks, recipe, fabric, profiled=session.profiled)
     nets = [*networks.generators.values(), *networks.discriminators.values()]
     for network in nets:
         network.train()

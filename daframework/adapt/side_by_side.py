@@ -5,6 +5,7 @@ cores of its own, take less time than one after the other on all. What a part co
 its own inside one node of the ordinary graph, where the slopes of both meet: the result is the same at every run.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
@@ -18,9 +19,12 @@ from torch import Tensor
 
 from daframework.build import Networks
 from daframework.errors import PluginError
-from daframework.tables import HardwareTable
+from daframework.tables import Recipe
 
 T = TypeVar("T")
+_LONG = 5e10
+"""Weights of a generator times pixels of a batch, from which one operation keeps all cores busy by itself: there two at
+once gain less than a twentieth of the time, and take a tenth more memory."""
 
 
 @frozen(eq=False)
@@ -45,19 +49,23 @@ def together(first: Part, second: Part) -> tuple[list[Tensor], list[Tensor]]:
     return made[: counts[0]], made[counts[0] :]
 
 
-def allowed(networks: Networks, hardware: HardwareTable, fabric: Fabric, *, profiled: bool = False) -> bool:
+def allowed(networks: Networks, recipe: Recipe, fabric: Fabric, *, profiled: bool = False) -> bool:
     """Whether the two directions of a translation are computed together.
 
-    Only where they are two, and the cores are this process's alone; not where a thread of its own would be in the way,
-    of compiled code, of recomputed activations or of a profiler; nor beside a model in a loss, which needs all cores.
+    Only where they are two, the cores are this process's alone, and operations are short. Not where a thread of its own
+    would be in the way, of compiled code, of recomputed activations or of a profiler; nor beside a model in a loss,
+    which needs all cores.
     """
+    hardware, generators = recipe.hardware, networks.generators.values()
+    weights = max((sum(weight.numel() for weight in one.parameters()) for one in generators), default=0)
     return (
         hardware.side_by_side == "auto"
         and fabric.device.type == "cpu"
         and torch.get_num_threads() > 1
         and fabric.world_size == 1
         and not profiled
-        and len(networks.generators) == len(networks.discriminators) == 2
+        and len(generators) == len(networks.discriminators) == 2
+        and weights * recipe.data.batch_size * math.prod(recipe.data.crop_size) < _LONG
         and hardware.compile != "always"
         and not hardware.checkpoint_activations
         and not any(term.loss.needs_source_model for term in networks.terms)
