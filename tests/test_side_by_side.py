@@ -12,6 +12,7 @@ from test_step_images import Step
 from torch import nn
 
 from daframework.adapt.ahead import Asked
+from daframework.adapt.images import DomainImages, StepImages
 from daframework.adapt.loop import _frozen
 from daframework.adapt.objectives import DiscriminatorObjective, GeneratorObjective
 from daframework.adapt.side_by_side import Part, allowed, half_of_the_cores, together
@@ -264,6 +265,17 @@ def test_a_loss_may_ask_for_more_than_in_the_first_step_or_for_less():
         objectives(step, side_by_side)
         found.append([float(step.generate().total.detach()) for _ in range(3)])
     assert found[0] == pytest.approx(found[1], abs=1e-7)
+
+
+def test_images_go_with_their_step_and_do_not_wait_for_the_garbage_collector(request):
+    step = Step(GAN, CYCLE, SEGMENT)
+    objectives(step, True)
+    trained(step, 2)
+    request.addfinalizer(gc.enable)
+    gc.collect()
+    gc.disable()
+    trained(step, 2)
+    assert not [one for one in gc.get_objects() if type(one) in (StepImages, DomainImages, DiscriminatorOutput)]
 
 
 def test_networks_that_draw_random_numbers_are_left_to_one_thread():

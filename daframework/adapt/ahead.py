@@ -4,14 +4,14 @@ Each image belongs to a domain, and so do the networks that make and judge it: w
 other only through the translations. So a step has two stages: what is made of real images, then the rest.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import cast
 
 from attrs import frozen
 from torch import Tensor
 
-from daframework.adapt.images import ORIGINS, StepImages, domain_of
+from daframework.adapt.images import ORIGINS, Network, StepImages, domain_of
 from daframework.adapt.side_by_side import Part, together
 from daframework.build import DOMAINS
 from daframework.interfaces import DiscriminatorOutput
@@ -93,9 +93,14 @@ class _Work:
             setattr(self.images, name, next(found))
         for name in self.judged:
             realness = next(found)
-            semantics = next(found) if name in self.segmented else partial(self._segmented, name)
+            if name in self.segmented:
+                semantics: Tensor | Callable[[], Tensor] = next(found)
+            else:
+                # Of this network and image alone: a way back to the images would keep them for the garbage collector.
+                semantics = partial(_segmented, self.images.discriminators[domain_of(name)], getattr(self.images, name))
             self.images.outputs[name] = DiscriminatorOutput(realness, semantics)
 
-    def _segmented(self, name: str) -> Tensor:
-        """For a loss that asks for more than in the first step."""
-        return cast("Tensor", self.images.judge(name, getattr(self.images, name)).semantics)
+
+def _segmented(discriminator: Network, image: Tensor) -> Tensor:
+    """For a loss that asks for more than in the first step."""
+    return cast("Tensor", discriminator(image).semantics)

@@ -44,7 +44,7 @@ class StepImages:
         """Keep what the images are made from; nothing is computed yet. See `GeneratorObjective` for ``recompute``."""
         self._recompute = recompute
         self._generators = generators
-        self._discriminators = discriminators
+        self.discriminators = discriminators
         self.outputs: dict[str, DiscriminatorOutput] = {}
         self.domains = tuple(domain_of(direction) for direction in generators)
         self.source = source
@@ -118,12 +118,12 @@ class StepImages:
             PluginError: there is none.
         """
         domain = domain_of(name)
-        if domain not in self._discriminators:
+        if domain not in self.discriminators:
             raise PluginError(
                 f"a loss asks for a discriminator's output on '{name}', and the recipe has none for the {domain}"
             )
         with span("discriminators forward"):
-            output: DiscriminatorOutput = self._discriminators[domain](image)
+            output: DiscriminatorOutput = self.discriminators[domain](image)
         return output
 
     def _made(self, name: str) -> Tensor:
