@@ -287,11 +287,14 @@ def test_networks_that_draw_random_numbers_are_left_to_one_thread():
     objectives(step, True)
     trained(step, 2)
     assert step.generator_objective.asked == Asked() and step.discriminator_objective.draws is True
+    threads = set()
+    for network in (*step.generators.values(), *step.discriminators.values()):
+        network.register_forward_pre_hook(lambda *_: threads.add(threading.get_ident()))
     found = []
     for _ in range(2):
         torch.manual_seed(7)
         found.append(trained(step, 1)[0])
-    assert found[0] == found[1]
+    assert found[0] == found[1] and threads == {threading.get_ident()}
 
 
 def test_what_was_asked_for_is_known_by_name():
