@@ -133,7 +133,7 @@ def bare_steps(made: Recipe, fabric: Fabric) -> Iterator[None]:
     networks = prepared_networks(plugins, made, dataset)
     nets = [*networks.generators.values(), *networks.discriminators.values()]
     order = accelerate(nets, made.hardware, table.steps, fabric.device)
-    # The loop that this one is compared with leaves it half of the cores while it trains.
+    # Asked now, and not at the first step, when the loop that this one is compared with has taken half of the cores.
     both = allowed(networks, made, fabric)
     generators = GeneratorObjective(networks.generators, networks.discriminators, networks.terms, side_by_side=both)
     discriminators = DiscriminatorObjective(networks.discriminators, networks.terms, side_by_side=both)
