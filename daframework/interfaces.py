@@ -5,6 +5,7 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -126,21 +127,20 @@ class DiscriminatorOutput:
     """``realness`` (N, 1, h, w) logits; ``semantics`` (N, num_classes, H, W) logits, None without a semantic head.
 
     ``semantics`` may be given as a function of no arguments, called when a loss first asks, and only once: a decoder
-    costs nothing where nobody looks. ``segmented`` tells whether one has.
+    costs nothing where nobody looks.
     """
 
     def __init__(self, realness: Tensor, semantics: Tensor | Callable[[], Tensor] | None) -> None:
         """Keep both; nothing is computed yet."""
-        self.realness, self.segmented, self._semantics = realness, False, semantics
+        self.realness, self._semantics = realness, semantics
 
-    @property  # and not `cached_property`, which in Python 3.11 makes one thread wait for another
+    @cached_property
     def semantics(self) -> Tensor | None:
         """The semantic head's logits."""
-        self.segmented = True
-        if callable(self._semantics):
-            with span("discriminators forward"):
-                self._semantics = self._semantics()
-        return self._semantics
+        if not callable(self._semantics):
+            return self._semantics
+        with span("discriminators forward"):
+            return self._semantics()
 
 
 class Discriminator(nn.Module, ABC):
@@ -252,7 +252,7 @@ class Loss(nn.Module):
         return None
 
     def discriminator_loss(self, images: DomainImages) -> Tensor | None:
-        """One domain's part, a scalar; None where it has none. Two threads may be in here at once, one a domain."""
+        """One domain's part, a scalar; None where it has none."""
         return None
 
 

@@ -16,6 +16,8 @@ from daframework.tables import ComponentTable, LossTable, Recipe
 _SUFFIX = ".toml"
 _TAKEN = ("generator", "oracle", "semantic_preservation", "source_only", "translation")
 """Rows and files of every run: a method of such a name, or of one with a '.' behind it, would be taken for them."""
+_GONE = {"hardware": {"side_by_side": "a step is computed in one order on every machine"}}
+"""Keys that a recipe or run folder of before may hold, by table, and why they are needed no more."""
 _DEEPEST = 20  # tables and lists within one another
 
 
@@ -142,12 +144,28 @@ def parse(tables: Mapping[str, Any], where: str) -> Recipe:
     Raises:
         RecipeError: with every problem found.
     """
-    recipe, problems = structure(tables, Recipe, open_tables=(ComponentTable, LossTable))
+    recipe, problems = structure(without_gone(tables), Recipe, open_tables=(ComponentTable, LossTable))
     if recipe is not None:
         problems = _contradictions(recipe)
+    problems += [
+        f"{table}.{key}: is gone, since {why}; delete it"
+        for table, keys in _GONE.items()
+        for key, why in keys.items()
+        if isinstance(tables.get(table), dict) and key in tables[table]
+    ]
     if recipe is None or problems:
         raise RecipeError([f"{where}: {problem}" for problem in problems])
     return recipe
+
+
+def without_gone(tables: Mapping[str, Any]) -> dict[str, Any]:
+    """``tables`` without the keys that are needed no more."""
+
+    def kept(name: str, table: Any) -> Any:
+        gone = _GONE.get(name, {})
+        return {key: value for key, value in table.items() if key not in gone} if isinstance(table, dict) else table
+
+    return {name: kept(name, table) for name, table in tables.items()}
 
 
 def _contradictions(recipe: Recipe) -> list[str]:

@@ -28,13 +28,9 @@ class Log(Protocol):
 
 @frozen(eq=False)
 class Session:
-    """Passed down through every stage: ``stopping`` asks it to save and end, ``saving`` to save and go on.
-
-    ``profiled``: a profiler watches, which sees one thread only, so that nothing must be done beside it.
-    """
+    """Passed down through every stage: ``stopping`` asks it to save and end, ``saving`` to save and go on."""
 
     fabric: Fabric
     log: Log
     stopping: Callable[[], bool]
     saving: Callable[[], bool] = lambda: False
-    profiled: bool = False

@@ -224,10 +224,8 @@ class HardwareTable:
             compiling pays.
         channels_last: whether images lie in memory pixel by pixel; "auto" does that on a GPU for compiled networks and
             for those with batch norm.
-        side_by_side: on a CPU, "auto" computes both directions of a translation at the same time, each on half of the
-            cores, and "never" one after the other, which a loss needs that takes slopes of slopes through an image.
-        checkpoint_activations: keep no activations of the generators and compute them again on the way back: crops of a
-            size that would not fit, for about a third more time.
+        checkpoint_activations: keep no activations of the generators and compute them again in the backward pass: crops
+            of a size that would not fit, for about a third more time.
         workers: processes that load images beside each training process; 0 loads in the process itself.
         cache_mb: megabytes of decoded and resized images kept in memory for each domain, where ``data.cache`` is false.
     """
@@ -236,7 +234,6 @@ class HardwareTable:
     precision: Literal["auto", "32-true", "64-true", "bf16-mixed"] = "auto"
     compile: Literal["auto", "always", "never"] = "auto"
     channels_last: Literal["auto", "always", "never"] = "auto"
-    side_by_side: Literal["auto", "never"] = "auto"
     checkpoint_activations: bool = False
     workers: int = field(default=0, validator=and_(at_least(0), at_most(1024)))
     cache_mb: int = field(default=1024, validator=at_least(0))

@@ -61,6 +61,15 @@ def test_every_problem_is_reported_at_once_each_with_its_path(tables):
     )
 
 
+def test_a_key_that_is_gone_says_so_beside_the_other_problems(tables):
+    tables["hardware"] = {"side_by_side": "auto", "compile": 1}
+    gone, other = sorted(problems(tables), key=lambda line: "compile" in line)
+    assert gone == (
+        "r.toml: hardware.side_by_side: is gone, since a step is computed in one order on every machine; delete it"
+    )
+    assert "hardware.compile" in other
+
+
 def test_an_unnamed_entry_of_a_list_is_named_by_its_place(tables):
     tables["losses"].append({"weight": 1})
     assert problems(tables) == ["r.toml: losses.2.name: missing; it has no default"]

@@ -335,6 +335,12 @@ def test_an_empty_folder_is_as_good_as_none(recipe, tmp_path):
     assert open_folder(tmp_path, recipe).recipe.exists()
 
 
+def test_a_run_of_before_goes_on_though_its_recipe_holds_a_key_that_is_gone(recipe, tmp_path):
+    path = open_folder(tmp_path, recipe).recipe
+    path.write_text(path.read_text().replace("[hardware]", '[hardware]\nside_by_side = "auto"'))
+    assert "side_by_side" in path.read_text() and open_folder(tmp_path, recipe).recipe == path
+
+
 @pytest.mark.parametrize("content", ["name = ", "seed = 1", "\x00"])
 def test_a_damaged_recipe_in_a_folder_is_named(recipe, tmp_path, content):
     (tmp_path / "recipe.toml").write_text(content)

@@ -11,7 +11,7 @@ from daf_cyclegan.resnet import ResNet
 from daf_semantic_cyclegan.decoder import Decoder
 from daf_semantic_cyclegan.discriminator import semantic
 from daf_semantic_cyclegan.losses import SemanticDiscriminator, WeightedReconstruction
-from daframework.adapt.objectives import DiscriminatorObjective, Fake, GeneratorObjective, Term
+from daframework.adapt.step import DiscriminatorObjective, Fake, GeneratorObjective, Term
 
 
 def images(*shape, seed=0):

@@ -1,3 +1,4 @@
+import gc
 from collections import Counter
 from itertools import pairwise
 
@@ -5,8 +6,7 @@ import pytest
 import tiny
 import torch
 
-from daframework.adapt.images import DomainImages, StepImages
-from daframework.adapt.objectives import DiscriminatorObjective, Fake, GeneratorObjective
+from daframework.adapt.step import DiscriminatorObjective, DomainImages, Fake, GeneratorObjective, StepImages
 from daframework.build import Term
 from daframework.errors import PluginError
 from daframework.interfaces import DiscriminatorOutput, Generator, Loss
@@ -125,6 +125,37 @@ def test_images_are_what_their_names_say():
         assert torch.equal(getattr(images, name), expected), name
         domain = name.rpartition("_")[2]
         assert torch.equal(images.judged(name).realness, step.discriminators[domain](expected).realness), name
+
+
+class Penalty(Loss):
+    """A gradient penalty (arXiv 1704.00028) of the squared realness, which is not piecewise linear in the image."""
+
+    def generator_loss(self, images):
+        image, realness = images.fake_target, images.judged("fake_target").realness
+        (gradient,) = torch.autograd.grad(realness.square().sum(), image, create_graph=True)
+        return gradient.square().mean()
+
+
+def test_a_gradient_penalty_is_minimised_like_any_other_loss():
+    step = Step(Penalty)
+    generator = step.generators["source_to_target"]
+    image = generator(step.source)
+    realness = step.discriminators["target"](image).realness
+    (gradient,) = torch.autograd.grad(realness.square().sum(), image, create_graph=True)
+    expected = torch.autograd.grad(2 * gradient.square().mean(), list(generator.parameters()))
+    found = torch.autograd.grad(step.generate().total, list(generator.parameters()))
+    assert all(map(torch.equal, found, expected)) and any(bool(one.any()) for one in found)
+
+
+def test_images_go_with_their_step_and_do_not_wait_for_the_garbage_collector(request):
+    step = Step(GAN, CYCLE, SEGMENT)
+    request.addfinalizer(gc.enable)
+    gc.collect()
+    gc.disable()
+    made = step.generate()
+    made.total.backward()
+    step.judge(made).total.backward()
+    assert not [one for one in gc.get_objects() if type(one) in (StepImages, DomainImages, DiscriminatorOutput)]
 
 
 def test_the_images_handed_on_carry_no_gradient():

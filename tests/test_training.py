@@ -12,7 +12,7 @@ from torch import nn
 
 from daframework import hookimpl
 from daframework.adapt.loop import train
-from daframework.adapt.objectives import GeneratorObjective
+from daframework.adapt.step import GeneratorObjective
 from daframework.build import make_dataset, make_networks, make_task
 from daframework.data.prepared import Unlabelled
 from daframework.data.stream import TrainingStream

@@ -13,8 +13,7 @@ from timing import LENGTH, BlockClock
 
 from daframework.acceleration import accelerate
 from daframework.adapt.loop import train
-from daframework.adapt.objectives import DiscriminatorObjective, Fake, GeneratorObjective
-from daframework.adapt.side_by_side import allowed
+from daframework.adapt.step import DiscriminatorObjective, Fake, GeneratorObjective
 from daframework.build import Networks, make_networks
 from daframework.data.prepared import Prepared, Unlabelled
 from daframework.data.stream import TrainingStream, to_float
@@ -133,10 +132,8 @@ def bare_steps(made: Recipe, fabric: Fabric) -> Iterator[None]:
     networks = prepared_networks(plugins, made, dataset)
     nets = [*networks.generators.values(), *networks.discriminators.values()]
     order = accelerate(nets, made.hardware, table.steps, fabric.device)
-    # Asked now, and not at the first step, when the loop that this one is compared with has taken half of the cores.
-    both = allowed(networks, made, fabric)
-    generators = GeneratorObjective(networks.generators, networks.discriminators, networks.terms, side_by_side=both)
-    discriminators = DiscriminatorObjective(networks.discriminators, networks.terms, side_by_side=both)
+    generators = GeneratorObjective(networks.generators, networks.discriminators, networks.terms)
+    discriminators = DiscriminatorObjective(networks.discriminators, networks.terms)
     generators, discriminators = generators.to(fabric.device), discriminators.to(fabric.device)
     optimizers = [
         torch.optim.Adam(part.parameters(), lr=table.lr, betas=(0.5, 0.999), fused=True)

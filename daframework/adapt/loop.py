@@ -14,11 +14,10 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from daframework.acceleration import accelerate, lay_out_like_weights
 from daframework.adapt.finite import FiniteCheck, require_finite_weights
-from daframework.adapt.objectives import DiscriminatorObjective, Fake, GeneratorObjective, GeneratorStep
 from daframework.adapt.pool import ImagePool
 from daframework.adapt.saved import restore, save
 from daframework.adapt.schedule import lr_factor
-from daframework.adapt.side_by_side import allowed, half_of_the_cores
+from daframework.adapt.step import DiscriminatorObjective, Fake, GeneratorObjective, GeneratorStep
 from daframework.batch_norm import over_all_ranks
 from daframework.build import DIRECTIONS, DOMAINS, Networks
 from daframework.data.stream import TrainingStream, training_batches
@@ -52,7 +51,6 @@ def train(
     assert table is not None, "a recipe without [translation] has nothing to train"
 
     # Objectives, optimisers, pools
-    side_by_side = allowed(networks, recipe, fabric, profiled=session.profiled)
     nets = [*networks.generators.values(), *networks.discriminators.values()]
     for network in nets:
         network.train()
@@ -61,9 +59,8 @@ def train(
         networks.discriminators,
         networks.terms,
         recompute=recipe.hardware.checkpoint_activations,
-        side_by_side=side_by_side,
     )
-    discriminator_objective = DiscriminatorObjective(networks.discriminators, networks.terms, side_by_side=side_by_side)
+    discriminator_objective = DiscriminatorObjective(networks.discriminators, networks.terms)
     generator_lr, discriminator_lr = table.lr, table.discriminator_lr or table.lr
     generator_step, generator_optimizer = _set_up(session, generator_objective, generator_lr, table.betas)
     discriminator_step, discriminator_optimizer = _set_up(
@@ -107,70 +104,69 @@ def train(
     kept = f"the last good checkpoint is {path}" if path.exists() else "no checkpoint was written yet"
     session.log.begin("translation", table.steps, done)
 
-    with half_of_the_cores(side_by_side):
-        for step in range(done, table.steps):
-            factor = lr_factor(step, table.steps, table.constant_fraction)
-            with span("waiting for data"):
-                pairs = [(next(batches["source"]), next(batches["target"])) for _ in range(table.accumulate)]
-            assert all(source.label is not None for source, _ in pairs), "the source stream hands out labels"
-            # What a network or loss draws for itself, such as dropout, follows from the seed and the step too:
-            # after the batches, as a loader draws when it starts.
-            start_global(fabric.device, recipe.seed, "translation", fabric.global_rank, step)
+    for step in range(done, table.steps):
+        factor = lr_factor(step, table.steps, table.constant_fraction)
+        with span("waiting for data"):
+            pairs = [(next(batches["source"]), next(batches["target"])) for _ in range(table.accumulate)]
+        assert all(source.label is not None for source, _ in pairs), "the source stream hands out labels"
+        # What a network or loss draws for itself, such as dropout, follows from the seed and the step too:
+        # after the batches, as a loader draws when it starts.
+        start_global(fabric.device, recipe.seed, "translation", fabric.global_rank, step)
 
-            # Generators
-            made: list[GeneratorStep] = []
-            if generator_optimizer is not None:
-                generator_optimizer.zero_grad(set_to_none=True)
-            with _frozen(judging):
-                for number, (source, target) in enumerate(pairs, start=1):
-                    with _slopes_kept(fabric, generator_step, number < table.accumulate):
-                        with span("losses"):
-                            made.append(generator_step(source.image, source.label, target.image))
-                        with span("generators backward"):
-                            _descend(session, made[-1].total, table.accumulate)
-            with span("generators update"):
-                _update(generator_optimizer, generator_lr * factor)
-                if average is not None:
-                    average.update_parameters(translator)
-            values = _mean([one.values for one in made])
+        # Generators
+        made: list[GeneratorStep] = []
+        if generator_optimizer is not None:
+            generator_optimizer.zero_grad(set_to_none=True)
+        with _frozen(judging):
+            for number, (source, target) in enumerate(pairs, start=1):
+                with _slopes_kept(fabric, generator_step, number < table.accumulate):
+                    with span("losses"):
+                        made.append(generator_step(source.image, source.label, target.image))
+                    with span("generators backward"):
+                        _descend(session, made[-1].total, table.accumulate)
+        with span("generators update"):
+            _update(generator_optimizer, generator_lr * factor)
+            if average is not None:
+                average.update_parameters(translator)
+        values = _mean([one.values for one in made])
 
-            # Discriminators, on past and present translations
-            if discriminator_optimizer is not None:
-                judged = []
-                discriminator_optimizer.zero_grad(set_to_none=True)
-                for number, ((source, target), one) in enumerate(zip(pairs, made, strict=True), start=1):
-                    with _slopes_kept(fabric, discriminator_step, number < table.accumulate):
-                        with span("losses"):
-                            judged.append(discriminator_step(*_to_judge(source, target, one, pools)))
-                        with span("discriminators backward"):
-                            _descend(session, judged[-1].total, table.accumulate)
-                with span("discriminators update"):
-                    _update(discriminator_optimizer, discriminator_lr * factor)
-                values = values | _mean([one.values for one in judged])
+        # Discriminators, on past and present translations
+        if discriminator_optimizer is not None:
+            judged = []
+            discriminator_optimizer.zero_grad(set_to_none=True)
+            for number, ((source, target), one) in enumerate(zip(pairs, made, strict=True), start=1):
+                with _slopes_kept(fabric, discriminator_step, number < table.accumulate):
+                    with span("losses"):
+                        judged.append(discriminator_step(*_to_judge(source, target, one, pools)))
+                    with span("discriminators backward"):
+                        _descend(session, judged[-1].total, table.accumulate)
+            with span("discriminators update"):
+                _update(discriminator_optimizer, discriminator_lr * factor)
+            values = values | _mean([one.values for one in judged])
 
-            # Tell, draw and save
-            done, seen = step + 1, seen + images_a_step
-            finite.add(done, values, made[-1].images)
-            session.log.advance(done)
-            last, (stopping, saving) = done == table.steps, any_rank(session.stopping(), session.saving())
-            if done % log.every == 0 or last or stopping:
-                with span("reading losses"):
-                    finite.require(kept)
-                    told = mean_over_ranks(torch.stack(list(values.values()))).tolist()
-                    session.log.values(done, dict(zip(values, told, strict=True)))
-            if last or (log.samples_every and done % log.samples_every == 0):
-                # Before saving: a run that is killed between the two would never draw them. Not worth compiling for.
-                with span("drawing samples"), torch.compiler.set_stance("force_eager"):
-                    draw(done, _translating(translator, average))
-            if done % log.checkpoint_every == 0 or last or stopping or saving:
-                with span("saving"):
-                    finite.require(kept)
-                    require_finite_weights((generator_objective, discriminator_objective), done, kept)
-                    save(path, session, (done, seen), parts, pools, last=last)
-                    kept = f"the last good checkpoint is {path}"
-            if stopping and not last:
-                fabric.barrier()  # the others leave when the first rank has saved
-                raise StoppedError(f"stopped after step {done} of {table.steps} of the translation")
+        # Tell, draw and save
+        done, seen = step + 1, seen + images_a_step
+        finite.add(done, values, made[-1].images)
+        session.log.advance(done)
+        last, (stopping, saving) = done == table.steps, any_rank(session.stopping(), session.saving())
+        if done % log.every == 0 or last or stopping:
+            with span("reading losses"):
+                finite.require(kept)
+                told = mean_over_ranks(torch.stack(list(values.values()))).tolist()
+                session.log.values(done, dict(zip(values, told, strict=True)))
+        if last or (log.samples_every and done % log.samples_every == 0):
+            # Before saving: a run that is killed between the two would never draw them. Not worth compiling for.
+            with span("drawing samples"), torch.compiler.set_stance("force_eager"):
+                draw(done, _translating(translator, average))
+        if done % log.checkpoint_every == 0 or last or stopping or saving:
+            with span("saving"):
+                finite.require(kept)
+                require_finite_weights((generator_objective, discriminator_objective), done, kept)
+                save(path, session, (done, seen), parts, pools, last=last)
+                kept = f"the last good checkpoint is {path}"
+        if stopping and not last:
+            fabric.barrier()  # the others leave when the first rank has saved
+            raise StoppedError(f"stopped after step {done} of {table.steps} of the translation")
 
     if table.steps == 0:
         draw(0, translator)

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from daframework.adapt.objectives import Fake
+from daframework.adapt.step import Fake
 from daframework.randomness import generator
 
 

@@ -5,10 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from attrs import asdict
 
 from daframework import checkpoint
-from daframework.adapt.ahead import Asked
 from daframework.adapt.pool import ImagePool
 from daframework.ranks import from_first
 from daframework.session import Session
@@ -31,9 +29,7 @@ def save(
         state = {name: part.state_dict() for name, part in parts.items() if part is not None}
         pooled = {domain: pool.state_dict() for domain, pool in pools.items()}
         numbers = {"done": counts[0], "seen": counts[1]}
-        asked, draws = parts["generators"].asked, parts["discriminators"].draws
-        first_step = {"asked": None if asked is None else asdict(asked), "draws": draws}
-        checkpoint.save(path, {**numbers, "pools": pooled, "first_step": first_step, **state}, keep_previous=not last)
+        checkpoint.save(path, {**numbers, "pools": pooled, **state}, keep_previous=not last)
 
 
 def restore(
@@ -48,9 +44,5 @@ def restore(
             part.load_state_dict(state[name])
     for domain, pool in pools.items():
         pool.load_state_dict(state["pools"][domain], session.fabric.device)
-    first_step = state.get("first_step", {})
-    if first_step.get("asked") is not None:
-        parts["generators"].asked = Asked(**first_step["asked"])
-    parts["discriminators"].draws = first_step.get("draws")
     done = int(state["done"])
     return done, int(state.get("seen", done * images_a_step))

@@ -113,7 +113,7 @@ def _run(place: "Place", plugins: "Plugins", recipe: "Recipe", path: Path, out: 
                     click.echo(f"{formats}{f', in {place.ranks} processes' * (place.ranks > 1)}")
                     if profile:
                         log = profiler = stack.enter_context(ProfilingLog(log, folder.path / "profile", fabric.device))
-                session = Session(fabric, log, stopping, stopping.saving, profiled=profile)
+                session = Session(fabric, log, stopping, stopping.saving)
                 results = execute(session, plugins, recipe, folder, formats)
         except StoppedError as stopped:
             if profiler is not None and profiler.profiles:

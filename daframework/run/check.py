@@ -8,7 +8,7 @@ from typing import Any, cast
 import torch
 from torch import nn
 
-from daframework.adapt.objectives import DiscriminatorObjective, Fake, GeneratorObjective
+from daframework.adapt.step import DiscriminatorObjective, Fake, GeneratorObjective
 from daframework.build import (
     DIRECTIONS,
     DOMAINS,

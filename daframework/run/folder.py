@@ -8,7 +8,7 @@ import tomli_w
 
 from daframework.data.fingerprint import digest
 from daframework.errors import RecipeError, RunError
-from daframework.recipe import dump, parse
+from daframework.recipe import dump, parse, without_gone
 from daframework.run.files import write_text
 from daframework.run.lock import HOLDER, LOCK
 from daframework.tables import HardwareTable, LogTable, Recipe
@@ -141,7 +141,7 @@ def read_recipe(folder: RunFolder, *, as_written: bool = False) -> Recipe:
         first, _, rest = text.partition("\n")
         if as_written and first.startswith(_DIGEST) and first != _DIGEST + digest(rest):
             raise ValueError("its content is not what was written")
-        return parse(tomllib.loads(text), str(folder.recipe))
+        return parse(without_gone(tomllib.loads(text)), str(folder.recipe))
     except OSError as error:
         raise RunError(f"{folder.path} holds no run: {folder.recipe.name} cannot be read ({error.strerror})") from error
     except (ValueError, RecursionError, RecipeError) as error:
