@@ -17,7 +17,7 @@ from attrs import define, field, frozen
 
 from daframework import hookspecs
 from daframework.errors import PluginError, unknown
-from daframework.guard import guarded
+from daframework.guard import guarded, told_if_slow
 
 T = TypeVar("T")
 GROUP = "daframework"
@@ -99,7 +99,10 @@ def load_plugins(extra: Mapping[str, Any] | None = None, *, warn: Callable[[str]
         if blocked & {origin.plugin, origin.distribution}:
             plugins.blocked.append(origin)
         else:
-            with _visit(plugins, origin):
+            # What daframework ships is slow only where the machine is.
+            slow = _say_nothing if origin.distribution == _OWN else warn
+            remedy = f"{BLOCK}={origin.plugin} switches it off"
+            with told_if_slow(f"plugin {origin}", remedy, slow), _visit(plugins, origin):
                 _register(plugins, entry.load(), origin)
     known = {name for origin, _ in found for name in (origin.plugin, origin.distribution)}
     for name in sorted(blocked - known):
@@ -152,11 +155,8 @@ def _visit(plugins: Plugins, origin: Origin, hook: str | None = None) -> Iterato
     Raises:
         PluginError: a fault in a plugin given in Python.
     """
-    where = f"in {hook}" if hook else "to be imported"
-    # What daframework ships is slow only where the machine is.
-    warn = _say_nothing if origin.distribution == _OWN else plugins.warn
     try:
-        with guarded(f"plugin {origin}", where, f"{BLOCK}={origin.plugin} switches it off", warn):
+        with guarded(f"plugin {origin}", plugins.warn):
             yield
     except (Exception, SystemExit) as error:  # a stranger's code may raise anything
         failed = f": {hook} failed" if hook else " cannot be imported"
