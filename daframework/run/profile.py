@@ -4,7 +4,8 @@ import gzip
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,18 +16,29 @@ import torch
 from attrs import frozen
 from torch.profiler import ProfilerActivity, profile, schedule
 
+from daframework.profiling import PREFIX
 from daframework.run.files import write_bytes, write_text
-from daframework.run.trace import REST, Part, step_parts
 from daframework.session import Log, StoppedError
 
 SKIPPED = 200  # at most half a stage: kernels are chosen, code compiled and images read for the first time there
 RECORDED = 10
-CPU_TIME = "ms a step: time on the CPU"
-DEVICE_TIME = (
-    "ms a step: while the device computed what a part launched (device ms), and while it had nothing to do and the CPU "
-    "was in that part"
-)
-LAUNCH_TIME = "ms a step: time on the CPU, which launches the work; what the device takes for it cannot be seen here"
+REST = "the rest"
+_STEP = "ProfilerStep"
+
+
+@frozen
+class Part:
+    """One part of a step, as `daframework.profiling.span` names it, without the parts inside it.
+
+    Args:
+        name: the span's, or `REST`.
+        ms: milliseconds of a step, mean; those of all parts add up to the step.
+        times: how often it was entered in a step, mean.
+    """
+
+    name: str
+    ms: float
+    times: float
 
 
 @frozen
@@ -37,7 +49,6 @@ class Profile:
         stage: its name.
         first: the first recorded step, counted from 1.
         steps: how many were recorded.
-        counted: what the milliseconds are of.
         parts: the parts of a step; together they are all of it.
         trace: the file with every operation of these steps.
     """
@@ -45,7 +56,6 @@ class Profile:
     stage: str
     first: int
     steps: int
-    counted: str
     parts: tuple[Part, ...]
     trace: Path
 
@@ -53,6 +63,35 @@ class Profile:
     def ms(self) -> float:
         """Milliseconds of a step, mean."""
         return sum(part.ms for part in self.parts)
+
+
+def step_parts(events: Iterable[Any], steps: int) -> tuple[Part, ...]:
+    """The parts of the first ``steps`` whole steps in a profiler's ``events``, the longest first, `REST` last."""
+    # What a GPU did is shown under the same names once more.
+    known = [one for one in events if one.device_type.name == "CPU" and one.name.startswith((PREFIX, _STEP))]
+    frames = sorted((one for one in known if one.name.startswith(_STEP)), key=lambda one: one.time_range.start)[:steps]
+    spent, times = {REST: 0.0}, Counter[str]()
+
+    def add(event: Any, us: float) -> None:
+        name = event.name.removeprefix(PREFIX) if event.name.startswith(PREFIX) else REST
+        spent[name] = spent.get(name, 0.0) + us
+
+    for one in known:
+        chain = [one, *_around(one)]
+        if chain[-1] in frames:
+            add(one, one.time_range.elapsed_us())
+            times[one.name.removeprefix(PREFIX)] += 1
+            if len(chain) > 1:
+                add(chain[1], -one.time_range.elapsed_us())
+    parts = [Part(name, us / steps / 1000, times[name] / steps) for name, us in spent.items()]
+    return tuple(sorted(parts, key=lambda part: (part.name == REST, -part.ms, part.name)))
+
+
+def _around(event: Any) -> Iterator[Any]:
+    """The spans that ``event`` lies in, the innermost first, and its step."""
+    while (event := event.cpu_parent) is not None:
+        if event.name.startswith((PREFIX, _STEP)):
+            yield event
 
 
 class ProfilingLog(Log):
@@ -131,25 +170,17 @@ class ProfilingLog(Log):
         steps = self._finished - self._skipped
         if steps < 1:
             return
-        with TemporaryDirectory() as folder:
-            file = Path(folder) / "trace.json"
-            profiler.export_chrome_trace(str(file))
-            content = file.read_bytes()
-        parts = step_parts(json.loads(content)["traceEvents"], steps)
+        recorded: Any = profiler
+        parts = step_parts(recorded.events(), steps)
         if [part.name for part in parts] == [REST]:
             return
         name = re.sub(r"[^A-Za-z0-9_.-]+", "_", self._stage)
-        trace = self.folder / f"{name}.trace.json.gz"
-        found = Profile(self._stage, self._first, steps, _counted(self._device, parts), parts, trace)
-        write_bytes(trace, gzip.compress(content, compresslevel=6))
+        found = Profile(self._stage, self._first, steps, parts, self.folder / f"{name}.trace.json.gz")
+        with TemporaryDirectory() as folder:
+            profiler.export_chrome_trace(f"{folder}/trace.json")
+            write_bytes(found.trace, gzip.compress(Path(folder, "trace.json").read_bytes(), compresslevel=6))
         write_text(self.folder / f"{name}.json", json.dumps(_to_json(found), indent=2) + "\n")
         self.profiles.append(found)
-
-
-def _counted(device: torch.device, parts: tuple[Part, ...]) -> str:
-    if device.type == "cpu":
-        return CPU_TIME
-    return DEVICE_TIME if any(part.device_ms for part in parts) else LAUNCH_TIME
 
 
 def _to_json(found: Profile) -> dict[str, Any]:
@@ -158,7 +189,6 @@ def _to_json(found: Profile) -> dict[str, Any]:
             "part": part.name,
             "share": round(part.ms / found.ms, 4),
             "ms": round(part.ms, 3),
-            "device_ms": round(part.device_ms, 3),
             "times": part.times,
         }
         for part in found.parts
@@ -168,7 +198,6 @@ def _to_json(found: Profile) -> dict[str, Any]:
         "first_step": found.first,
         "steps": found.steps,
         "ms": round(found.ms, 3),
-        "counted": found.counted,
         "trace": found.trace.name,
         "parts": parts,
     }
