@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 import torch
 from conftest import refused
+from drawn import overlapping, texts
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
-from daframework.report.contact_sheet import COLUMNS, Tile, contact_sheet, overlaid
 from daframework.report.figures import save_figure
+from daframework.report.sheets import COLUMNS, Tile, contact_sheet, overlaid
 
 FOLDER = {"name": "image_folder", "classes": ["road", "sky"], "ids": {"0": "road", "1": "sky", "255": "ignore"}}
 PALETTE = {"palette": [[250, 0, 0], [0, 0, 250]]}
@@ -95,36 +97,26 @@ def test_names_and_images_are_whole_and_do_not_overlap(shape, tmp_path):
     figure = contact_sheet({"source train: 7 images": tiles, "x" * 300: tiles[:1]}, LEGEND, "A title")
     (png,) = save_figure(figure, tmp_path, "made", endings=["png"])
     assert list(tmp_path.iterdir()) == [png] and Image.open(png).width == 1600
-    figure.set_dpi(200)  # as it is saved; coarser, letters move to whole pixels
-    renderer = FigureCanvasAgg(figure).get_renderer()
-    axes = figure.axes[0]
-    texts = [text.get_window_extent(renderer) for text in [*axes.texts, *figure.texts]]
-    pictures = [image.get_window_extent(renderer) for image in axes.images]
-    boxes = texts + pictures
-    assert len(pictures) == 8 and len(texts) == 8 + 2 + len(LEGEND) + 1
-    for box in boxes:
-        assert box.x0 >= -0.5 and box.x1 <= figure.bbox.width + 0.5 and box.y0 >= 0 and box.y1 <= figure.bbox.height
-    for place, box in enumerate(boxes):
-        for other in boxes[place + 1 :]:
-            across = min(box.x1, other.x1) - max(box.x0, other.x0)
-            down = min(box.y1, other.y1) - max(box.y0, other.y0)
-            assert across < 0.5 or down < 0.5
+    assert overlapping(figure) == ([], [])
+    pictures = [axes.get_window_extent() for axes in figure.findobj(Axes) if axes.images]
+    assert len(pictures) == 8 and set(LEGEND) < set(texts(figure))
+    assert not any(box.overlaps(other) for place, box in enumerate(pictures) for other in pictures[:place])
 
 
 def test_a_long_name_keeps_both_its_ends():
     figure = contact_sheet({"s": [tile("begin_" + "x" * 100 + "_end7")]}, {}, "t")
-    (name,) = [text.get_text() for text in figure.axes[0].texts if "…" in text.get_text()]
+    (name,) = [text for text in texts(figure) if "…" in text]
     assert name.startswith("begin") and name.endswith("_end7")
 
 
 def test_images_keep_their_shape_and_their_order():
     sizes = [(20, 30), (10, 10), (10, 90), (30, 20), (7, 7)]
     figure = contact_sheet({"s": [tile(str(place), *size) for place, size in enumerate(sizes)]}, {}, "t")
-    extents = [image.get_extent() for image in figure.axes[0].images]
-    shapes = [(right - left) / (bottom - top) for left, right, bottom, top in extents]
-    assert shapes == pytest.approx([width / height for height, width in sizes])
-    middles = [((left + right) / 2, (bottom + top) / 2) for left, right, bottom, top in extents]
-    assert middles[0][0] == pytest.approx(middles[COLUMNS][0]) and middles[COLUMNS][1] > middles[0][1]
+    FigureCanvasAgg(figure).draw()
+    boxes = [axes.get_window_extent() for axes in figure.findobj(Axes) if axes.images]
+    assert [box.width / box.height for box in boxes] == pytest.approx([w / h for h, w in sizes], rel=0.02)
+    middles = [((box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2) for box in boxes]
+    assert middles[0][0] == pytest.approx(middles[COLUMNS][0]) and middles[COLUMNS][1] < middles[0][1]
     assert [x for x, _ in middles[:COLUMNS]] == sorted(x for x, _ in middles[:COLUMNS])
 
 

@@ -13,7 +13,8 @@ from daframework.bench.status import State, Status
 from daframework.bench.table import MethodRow, TaskTable
 from daframework.data.whole import evenly_spread
 from daframework.interfaces import ImageDataset
-from daframework.report.figures import class_figure, miou_figure, save_figure, sheet_figure
+from daframework.report.figures import class_figure, miou_figure, save_figure
+from daframework.report.sheets import sheet_figure
 
 SHEET_IMAGES = 8
 

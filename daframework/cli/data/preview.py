@@ -11,7 +11,7 @@ from daframework.cli.options import installed_plugins
 if TYPE_CHECKING:
     from daframework.cli.data.parts import Part
     from daframework.registry import Plugins
-    from daframework.report.contact_sheet import Tile
+    from daframework.report.sheets import Tile
 
 _DARK = (50, 50, 50)
 _SIDE = 480  # pixels: the longer side of an image on the sheet, more than its place has
@@ -38,8 +38,8 @@ def command(
     if not overwrite:
         refuse_existing(file)
 
-    from daframework.report.contact_sheet import contact_sheet
     from daframework.report.figures import save_figure
+    from daframework.report.sheets import contact_sheet
 
     parts = _parts(installed_plugins(), what, root, overrides)
     sections = {}
@@ -83,7 +83,7 @@ def _tiles(part: "Part", count: int) -> "list[Tile]":
     from daframework.data.prepared import check_sample, resize_image
     from daframework.data.whole import evenly_spread
     from daframework.interfaces import IGNORE_INDEX
-    from daframework.report.contact_sheet import Tile, overlaid
+    from daframework.report.sheets import Tile, overlaid
 
     tiles = []
     for index in evenly_spread(len(part.dataset), count):

@@ -177,8 +177,7 @@ def _percent(share: float) -> str:
 
 
 def _draw(tables: "Tables", plot: Path, what: str) -> None:
-    from daframework.report.class_shares import class_shares_figure
-    from daframework.report.figures import save_figure
+    from daframework.report.figures import class_shares_figure, save_figure
 
     shares = {title: {name: share.pixels for name, share in table.items()} for title, table in tables.items()}
     save_figure(class_shares_figure(shares, f"{what}: how often classes occur"), plot.parent, plot.name)
