@@ -12,7 +12,9 @@ from test_training import same
 from daframework.build import make_task
 from daframework.data.stream import to_float
 from daframework.errors import RunError
+from daframework.run.stages import PlannedRow, by_needs
 from daframework.session import StoppedError
+from daframework.tables import AugmentTable
 
 ROWS = ("source_only", "tiny", "oracle")
 COLOURS = {"gain": [0.3, 1.3], "hue": 0.4}
@@ -32,6 +34,22 @@ def plain(tmp_path_factory, plugins, module_session):
     path = tmp_path_factory.mktemp("runs") / "tiny"
     results, _ = run(plugins, TABLES, path, module_session)
     return path, results
+
+
+# --- in which order rows are computed ---
+
+
+@pytest.mark.parametrize(
+    "needs, order",
+    [
+        ({"a": (), "b": (), "c": ()}, "abc"),
+        ({"a": ("b", "c"), "b": ("c",), "c": ()}, "cba"),
+        ({"a": (), "b": ("a", "c"), "c": ()}, "acb"),
+    ],
+)
+def test_a_row_is_computed_after_those_it_needs_and_else_in_its_place(needs, order):
+    rows = [PlannedRow(name, list, AugmentTable(), needs=before) for name, before in needs.items()]
+    assert "".join(row.name for row in by_needs(rows)) == order
 
 
 # --- colours of the recipe's own row ---
@@ -83,7 +101,7 @@ def test_a_run_of_colours_that_was_stopped_goes_on_exactly(plugins, source_only,
     method = source_only | {"name": "colours", "augment": COLOURS}
     run(plugins, method, tmp_path / "whole", session)
     with pytest.raises(StoppedError, match="training on colours"):
-        run(plugins, method, tmp_path / "parts", session, stop_after=15)
+        run(plugins, method, tmp_path / "parts", session, stop_after=8)
     run(plugins, method, tmp_path / "parts", session)
     assert comparable(tmp_path / "parts") == comparable(tmp_path / "whole")
 

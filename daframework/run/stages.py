@@ -1,8 +1,12 @@
-"""The stages of a run, in order. Each reads the recipe and leaves files; one whose files are there is skipped."""
+"""A run: its rows, each in its turn. Every stage reads the recipe and leaves files; one whose files are there is
+skipped.
+"""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+
+from attrs import frozen
 
 from daframework.build import make_task
 from daframework.data.cached import Cached
@@ -20,7 +24,7 @@ from daframework.run.results import Results, Row, read_results, write_results
 from daframework.run.rows import ORACLE, SOURCE_ONLY, fit_and_score, judge_content
 from daframework.run.translation import translate
 from daframework.session import Session
-from daframework.tables import Recipe
+from daframework.tables import AugmentTable, Recipe
 
 
 def execute(
@@ -52,31 +56,82 @@ def execute(
     if session.fabric.is_global_zero:
         _describe(run, formats)
 
-    common = recipe.downstream.augment
-    own = recipe.augment or common
-    rows = [Row(SOURCE_ONLY, fit_and_score(run, SOURCE_ONLY, [run.source], common))]
-    oracle = []
-    if recipe.downstream.oracle:
-        labelled = run.target
-        if isinstance(labelled, Cached):  # without labels until here
-            labelled = opened(session, recipe, datasets.target, set_title(recipe, "target", "train"))
-        oracle.append(Row(ORACLE, fit_and_score(run, ORACLE, [labelled], common, "target")))
+    rows = planned_rows(run, datasets.target)
+    done: dict[str, Row] = {}
     translated: list[ImageDataset] = []
-    if recipe.generator is not None:
-        title = f"images translated by {recipe.name}"
-        translated = [opened(session, recipe, version, title) for version in translate(run)]
-        scores = fit_and_score(run, recipe.name, translated, own)
-        rows.append(Row(recipe.name, scores, judge_content(run, translated) if oracle else None))
-    elif recipe.augment is not None:
-        rows.append(Row(recipe.name, fit_and_score(run, recipe.name, [run.source], own)))
-    rows += oracle
+    for row in by_needs(rows):
+        sets = row.sets()
+        scores, kept = fit_and_score(run, row.name, sets, row.augment, row.domain), None
+        if row.translated:
+            translated += sets
+            kept = judge_content(run, sets) if recipe.downstream.oracle else None
+        done[row.name] = Row(row.name, scores, kept)
 
-    results = from_first(lambda: _keep(run, rows))
+    results = from_first(lambda: _keep(run, [done[row.name] for row in rows]))
     if session.fabric.is_global_zero:
         for dataset in translated:
             if isinstance(dataset, Cached):
                 dataset.remove()  # the run is finished, and no other reads its images
     return results
+
+
+@frozen(eq=False)
+class PlannedRow:
+    """A row of the table to be: a task model is trained on each of its sets, and what they predict together is scored.
+
+    Args:
+        name: the row's.
+        sets: opens what is trained on; called once the rows it needs are finished.
+        augment: the changes drawn for its images.
+        domain: whose labels the sets carry.
+        needs: the rows that must be finished first.
+        translated: the sets are images that this run translated: the oracle judges what content they kept.
+    """
+
+    name: str
+    sets: Callable[[], Sequence[ImageDataset]]
+    augment: AugmentTable
+    domain: str = "source"
+    needs: tuple[str, ...] = ()
+    translated: bool = False
+
+
+def planned_rows(run: Run, target: ImageDataset) -> list[PlannedRow]:
+    """The rows of the run's table, in its order; ``target`` is the target's training set with its labels."""
+    recipe, common = run.recipe, run.recipe.downstream.augment
+    own = recipe.augment or common
+    rows = [PlannedRow(SOURCE_ONLY, lambda: [run.source], common)]
+    if recipe.generator is not None:
+        # The source's model for losses and matched crops, the oracle to judge.
+        needs = (SOURCE_ONLY, ORACLE) if recipe.downstream.oracle else (SOURCE_ONLY,)
+        rows.append(PlannedRow(recipe.name, lambda: _translated(run), own, needs=needs, translated=True))
+    elif recipe.augment is not None:
+        rows.append(PlannedRow(recipe.name, lambda: [run.source], own))
+    if recipe.downstream.oracle:
+        rows.append(PlannedRow(ORACLE, lambda: [_labelled_target(run, target)], common, domain="target"))
+    return rows
+
+
+def by_needs(rows: Sequence[PlannedRow]) -> Iterator[PlannedRow]:
+    """``rows``, each as soon as those it needs were there, else in their order."""
+    left, finished = list(rows), set[str]()
+    while left:
+        row = next((one for one in left if finished.issuperset(one.needs)), None)
+        assert row is not None, f"rows that need one another: {[one.name for one in left]}"
+        left.remove(row)
+        yield row
+        finished.add(row.name)
+
+
+def _translated(run: Run) -> list[ImageDataset]:
+    title = f"images translated by {run.recipe.name}"
+    return [opened(run.session, run.recipe, version, title) for version in translate(run)]
+
+
+def _labelled_target(run: Run, target: ImageDataset) -> ImageDataset:
+    if isinstance(run.target, Cached):  # without labels until here
+        return opened(run.session, run.recipe, target, set_title(run.recipe, "target", "train"))
+    return run.target
 
 
 def _finished(folder: RunFolder, recipe: Recipe) -> Results | None:
