@@ -68,12 +68,12 @@ class BatchNorm(_BatchNorm):
 
 
 class _Gathered(torch.autograd.Function):
-    """What every rank has, (ranks, ...), through which each one's slope is the mean of all ranks' losses' slopes."""
+    """What every rank has, (ranks, ...); each one's gradient is the mean of those of all ranks' losses."""
 
     @staticmethod
     def forward(context: Any, value: Tensor) -> Tensor:
         return all_batches(value[None])
 
     @staticmethod
-    def backward(context: Any, slope: Tensor) -> Tensor:
-        return own_share(mean_over_ranks(slope) * count_ranks())[0]
+    def backward(context: Any, gradient: Tensor) -> Tensor:
+        return own_share(mean_over_ranks(gradient) * count_ranks())[0]

@@ -244,11 +244,11 @@ class Loss(nn.Module):
         """Called once before training with the task model that was trained on the untouched source, in eval mode.
 
         It maps images (N, 3, H, W) in [-1, 1] to logits (N, num_classes, H, W); its weights need no gradient and
-        are in the number format of the translation.
+        have the precision of the translation.
         """
 
     def generator_loss(self, images: StepImages) -> Tensor | None:
-        """What the generators descend, a scalar; None where this loss has no such side."""
+        """What the generators minimise, a scalar; None where this loss has no such side."""
         return None
 
     def discriminator_loss(self, images: DomainImages) -> Tensor | None:

@@ -46,7 +46,7 @@ def mean_over_ranks(value: Tensor) -> Tensor:
     """Every rank's ``value``, of one shape, averaged, without a gradient.
 
     A loss that divides by a number which differs between ranks, such as the labelled pixels of its images, divides by
-    this mean of it: then the mean of the ranks' losses, and of their slopes, is that of all their images together.
+    this mean of it: then the mean of the ranks' losses, and of their gradients, is that of all their images together.
     """
     ranks = count_ranks()
     if ranks == 1 or value.is_meta:

@@ -218,7 +218,7 @@ class HardwareTable:
 
     Args:
         accelerator: lightning-fabric's name of the device kind.
-        precision: lightning-fabric's name of the number format; "auto" is "bf16-mixed" where the hardware computes in
+        precision: lightning-fabric's name of the precision; "auto" is "bf16-mixed" where the hardware computes in
             it and the networks are wide enough to gain by it, and "32-true" elsewhere; see docs/performance.md.
         compile: "always" compiles the networks with torch.compile, "never" does not, "auto" does in stages so long that
             compiling pays.

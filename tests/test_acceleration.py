@@ -113,7 +113,7 @@ def test_a_compiled_network_computes_what_it_did_before():
     torch.testing.assert_close(found[0], found[1], rtol=1e-4, atol=1e-5)
 
 
-# --- going on from a checkpoint of another order in memory ---
+# --- going on from a checkpoint of another memory format ---
 
 
 @pytest.mark.parametrize("saved_in", [torch.contiguous_format, torch.channels_last])

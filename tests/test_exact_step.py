@@ -150,13 +150,13 @@ class Adam:
             weights[network][name] = weights[network][name] - lr * m_hat / (v_hat.sqrt() + EPSILON)
 
 
-def slopes(total, weights, networks):
+def gradients_of(total, weights, networks):
     """Gradients of ``total`` by (network, name); 0 for what it does not depend on."""
     leaves = {(network, name): leaf for network in networks for name, leaf in weights[network].items()}
     found = torch.autograd.grad(total, list(leaves.values()), allow_unused=True)
     return {
-        key: torch.zeros_like(leaf) if slope is None else slope
-        for (key, leaf), slope in zip(leaves.items(), found, strict=True)
+        key: torch.zeros_like(leaf) if gradient is None else gradient
+        for (key, leaf), gradient in zip(leaves.items(), found, strict=True)
     }
 
 
@@ -175,7 +175,7 @@ def literal(training, generator_losses, discriminator_losses, factors):
         fake_t, fake_s = generate(weights["st"], s), generate(weights["ts"], t)
         terms = generator_losses(weights, s, y, t, fake_t, fake_s)
         total = sum(weight * loss for weight, loss in terms.values())
-        gradients = slopes(total, weights, ("st", "ts"))
+        gradients = gradients_of(total, weights, ("st", "ts"))
         values |= {f"generator/{name}": float(loss.detach()) for name, (_, loss) in terms.items()}
 
         total = 0
@@ -183,7 +183,7 @@ def literal(training, generator_losses, discriminator_losses, factors):
             terms = discriminator_losses(weights[domain], domain, real, fake.detach(), y)
             total = total + sum(weight * loss for weight, loss in terms.values())
             values |= {f"discriminator_{domain}/{name}": float(loss.detach()) for name, (_, loss) in terms.items()}
-        judged = slopes(total, weights, ("source", "target"))
+        judged = gradients_of(total, weights, ("source", "target"))
 
         adam_g.update(weights, gradients, step + 1, LR * factors[step])
         adam_d.update(weights, judged, step + 1, LR * factors[step])

@@ -1,4 +1,4 @@
-"""Which number format a run computes in."""
+"""Which precision a run computes in."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from daframework.recipe import parse
 from daframework.registry import load_plugins
 from daframework.run import hardware
 from daframework.run.folder import RunFolder
-from daframework.run.hardware import MIXED, SINGLE, cpu_has_bf16, number_formats, open_device
+from daframework.run.hardware import MIXED, SINGLE, cpu_has_bf16, open_device, precision_for
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 
@@ -25,8 +25,8 @@ def fast(monkeypatch):
     monkeypatch.setattr(hardware, "cpu_has_bf16", lambda: True)
 
 
-def formats(every, tables, device=CPU, **changes):
-    found = number_formats(every, parse(tables | changes, "r"), device)
+def precision(every, tables, device=CPU, **changes):
+    found = precision_for(every, parse(tables | changes, "r"), device)
     return found.translation, found.task
 
 
@@ -36,31 +36,31 @@ def resnet(channels):
 
 def test_what_a_recipe_asks_for_is_what_it_gets(every, tables, fast):
     tables["hardware"]["precision"] = "64-true"
-    assert formats(every, tables, generator=resnet(64)) == ("64-true", "64-true")
+    assert precision(every, tables, generator=resnet(64)) == ("64-true", "64-true")
 
 
 def test_a_cpu_with_bf16_takes_it_for_wide_networks_alone(every, tables, fast):
     wide = {"name": "segmentation", "arch": "unet", "encoder": "resnet18"}
-    assert formats(every, tables) == (SINGLE, SINGLE)
-    assert formats(every, tables, generator=resnet(64)) == (MIXED, SINGLE)
-    assert formats(every, tables, task=wide) == (SINGLE, MIXED)
+    assert precision(every, tables) == (SINGLE, SINGLE)
+    assert precision(every, tables, generator=resnet(64)) == (MIXED, SINGLE)
+    assert precision(every, tables, task=wide) == (SINGLE, MIXED)
 
 
 def test_a_cpu_without_bf16_computes_in_single_precision(every, tables, monkeypatch):
     monkeypatch.setattr(hardware, "cpu_has_bf16", lambda: False)
-    assert formats(every, tables, generator=resnet(64)) == (SINGLE, SINGLE)
+    assert precision(every, tables, generator=resnet(64)) == (SINGLE, SINGLE)
 
 
 def test_the_batch_and_the_crop_do_not_change_the_format(every, tables, fast):
     for size, batch in (([32, 48], 1), ([96, 128], 8)):
         data = {"crop_size": size, "batch_size": batch}
-        assert formats(every, tables, generator=resnet(64), data=data) == (MIXED, SINGLE)
+        assert precision(every, tables, generator=resnet(64), data=data) == (MIXED, SINGLE)
 
 
 @pytest.mark.parametrize(("supported", "wanted"), [(True, MIXED), (False, SINGLE)])
 def test_a_gpu_computes_in_bf16_where_it_has_it(every, tables, monkeypatch, supported, wanted):
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: supported)
-    found = number_formats(every, parse(tables, "r"), GPU)
+    found = precision_for(every, parse(tables, "r"), GPU)
     assert (found.translation, found.task) == (wanted, wanted)
     assert ("no bf16" in found.why) is not supported
 
@@ -85,7 +85,7 @@ def test_a_run_goes_on_in_the_format_it_began_with(every, tables, tmp_path, monk
     monkeypatch.setattr(hardware, "cpu_has_bf16", lambda: False)
     assert open_device(every, recipe, folder)[1].translation == SINGLE
     folder.environment.write_text('{"formats": {"translation": "bf16-mixed", "task": "32-true"}}')
-    fabric, formats = open_device(every, recipe, folder)
-    assert (formats.translation, formats.task, fabric._precision.precision) == (MIXED, SINGLE, MIXED)
+    fabric, precision = open_device(every, recipe, folder)
+    assert (precision.translation, precision.task, fabric._precision.precision) == (MIXED, SINGLE, MIXED)
     folder.environment.write_text("{")
     assert open_device(every, recipe, folder)[1].translation == SINGLE

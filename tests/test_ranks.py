@@ -261,7 +261,7 @@ for _ in range(2):
     all_images, my_images = whole.clone().requires_grad_(), own_share(whole).clone().requires_grad_()
     (alone(all_images) - wanted).square().mean().backward()
     (shared(my_images) - own_share(wanted)).square().mean().backward()
-# Each rank's loss is a mean over half of the images: its slopes are twice those of the mean over all.
+# Each rank's loss is a mean over half of the images: its gradients are twice those of the mean over all.
 torch.testing.assert_close(my_images.grad / 2, own_share(all_images.grad))
 torch.testing.assert_close(mean_over_ranks(shared[0].weight.grad), alone[0].weight.grad)
 assert list(shared.state_dict()) == list(alone.state_dict())

@@ -73,9 +73,9 @@ def test_the_plain_loop_takes_the_same_step(both, monkeypatch):
         (model.d_a, ours.discriminators["target"]),
         (model.d_b, ours.discriminators["source"]),
     ):
-        # The slopes: what Adam makes of them in its first step is little more than their sign.
-        slopes = [torch.cat([one.grad.flatten() for one in net.parameters()]) for net in (plain, network)]
-        torch.testing.assert_close(*slopes, rtol=1e-3, atol=1e-3 * float(slopes[0].abs().max()))
+        # The gradients: what Adam makes of them in its first step is little more than their sign.
+        gradients = [torch.cat([one.grad.flatten() for one in net.parameters()]) for net in (plain, network)]
+        torch.testing.assert_close(*gradients, rtol=1e-3, atol=1e-3 * float(gradients[0].abs().max()))
 
 
 def test_it_prints_and_keeps_what_it_measured(tmp_path):

@@ -38,7 +38,7 @@ class Turning(Loss):
 
 
 class Steep(Loss):
-    """Zero, with a slope that is no number."""
+    """Zero, with a gradient that is no number."""
 
     def generator_loss(self, images):
         return (images.fake_target * 0).sum().sqrt()

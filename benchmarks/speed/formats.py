@@ -1,6 +1,6 @@
 """Whether bf16 learns what float32 learns: ``python benchmarks/speed/formats.py``.
 
-The same recipe is run in both number formats with the same seeds. Each loss at the end of the translation (the mean of
+The same recipe is run in both precisions with the same seeds. Each loss at the end of the translation (the mean of
 the last lines of its log) and each row's mIoU are set side by side, as mean and standard deviation over the seeds: what
 the format changes should be within what the seed changes.
 """

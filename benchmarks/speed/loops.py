@@ -101,10 +101,10 @@ def prepared_networks(plugins: Plugins, made: Recipe, dataset: ImageDataset) -> 
 
 
 def run_ours(made: Recipe, clock: BlockClock, blocks: int) -> str:
-    """Train in the real loop, on made-up images, for ``blocks`` of ``clock``; the number format it computed in."""
+    """Train in the real loop, on made-up images, for ``blocks`` of ``clock``; the precision it computed in."""
     plugins = load_plugins()
     torch.manual_seed(0)
-    fabric, formats = open_device(plugins, made)
+    fabric, precision = open_device(plugins, made)
     dataset = Prepared(Noise(made.data.crop_size), None, 2**30)
     networks = prepared_networks(plugins, made, dataset)
     streams = {
@@ -114,7 +114,7 @@ def run_ours(made: Recipe, clock: BlockClock, blocks: int) -> str:
     session = Session(fabric, clock, lambda: len(clock.seconds) >= blocks)
     with tempfile.TemporaryDirectory() as folder, suppress(StoppedError):
         train(session, networks, streams, made, Path(folder) / "checkpoint", lambda step, network: None)
-    return formats.translation
+    return precision.translation
 
 
 def plain_steps(sizes: dict[str, Any], batch: int, device: torch.device) -> Iterator[dict[str, float]]:

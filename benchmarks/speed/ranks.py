@@ -47,7 +47,7 @@ def seconds_of_stages(processes: int, threads: int, overrides: Sequence[str]) ->
 
 
 def megabytes_a_step(overrides: Sequence[str]) -> dict[str, float]:
-    """Slopes that every process hands to the others in a training step, as float32, by stage."""
+    """Gradients that every process hands to the others in a training step, as float32, by stage."""
     plugins = load_plugins()
     recipe = read(locate(plugins, RECIPE), overrides)
     networks = make_networks(plugins, recipe, 11)
@@ -80,10 +80,15 @@ def main() -> None:
     for number in numbers:
         found[number] = seconds_of_stages(number, asked.threads, overrides)
         print(f"{number}: {found[number]}", flush=True)
-    slopes = megabytes_a_step(overrides)
-    content: dict[str, Any] = {"recipe": RECIPE, "overrides": overrides, "seconds": found, "megabytes_a_step": slopes}
+    gradients = megabytes_a_step(overrides)
+    content: dict[str, Any] = {
+        "recipe": RECIPE,
+        "overrides": overrides,
+        "seconds": found,
+        "megabytes_a_step": gradients,
+    }
     write(content, device, asked.out)
-    print(f"\n{RECIPE} on {device.type}; slopes of a step, in MB: {slopes}")
+    print(f"\n{RECIPE} on {device.type}; gradients of a step, in MB: {gradients}")
     first = numbers[0]
     rows = [
         (

@@ -42,7 +42,7 @@ from daframework.interfaces import IGNORE_INDEX, ImageDataset, Sample, Task
 from daframework.recipe import locate, read
 from daframework.registry import Plugins, load_plugins
 from daframework.run.context import prepared, stream
-from daframework.run.hardware import for_task, number_formats, open_device
+from daframework.run.hardware import for_task, open_device, precision_for
 from daframework.session import Session, StoppedError
 from daframework.tables import Recipe
 
@@ -127,7 +127,7 @@ class Case:
     def session(self, clock: BlockClock, stopping: Callable[[], bool]) -> Session:
         """A session for the task model, as a run opens it."""
         session = Session(open_device(self.plugins, self.recipe)[0], clock, stopping)
-        return for_task(session, self.recipe, number_formats(self.plugins, self.recipe, self.device))
+        return for_task(session, self.recipe, precision_for(self.plugins, self.recipe, self.device))
 
     def fit(self, session: Session, steps: int) -> nn.Module:
         """The task's model after ``steps``; or StoppedError where the session asks to stop before."""
@@ -202,11 +202,11 @@ def compared(images: int, ours: Sequence[float], plain: Sequence[float]) -> dict
 
 
 def measure(case: Case, asked: Namespace) -> dict[str, Any]:
-    """Fit and score, and in which number format the model was trained."""
+    """Fit and score, and in which precision the model was trained."""
     return {
         "size": list(case.recipe.data.crop_size),
         "batch_size": case.recipe.downstream.batch_size,
-        "precision": number_formats(case.plugins, case.recipe, case.device).task,
+        "precision": precision_for(case.plugins, case.recipe, case.device).task,
         "fit": time_fit(case, first=asked.first, block=asked.block, rounds=asked.rounds),
         "score": time_score(case, rounds=asked.rounds),
     }

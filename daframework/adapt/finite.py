@@ -45,7 +45,7 @@ class FiniteCheck:
 
 
 def require_finite_weights(modules: Iterable[nn.Module], step: int, kept: str) -> None:
-    """A finite loss can have a slope that is no number: look before such weights are saved. Reads the device.
+    """A finite loss can have a gradient that is no number: look before such weights are saved. Reads the device.
 
     Raises:
         TrainingError: some weight is not finite after ``step``; it says what was ``kept``.
@@ -53,6 +53,6 @@ def require_finite_weights(modules: Iterable[nn.Module], step: int, kept: str) -
     finite = [weight.isfinite().all() for module in modules for weight in module.parameters()]
     if finite and not bool(torch.stack(finite).all()):
         raise TrainingError(
-            f"weights are not finite numbers after step {step}, so some loss has no finite slope; {kept}; "
+            f"weights are not finite numbers after step {step}, so some loss has no finite gradient; {kept}; "
             "lower the learning rate, or leave losses out one by one, and start a new run"
         )

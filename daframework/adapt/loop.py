@@ -119,11 +119,11 @@ def train(
             generator_optimizer.zero_grad(set_to_none=True)
         with _frozen(judging):
             for number, (source, target) in enumerate(pairs, start=1):
-                with _slopes_kept(fabric, generator_step, number < table.accumulate):
+                with _unsynchronised(fabric, generator_step, number < table.accumulate):
                     with span("losses"):
                         made.append(generator_step(source.image, source.label, target.image))
                     with span("generators backward"):
-                        _descend(session, made[-1].total, table.accumulate)
+                        _backward(session, made[-1].total, table.accumulate)
         with span("generators update"):
             _update(generator_optimizer, generator_lr * factor)
             if average is not None:
@@ -135,11 +135,11 @@ def train(
             judged = []
             discriminator_optimizer.zero_grad(set_to_none=True)
             for number, ((source, target), one) in enumerate(zip(pairs, made, strict=True), start=1):
-                with _slopes_kept(fabric, discriminator_step, number < table.accumulate):
+                with _unsynchronised(fabric, discriminator_step, number < table.accumulate):
                     with span("losses"):
                         judged.append(discriminator_step(*_to_judge(source, target, one, pools)))
                     with span("discriminators backward"):
-                        _descend(session, judged[-1].total, table.accumulate)
+                        _backward(session, judged[-1].total, table.accumulate)
             with span("discriminators update"):
                 _update(discriminator_optimizer, discriminator_lr * factor)
             values = values | _mean([one.values for one in judged])
@@ -188,8 +188,8 @@ def _set_up(
     return module, optimizer
 
 
-def _slopes_kept(fabric: Fabric, module: nn.Module, kept: bool) -> AbstractContextManager[None]:
-    """Inside, slopes stay with their rank if ``kept``: the batches of a step are averaged once, at the last one."""
+def _unsynchronised(fabric: Fabric, module: nn.Module, kept: bool) -> AbstractContextManager[None]:
+    """Inside, gradients stay with their rank if ``kept``: the ranks' are averaged once a step, at its last batch."""
     if kept and isinstance(module, _FabricModule):
         return fabric.no_backward_sync(module)
     return nullcontext()
@@ -239,14 +239,14 @@ def _exchanged(pool: ImagePool, fake: Fake) -> Fake:
     return Fake(own_share(image), None if label is None else own_share(label))
 
 
-def _descend(session: Session, total: Tensor, batches: int) -> None:
-    """Add the slopes of ``total``, the objective on one of a step's ``batches``, to those of the step."""
+def _backward(session: Session, total: Tensor, batches: int) -> None:
+    """Add the gradients of ``total``, the objective on one of a step's ``batches``, to those of the step."""
     if total.requires_grad:
         session.fabric.backward(total if batches == 1 else total / batches)
 
 
 def _update(optimizer: Optimizer | None, lr: float) -> None:
-    """One step of ``optimizer`` along the slopes."""
+    """One step of ``optimizer`` at the learning rate ``lr``."""
     if optimizer is not None:
         for group in optimizer.param_groups:
             group["lr"] = lr

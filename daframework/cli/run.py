@@ -108,13 +108,13 @@ def _run(place: "Place", plugins: "Plugins", recipe: "Recipe", path: Path, out: 
                 log: Log = SilentLog()
                 if first:
                     log = RunLog(folder.log, plugins, stack.enter_context(Display(console)))
-                fabric, formats = open_device(plugins, recipe, folder, place)
+                fabric, precision = open_device(plugins, recipe, folder, place)
                 if first:
-                    click.echo(f"{formats}{f', in {place.ranks} processes' * (place.ranks > 1)}")
+                    click.echo(f"{precision}{f', in {place.ranks} processes' * (place.ranks > 1)}")
                     if profile:
                         log = profiler = stack.enter_context(ProfilingLog(log, folder.path / "profile", fabric.device))
                 session = Session(fabric, log, stopping, stopping.saving)
-                results = execute(session, plugins, recipe, folder, formats)
+                results = execute(session, plugins, recipe, folder, precision)
         except StoppedError as stopped:
             if profiler is not None and profiler.profiles:
                 _show(console, profiler, finished=finished)

@@ -25,7 +25,7 @@ from daframework.tables import Recipe
 class Run:
     """What the stages of one run share. The datasets are as the recipe prepares them.
 
-    ``task_session`` is ``session`` in the number format that task models are trained in.
+    ``task_session`` is ``session`` in the precision that task models are trained in.
     """
 
     session: Session

@@ -1,4 +1,4 @@
-"""The device and the number format of a run."""
+"""The device and the precision of a run."""
 
 import json
 import logging
@@ -30,8 +30,8 @@ WIDE = 10_000
 
 
 @frozen
-class Formats:
-    """lightning-fabric's names of the number formats of a run's two kinds of training, and why they were chosen."""
+class Precision:
+    """lightning-fabric's name of the precision of each of a run's two kinds of training, and why it was chosen."""
 
     translation: str
     task: str
@@ -116,10 +116,10 @@ def make_fabric(recipe: Recipe, precision: str, place: Place = ALONE) -> Fabric:
 
 def open_device(
     plugins: Plugins, recipe: Recipe, folder: RunFolder | None = None, place: Place = ALONE
-) -> tuple[Fabric, Formats]:
-    """The device that ``[hardware]`` asks for, computing in the translation's number format, and both formats.
+) -> tuple[Fabric, Precision]:
+    """The device that ``[hardware]`` asks for, computing in the translation's precision; and that of both trainings.
 
-    They are those that the run in ``folder`` began with, if it has begun: one that goes on elsewhere does not change.
+    Both are those that the run in ``folder`` began with, if it has begun: one that goes on elsewhere does not change.
 
     Raises:
         RecipeError: this machine does not have it.
@@ -129,39 +129,39 @@ def open_device(
         # Crops of a stage have one size: worth finding the fastest convolution once.
         torch.backends.cudnn.benchmark = True
     # All ranks compute in what the first one's device is good at.
-    formats = from_first(lambda: (folder and _formats_of(folder)) or number_formats(plugins, recipe, fabric.device))
-    return (fabric if formats.translation == SINGLE else make_fabric(recipe, formats.translation, place)), formats
+    precision = from_first(lambda: (folder and _precision_of(folder)) or precision_for(plugins, recipe, fabric.device))
+    return (fabric if precision.translation == SINGLE else make_fabric(recipe, precision.translation, place)), precision
 
 
-def _formats_of(folder: RunFolder) -> Formats | None:
+def _precision_of(folder: RunFolder) -> Precision | None:
     """What a run has begun with; None where it has not, or did not say."""
     try:
         told = json.loads(folder.environment.read_text(encoding="utf-8"))["formats"]
-        return Formats(str(told["translation"]), str(told["task"]), "as this run has begun")
+        return Precision(str(told["translation"]), str(told["task"]), "as this run has begun")
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def for_task(session: Session, recipe: Recipe, formats: Formats) -> Session:
-    """``session`` in the number format of the task model."""
-    if formats.task == formats.translation:
+def for_task(session: Session, recipe: Recipe, precision: Precision) -> Session:
+    """``session`` in the precision of the task model."""
+    if precision.task == precision.translation:
         return session
     environment = getattr(session.fabric.strategy, "cluster_environment", None)
     place = environment.place if isinstance(environment, _Placed) else ALONE
-    return evolve(session, fabric=make_fabric(recipe, formats.task, place))
+    return evolve(session, fabric=make_fabric(recipe, precision.task, place))
 
 
-def number_formats(plugins: Plugins, recipe: Recipe, device: torch.device) -> Formats:
+def precision_for(plugins: Plugins, recipe: Recipe, device: torch.device) -> Precision:
     """What ``hardware.precision`` means on ``device``; "auto" goes by what it computes fast, and by the networks."""
     asked = recipe.hardware.precision
     if asked != "auto":
-        return Formats(asked, asked, "as hardware.precision asks")
+        return Precision(asked, asked, "as hardware.precision asks")
     if device.type == "cuda":
         if torch.cuda.is_bf16_supported(including_emulation=False):
-            return Formats(MIXED, MIXED, "since this GPU computes in bf16")
-        return Formats(SINGLE, SINGLE, "since this GPU has no bf16, which would be faster")
+            return Precision(MIXED, MIXED, "since this GPU computes in bf16")
+        return Precision(SINGLE, SINGLE, "since this GPU has no bf16, which would be faster")
     if device.type != "cpu" or not cpu_has_bf16():
-        return Formats(SINGLE, SINGLE, f"since this {device.type.upper()} has no fast bf16")
+        return Precision(SINGLE, SINGLE, f"since this {device.type.upper()} has no fast bf16")
 
     def chosen(build: Callable[[], nn.Module]) -> str:
         return MIXED if _operations(build, recipe.data.crop_size) >= WIDE else SINGLE
@@ -171,7 +171,7 @@ def number_formats(plugins: Plugins, recipe: Recipe, device: torch.device) -> Fo
     translation = SINGLE
     if recipe.generator is not None:
         translation = chosen(lambda: make_generator(plugins, recipe, DIRECTIONS[0], 2))
-    return Formats(translation, task, "since this CPU computes in bf16, which pays for all but the narrowest networks")
+    return Precision(translation, task, "since this CPU computes in bf16, which pays for all but narrow networks")
 
 
 @cache

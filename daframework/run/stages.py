@@ -19,7 +19,7 @@ from daframework.run.datasets import open_datasets
 from daframework.run.environment import describe
 from daframework.run.files import write_text
 from daframework.run.folder import RunFolder
-from daframework.run.hardware import Formats, for_task, number_formats
+from daframework.run.hardware import Precision, for_task, precision_for
 from daframework.run.results import Results, Row, read_results, write_results
 from daframework.run.rows import ORACLE, SOURCE_ONLY, fit_and_score, judge_content
 from daframework.run.translation import translate
@@ -28,11 +28,11 @@ from daframework.tables import AugmentTable, Recipe
 
 
 def execute(
-    session: Session, plugins: Plugins, recipe: Recipe, folder: RunFolder, formats: Formats | None = None
+    session: Session, plugins: Plugins, recipe: Recipe, folder: RunFolder, precision: Precision | None = None
 ) -> Results:
     """Do what is not yet done of ``recipe`` in ``folder``, and return all of its results.
 
-    ``formats`` are the number formats, the recipe's on the session's device unless given.
+    ``precision`` is the recipe's on the session's device unless given.
 
     Raises:
         DafError: something the user can mend stopped it; the same call goes on from there.
@@ -41,10 +41,10 @@ def execute(
         return found
     datasets = open_datasets(plugins, recipe)
     test = set_title(recipe, "target", "test" if recipe.downstream.score else "train")
-    formats = formats or number_formats(plugins, recipe, session.fabric.device)
+    precision = precision or precision_for(plugins, recipe, session.fabric.device)
     run = Run(
         session=session,
-        task_session=for_task(session, recipe, formats),
+        task_session=for_task(session, recipe, precision),
         plugins=plugins,
         recipe=recipe,
         folder=folder,
@@ -54,7 +54,7 @@ def execute(
         task=make_task(plugins, recipe, len(datasets.source.classes)),
     )
     if session.fabric.is_global_zero:
-        _describe(run, formats)
+        _describe(run, precision)
 
     rows = planned_rows(run, datasets.target)
     done: dict[str, Row] = {}
@@ -142,9 +142,12 @@ def _finished(folder: RunFolder, recipe: Recipe) -> Results | None:
     return None
 
 
-def _describe(run: Run, formats: Formats) -> None:
+def _describe(run: Run, precision: Precision) -> None:
     fabric = run.session.fabric
-    numbers = {"formats": {"translation": formats.translation, "task": formats.task}, "processes": fabric.world_size}
+    numbers = {
+        "formats": {"translation": precision.translation, "task": precision.task},
+        "processes": fabric.world_size,
+    }
     write_text(run.folder.environment, json.dumps(describe(fabric.device) | numbers, indent=2) + "\n")
 
 

@@ -15,7 +15,7 @@ SHORTEST = 1e-7
 
 
 class PatchNCE(Loss):
-    """Patch-wise contrastive loss of CUT and FastCUT (arXiv 2007.15651, ``PatchNCE``), which needs no way back.
+    """Patch-wise contrastive loss of CUT and FastCUT (arXiv 2007.15651, ``PatchNCE``), which needs no generator back.
 
     The generator's own encoder looks at the translation (queries) and at the image it was made from (keys, without
     gradient). At each of ``layers`` the same random positions of both go through a head of their own, two linear layers

@@ -47,7 +47,7 @@ class SemanticDiscriminator(Loss):
 
         Args:
             num_classes: number of classes; the source's, unless given.
-            train_generator: the generators also descend the error of ``fake_target`` against the source's label.
+            train_generator: the generators also minimise the error of ``fake_target`` against the source's label.
             train_generator_on_reconstruction: and that of ``rec_source``, as the source's head sees it.
             train_on_reconstruction: the source's head also learns ``rec_source`` with the source's label.
             target_consistency: "pseudo" asks that ``fake_source`` be segmented as the target's head segments the target
