@@ -14,6 +14,8 @@ from pluggy import HookspecMarker
 
 if TYPE_CHECKING:
     from daframework.interfaces import Discriminator, Generator, ImageDataset, Loss, Task
+    from daframework.listener import Listener
+    from daframework.tables import Recipe
 
 hookspec = HookspecMarker("daframework")
 
@@ -67,5 +69,5 @@ def daf_label_spaces() -> Path:
 
 
 @hookspec
-def daf_log(stage: str, step: int, values: Mapping[str, float]) -> None:
-    """Called on rank 0 whenever a stage logs: its name, the step (from 1), and values such as losses by name."""
+def daf_listener(run_folder: Path, recipe: "Recipe") -> "Listener | None":
+    """Called in a run's first process when it begins or goes on: what is to be told how it goes; None for nothing."""

@@ -76,7 +76,6 @@ class Plugins:
     broken: list[str] = field(factory=list)
     blocked: list[Origin] = field(factory=list)
     _answers: dict[str, list[tuple[Origin, Any]]] = field(factory=dict)
-    _deaf: set[Origin] = field(factory=set)
 
 
 def load_plugins(extra: Mapping[str, Any] | None = None, *, warn: Callable[[str], None] = _say_nothing) -> Plugins:
@@ -159,12 +158,16 @@ def _visit(plugins: Plugins, origin: Origin, hook: str | None = None) -> Iterato
         with guarded(f"plugin {origin}", plugins.warn):
             yield
     except (Exception, SystemExit) as error:  # a stranger's code may raise anything
-        failed = f": {hook} failed" if hook else " cannot be imported"
-        line = str(error) if isinstance(error, PluginError) else f"plugin {origin}{failed}: {_line(error, kind=True)}"
-        _fault(plugins, origin, line, error)
+        fault(plugins, origin, f": {hook} failed" if hook else " cannot be imported", error)
 
 
-def _fault(plugins: Plugins, origin: Origin, line: str, error: BaseException) -> None:
+def fault(plugins: Plugins, origin: Origin, what: str, error: BaseException) -> None:
+    """Note that an installed plugin failed; ``what`` goes on from its name.
+
+    Raises:
+        PluginError: it was given in Python, where it can be mended.
+    """
+    line = str(error) if isinstance(error, PluginError) else f"plugin {origin}{what}: {_line(error, kind=True)}"
     if origin.distribution == _GIVEN:
         raise PluginError(line) from error
     _note(plugins, line)
@@ -227,21 +230,21 @@ def folders(plugins: Plugins, hook: str) -> list[tuple[Origin, Path]]:
     return _ask(plugins, hook, _folder)
 
 
-def tell(plugins: Plugins, stage: str, step: int, values: Mapping[str, float]) -> None:
-    """Call ``daf_log`` of every plugin. One in which it fails is noted and told no more: no run ends for that.
+def listeners(plugins: Plugins, run_folder: Path, recipe: Any) -> list[tuple[Origin, Any]]:
+    """What the hook ``daf_listener`` of each plugin gives to be told how a run goes, where it gives anything.
 
     Raises:
-        PluginError: it fails in a plugin given in Python.
+        PluginError: a hook of a plugin given in Python fails.
     """
-    for implementation in plugins.manager.hook.daf_log.get_hookimpls():
+    given: dict[str, Any] = {"run_folder": run_folder, "recipe": recipe}
+    found = []
+    for implementation in plugins.manager.hook.daf_listener.get_hookimpls():
         origin = plugins.origins[implementation.plugin_name]
-        if origin not in plugins._deaf:
-            told = {"stage": stage, "step": step, "values": dict(values)}
-            try:
-                implementation.function(*(told[name] for name in implementation.argnames))
-            except (Exception, SystemExit) as error:
-                plugins._deaf.add(origin)
-                _fault(plugins, origin, f"plugin {origin}: daf_log failed: {_line(error, kind=True)}", error)
+        with _visit(plugins, origin, "daf_listener"):
+            listener = implementation.function(*(given[name] for name in implementation.argnames))
+            if listener is not None:
+                found.append((origin, listener))
+    return found
 
 
 def _offered(plugins: Plugins, kind: str) -> dict[str, list[Component]]:

@@ -10,6 +10,7 @@ import torch
 from lightning_fabric import Fabric
 
 from daframework.cli import main
+from daframework.listener import Listener
 from daframework.recipe import parse
 from daframework.registry import load_plugins
 from daframework.session import Session
@@ -125,8 +126,8 @@ def refused(result, *says):
         assert line.startswith("error: ") and re.search(text, line), line
 
 
-class Recorder:
-    """A log that keeps what it was told; with ``stop_after`` it asks to stop once that many steps are finished."""
+class Recorder(Listener):
+    """A listener that keeps what it was told; with ``stop_after`` it asks to stop once that many steps are finished."""
 
     def __init__(self, stop_after=None):
         self.stages, self.lines, self.steps, self.stop_after = [], [], 0, stop_after

@@ -24,6 +24,7 @@ from daframework.recipe import locate, read
 from daframework.registry import components, load_plugins
 from daframework.run.environment import describe
 from daframework.run.folder import RunFolder
+from daframework.run.log import plugin_listeners
 from daframework.run.results import read_results, write_results
 from daframework.strict import structure
 from daframework.testing import check_generator
@@ -185,7 +186,7 @@ def test_the_whole_example_is_quoted_as_it_is():
 
 
 @every_page
-def test_python_that_is_a_plugin_works_as_it_stands(name):
+def test_python_that_is_a_plugin_works_as_it_stands(name, tmp_path):
     for block in fenced(name, "python"):
         ast.parse(block)
         if "@hookimpl" not in block or "daf_tiny" in block:
@@ -194,9 +195,13 @@ def test_python_that_is_a_plugin_works_as_it_stands(name):
         exec(compile(block, name, "exec"), vars(module))
         plugins = load_plugins(extra={"quoted": module})
         own = [one for one in components(plugins, "generator").values() if one.origin.plugin == "quoted"]
-        assert own
+        ears = plugin_listeners(plugins, tmp_path, None)
+        assert own or ears
         for one in own:
             check_generator(one.factory(), height=8, width=12)
+        for ear in ears:
+            ear.end({"rows": [{"method": "a", "mIoU": None}, {"method": "b", "mIoU": 0.5}]})
+            assert [path.read_text() for path in tmp_path.iterdir()] == ["b"]
 
 
 # --- links ---

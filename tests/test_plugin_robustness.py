@@ -7,14 +7,16 @@ from pathlib import Path
 import pytest
 import tiny
 import torch
-from conftest import install, refused
+from conftest import Recorder, install, refused
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from daframework import guard
 from daframework.errors import PluginError
 from daframework.interfaces import DiscriminatorOutput
-from daframework.registry import clashes, components, find, folders, load_plugins, tell
+from daframework.registry import clashes, components, find, folders, load_plugins
+from daframework.run import log as run_log
+from daframework.run.log import Listeners, plugin_listeners
 from daframework.testing import check_discriminator, check_generator, check_task
 
 HOOK = "from daframework import hookimpl\n\n\n@hookimpl\n"
@@ -42,7 +44,8 @@ def clock(monkeypatch):
     module = types.ModuleType("the_clock")
     module.now = 0.0
     monkeypatch.setitem(sys.modules, "the_clock", module)
-    monkeypatch.setattr(guard, "time", types.SimpleNamespace(monotonic=lambda: module.now))
+    for user in (guard, run_log):
+        monkeypatch.setattr(user, "time", types.SimpleNamespace(monotonic=lambda: module.now))
 
 
 def load():
@@ -240,17 +243,48 @@ def test_a_recipe_whose_loss_two_plugins_offer_is_refused_and_runs_with_one_bloc
     assert daf("check", write(tables))[0] == 0
 
 
-# --- daf_log ---
+# --- listeners ---
+
+LISTENER = (
+    HOOK
+    + """def daf_listener():
+    import the_clock
+    from daframework.listener import Listener
+
+    class Odd(Listener):
+        def begin(self, stage, total, done):
+            the_clock.now += 2
+
+        def values(self, step, values):
+            values.clear()
+            print(step)
+            raise OSError("no network")
+
+    return Odd()
+"""
+)
 
 
-def test_a_listener_that_fails_is_named_once_and_no_longer_told(add, capsys):
-    add(HOOK + "def daf_log(step, values):\n    values.clear()\n    print(step)\n    raise OSError('no network')\n")
+def test_a_listener_that_fails_or_is_slow_is_named_once_and_the_others_are_told(add, clock, capsys, tmp_path):
+    add(LISTENER)
     plugins, told = load()
-    values = {"loss": 1.0}
+    ear, values = Recorder(), {"loss": 1.0}
+    log = Listeners([*plugin_listeners(plugins, tmp_path, None), ear])
     for step in (1, 2):
-        tell(plugins, "translation", step, values)
-    assert told == ["plugin odd (daf-odd 0.3): daf_log failed: OSError: no network"]
-    assert capsys.readouterr().out == "1\n" and values == {"loss": 1.0}
+        log.begin("translation", 2, 0)
+        log.values(step, values)
+    assert told == [
+        "plugin odd (daf-odd 0.3): its listener's begin() took 2.0 s, and the run waits",
+        "plugin odd (daf-odd 0.3): its listener's values() failed and is told no more: OSError: no network",
+    ]
+    assert capsys.readouterr().out == "1\n" and values == {"loss": 1.0} and len(ear.lines) == 2
+
+
+def test_a_listener_that_cannot_be_made_is_a_warning(add, tmp_path):
+    add(HOOK + "def daf_listener(recipe):\n    raise OSError('no network')\n")
+    plugins, told = load()
+    assert plugin_listeners(plugins, tmp_path, None) == []
+    assert told == ["plugin odd (daf-odd 0.3): daf_listener failed: OSError: no network"]
 
 
 # --- what its components do ---

@@ -7,11 +7,11 @@ from contextlib import nullcontext
 
 import pytest
 import torch
-from conftest import Recorder, refused
+from conftest import refused
 
 from daframework.profiling import PREFIX, span
 from daframework.run import profile
-from daframework.run.profile import REST, ProfilingLog
+from daframework.run.profile import REST, StepProfiler
 from daframework.session import StoppedError
 
 CPU = torch.device("cpu")
@@ -33,7 +33,7 @@ def work(*names):
 
 def recorded(path, steps, *names, total=None, stage="training", done=0):
     """What a log records of a stage of ``steps`` steps with parts of these names."""
-    with ProfilingLog(Recorder(), path, CPU) as log:
+    with StepProfiler(path, CPU) as log:
         log.begin(stage, total or steps, done)
         for step in range(done, steps):
             work(*names)
@@ -102,7 +102,7 @@ def test_of_a_stage_that_is_cut_off_whole_steps_count(tmp_path):
 
 
 def test_a_stage_that_comes_again_is_recorded_once(tmp_path):
-    with ProfilingLog(Recorder(), tmp_path, CPU) as log:
+    with StepProfiler(tmp_path, CPU) as log:
         for _ in range(2):
             log.begin("training", 4, 0)
             for step in range(4):
@@ -113,7 +113,7 @@ def test_a_stage_that_comes_again_is_recorded_once(tmp_path):
 
 @pytest.mark.parametrize("error, count", [(StoppedError("stopped"), 1), (ValueError("x"), 0)])
 def test_a_stop_keeps_what_was_recorded_and_an_error_does_not(tmp_path, error, count):
-    with pytest.raises(type(error)), ProfilingLog(Recorder(), tmp_path, CPU) as log:
+    with pytest.raises(type(error)), StepProfiler(tmp_path, CPU) as log:
         log.begin("training", 60, 0)
         for step in range(4):
             work("a")
@@ -123,15 +123,6 @@ def test_a_stop_keeps_what_was_recorded_and_an_error_does_not(tmp_path, error, c
     assert isinstance(span("x"), nullcontext), "the profiler still runs"
 
 
-def test_the_other_log_is_told_everything(tmp_path):
-    inner = Recorder()
-    log = ProfilingLog(inner, tmp_path, CPU)
-    log.begin("training", 9, 3)
-    log.advance(4)
-    log.values(4, {"loss": 1.0})
-    assert (inner.stages, inner.steps, inner.lines) == ([("training", 9, 3)], 1, [("training", 4, {"loss": 1.0})])
-
-
 # --- where the time went ---
 
 
@@ -139,7 +130,7 @@ def test_a_moment_belongs_to_the_innermost_span(tmp_path):
     def busy():
         torch.ones(200, 200) @ torch.ones(200, 200)
 
-    with ProfilingLog(Recorder(), tmp_path, CPU) as log:
+    with StepProfiler(tmp_path, CPU) as log:
         log.begin("training", 60, 0)
         for step in range(60):
             with span("outer"):

@@ -64,10 +64,10 @@ def test_a_misspelt_hook_is_refused_with_its_plugin_and_name():
 def test_a_hook_with_an_argument_that_does_not_exist_is_refused():
     class Asks:
         @hookimpl
-        def daf_log(self, stage, epoch):
+        def daf_listener(self, run_folder, epoch):
             return None
 
-    with pytest.raises(PluginError, match=r"plugin bad .*daf_log.*epoch"):
+    with pytest.raises(PluginError, match=r"plugin bad .*daf_listener.*epoch"):
         load_plugins(extra={"bad": Asks()})
 
 

@@ -14,11 +14,12 @@ from daframework import hookimpl
 from daframework.data.decode import read_image, read_label, write_image
 from daframework.errors import DataError, RecipeError, RunError
 from daframework.interfaces import Generator
+from daframework.listener import Listener
 from daframework.recipe import parse, read
 from daframework.registry import load_plugins
 from daframework.run.folder import RunFolder, open_folder, read_recipe
 from daframework.run.hardware import SINGLE, make_fabric
-from daframework.run.log import RunLog
+from daframework.run.log import Listeners, LogFile, plugin_listeners
 from daframework.run.results import Results, Row, read_results, write_results
 from daframework.run.stages import execute
 from daframework.run.translation import load_generator
@@ -30,7 +31,7 @@ def run(plugins, tables, path, session, stop_after=None):
     folder = open_folder(path, recipe)
     recorder = Recorder(stop_after)
     made = session(log=recorder, precision=recipe.hardware.precision)
-    log = RunLog(folder.log, plugins, recorder)
+    log = Listeners([LogFile(folder.log), *plugin_listeners(plugins, folder.path, recipe), recorder])
     results = execute(type(made)(made.fabric, log, recorder.stopping), plugins, recipe, folder)
     return results, recorder
 
@@ -142,17 +143,41 @@ def test_log_lines_say_stage_step_and_values(finished):
     assert "generator/tiny_cycle" in lines[4] and "loss" in lines[0]
 
 
-def test_plugins_that_listen_hear_what_is_logged(source_only, tmp_path, session):
+def test_a_plugins_listener_hears_stages_values_images_and_the_end(tables, tmp_path, session):
     heard = []
+
+    class Ear(Listener):
+        def __init__(self, run_folder):
+            self.folder = run_folder
+
+        def begin(self, stage, total, done):
+            heard.append(("begin", stage, total, done))
+
+        def values(self, step, values):
+            heard.append(("values", step, list(values)))
+
+        def image(self, name, step, image):
+            heard.append(("image", name, step, image.dtype))
+
+        def end(self, results):
+            heard.append(("end", results))
 
     class Listens:
         @hookimpl
-        def daf_log(self, stage, values):
-            heard.append((stage, dict(values)))
+        def daf_listener(self, run_folder, recipe):
+            return Ear(run_folder) if recipe.name == "tiny" else None
 
-    run(load_plugins(extra={"tiny": tiny, "ear": Listens()}), source_only, tmp_path / "run", session)
-    assert [stage for stage, _ in heard] == ["training on source_only"] * 2 + ["training on oracle"] * 2
-    assert list(heard[0][1]) == ["loss"]
+    plugins = load_plugins(extra={"tiny": tiny, "ear": Listens()})
+    with pytest.raises(StoppedError):
+        run(plugins, tables, tmp_path / "run", session, stop_after=2)
+    assert heard[-1] == ("end", None)
+    heard.clear()
+    run(plugins, tables, tmp_path / "run", session)
+    assert heard[0] == ("begin", "training on source_only", 4, 2) and heard[1] == ("values", 4, ["loss"])
+    assert [one[1:] for one in heard if one[0] == "image"] == [("samples", 4, torch.uint8)]
+    written = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert heard[-1] == ("end", {key: value for key, value in written.items() if key != "digest"})
+    assert [one[0] for one in heard].count("end") == 1
 
 
 def test_translated_images_are_the_generators_and_labels_the_sources(finished, plugins, session):

@@ -13,23 +13,24 @@ PLUGINS = ROOT / "plugins"
 # What each part of the core may import of the others; the parts below it, and never its neighbours.
 BOTTOM = {"errors", "hookspecs", ""}
 TABLES = BOTTOM | {"interfaces", "registry", "strict", "tables", "recipe", "randomness", "checkpoint", "session"}
-TABLES |= {"ranks", "whole_file"}
+TABLES |= {"ranks", "whole_file", "listener"}
 STEPS = {"acceleration", "batch_norm", "profiling"}
 ALLOWED = {
     "": set(),
     "errors": set(),
-    "hookspecs": {"interfaces"},  # for annotations only
+    "hookspecs": {"interfaces", "listener", "tables"},  # for annotations only
     "interfaces": BOTTOM | {"profiling"},
     "registry": BOTTOM | {"guard"},
     "strict": BOTTOM,
     "tables": BOTTOM | {"strict"},
     "randomness": set(),
     "recipe": BOTTOM | {"registry", "strict", "tables"},
-    "session": BOTTOM,
+    "session": BOTTOM | {"listener"},
     "checkpoint": BOTTOM | {"whole_file"},
     "profiling": set(),
     "ranks": set(),
     "guard": set(),
+    "listener": set(),
     "whole_file": set(),
     "batch_norm": {"ranks"},
     "acceleration": {"errors", "tables"},
@@ -38,7 +39,7 @@ ALLOWED = {
     "testing": TABLES | {"data"},
     "adapt": TABLES | STEPS | {"build", "data"},
     "downstream": TABLES | STEPS | {"data"},
-    "run": TABLES | STEPS | {"build", "data", "testing", "adapt", "downstream"},
+    "run": TABLES | STEPS | {"guard", "build", "data", "testing", "adapt", "downstream"},
     "bench": TABLES | {"build", "data", "adapt", "downstream", "run", "report"},
     "report": TABLES | {"run"},
     "__main__": {"cli"},

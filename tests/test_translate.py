@@ -13,7 +13,7 @@ from daframework.data.stream import to_bytes, to_float
 from daframework.data.whole import apply_padded
 from daframework.errors import DataError, RunError
 from daframework.interfaces import Sample
-from daframework.run.log import RunLog
+from daframework.run.log import LogFile
 from daframework.session import StoppedError
 
 
@@ -51,7 +51,7 @@ def test_what_cannot_be_written_is_named(tmp_path, session, plugins):
     (tmp_path / "file").touch()
     with pytest.raises(DataError, match=r"file/\.out\.partial cannot be made: Not a directory"):
         translate_set(session(), tiny.Painter(), Listed([sample()]), tmp_path / "file" / "out", batch_size=2, seed=0)
-    log = RunLog(tmp_path / "file" / "log.jsonl", plugins, session().log)
+    log = LogFile(tmp_path / "file" / "log.jsonl")
     log.begin("a stage", 2, 0)
     with pytest.raises(RunError, match=r"log\.jsonl cannot be written: Not a directory"):
         log.values(1, {"loss": 0.5})

@@ -13,7 +13,7 @@ from daframework.bench.plan import make_plan
 from daframework.bench.share import receive
 from daframework.bench.status import status
 from daframework.bench.suite import read_suite
-from daframework.run.log import RunLog
+from daframework.run.log import Listeners, LogFile
 from daframework.run.stages import execute
 
 SUITE = {
@@ -58,7 +58,7 @@ def finish(plugins, plan, cell, session, stop_after=None):
     receive(plan, cell)
     recorder = Recorder(stop_after)
     made = session(log=recorder)
-    log = RunLog(cell.folder.log, plugins, recorder)
+    log = Listeners([LogFile(cell.folder.log), recorder])
     execute(type(made)(made.fabric, log, recorder.stopping), plugins, cell.recipe, cell.folder)
     return recorder
 
@@ -79,15 +79,24 @@ from daframework import hookimpl
 
 
 @hookimpl
-def daf_log(stage, step):
-    if os.environ.get("BRAKE") != f"{stage} {step}":
-        return
-    # It goes on with the first signal, whenever that comes, and never without one.
-    woken, waking = os.pipe()
-    os.set_blocking(waking, False)
-    signal.set_wakeup_fd(waking)
-    Path(os.environ["BRAKE_FILE"]).touch()
-    os.read(woken, 1)
+def daf_listener():
+    from daframework.listener import Listener
+
+    class Brake(Listener):
+        def begin(self, stage, total, done):
+            self.stage = stage
+
+        def values(self, step, values):
+            if os.environ.get("BRAKE") != f"{self.stage} {step}":
+                return
+            # It goes on with the first signal, whenever that comes, and never without one.
+            woken, waking = os.pipe()
+            os.set_blocking(waking, False)
+            signal.set_wakeup_fd(waking)
+            Path(os.environ["BRAKE_FILE"]).touch()
+            os.read(woken, 1)
+
+    return Brake()
 """
 FAULTY = """
 import os

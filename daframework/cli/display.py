@@ -9,10 +9,10 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from daframework.session import Log
+from daframework.listener import Listener
 
 
-class Display(Log):
+class Display(Listener):
     """Shows stage, step, rate, time left and current losses. Use it as a context manager."""
 
     def __init__(self, console: Console) -> None:

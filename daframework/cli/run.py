@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from daframework.registry import Plugins
     from daframework.run.folder import RunFolder
     from daframework.run.place import Place
-    from daframework.run.profile import ProfilingLog
+    from daframework.run.profile import StepProfiler
     from daframework.run.results import Results
     from daframework.tables import Recipe
 
@@ -84,14 +84,15 @@ def _run(place: "Place", plugins: "Plugins", recipe: "Recipe", path: Path, out: 
 
     from daframework.cli.display import Display
     from daframework.cli.interrupt import stop_on_signal
+    from daframework.listener import Listener
     from daframework.ranks import from_first
     from daframework.run.folder import RunFolder
     from daframework.run.hardware import SINGLE, make_fabric, open_device
-    from daframework.run.log import RunLog, SilentLog
-    from daframework.run.profile import ProfilingLog
+    from daframework.run.log import Listeners, LogFile, plugin_listeners
+    from daframework.run.profile import StepProfiler
     from daframework.run.stages import execute
     from daframework.run.watch import require_same, watch
-    from daframework.session import Log, Session, StoppedError
+    from daframework.session import Session, StoppedError
 
     console, first, profiler = Console(), place.rank == 0, None
     with stop_on_signal() as stopping:
@@ -105,15 +106,17 @@ def _run(place: "Place", plugins: "Plugins", recipe: "Recipe", path: Path, out: 
                 finished = from_first(folder.results.exists)
                 if stopping():
                     raise StoppedError("stopped before anything was computed")
-                log: Log = SilentLog()
-                if first:
-                    log = RunLog(folder.log, plugins, stack.enter_context(Display(console)))
                 fabric, precision = open_device(plugins, recipe, folder, place)
                 if first:
                     click.echo(f"{precision}{f', in {place.ranks} processes' * (place.ranks > 1)}")
-                    if profile:
-                        log = profiler = stack.enter_context(ProfilingLog(log, folder.path / "profile", fabric.device))
-                session = Session(fabric, log, stopping, stopping.saving)
+                listeners: list[Listener] = []
+                if first:
+                    listeners = [LogFile(folder.log), *plugin_listeners(plugins, folder.path, recipe)]
+                    listeners.append(stack.enter_context(Display(console)))
+                if first and profile:
+                    profiler = stack.enter_context(StepProfiler(folder.path / "profile", fabric.device))
+                    listeners.append(profiler)
+                session = Session(fabric, Listeners(listeners), stopping, stopping.saving)
                 results = execute(session, plugins, recipe, folder, precision)
         except StoppedError as stopped:
             if profiler is not None and profiler.profiles:
@@ -155,7 +158,7 @@ def _tell(console: "Console", recipe: "Recipe", folder: "RunFolder", results: "R
         click.echo(f"sample images in {folder.samples}")
 
 
-def _show(console: "Console", profiler: "ProfilingLog", *, finished: bool) -> None:
+def _show(console: "Console", profiler: "StepProfiler", *, finished: bool) -> None:
     """Print where the time went, and keep these tables beside the traces."""
     from io import StringIO
 

@@ -1,53 +1,102 @@
-"""Where stages tell how they go: the run's log.jsonl, plugins that listen, and a display."""
+"""Who listens to a run: its log.jsonl, and plugins."""
 
 import json
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from attrs import define
+from attrs import define, frozen
+from torch import Tensor
 
-from daframework.registry import Plugins, tell
+from daframework.guard import SLOW
+from daframework.listener import Listener
+from daframework.registry import Origin, Plugins, fault, listeners
 from daframework.run.files import append_line
-from daframework.session import Log
+from daframework.tables import Recipe
 
 
-class SilentLog(Log):
-    """Tells nobody: that of all processes of a run but the first."""
+@frozen(eq=False)
+class Listeners(Listener):
+    """Passes everything on to each of ``listeners``, in their order."""
+
+    listeners: Sequence[Listener]
 
     def begin(self, stage: str, total: int, done: int) -> None:
-        """Nothing."""
+        for one in self.listeners:
+            one.begin(stage, total, done)
 
     def advance(self, done: int) -> None:
-        """Nothing."""
+        for one in self.listeners:
+            one.advance(done)
 
     def values(self, step: int, values: Mapping[str, float]) -> None:
-        """Nothing."""
+        for one in self.listeners:
+            one.values(step, values)
+
+    def image(self, name: str, step: int, image: Tensor) -> None:
+        for one in self.listeners:
+            one.image(name, step, image)
+
+    def end(self, results: Mapping[str, Any] | None) -> None:
+        for one in self.listeners:
+            one.end(results)
 
 
 @define(eq=False)
-class RunLog:
-    """Writes values to ``path`` as JSON lines, passes them to the hook ``daf_log``, and all of it to ``display``."""
+class LogFile(Listener):
+    """Writes values to ``path`` as JSON lines."""
 
     path: Path
-    plugins: Plugins
-    display: Log
     _stage: str = ""
 
     def begin(self, stage: str, total: int, done: int) -> None:
-        """A stage of ``total`` steps starts, ``done`` of them in an earlier session."""
         self._stage = stage
-        self.display.begin(stage, total, done)
-
-    def advance(self, done: int) -> None:
-        """``done`` steps of the stage are finished."""
-        self.display.advance(done)
 
     def values(self, step: int, values: Mapping[str, float]) -> None:
-        """Values such as losses, by name, after ``step`` steps.
-
-        Raises:
-            RunError: the file cannot be written.
-        """
+        """Raises RunError where the file cannot be written."""
         append_line(self.path, json.dumps({"stage": self._stage, "step": step} | dict(values)))
-        tell(self.plugins, self._stage, step, values)
-        self.display.values(step, values)
+
+
+@define(eq=False)
+class PluginListener(Listener):
+    """A plugin's ``listener``: the first time it fails it is named and switched off, and the run goes on."""
+
+    plugins: Plugins
+    origin: Origin
+    listener: Listener | None
+    _slow: bool = False
+
+    def begin(self, stage: str, total: int, done: int) -> None:
+        self._tell("begin", stage, total, done)
+
+    def advance(self, done: int) -> None:
+        self._tell("advance", done)
+
+    def values(self, step: int, values: Mapping[str, float]) -> None:
+        self._tell("values", step, dict(values))
+
+    def image(self, name: str, step: int, image: Tensor) -> None:
+        self._tell("image", name, step, image.clone())
+
+    def end(self, results: Mapping[str, Any] | None) -> None:
+        self._tell("end", results)
+
+    def _tell(self, what: str, *told: Any) -> None:
+        if self.listener is None:
+            return
+        begun = time.monotonic()
+        try:
+            getattr(self.listener, what)(*told)
+        except (Exception, SystemExit) as error:  # a stranger's code may raise anything
+            self.listener = None
+            fault(self.plugins, self.origin, f": its listener's {what}() failed and is told no more", error)
+        seconds = time.monotonic() - begun
+        if seconds > SLOW and not self._slow:
+            self._slow = True
+            self.plugins.warn(f"plugin {self.origin}: its listener's {what}() took {seconds:.1f} s, and the run waits")
+
+
+def plugin_listeners(plugins: Plugins, folder: Path, recipe: Recipe) -> list[Listener]:
+    """Those that the hook ``daf_listener`` of each plugin gives for the run of ``recipe`` in ``folder``."""
+    return [PluginListener(plugins, origin, one) for origin, one in listeners(plugins, folder, recipe)]

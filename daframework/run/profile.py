@@ -5,7 +5,7 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,9 +16,10 @@ import torch
 from attrs import frozen
 from torch.profiler import ProfilerActivity, profile, schedule
 
+from daframework.listener import Listener
 from daframework.profiling import PREFIX
 from daframework.run.files import write_bytes, write_text
-from daframework.session import Log, StoppedError
+from daframework.session import StoppedError
 
 SKIPPED = 200  # at most half a stage: kernels are chosen, code compiled and images read for the first time there
 RECORDED = 10
@@ -94,17 +95,17 @@ def _around(event: Any) -> Iterator[Any]:
             yield event
 
 
-class ProfilingLog(Log):
-    """Passes everything on to another log, and lets a profiler see a few steps of each stage that names its parts.
+class StepProfiler(Listener):
+    """Lets a profiler see a few steps of each stage that names its parts.
 
     Use it as a context manager. Each stage leaves ``STAGE.trace.json.gz`` and ``STAGE.json`` in the folder. A stage
     needs two steps at least, since the first is never recorded.
     """
 
-    def __init__(self, log: Log, folder: Path, device: torch.device) -> None:
-        """``log`` is told everything; files go to ``folder``; the steps run on ``device``."""
+    def __init__(self, folder: Path, device: torch.device) -> None:
+        """Files go to ``folder``; the steps run on ``device``."""
         self.profiles: list[Profile] = []
-        self.folder, self._log, self._device = folder, log, device
+        self.folder, self._device = folder, device
         self._profiler: profile | None = None
         self._stage = ""
         self._seen: set[str] = set()
@@ -128,7 +129,6 @@ class ProfilingLog(Log):
     def begin(self, stage: str, total: int, done: int) -> None:
         """Keep what was recorded of the stage before, and get ready for this one."""
         self._finish()
-        self._log.begin(stage, total, done)
         left = total - done
         if stage in self._seen or left < 2:
             return
@@ -145,8 +145,7 @@ class ProfilingLog(Log):
         self._profiler.start()
 
     def advance(self, done: int) -> None:
-        """A step is finished: pass it on, and begin or end the recording when it is time."""
-        self._log.advance(done)
+        """A step is finished: begin or end the recording when it is time."""
         if self._profiler is None:
             return
         self._finished += 1
@@ -156,10 +155,6 @@ class ProfilingLog(Log):
         self._profiler.step()
         if ended:
             self._finish()
-
-    def values(self, step: int, values: Mapping[str, float]) -> None:
-        """Pass them on."""
-        self._log.values(step, values)
 
     def _finish(self) -> None:
         """Stop watching, and keep the whole steps that were recorded, if the stage names its parts."""

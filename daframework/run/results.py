@@ -60,14 +60,14 @@ def _fraction(value: Any) -> float | None:
     raise ValueError(f"{value!r} is no fraction in [0, 1]")
 
 
-def write_results(path: Path, results: Results) -> None:
-    """Write ``results`` as a whole or not at all."""
+def results_to_json(results: Results) -> dict[str, Any]:
+    """The content of results.json, but for its digest."""
     rows = []
     for row in results.rows:
         preserved = None if row.preservation is None else scores_to_json(row.preservation, results.classes)
         table = {"method": row.method} | scores_to_json(row.scores, results.classes)
         rows.append(table | {"semantic_preservation": preserved})
-    content = {
+    return {
         "recipe": results.recipe,
         "seed": results.seed,
         "classes": list(results.classes),
@@ -76,6 +76,11 @@ def write_results(path: Path, results: Results) -> None:
         "seconds": results.seconds,
         "environment": results.environment,
     }
+
+
+def write_results(path: Path, results: Results) -> None:
+    """Write ``results`` as a whole or not at all."""
+    content = results_to_json(results)
     write_text(path, json.dumps(content | {_DIGEST: _digest(content)}, indent=2, allow_nan=False) + "\n")
 
 

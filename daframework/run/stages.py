@@ -20,7 +20,7 @@ from daframework.run.environment import describe
 from daframework.run.files import write_text
 from daframework.run.folder import RunFolder
 from daframework.run.hardware import Precision, for_task, precision_for
-from daframework.run.results import Results, Row, read_results, write_results
+from daframework.run.results import Results, Row, read_results, results_to_json, write_results
 from daframework.run.rows import ORACLE, SOURCE_ONLY, fit_and_score, judge_content
 from daframework.run.translation import translate
 from daframework.session import Session
@@ -37,8 +37,17 @@ def execute(
     Raises:
         DafError: something the user can mend stopped it; the same call goes on from there.
     """
-    if (found := from_first(lambda: _finished(folder, recipe))) is not None:
-        return found
+    results: Results | None = None
+    try:
+        results = from_first(lambda: _finished(folder, recipe)) or _compute(session, plugins, recipe, folder, precision)
+    finally:
+        session.log.end(None if results is None else results_to_json(results))
+    return results
+
+
+def _compute(
+    session: Session, plugins: Plugins, recipe: Recipe, folder: RunFolder, precision: Precision | None
+) -> Results:
     datasets = open_datasets(plugins, recipe)
     test = set_title(recipe, "target", "test" if recipe.downstream.score else "train")
     precision = precision or precision_for(plugins, recipe, session.fabric.device)

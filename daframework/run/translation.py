@@ -117,3 +117,4 @@ def _draw_samples(run: Run, networks: Networks, step: int, translator: nn.Module
     grid = sample_grid(translator, networks, same, run.source.palette, run.session.fabric.device)
     run.folder.samples.mkdir(parents=True, exist_ok=True)
     write_image(run.folder.samples / f"step_{step:06d}.png", grid)
+    run.session.log.image("samples", step, grid)
