@@ -13,15 +13,15 @@ SLOW = 1.0
 
 @contextmanager
 def told_if_slow(plugin: str, remedy: str, warn: Callable[[str], None]) -> Iterator[None]:
-    """``warn`` in a line if ``plugin`` took more than `SLOW` seconds to be imported inside; the ``remedy`` follows."""
-    begun = time.monotonic()
+    """``warn`` in a line if ``plugin`` took more than `SLOW` seconds to be imported inside; the ``remedy`` follows.
+
+    Not where it was the first to import torch, whose seconds are not its own.
+    """
+    begun, before = time.monotonic(), "torch" in sys.modules
     yield
     seconds = time.monotonic() - begun
-    if seconds > SLOW:
-        warn(
-            f"{plugin} took {seconds:.1f} s to be imported, at every command; let it import what is large, such as "
-            f"torch, inside its hooks, or {remedy}"
-        )
+    if seconds > SLOW and before == ("torch" in sys.modules):
+        warn(f"{plugin} took {seconds:.1f} s to be imported, at every command; {remedy}")
 
 
 @contextmanager

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 from pluggy import HookspecMarker
 
 if TYPE_CHECKING:
+    from click import Group
+
     from daframework.interfaces import Discriminator, Generator, ImageDataset, Loss, Task
     from daframework.listener import Listener
     from daframework.tables import Recipe
@@ -71,3 +73,8 @@ def daf_label_spaces() -> Path:
 @hookspec
 def daf_listener(run_folder: Path, recipe: "Recipe") -> "Listener | None":
     """Called in a run's first process when it begins or goes on: what is to be told how it goes; None for nothing."""
+
+
+@hookspec
+def daf_commands(group: "Group") -> None:
+    """Add commands to ``group`` and they become commands of ``daf``. Called by ``daf --help``, so import little."""

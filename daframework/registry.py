@@ -230,21 +230,17 @@ def folders(plugins: Plugins, hook: str) -> list[tuple[Origin, Path]]:
     return _ask(plugins, hook, _folder)
 
 
-def listeners(plugins: Plugins, run_folder: Path, recipe: Any) -> list[tuple[Origin, Any]]:
-    """What the hook ``daf_listener`` of each plugin gives to be told how a run goes, where it gives anything.
+def each(plugins: Plugins, hook: str, **given: Any) -> Iterator[tuple[Origin, Any]]:
+    """What a hook with arguments gives, plugin by plugin, each called in its turn; one in which it fails is left out.
 
     Raises:
-        PluginError: a hook of a plugin given in Python fails.
+        PluginError: it fails in a plugin given in Python.
     """
-    given: dict[str, Any] = {"run_folder": run_folder, "recipe": recipe}
-    found = []
-    for implementation in plugins.manager.hook.daf_listener.get_hookimpls():
-        origin = plugins.origins[implementation.plugin_name]
-        with _visit(plugins, origin, "daf_listener"):
-            listener = implementation.function(*(given[name] for name in implementation.argnames))
-            if listener is not None:
-                found.append((origin, listener))
-    return found
+    for implementation in getattr(plugins.manager.hook, hook).get_hookimpls():
+        origin, answers = plugins.origins[implementation.plugin_name], []
+        with _visit(plugins, origin, hook):
+            answers.append(implementation.function(*(given[name] for name in implementation.argnames)))
+        yield from ((origin, answer) for answer in answers)
 
 
 def _offered(plugins: Plugins, kind: str) -> dict[str, list[Component]]:

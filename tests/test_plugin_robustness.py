@@ -48,6 +48,13 @@ def clock(monkeypatch):
         monkeypatch.setattr(user, "time", types.SimpleNamespace(monotonic=lambda: module.now))
 
 
+def load_plugins_told():
+    """What the user is told while plugins are imported."""
+    told = []
+    load_plugins(warn=told.append)
+    return told
+
+
 def load():
     """The plugins, and all that the user is told of them once every hook was called."""
     told = []
@@ -164,10 +171,16 @@ def test_a_plugin_that_is_slow_to_import_is_told_with_its_seconds(add, clock):
     add("import the_clock\nthe_clock.now += 0.9\n", "other")
     plugins, told = load()
     assert told == [
-        "plugin odd (daf-odd 0.3) took 3.2 s to be imported, at every command; let it import what is large, such as "
-        "torch, inside its hooks, or DAF_BLOCK=odd switches it off"
+        "plugin odd (daf-odd 0.3) took 3.2 s to be imported, at every command; DAF_BLOCK=odd switches it off"
     ]
     assert plugins.broken == []
+
+
+def test_torch_is_not_the_time_of_the_plugin_that_imports_it_first(add, clock, monkeypatch):
+    monkeypatch.delitem(sys.modules, "torch")
+    late = "import sys, types, the_clock\nthe_clock.now += 9\n"
+    add(late + "sys.modules['torch'] = types.ModuleType('torch')\n")
+    assert [line for line in load_plugins_told() if "odd" in line] == []
 
 
 def test_a_hook_may_take_its_time_since_torch_is_first_imported_there(add, clock):
@@ -285,6 +298,40 @@ def test_a_listener_that_cannot_be_made_is_a_warning(add, tmp_path):
     plugins, told = load()
     assert plugin_listeners(plugins, tmp_path, None) == []
     assert told == ["plugin odd (daf-odd 0.3): daf_listener failed: OSError: no network"]
+
+
+# --- commands ---
+
+COMMANDS = """
+import click
+from daframework import hookimpl
+
+
+@hookimpl
+def daf_commands(group):
+    @group.command()
+    @click.argument("name")
+    def greet(name):
+        \"\"\"Say hello.\"\"\"
+        click.echo(f"hello {name}")
+
+    @group.command()
+    def run():
+        click.echo("not the run you know")
+"""
+
+
+def test_a_plugins_command_is_one_of_daf_and_replaces_none(add, daf):
+    add(COMMANDS)
+    add(HOOK + "def daf_commands(group):\n    raise OSError('no network')\n", "other")
+    assert daf("greet", "you")[:2] == (0, "hello you\n")
+    code, out, errors = daf("--help")
+    assert code == 0 and "Commands of plugins:\n  greet  Say hello.\n" in out
+    assert "warning: plugin odd (daf-odd 0.3): its command 'run' is left out, since daf has one of that name" in errors
+    assert "warning: plugin other (daf-other 0.3): daf_commands failed: OSError: no network" in errors
+    code, out, errors = daf("run", "--help")
+    assert code == 0 and "the table" in out and errors == ""
+    assert daf("gret")[0] == 2
 
 
 # --- what its components do ---

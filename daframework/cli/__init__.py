@@ -28,6 +28,38 @@ class _Commands(LazyGroup):
     package = __name__
     help_by_name = _COMMANDS
 
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*super().list_commands(ctx), *_added(ctx)]
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        return super().get_command(ctx, name) or _added(ctx).get(name)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        super().format_commands(ctx, formatter)
+        if added := _added(ctx):
+            with formatter.section("Commands of plugins"):
+                formatter.write_dl([(name, command.get_short_help_str(100)) for name, command in added.items()])
+
+
+def _added(ctx: click.Context) -> dict[str, click.Command]:
+    """The commands that plugins add, looked for once."""
+    if "added" not in ctx.meta:
+        from daframework.cli.options import installed_plugins
+        from daframework.errors import warn
+        from daframework.registry import each
+
+        plugins, group, added = installed_plugins(), click.Group(), dict[str, click.Command]()
+        for origin, _ in each(plugins, "daf_commands", group=group):
+            for name, command in group.commands.items():
+                if name in _COMMANDS or name in added:
+                    warn(f"plugin {origin}: its command '{name}' is left out, since daf has one of that name")
+                else:
+                    added[name] = command
+            group.commands.clear()
+        ctx.meta["added"] = added
+    found: dict[str, click.Command] = ctx.meta["added"]
+    return found
+
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
 @click.version_option(package_name="daframework", prog_name="daf")

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from daframework.guard import SLOW
 from daframework.listener import Listener
-from daframework.registry import Origin, Plugins, fault, listeners
+from daframework.registry import Origin, Plugins, each, fault
 from daframework.run.files import append_line
 from daframework.tables import Recipe
 
@@ -99,4 +99,5 @@ class PluginListener(Listener):
 
 def plugin_listeners(plugins: Plugins, folder: Path, recipe: Recipe) -> list[Listener]:
     """Those that the hook ``daf_listener`` of each plugin gives for the run of ``recipe`` in ``folder``."""
-    return [PluginListener(plugins, origin, one) for origin, one in listeners(plugins, folder, recipe)]
+    found = each(plugins, "daf_listener", run_folder=folder, recipe=recipe)
+    return [PluginListener(plugins, origin, one) for origin, one in found if one is not None]
