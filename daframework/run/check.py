@@ -1,6 +1,6 @@
 """Check a recipe before anything is spent: its data, and its networks on the meta device, which computes nothing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
 from daframework.data.prepared import check_sample
@@ -17,10 +17,11 @@ _SECONDS = 0.5  # for the headers of a set's images: some 10,000 files, where th
 _NAMED = 3  # files of a set that cannot be read
 
 
-def check(plugins: Plugins, recipe: Recipe, where: str) -> list[str]:
+def check(plugins: Plugins, recipe: Recipe, where: str, tell: Callable[[str], None] = warn) -> list[str]:
     """Build everything the recipe names, and try it at every size that a run has; nothing is computed.
 
-    Return warnings about data that is not there. ``where`` names the recipe.
+    Return warnings about data that is not there. ``where`` names the recipe. ``tell`` is told in a line what could not
+    be looked at.
 
     Raises:
         RecipeError: with every problem found.
@@ -34,14 +35,14 @@ def check(plugins: Plugins, recipe: Recipe, where: str) -> list[str]:
         classes = datasets.source.classes
         problems += _label_problems(recipe, datasets)
         sizes = _survey(recipe, datasets)
-        problems += _size_problems(recipe, sizes)
+        problems += _size_problems(recipe, sizes, tell)
     except DataError as error:
         warnings.append(str(error))
     except (RecipeError, PluginError) as error:
         problems += lines(error)
     classes = classes or _promised_classes(plugins, recipe)
     # With classes unknown, a number stands in for them, so that everything else is still checked.
-    problems += network_problems(plugins, recipe, len(classes) if classes else 2, sizes)
+    problems += network_problems(plugins, recipe, len(classes) if classes else 2, sizes, tell)
     if problems:
         raise RecipeError([f"{where}: {problem}" for problem in problems])
     return warnings
@@ -98,7 +99,7 @@ def _survey(recipe: Recipe, datasets: Datasets) -> dict[str, Sizes]:
     return {name: survey_sizes(dataset, seconds=_SECONDS) for name, dataset in sets.items()}
 
 
-def _size_problems(recipe: Recipe, sizes: Mapping[str, Sizes]) -> list[str]:
+def _size_problems(recipe: Recipe, sizes: Mapping[str, Sizes], tell: Callable[[str], None]) -> list[str]:
     """The files whose size cannot be read, and that the crop must fit into all that are cropped."""
     crop, problems = recipe.data.crop_size, list[str]()
     for name, found in sizes.items():
@@ -106,7 +107,7 @@ def _size_problems(recipe: Recipe, sizes: Mapping[str, Sizes]) -> list[str]:
         if len(found.unreadable) > _NAMED:
             problems.append(f"{name}: {len(found.unreadable) - _NAMED} more images cannot be read")
         if found.cut_short:
-            warn(
+            tell(
                 f"{name}: the sizes of {found.seen:,} of its {found.total:,} images were looked at; daf data check "
                 "looks at all"
             )

@@ -23,7 +23,7 @@ from daframework.build import (
     make_term,
 )
 from daframework.data.sizes import Sizes
-from daframework.errors import DafError, lines, warn
+from daframework.errors import DafError, lines
 from daframework.interfaces import Discriminator, Generator
 from daframework.ranks import count_ranks
 from daframework.registry import Plugins, components
@@ -34,30 +34,31 @@ from daframework.testing import check_discriminator, check_generator, check_task
 Build = Callable[[Plugins, Recipe, int], Built]
 
 
-def network_problems(plugins: Plugins, recipe: Recipe, num_classes: int, sizes: Mapping[str, Sizes]) -> list[str]:
+def network_problems(
+    plugins: Plugins, recipe: Recipe, num_classes: int, sizes: Mapping[str, Sizes], tell: Callable[[str], None]
+) -> list[str]:
     """Everything that is wrong with the task's model and the networks of the translation: each is built and tried.
 
-    ``sizes`` are those of the images of "source", "target" and "target test", as far as they are known.
+    ``sizes`` are those of the images of "source", "target" and "target test", as far as they are known. ``tell`` is
+    told in a line what could not be tried.
     """
     problems: list[str] = []
     crop = (recipe.data.crop_size[0], recipe.data.crop_size[1])
     sides = [(min(size[0] for size in one.counts), min(size[1] for size in one.counts)) for one in sizes.values()]
     most = (min(side[0] for side in sides), min(side[1] for side in sides)) if sides else None
-    trials, sound = dict[str, Trial](), set[str]()
+    trials: dict[str, Trial] = {}
     for kind, build in _BUILD.items():
         if getattr(recipe, kind) is not None:
-            trial = trials[kind] = _trial(plugins, recipe, num_classes, kind, build)
+            trial = trials[kind] = _trial(plugins, recipe, num_classes, kind, build, tell)
             with _collected(problems):
-                found = trial.problems(crop, _wholes(recipe, kind, sizes), most)
-                problems += found
-                sound |= set() if found else {kind}
-    if "task" in sound and not recipe.downstream.score:
-        # Nothing is scored, but it is what the model is for.
-        for line in trials["task"].whole_problems(crop, _whole(sizes, "target", "as daf predict gives them")):
-            warn(line)
+                problems += (found := trial.problems(crop, _wholes(recipe, kind, sizes), most))
+                if kind == "task" and not found and not recipe.downstream.score:
+                    # Nothing is scored, but it is what the model is for.
+                    for line in trial.whole_problems(crop, _whole(sizes, "target", "as daf predict gives them")):
+                        tell(line)
     if recipe.generator is not None:
         with torch.device("meta"):
-            problems += _loss_problems(plugins, recipe, num_classes, trials, sound, broken=bool(problems))
+            problems += _loss_problems(plugins, recipe, num_classes, trials, tell, broken=bool(problems))
     return problems
 
 
@@ -97,7 +98,9 @@ def _discriminator(plugins: Plugins, recipe: Recipe, num_classes: int) -> Built:
 _BUILD: Mapping[str, Build] = {"task": _task, "generator": _generator, "discriminator": _discriminator}
 
 
-def _trial(plugins: Plugins, recipe: Recipe, num_classes: int, kind: str, build: Build) -> Trial:
+def _trial(
+    plugins: Plugins, recipe: Recipe, num_classes: int, kind: str, build: Build, tell: Callable[[str], None]
+) -> Trial:
     table = getattr(recipe, kind)
 
     def built(options: Mapping[str, Any]) -> Built:
@@ -114,6 +117,7 @@ def _trial(plugins: Plugins, recipe: Recipe, num_classes: int, kind: str, build:
         build=built,
         options=table.options,
         parameters=() if component is None else tuple(inspect.signature(component.factory).parameters),
+        tell=tell,
     )
 
 
@@ -138,7 +142,7 @@ def _loss_problems(
     recipe: Recipe,
     num_classes: int,
     trials: Mapping[str, Trial],
-    sound: set[str],
+    tell: Callable[[str], None],
     *,
     broken: bool,
 ) -> list[str]:
@@ -154,13 +158,13 @@ def _loss_problems(
     if problems or broken or recipe.translation is None or recipe.translation.steps == 0:
         return problems
     if any(trial.device != "meta" for trial in trials.values()):
-        warn("losses: a step with them was not tried, since a network looks at values")
+        tell("losses: a step with them was not tried, since a network looks at values")
         return problems
     for term in terms:
         if term.loss.needs_source_model:
             model = trials["task"].built.network
             term.loss.take_source_model(model.eval().requires_grad_(False))
-    return _step_problems(recipe, terms, trials)
+    return _step_problems(recipe, terms, trials, tell)
 
 
 def _fit_together(recipe: Recipe, terms: Sequence[Term], discriminator: Discriminator | None) -> list[str]:
@@ -177,7 +181,9 @@ def _fit_together(recipe: Recipe, terms: Sequence[Term], discriminator: Discrimi
     return problems
 
 
-def _step_problems(recipe: Recipe, terms: Sequence[Term], trials: Mapping[str, Trial]) -> list[str]:
+def _step_problems(
+    recipe: Recipe, terms: Sequence[Term], trials: Mapping[str, Trial], tell: Callable[[str], None]
+) -> list[str]:
     """One whole step, forward and backward, in which one generator and one discriminator stand for all."""
     assert recipe.translation is not None, "a recipe without [translation] has no step"
     batch, (height, width) = trials["generator"].batch, recipe.data.crop_size
@@ -206,7 +212,7 @@ def _step_problems(recipe: Recipe, terms: Sequence[Term], trials: Mapping[str, T
     except Exception as error:
         if not looks_at_values(error):
             return [f"losses: a step fails: {first_line(error)}"]
-        warn(f"losses: a step with them was not tried, since one looks at values: {first_line(error)}")
+        tell(f"losses: a step with them was not tried, since one looks at values: {first_line(error)}")
     return []
 
 

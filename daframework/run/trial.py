@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from daframework.build import first_line
 from daframework.data.sizes import Size, telling_sizes
 from daframework.data.whole import apply_padded
-from daframework.errors import DafError, warn
+from daframework.errors import DafError
 from daframework.randomness import global_seed
 from daframework.testing import check_size
 
@@ -55,7 +55,7 @@ class Trial:
 
     ``build`` makes it with some of its options replaced; ``options`` are the recipe's own, ``parameters`` those that
     its factory knows, and ``batch_key`` is where the recipe writes ``batch``. It is tried on the meta device; where it
-    looks at values, on the CPU, if that does not take long.
+    looks at values, on the CPU, if that does not take long; ``tell`` is told where it does.
     """
 
     table: str
@@ -65,6 +65,7 @@ class Trial:
     build: Callable[[Mapping[str, Any]], Built]
     options: Mapping[str, Any]
     parameters: Sequence[str]
+    tell: Callable[[str], None]
     device: str = "meta"
     _built: Built | None = field(default=None, init=False)
 
@@ -135,20 +136,23 @@ class Trial:
             DafError: it cannot be built, or breaks an interface.
         """
         try:
-            if (error := self.trains(self.batch, crop)) is not None:
-                if self.network is None:
-                    return [f"{self.table}: {self.title} cannot be built with these options: {first_line(error)}"]
-                return [self._crop_problem(crop, wholes, most, error)]
-            return self.whole_problems(crop, wholes)
+            if (error := self.trains(self.batch, crop)) is None:
+                return self.whole_problems(crop, wholes)
+            if self.network is None:
+                return [f"{self.table}: {self.title} cannot be built with these options: {first_line(error)}"]
+            return [self._crop_problem(crop, wholes, most, error)]
         except UntriedError:
-            warn(f"{self.title} looks at values and is too large to be tried here; the run itself will tell")
-            return []
+            return self._untried(crop)
 
     def whole_problems(self, crop: Size, wholes: Sequence[Whole]) -> list[str]:
         """A line for the first of the whole images that it cannot take, though it takes the crop."""
         tried = self._distinct(wholes)
         for one in tried:
-            if (error := self.takes(one.size)) is not None:
+            try:
+                error = self.takes(one.size)
+            except UntriedError:
+                return self._untried(one.size)
+            if error is not None:
                 found = [f"data.resize = {list(crop)}"] if self._works(self.batch, crop, [crop]) else []
                 found += [option] if (option := self._option(crop, [whole.size for whole in tried])) else []
                 return [
@@ -156,6 +160,13 @@ class Trial:
                     f"{one.use}: {_by(one.size)} ({one.example}), {first_line(error)}; "
                     + (f"set {' or '.join(found)}" if found else "choose another")
                 ]
+        return []
+
+    def _untried(self, size: Size) -> list[str]:
+        self.tell(
+            f"{self.title} looks at values, and is not tried on images of {_by(size)}, which takes long; "
+            "the run will tell"
+        )
         return []
 
     def _distinct(self, wholes: Sequence[Whole]) -> list[Whole]:
