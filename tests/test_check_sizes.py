@@ -11,7 +11,7 @@ from torch import nn
 from daframework import hookimpl
 from daframework.data.sizes import survey_sizes, telling_sizes
 from daframework.errors import RecipeError
-from daframework.interfaces import Generator
+from daframework.interfaces import Discriminator, DiscriminatorOutput, Generator
 from daframework.recipe import parse
 from daframework.registry import load_plugins
 from daframework.run.check import check
@@ -70,7 +70,21 @@ class Looking(tiny.Pixels):
         return Model(super().model())
 
 
+class FixedJudge(Discriminator):
+    def __init__(self, *, num_classes, segments: bool) -> None:
+        super().__init__()
+        self.body, self.has_semantics = Patches(num_classes), segments
+
+    def forward(self, image):
+        logits = self.body(image)
+        return DiscriminatorOutput(logits[:, :1], logits if self.has_semantics else None)
+
+
 class Parts:
+    @hookimpl
+    def daf_discriminators(self):
+        return {"fixed": FixedJudge}
+
     @hookimpl
     def daf_generators(self):
         return {"narrowing": Narrowing}
@@ -193,6 +207,17 @@ def test_source_images_are_tried_where_an_oracle_judges_their_content(parts, tab
     assert "the whole images of source, as their content is judged: 32 x 48 (train/0)" in problem
     tables["downstream"]["oracle"] = False
     assert problems(parts, tables) == []
+
+
+def test_a_discriminator_is_tried_on_the_whole_images_that_it_segments(parts, tables):
+    tables["discriminator"] = {"name": "fixed", "segments": False}
+    assert problems(parts, tables) == []
+    tables["discriminator"]["segments"] = True
+    (problem,) = problems(parts, tables)
+    assert (
+        "discriminator 'fixed' takes crops of 16 x 24, but not the whole images of source, as samples are dra"
+        in problem
+    )
 
 
 def test_where_nothing_is_scored_what_predict_cannot_take_is_a_warning(parts, source_only, capsys):

@@ -13,7 +13,7 @@ from daframework.run.check_networks import network_problems
 from daframework.run.datasets import Datasets, open_datasets
 from daframework.tables import Recipe
 
-_SECONDS = 0.5  # for the headers of a set's images: some 10,000 files, where the disk is awake
+_SECONDS = 1.0  # for the headers of a set's images: some 10,000 files, where the disk is awake
 _NAMED = 3  # files of a set that cannot be read
 
 

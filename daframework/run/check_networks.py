@@ -89,7 +89,7 @@ def _discriminator(plugins: Plugins, recipe: Recipe, num_classes: int) -> Built:
         check_discriminator(discriminator, num_classes=num_classes, height=height, width=width, batch_size=batch)
 
     def whole(image: Tensor) -> Tensor:
-        semantics = discriminator(image).semantics
+        semantics = discriminator(image).semantics if discriminator.has_semantics else None
         return image if semantics is None else semantics
 
     return Built(discriminator, discriminator.multiple, train, whole)

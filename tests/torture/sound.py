@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from itertools import product
+from itertools import chain, product
 from pathlib import Path
 from typing import Any
 
@@ -78,19 +78,21 @@ def recipes(folder: Path, crop: int, batch: int, *, wide: bool) -> dict[str, Any
     return tables
 
 
-def task_recipes(archs: Sequence[str], encoders: Sequence[str], folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+def task_recipes(
+    archs: Sequence[str], encoders: Sequence[str], crops: Sequence[int], folder: Path
+) -> Iterator[tuple[str, dict[str, Any]]]:
     """Every architecture with every encoder, a name and the tables each."""
     for arch, encoder in product(archs, encoders):
-        for crop, batch, wide in product([224] if encoder in FIXED else [32, 64], [1, 2], [False, True]):
+        for crop, batch, wide in product([224] if encoder in FIXED else crops, [1, 2], [False, True]):
             task = {"name": "segmentation", "arch": arch, "encoder": encoder}
             what = f"{arch} {encoder} crop {crop} batch {batch} {'wide' if wide else 'square'}"
             yield what, recipes(folder, crop, batch, wide=wide) | {"task": task}
 
 
-def judge_recipes(judges: Sequence[str], folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+def judge_recipes(judges: Sequence[str], crops: Sequence[int], folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """The semantic discriminator with every encoder, a name and the tables each."""
     for encoder in judges:
-        for options, crop, batch, wide in product(JUDGES[encoder], [32, 64], [1, 2], [False, True]):
+        for options, crop, batch, wide in product(JUDGES[encoder], crops, [1, 2], [False, True]):
             judge = {"name": "semantic", "channels": 4, "decoder_channels": 4, "encoder": encoder}
             judge |= {"encoder_options": options} if options else {}
             tables = recipes(folder, crop, batch, wide=wide) | copy.deepcopy(GAN)
@@ -124,19 +126,20 @@ def main() -> None:
     parser.add_argument("--archs", nargs="*", default=sorted(smp.MODEL_ARCHITECTURES_MAPPING))
     parser.add_argument("--encoders", nargs="*", default=ENCODERS)
     parser.add_argument("--judges", nargs="*", default=list(JUDGES), help="encoders of the semantic discriminator")
+    parser.add_argument("--crops", nargs="*", type=int, default=[32, 64], help="224 where the encoder wants it")
     parser.add_argument("--verbose", action="store_true", help="a line for each recipe")
     asked = parser.parse_args()
     torch.set_num_threads(1)
     plugins, counts = load_plugins(), Counter[str]()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for kind in (task_recipes(asked.archs, asked.encoders, folder), judge_recipes(asked.judges, folder)):
-            for what, tables in kind:
-                start = time.monotonic()
-                sound, ran, said = judged(plugins, tables)
-                counts[word := WORD[sound, ran]] += 1
-                if asked.verbose or sound != ran:
-                    print(f"{word}: {what} ({time.monotonic() - start:.1f} s): {said}", flush=True)
+        tasks = task_recipes(asked.archs, asked.encoders, asked.crops, folder)
+        for what, tables in chain(tasks, judge_recipes(asked.judges, asked.crops, folder)):
+            start = time.monotonic()
+            sound, ran, said = judged(plugins, tables)
+            counts[word := WORD[sound, ran]] += 1
+            if asked.verbose or sound != ran:
+                print(f"{word}: {what} ({time.monotonic() - start:.1f} s): {said}", flush=True)
     wrong = counts[WORD[True, False]] + counts[WORD[False, True]]
     print(
         f"{counts.total()} recipes: {counts['sound']} sound and ran, {counts['refused']} refused and did not, "
