@@ -11,7 +11,7 @@ from typing import Any
 from attrs import frozen
 from torch.nn.modules.module import register_module_module_registration_hook
 
-from daframework.errors import DafError, PluginError, RecipeError, unknown
+from daframework.errors import DafError, PluginError, RecipeError, lines, unknown
 from daframework.interfaces import Discriminator, Generator, ImageDataset, Loss, Task
 from daframework.randomness import global_seed
 from daframework.registry import Component, Plugins, find
@@ -140,6 +140,30 @@ def _arguments(
     return arguments
 
 
+def component_problems(plugins: Plugins, tables: Mapping[str, Any]) -> list[str]:
+    """What is wrong with the components in a recipe's ``tables`` as they are written: their names and their options.
+
+    For a recipe that cannot be read for other faults; nothing is built.
+    """
+    kinds = {"source": "dataset", "target": "dataset"} | {kind: kind for kind in ("task", "generator", "discriminator")}
+    written = [(kind, where, tables.get(where)) for where, kind in kinds.items()]
+    losses = tables.get("losses")
+    written += [("loss", "losses", one) for one in losses] if isinstance(losses, list) else []
+    problems: list[str] = []
+    for kind, where, table in written:
+        options = dict(table) if isinstance(table, dict) else {"name": table}
+        name = options.pop("name", None)
+        if not isinstance(name, str):
+            continue  # told where the tables are read
+        if kind == "loss":
+            where, _ = f"losses.{name}", options.pop("weight", None)
+        try:
+            _arguments(_find(plugins, kind, name, where), options, where, dict.fromkeys(SUPPLIED, ""))
+        except DafError as error:
+            problems += lines(error)
+    return problems
+
+
 def make_dataset(plugins: Plugins, recipe: Recipe, domain: str, split: str) -> ImageDataset:
     """The dataset of ``[source]`` or ``[target]``, ``split`` "train" or "test".
 
@@ -191,6 +215,13 @@ def make_term(
     return Term(table.name, table.weight, loss)
 
 
+def judged_domains(recipe: Recipe) -> list[str]:
+    """The domains that have a discriminator: those that images are translated to."""
+    if recipe.discriminator is None or recipe.translation is None:
+        return []
+    return [domain for domain in DOMAINS if f"{_OTHER[domain]}_to_{domain}" in recipe.translation.directions]
+
+
 def make_networks(plugins: Plugins, recipe: Recipe, num_classes: int) -> Networks:
     """The generators, discriminators and losses, each initialised from a stream of its own.
 
@@ -198,21 +229,23 @@ def make_networks(plugins: Plugins, recipe: Recipe, num_classes: int) -> Network
     has no discriminator.
     """
     assert recipe.translation is not None, "a recipe without [translation] has no networks"
-    directions = recipe.translation.directions
-    domains = [domain for domain in DOMAINS if recipe.discriminator and f"{_OTHER[domain]}_to_{domain}" in directions]
     generators: dict[str, Generator] = {
-        direction: make_generator(plugins, recipe, direction, num_classes) for direction in directions
+        direction: make_generator(plugins, recipe, direction, num_classes)
+        for direction in recipe.translation.directions
     }
     return Networks(
         generators,
-        {domain: make_discriminator(plugins, recipe, domain, num_classes) for domain in domains},
+        {domain: make_discriminator(plugins, recipe, domain, num_classes) for domain in judged_domains(recipe)},
         [make_term(plugins, recipe, table, num_classes, generators[DIRECTIONS[0]]) for table in recipe.losses],
     )
 
 
 def _make_named(plugins: Plugins, kind: str, table: ComponentTable | LossTable, where: str, **supplied: Any) -> Any:
+    return make(_find(plugins, kind, table.name, where), table.options, where, **supplied)
+
+
+def _find(plugins: Plugins, kind: str, name: str, where: str) -> Component:
     try:
-        component = find(plugins, kind, table.name)
+        return find(plugins, kind, name)
     except PluginError as error:
         raise RecipeError(f"{where}.name: {error}") from error
-    return make(component, table.options, where, **supplied)

@@ -34,6 +34,11 @@ class TrainingError(RunError):
     """Training went wrong in a way that no more steps would mend, as when a loss is no longer a number."""
 
 
+def lines(error: DafError) -> list[str]:
+    """Every problem that an error holds, each a line of its own."""
+    return error.problems if isinstance(error, RecipeError) else [str(error)]
+
+
 def unknown(what: str, name: str, known: Iterable[str]) -> str:
     """The text for an unknown name, with the nearest known one: ``no loss named 'gn'; did you mean 'gan'?``."""
     names = sorted(known)

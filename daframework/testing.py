@@ -68,23 +68,33 @@ def check_discriminator(
         _check_finite(f"{what} of {name}", logits)
 
 
-def check_task(task: Task, *, num_classes: int, height: int, width: int, batch_size: int = 2) -> None:
-    """Finite logits cover every class and pixel; the loss is a scalar, and finite where all pixels are ignored."""
+def check_task(
+    task: Task, *, num_classes: int, height: int, width: int, batch_size: int = 2, model: nn.Module | None = None
+) -> None:
+    """Finite logits cover every class and pixel; the loss is a scalar, and finite where all pixels are ignored.
+
+    Also in training, with the way back. ``model`` is one of the task's, built here without it.
+    """
     name = f"task {type(task).__name__}"
     check_size(name, task.multiple, height, width)
-    model = task.model().eval()
+    model = task.model() if model is None else model
     image = _image(model, batch_size, height, width)
-    prediction = model(image)
-    wanted = (batch_size, num_classes, height, width)
-    if not isinstance(prediction, Tensor) or tuple(prediction.shape) != wanted:
-        raise PluginError(f"the model of {name} must give {wanted}, got {_say(prediction)}")
-    _check_finite(f"what the model of {name} gives", prediction)
     ignored = torch.full((batch_size, height, width), IGNORE_INDEX, device=image.device)
-    loss = task.loss(prediction, ignored)
-    if not isinstance(loss, Tensor) or loss.ndim != 0:
-        raise PluginError(f"the loss of {name} must be a scalar, got {_say(loss)}")
-    if not loss.is_meta and not bool(loss.isfinite()):
-        raise PluginError(f"the loss of {name} must be finite where every pixel is ignored, got {float(loss.detach())}")
+    wanted = (batch_size, num_classes, height, width)
+    for training in (False, True):
+        prediction = model.train(training)(image)
+        if not isinstance(prediction, Tensor) or tuple(prediction.shape) != wanted:
+            raise PluginError(f"the model of {name} must give {wanted}, got {_say(prediction)}")
+        _check_finite(f"what the model of {name} gives", prediction)
+        loss = task.loss(prediction, ignored)
+        if not isinstance(loss, Tensor) or loss.ndim != 0:
+            raise PluginError(f"the loss of {name} must be a scalar, got {_say(loss)}")
+        if not loss.is_meta and not bool(loss.isfinite()):
+            raise PluginError(
+                f"the loss of {name} must be finite where every pixel is ignored, got {float(loss.detach())}"
+            )
+    if loss.requires_grad:
+        loss.backward()  # type: ignore[no-untyped-call]
 
 
 def check_dataset(dataset: ImageDataset, *, labelled: bool = True) -> None:

@@ -27,14 +27,14 @@ def test_a_sound_recipe_passes_without_warnings(plugins, tables, source_only):
 def test_a_crop_larger_than_the_images_is_refused_with_both_sizes(plugins, tables):
     tables["data"]["crop_size"] = [32, 50]
     assert problems(plugins, tables) == [
-        f"r.toml: data.crop_size: 32 x 50 (height x width) is larger than the images of {domain}, 32 x 48; lower it, "
-        "or set data.resize"
+        f"r.toml: data.crop_size: 32 x 50 (height x width) is larger than the images of {domain}, 32 x 48 (train/0); "
+        "lower it, or set data.resize"
         for domain in ("source", "target")
     ]
     tables["data"]["resize"] = [40, 60]
     assert check(plugins, parse(tables, "r"), "r") == []
     tables["data"]["resize"] = [20, 60]
-    assert "the images of source, 20 x 60" in problems(plugins, tables)[0]
+    assert "the images of source, 20 x 60 (as resized)" in problems(plugins, tables)[0]
 
 
 @pytest.mark.parametrize(
@@ -272,7 +272,7 @@ def test_with_data_missing_the_rest_is_checked_with_the_classes_that_are_known(m
     tables["losses"].append({"name": "segment"})
     tables["discriminator"] |= {"semantic": True, "num_classes": 3}
     (problem,) = problems(more, tables)
-    assert "semantics must be (1, 7, 16, 24), got (1, 3, 16, 24)" in problem
+    assert "semantics must be (2, 7, 16, 24), got (2, 3, 16, 24)" in problem
 
 
 def test_problems_of_several_parts_are_reported_at_once(plugins, tables):
@@ -300,3 +300,28 @@ def test_nothing_is_computed_or_allocated(more, tables):
     Eager.devices.clear()
     check(more, parse(tables, "r"), "r")
     assert Eager.devices == {"meta"}
+
+
+def test_an_unknown_component_is_named_beside_keys_that_cannot_be_read(daf, write, tables):
+    tables["data"]["crop"] = 3
+    tables["generator"] = {"name": "paintr", "channels": 3}
+    tables["task"]["chanels"] = 3
+    tables["losses"].append({"name": "sgment", "weight": "x"})
+    path = write(tables)
+    for command in ("check", "run"):
+        code, _, errors = daf(command, path)
+        found = [line.partition(".toml: ")[2].partition(": ")[0] for line in errors.splitlines()]
+        assert code == 1
+        assert found == ["data", "losses.sgment.weight", "task", "generator.name", "losses.sgment.name"], errors
+    assert daf("check", path, "--set", "generator=paintr")[2].count("no generator named 'paintr'") == 1
+
+
+def test_an_unknown_component_is_named_beside_what_is_wrong_with_the_others(plugins, tables):
+    tables["generator"]["name"] = "paintr"
+    tables["discriminator"]["multiple"] = 8
+    tables["data"]["crop_size"] = [20, 24]
+    tables["losses"].append({"name": "segment"})
+    crop, generator, loss = sorted(problems(plugins, tables))
+    assert crop.startswith("r.toml: data.crop_size: discriminator 'judge' needs height and width")
+    assert generator.startswith("r.toml: generator.name: no generator named 'paintr'; did you mean 'painter'?")
+    assert loss.startswith("r.toml: losses.segment: needs a discriminator with a semantic head")

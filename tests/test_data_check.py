@@ -58,7 +58,7 @@ def sound(tmp_path):
 @pytest.fixture
 def recipe(write, source_only):
     """Write a recipe of tiny parts without a translation, with tables of one's own."""
-    return lambda **own: write(source_only | own)
+    return lambda **own: write(source_only | {"data": {"crop_size": [8, 12]}} | own)
 
 
 @pytest.fixture
@@ -183,7 +183,6 @@ def test_a_run_that_meets_a_label_error_names_it(daf, recipe, thousand, sound):
     path = recipe(
         source={"name": "image_folder", "root": str(thousand), **FOLDER},
         target={"name": "image_folder", "root": str(sound), **TRAIN_TEST, **FOLDER},
-        data={"crop_size": [8, 12]},
         downstream={"steps": 100, "batch_size": 10, "oracle": False},
     )
     named = []
@@ -460,7 +459,7 @@ def test_names_with_markup_or_escapes_are_shown_as_text(check, sound):
 
 
 def test_a_name_with_escapes_is_shown_as_text_by_a_run_too(daf, sound, recipe):
-    (sound / "train/images/a/\x1b[31m.png").write_bytes(b"")
+    save(sound / "train/images/a/\x1b[31m.png", noise(9))
     own = {"name": "image_folder", "root": str(sound), **TRAIN_TEST, **FOLDER}
     refused(daf("run", recipe(source=own, target=own)), r"a/\\x1b\[31m\.png: without a label")
 

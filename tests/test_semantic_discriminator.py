@@ -48,12 +48,35 @@ def test_semantics_have_the_resolution_of_the_image(encoder, height, width):
     assert output.semantics.isfinite().all()
 
 
-@pytest.mark.parametrize("encoder", ["patchgan", "resnet18", "convnext_atto", "mobilenetv3_small_050"])
-def test_every_encoder_builds_and_runs_on_the_meta_device(encoder):
+@pytest.mark.parametrize(
+    ("encoder", "options"),
+    [
+        ("patchgan", None),
+        ("resnet18", None),
+        ("convnext_atto", None),
+        ("mobilenetv3_small_050", None),
+        ("mambaout_femto", None),  # its features are (N, H, W, C)
+        ("swin_tiny_patch4_window7_224", {"dynamic_img_size": True}),
+        ("vit_tiny_patch16_224", {"dynamic_img_size": True}),
+        ("vit_tiny_patch16_224", {"img_size": [64, 96]}),
+    ],
+)
+def test_every_encoder_builds_and_runs_on_the_meta_device(encoder, options):
     with torch.device("meta"):
-        output = semantic(num_classes=19, encoder=encoder)(torch.empty(2, 3, 64, 96))
+        output = semantic(num_classes=19, encoder=encoder, encoder_options=options)(torch.empty(2, 3, 64, 96))
     assert output.semantics.shape == (2, 19, 64, 96)
+    assert output.realness.shape[:2] == (2, 1)
     assert output.semantics.device.type == "meta"
+
+
+def test_features_that_lie_pixel_by_pixel_are_turned_before_they_are_judged():
+    torch.manual_seed(0)
+    discriminator = semantic(num_classes=3, channels=4, decoder_channels=4, encoder="mambaout_femto").eval()
+    image = images(1, 3, 32, 64)
+    features = discriminator.encoder((image - discriminator.mean) / discriminator.deviation)
+    turned = [one.movedim(-1, 1) for one in features]
+    torch.testing.assert_close(discriminator(image).realness, discriminator.judge(turned[1]))
+    assert [one.shape[1] for one in turned] == discriminator.encoder.feature_info.channels()
 
 
 @pytest.mark.parametrize("encoder", ["patchgan", "resnet18"])
@@ -163,6 +186,11 @@ def test_a_discriminator_does_not_write_to_its_input(encoder):
         ({"encoder": "resnet_18"}, "encoder must be 'patchgan' or the name of a timm model, got 'resnet_18'"),
         ({"decoder_channels": 0}, "decoder_channels must be 1 or more, got 0"),
         ({"layers": 0}, "layers must be 1 or more, got 0"),
+        ({"encoder_options": {"img_size": 64}}, "encoder_options are for timm encoders only, got encoder 'patchgan'"),
+        (
+            {"encoder": "resnet18", "encoder_options": {"imgsize": 64}},
+            r"encoder 'resnet18' gives no features in timm with \{'imgsize': 64\} \(.*\); change encoder_options, or",
+        ),
     ],
 )
 def test_a_bad_option_is_named_with_what_is_allowed(options, message):

@@ -1,10 +1,11 @@
 """What is looked at before a suite's first run, so that no later one fails for what could have been told at once."""
 
 from collections.abc import Iterable
+from functools import cache
 
 from daframework.bench.bootstrap import MIN_IMAGES
 from daframework.bench.plan import Cell, Plan
-from daframework.errors import DataError, RecipeError
+from daframework.errors import DataError, RecipeError, warn
 from daframework.registry import Plugins
 from daframework.run.check import check
 from daframework.run.datasets import open_datasets
@@ -17,13 +18,14 @@ def check_cells(plugins: Plugins, plan: Plan, cells: Iterable[Cell]) -> list[str
         RecipeError: with every problem found.
     """
     problems: list[str] = []
+    tell = cache(warn)  # each line once: the data of all cells is the same
     warnings: dict[str, None] = {}
     seen: dict[tuple[str, str], Cell] = {}
     for cell in cells:
         seen.setdefault((cell.task, cell.method), cell)
     for (task, method), cell in seen.items():
         try:
-            warnings |= dict.fromkeys(check(plugins, cell.recipe, f"{plan.name}: {task}: {method}"))
+            warnings |= dict.fromkeys(check(plugins, cell.recipe, f"{plan.name}: {task}: {method}", tell))
             if not cell.recipe.downstream.score:
                 raise RecipeError(f"{plan.name}: downstream.score: a suite compares scores; leave it out")
         except RecipeError as error:

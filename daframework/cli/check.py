@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import click
 
-from daframework.cli.options import installed_plugins, recipe_argument, seed_option, set_option
+from daframework.cli.options import installed_plugins, read_recipe, recipe_argument, seed_option, set_option
 
 
 @click.command("check")
@@ -14,18 +14,17 @@ from daframework.cli.options import installed_plugins, recipe_argument, seed_opt
 @set_option
 @seed_option
 def command(recipe: str, overrides: tuple[str, ...], seed: int | None) -> None:
-    """Check RECIPE without computing anything: every key, every component, one step on the meta device.
+    """Check RECIPE without computing anything: every key, every component, the first step of every stage.
 
+    Networks are tried at the recipe's batch and crop and at the sizes of the whole images that they will be given.
     Data that is not there is a warning here, and an error of daf run.
     """
     with _no_garbage():
         from daframework.errors import visible, warn
-        from daframework.recipe import locate, read
         from daframework.run.check import check
 
         plugins = installed_plugins()
-        path = locate(plugins, recipe)
-        loaded = read(path, overrides, seed=seed)
+        path, loaded = read_recipe(plugins, recipe, overrides, seed)
         for line in check(plugins, loaded, str(path)):
             warn(line)
         click.echo(visible(f"{path}: {loaded.name} is sound"))

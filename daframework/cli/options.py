@@ -1,5 +1,6 @@
 """What several commands share: arguments, options, and the plugins with a word on those that are broken."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -8,6 +9,7 @@ from daframework.errors import warn
 
 if TYPE_CHECKING:
     from daframework.registry import Plugins
+    from daframework.tables import Recipe
 
 recipe_argument = click.argument("recipe")
 set_option = click.option(
@@ -25,3 +27,23 @@ def installed_plugins() -> "Plugins":
     from daframework.registry import load_plugins
 
     return load_plugins(warn=warn)
+
+
+def read_recipe(plugins: "Plugins", recipe: str, overrides: tuple[str, ...], seed: int | None) -> "tuple[Path, Recipe]":
+    """The file meant by ``recipe``, and what is in it.
+
+    Raises:
+        RecipeError: with everything that is wrong with its keys and, if that is anything, with its components too.
+    """
+    from daframework.errors import RecipeError
+    from daframework.recipe import locate, read, read_tables
+
+    path = locate(plugins, recipe)
+    try:
+        return path, read(path, overrides, seed=seed)
+    except RecipeError as error:
+        tables = read_tables(path, overrides)  # which raises the same where there are none
+        from daframework.build import component_problems  # which takes torch's seconds to import
+
+        problems = [f"{path}: {line}" for line in component_problems(plugins, tables)]
+        raise RecipeError([*error.problems, *problems]) from error

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from daframework.cli.options import installed_plugins, recipe_argument, seed_option, set_option
+from daframework.cli.options import installed_plugins, read_recipe, recipe_argument, seed_option, set_option
 
 if TYPE_CHECKING:
     from contextlib import ExitStack
@@ -68,12 +68,11 @@ def command(
     if place.ranks > 1:
         # Before torch is imported, or every process would warn that unused weights are looked for.
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
-    from daframework.recipe import locate, read
     from daframework.registry import load_plugins
 
     plugins = installed_plugins() if place.rank == 0 else load_plugins()
-    path = locate(plugins, recipe)
-    _run(place, plugins, read(path, overrides, seed=seed), path, out, profile=profile)
+    path, loaded = read_recipe(plugins, recipe, overrides, seed)
+    _run(place, plugins, loaded, path, out, profile=profile)
 
 
 def _run(place: "Place", plugins: "Plugins", recipe: "Recipe", path: Path, out: Path | None, *, profile: bool) -> None:

@@ -1,38 +1,27 @@
 """Check a recipe before anything is spent: its data, and its networks on the meta device, which computes nothing."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from functools import partial
-from typing import Any, cast
 
-import torch
-from torch import nn
-
-from daframework.adapt.step import DiscriminatorObjective, Fake, GeneratorObjective
-from daframework.build import (
-    DIRECTIONS,
-    DOMAINS,
-    Networks,
-    bounded,
-    first_line,
-    make_discriminator,
-    make_generator,
-    make_networks,
-    make_task,
-    make_term,
-)
 from daframework.data.prepared import check_sample
+from daframework.data.sizes import Sizes, survey_sizes
 from daframework.data.spaces import label_space
-from daframework.errors import DafError, DataError, PluginError, RecipeError
-from daframework.interfaces import Discriminator, Generator
+from daframework.errors import DataError, PluginError, RecipeError, lines, warn
+from daframework.interfaces import ImageDataset
 from daframework.registry import Plugins, components
+from daframework.run.check_networks import network_problems
 from daframework.run.datasets import Datasets, open_datasets
 from daframework.tables import Recipe
-from daframework.testing import check_discriminator, check_generator, check_size, check_task
+
+_SECONDS = 1.0  # for the headers of a set's images: some 10,000 files, where the disk is awake
+_NAMED = 3  # files of a set that cannot be read
 
 
-def check(plugins: Plugins, recipe: Recipe, where: str) -> list[str]:
-    """Build everything the recipe names; return warnings about data that is not there. ``where`` names the recipe.
+def check(plugins: Plugins, recipe: Recipe, where: str, tell: Callable[[str], None] = warn) -> list[str]:
+    """Build everything the recipe names, and try it at every size that a run has; nothing is computed.
+
+    Return warnings about data that is not there. ``where`` names the recipe. ``tell`` is told in a line what could not
+    be looked at.
 
     Raises:
         RecipeError: with every problem found.
@@ -40,23 +29,20 @@ def check(plugins: Plugins, recipe: Recipe, where: str) -> list[str]:
     problems: list[str] = []
     warnings: list[str] = []
     classes: Sequence[str] | None = None
+    sizes: Mapping[str, Sizes] = {}
     try:
         datasets = open_datasets(plugins, recipe)
         classes = datasets.source.classes
-        problems += _first_images(recipe, datasets)
+        problems += _label_problems(recipe, datasets)
+        sizes = _survey(recipe, datasets)
+        problems += _size_problems(recipe, sizes, tell)
     except DataError as error:
         warnings.append(str(error))
-        classes = _promised_classes(plugins, recipe)
     except (RecipeError, PluginError) as error:
-        problems += _lines(error)
-        classes = _promised_classes(plugins, recipe)
+        problems += lines(error)
+    classes = classes or _promised_classes(plugins, recipe)
     # With classes unknown, a number stands in for them, so that everything else is still checked.
-    num_classes = len(classes) if classes else 2
-    with torch.device("meta"):
-        unsound = _task_problems(plugins, recipe, num_classes)
-        problems += unsound
-        if recipe.generator is not None:
-            problems += _network_problems(plugins, recipe, num_classes, has_task=not unsound)
+    problems += network_problems(plugins, recipe, len(classes) if classes else 2, sizes, tell)
     if problems:
         raise RecipeError([f"{where}: {problem}" for problem in problems])
     return warnings
@@ -71,160 +57,67 @@ def _promised_classes(plugins: Plugins, recipe: Recipe) -> Sequence[str] | None:
     return None if known is None else getattr(known.factory, "classes", None)
 
 
-def _first_images(recipe: Recipe, datasets: Datasets) -> list[str]:
-    """The crop must fit, and labels be there where they are needed; each further image is seen when it is read.
+def _label_problems(recipe: Recipe, datasets: Datasets) -> list[str]:
+    """What is wrong with the first image and label of each set whose labels are read; others are seen when read.
 
     Raises:
-        DataError: a first image or label cannot be read.
+        DataError: an image or label is not there.
     """
-    problems = []
-    for dataset in (datasets.source, datasets.target_test)[: 1 + recipe.downstream.score]:
-        check_sample(dataset[0], len(dataset.classes), labelled=True)
+    problems = _sample_problems(datasets.source)
+    if recipe.downstream.score:
+        problems += _sample_problems(datasets.target_test)
     if recipe.downstream.oracle:
         try:
-            check_sample(datasets.target[0], len(datasets.target.classes), labelled=True)
+            problems += _sample_problems(datasets.target)
         except DataError as error:
             hint = "if the target's training images have no labels, add --set downstream.oracle=false"
             raise DataError(f"{error}; {hint}") from error
-    for domain, dataset in (("source", datasets.source), ("target", datasets.target)):
-        height, width = recipe.data.resize or dataset.unlabelled(0).image.shape[1:]
-        if height < recipe.data.crop_size[0] or width < recipe.data.crop_size[1]:
-            problems.append(
-                f"data.crop_size: {_by(recipe.data.crop_size)} (height x width) is larger than the images of {domain}, "
-                f"{height} x {width}; lower it, or set data.resize"
-            )
-    return problems
+    return list(dict.fromkeys(problems))
 
 
-def _task_problems(plugins: Plugins, recipe: Recipe, num_classes: int) -> list[str]:
-    height, width = recipe.data.crop_size
+def _sample_problems(dataset: ImageDataset) -> list[str]:
+    found = dataset.inspect(0, labelled=True)
+    if found is not None and found.problems:
+        return list(found.problems)
+    sample = dataset[0]
     try:
-        task = make_task(plugins, recipe, num_classes)
-        check_size(f"data.crop_size: task '{recipe.task.name}'", task.multiple, height, width)
-        with bounded(f"task: task '{recipe.task.name}'"):
-            check_task(task, num_classes=num_classes, height=height, width=width)
-    except DafError as error:
-        return _lines(error)
-    except Exception as error:  # of whatever type: sizes that do not fit make torch raise almost anything
-        return [f"data.crop_size: task '{recipe.task.name}' cannot take {height} x {width}: {first_line(error)}"]
+        check_sample(sample, len(dataset.classes), labelled=True)
+    except DataError as error:
+        if sample.label is None:
+            raise
+        return [str(error)]
     return []
 
 
-def _network_problems(plugins: Plugins, recipe: Recipe, num_classes: int, *, has_task: bool) -> list[str]:
-    assert recipe.generator is not None
-    try:
-        networks = make_networks(plugins, recipe, num_classes)
-    except DafError as error:
-        return _part_problems(plugins, recipe, num_classes) or _lines(error)
-    problems = _fit_together(recipe, networks)
-    height, width = recipe.data.crop_size
-    try:
-        # One generator and one discriminator: the others differ from them in their weights alone.
-        generator = networks.generators["source_to_target"]
-        check_size(f"data.crop_size: generator '{recipe.generator.name}'", generator.multiple, height, width)
-        check_generator(generator, height=height, width=width)
-        if recipe.discriminator is not None:
-            discriminator = networks.discriminators["target"]
-            name = f"data.crop_size: discriminator '{recipe.discriminator.name}'"
-            check_size(name, discriminator.multiple, height, width)
-            check_discriminator(discriminator, num_classes=num_classes, height=height, width=width)
-    except DafError as error:
-        problems += _lines(error)
-    except Exception as error:
-        problems.append(f"data.crop_size: a network cannot take {height} x {width}: {first_line(error)}")
-    asking = [term.loss for term in networks.terms if term.loss.needs_source_model]
-    if problems or (asking and not has_task):
-        return problems  # those of the task are reported without it
-    for loss in asking:
-        loss.take_source_model(make_task(plugins, recipe, num_classes).model().eval().requires_grad_(False))
-    return _step_problems(recipe, networks)
+def _survey(recipe: Recipe, datasets: Datasets) -> dict[str, Sizes]:
+    """The sizes of the images of "source", "target" and, if it is scored on, "target test", as networks see them."""
+    sets = {"source": datasets.source, "target": datasets.target}
+    sets |= {"target test": datasets.target_test} if recipe.downstream.score else {}
+    if recipe.data.resize is not None:
+        size = (recipe.data.resize[0], recipe.data.resize[1])
+        return {name: Sizes(len(dataset), {size: len(dataset)}, {size: "as resized"}) for name, dataset in sets.items()}
+    return {name: survey_sizes(dataset, seconds=_SECONDS) for name, dataset in sets.items()}
 
 
-def _part_problems(plugins: Plugins, recipe: Recipe, num_classes: int) -> list[str]:
-    """One part at a time, so that one that cannot be built does not hide the next."""
-    problems: list[str] = []
-    generator: Generator | None = None
-    try:
-        generator = make_generator(plugins, recipe, DIRECTIONS[0], num_classes)
-    except DafError as error:
-        problems += _lines(error)
-    parts: list[Callable[[], object]] = []
-    if recipe.discriminator is not None:
-        parts.append(partial(make_discriminator, plugins, recipe, DOMAINS[0], num_classes))
-    parts += [partial(make_term, plugins, recipe, table, num_classes, generator) for table in recipe.losses]
-    for build in parts:
-        try:
-            build()
-        except DafError as error:
-            problems += _lines(error)
-    return problems
-
-
-def _fit_together(recipe: Recipe, networks: Networks) -> list[str]:
-    problems = []
-    name = recipe.discriminator.name if recipe.discriminator else ""
-    semantic = all(one.has_semantics for one in networks.discriminators.values())
-    for term in networks.terms:
-        if (term.loss.needs_discriminator or term.loss.needs_semantics) and not networks.discriminators:
-            problems.append(f"losses.{term.name}: needs a [discriminator], and there is none")
-        elif term.loss.needs_semantics and not semantic:
+def _size_problems(recipe: Recipe, sizes: Mapping[str, Sizes], tell: Callable[[str], None]) -> list[str]:
+    """The files whose size cannot be read, and that the crop must fit into all that are cropped."""
+    crop, problems = recipe.data.crop_size, list[str]()
+    for name, found in sizes.items():
+        problems += found.unreadable[:_NAMED]
+        if len(found.unreadable) > _NAMED:
+            problems.append(f"{name}: {len(found.unreadable) - _NAMED} more images cannot be read")
+        if found.cut_short:
+            tell(
+                f"{name}: the sizes of {found.seen:,} of its {found.total:,} images were looked at; daf data check "
+                "looks at all"
+            )
+        small = [size for size in found.counts if size[0] < crop[0] or size[1] < crop[1]]
+        if small and name != "target test":
+            count = sum(found.counts[size] for size in small)
+            which = "the" if len(small) == len(found.counts) else f"{count:,} of the {found.seen:,}"
+            (height, width), example = small[0], found.examples[small[0]]
             problems.append(
-                f"losses.{term.name}: needs a discriminator with a semantic head, and '{name}' has none; "
-                'use [discriminator] name = "semantic", or leave the loss out'
+                f"data.crop_size: {crop[0]} x {crop[1]} (height x width) is larger than {which} images of {name}, "
+                f"{height} x {width} ({example}); lower it, or set data.resize"
             )
     return problems
-
-
-def _step_problems(recipe: Recipe, networks: Networks) -> list[str]:
-    """One whole step on the meta device, in which one generator and one discriminator stand for all."""
-    if recipe.translation is None or recipe.translation.steps == 0:
-        return []
-    batch, (height, width) = recipe.data.batch_size, recipe.data.crop_size
-    generators = dict.fromkeys(networks.generators, cast(Generator, _Once(networks.generators["source_to_target"])))
-    discriminators: dict[str, Discriminator] = {}
-    if networks.discriminators:
-        judge = cast(Discriminator, _Once(networks.discriminators["target"]))
-        discriminators = dict.fromkeys(networks.discriminators, judge)
-    try:
-        image = torch.zeros(batch, 3, height, width)
-        label = torch.zeros(batch, height, width, dtype=torch.int64)
-        made = GeneratorObjective(generators, discriminators, networks.terms)(image, label, image)
-        if not made.values:
-            return ["losses: none of them trains the generators"]
-        if discriminators:
-            fakes = {domain: Fake(image, label if domain == "target" else None) for domain in DOMAINS}
-            rebuilt = {domain: image for domain in DOMAINS if f"rec_{domain}" in made.images}
-            real = {domain: image for domain in DOMAINS}
-            DiscriminatorObjective(discriminators, networks.terms)(real, label, fakes, rebuilt)
-    except DafError as error:
-        return [f"losses: {line}" for line in _lines(error)]
-    except NotImplementedError:
-        return []  # a plugin's loss looks at values, which the meta device does not have
-    except Exception as error:
-        return [] if "meta" in str(error) else [f"losses: a step fails: {first_line(error)}"]
-    return []
-
-
-class _Once(nn.Module):
-    """A network on the meta device, where an output depends on the input's shape alone: each is computed once."""
-
-    def __init__(self, network: Generator | Discriminator) -> None:
-        super().__init__()
-        self._network: Any = network
-        self._outputs: dict[torch.Size, Any] = {}
-
-    def forward(self, image: torch.Tensor) -> Any:
-        if image.shape not in self._outputs:
-            self._outputs[image.shape] = self._network(image)
-        return self._outputs[image.shape]
-
-    def features(self, image: torch.Tensor, layers: Sequence[int]) -> Any:
-        return self._network.features(image, layers)
-
-
-def _lines(error: DafError) -> list[str]:
-    return error.problems if isinstance(error, RecipeError) else [str(error)]
-
-
-def _by(size: Sequence[int]) -> str:
-    return " x ".join(map(str, size))

@@ -1,6 +1,8 @@
 """A discriminator that also segments: one encoder, a head that judges patches and a decoder with skip connections."""
 
+from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +23,7 @@ def semantic(
     norm: str = "instance",
     downsample: str = "strided",
     encoder: str = PATCHGAN,
+    encoder_options: Mapping[str, Any] | None = None,
     decoder_channels: int = 32,
     semantic_head: bool = True,
 ) -> "SemanticPatchGAN | SemanticEncoder":
@@ -36,9 +39,12 @@ def semantic(
         layers: number of halvings of the PatchGAN; another encoder brings its own.
         norm: the PatchGAN's, "instance" or "none"; another encoder brings its own.
         downsample: the PatchGAN's, "strided" or "antialiased"; another encoder brings its own.
-        encoder: "patchgan", or the name of a timm model that gives features, such as "resnet18". Its weights are drawn
-            anew, never downloaded; the image is brought to ImageNet's mean and deviation inside. Its adversarial head
-            judges the deepest features of stride 8 or less.
+        encoder: "patchgan", or the name of a timm model that gives features, such as "resnet18", "convnext_atto" or
+            "mambaout_femto". Its weights are drawn anew, never downloaded; the image is brought to ImageNet's mean and
+            deviation inside. Its adversarial head judges the deepest features of stride 8 or less, or else the
+            shallowest. A model made for one size of image, as most transformers, must be told to take others.
+        encoder_options: more keyword arguments of a timm encoder, as in ``{ dynamic_img_size = true }`` for
+            "vit_tiny_patch16_224" and "swin_tiny_patch4_window7_224", or ``{ img_size = [48, 64] }``, the crop's.
         decoder_channels: width of the decoder at half the resolution; deeper it is twice as wide.
         semantic_head: false leaves the decoder out, and ``semantics`` is None.
 
@@ -46,11 +52,15 @@ def semantic(
         ValueError: an option has a value that is not allowed.
     """
     require_positive(num_classes=num_classes, channels=channels, layers=layers, decoder_channels=decoder_channels)
+    if encoder_options and encoder == PATCHGAN:
+        raise ValueError(f"encoder_options are for timm encoders only, got encoder '{PATCHGAN}'")
     classes = num_classes if semantic_head else None
     if encoder == PATCHGAN:
         patchgan = PatchGAN(channels=channels, layers=layers, norm=norm, downsample=downsample)
         return SemanticPatchGAN(patchgan, width=decoder_channels, num_classes=classes)
-    return SemanticEncoder(encoder=encoder, channels=channels, width=decoder_channels, num_classes=classes)
+    return SemanticEncoder(
+        encoder=encoder, options=encoder_options or {}, channels=channels, width=decoder_channels, num_classes=classes
+    )
 
 
 class SemanticPatchGAN(Discriminator):
@@ -73,12 +83,14 @@ class SemanticPatchGAN(Discriminator):
 
 
 class SemanticEncoder(Discriminator):
-    """An encoder of timm with an adversarial head, and a decoder; ``num_classes`` None for none."""
+    """An encoder of timm, made with ``options``, an adversarial head, and a decoder; ``num_classes`` None for none."""
 
     mean: Tensor
     deviation: Tensor
 
-    def __init__(self, *, encoder: str, channels: int, width: int, num_classes: int | None) -> None:
+    def __init__(
+        self, *, encoder: str, options: Mapping[str, Any], channels: int, width: int, num_classes: int | None
+    ) -> None:
         # Here, because it takes longer to import than torch and "patchgan" does without.
         import timm
         from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
@@ -87,9 +99,14 @@ class SemanticEncoder(Discriminator):
         if not timm.is_model(encoder):
             raise ValueError(f"encoder must be '{PATCHGAN}' or the name of a timm model, got {encoder!r}")
         try:
-            self.encoder = timm.create_model(encoder, pretrained=False, features_only=True)
-        except (RuntimeError, AttributeError) as error:
-            raise ValueError(f"encoder {encoder!r} gives no features in timm ({error}); choose another") from error
+            self.encoder = timm.create_model(encoder, pretrained=False, features_only=True, **options)
+        except Exception as error:  # of whatever type: each of timm's models has its own ways
+            given = f" with {dict(options)}" if options else ""
+            raise ValueError(
+                f"encoder {encoder!r} gives no features in timm{given} ({' '.join(str(error).split())}); "
+                f"{'change encoder_options, or ' * bool(options)}choose another"
+            ) from error
+        self._channels_last = getattr(self.encoder, "output_fmt", None) == "NHWC"
         widths, strides = self.encoder.feature_info.channels(), self.encoder.feature_info.reduction()
         self._judged = max((i for i, stride in enumerate(strides) if stride <= 8), default=0)
         self.judge = nn.Sequential(
@@ -107,5 +124,7 @@ class SemanticEncoder(Discriminator):
 
     def forward(self, image: Tensor) -> DiscriminatorOutput:
         features = self.encoder((image - self.mean) / self.deviation)
+        if self._channels_last:
+            features = [one.permute(0, 3, 1, 2) for one in features]
         realness = self.judge(features[self._judged])
         return DiscriminatorOutput(realness, None if self.decoder is None else partial(self.decoder, image, features))

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from daframework.cli.data.parts import Part
     from daframework.cli.data.progress import FileProgress
-    from daframework.data.audit import SetAudit
+    from daframework.data.audit import Audited, SetAudit
     from daframework.registry import Plugins
 
 
@@ -47,8 +47,9 @@ def command(
 ) -> None:
     """Check every file of RECIPE's domains, or of both splits of the dataset NAME in the folder ROOT.
 
-    Every file is decoded; images and labels are paired and of one size, ids known; images that training and test share
-    are found by their pixels. Everything that is wrong is a line. Exit code 1 if there is an error; warnings are none.
+    Every file is decoded; images and labels are paired and of one size, ids known, no image is smaller than RECIPE's
+    crop; images that training and test share are found by their pixels. Everything that is wrong is a line. Exit code
+    1 if there is an error; warnings are none.
     """
     from daframework.cli.data.progress import FileProgress, make_console
     from daframework.cli.interrupt import stop_on_signal
@@ -153,7 +154,7 @@ def _check_part(part: "Part", workers: int | None, findings: _Findings, stopping
     look = partial(audit, dataset, part.labelled)
     for one in in_parallel(look, range(len(dataset)), workers=default_workers() if workers is None else workers):
         found.add(one)
-        for level, lines in (("error", one.errors), ("warning", one.warnings)):
+        for level, lines in (("error", (*one.errors, *_too_small(part, one))), ("warning", one.warnings)):
             for line in lines:
                 findings.add(level, part.title, line, one.where)
         progress.advance(found.read)
@@ -167,6 +168,16 @@ def _check_part(part: "Part", workers: int | None, findings: _Findings, stopping
             f"{found.labels:,} labels; nothing can be learned or scored there",
         )
     return found
+
+
+def _too_small(part: "Part", found: "Audited") -> list[str]:
+    if found.size is None or all(side >= least for side, least in zip(found.size, part.crop_size, strict=True)):
+        return []
+    sizes = ("{} x {}".format(*size) for size in (found.size, part.crop_size))
+    return [
+        "{}: {} pixels (height x width), smaller than data.crop_size, {}; take it away, lower the crop or set "
+        "data.resize".format(found.where, *sizes)
+    ]
 
 
 def _compare(sets: "list[tuple[Part, SetAudit]]", findings: _Findings) -> None:

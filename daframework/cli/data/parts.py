@@ -16,12 +16,16 @@ _PARTS = (("source", "train"), ("target", "train"), ("target", "test"))
 
 @frozen(eq=False)
 class Part:
-    """One split of a recipe's domain, or of the dataset ``domain``; ``labelled`` if its labels are of use."""
+    """One split of a recipe's domain, or of the dataset ``domain``; ``labelled`` if its labels are of use.
+
+    ``crop_size`` is the height and width that each image must have at least, as crops of it are trained on.
+    """
 
     domain: str
     split: str
     dataset: ImageDataset
     labelled: bool
+    crop_size: tuple[int, ...] = (0, 0)
 
     @property
     def title(self) -> str:
@@ -57,22 +61,25 @@ def open_domains(plugins: Plugins, recipe: Recipe) -> tuple[list[Part], list[str
         RecipeError: an option is wrong, or the domains do not fit together.
     """
     wanted = _PARTS if recipe.downstream.score else _PARTS[:2]
-    labelled = {("target", "train"): recipe.downstream.oracle}
     parts: list[Part] = []
     problems: list[str] = []
+
+    def part(domain: str, split: str, dataset: ImageDataset) -> Part:
+        labelled = recipe.downstream.oracle if (domain, split) == ("target", "train") else True
+        cropped = split == "train" and recipe.data.resize is None
+        return Part(domain, split, dataset, labelled, recipe.data.crop_size if cropped else (0, 0))
+
     try:
         found = open_datasets(plugins, recipe)
     except DataError:
         for domain, split in wanted:
             try:
-                dataset = make_dataset(plugins, recipe, domain, split)
-                parts.append(Part(domain, split, dataset, labelled.get((domain, split), True)))
+                parts.append(part(domain, split, make_dataset(plugins, recipe, domain, split)))
             except DataError as error:
                 problems.append(f"{domain} {split}: {error}")
         return parts, problems
-    for (domain, split), dataset in zip(wanted, (found.source, found.target, found.target_test), strict=False):
-        parts.append(Part(domain, split, dataset, labelled.get((domain, split), True)))
-    return parts, problems
+    opened = (found.source, found.target, found.target_test)
+    return [part(*which, dataset) for which, dataset in zip(wanted, opened, strict=False)], problems
 
 
 def open_dataset(plugins: Plugins, name: str, root: str | None, overrides: tuple[str, ...], split: str) -> Part:

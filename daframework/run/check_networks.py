@@ -1,0 +1,242 @@
+"""Check the networks of a recipe, each by itself and all of them in one step, where nothing is computed."""
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, cast
+
+import torch
+from attrs import evolve
+from torch import Tensor, nn
+
+from daframework.adapt.step import DiscriminatorObjective, Fake, GeneratorObjective
+from daframework.build import (
+    DIRECTIONS,
+    DOMAINS,
+    Term,
+    bounded,
+    first_line,
+    judged_domains,
+    make_discriminator,
+    make_generator,
+    make_task,
+    make_term,
+)
+from daframework.data.sizes import Sizes
+from daframework.errors import DafError, lines
+from daframework.interfaces import Discriminator, Generator
+from daframework.ranks import count_ranks
+from daframework.registry import Plugins, components
+from daframework.run.trial import Built, Trial, Whole, looks_at_values
+from daframework.tables import Recipe
+from daframework.testing import check_discriminator, check_generator, check_task
+
+Build = Callable[[Plugins, Recipe, int], Built]
+
+
+def network_problems(
+    plugins: Plugins, recipe: Recipe, num_classes: int, sizes: Mapping[str, Sizes], tell: Callable[[str], None]
+) -> list[str]:
+    """Everything that is wrong with the task's model and the networks of the translation: each is built and tried.
+
+    ``sizes`` are those of the images of "source", "target" and "target test", as far as they are known. ``tell`` is
+    told in a line what could not be tried.
+    """
+    problems: list[str] = []
+    crop = (recipe.data.crop_size[0], recipe.data.crop_size[1])
+    sides = [(min(size[0] for size in one.counts), min(size[1] for size in one.counts)) for one in sizes.values()]
+    most = (min(side[0] for side in sides), min(side[1] for side in sides)) if sides else None
+    trials: dict[str, Trial] = {}
+    for kind, build in _BUILD.items():
+        if getattr(recipe, kind) is not None:
+            trial = trials[kind] = _trial(plugins, recipe, num_classes, kind, build, tell)
+            with _collected(problems):
+                problems += (found := trial.problems(crop, _wholes(recipe, kind, sizes), most))
+                if kind == "task" and not found and not recipe.downstream.score:
+                    # Nothing is scored, but it is what the model is for.
+                    for line in trial.whole_problems(crop, _whole(sizes, "target", "as daf predict gives them")):
+                        tell(line)
+    if recipe.generator is not None:
+        with torch.device("meta"):
+            problems += _loss_problems(plugins, recipe, num_classes, trials, tell, broken=bool(problems))
+    return problems
+
+
+def _task(plugins: Plugins, recipe: Recipe, num_classes: int) -> Built:
+    task = make_task(plugins, recipe, num_classes)
+    with bounded(f"task: task '{recipe.task.name}'"):
+        model = task.model()
+
+    def train(batch: int, height: int, width: int) -> None:
+        check_task(task, num_classes=num_classes, height=height, width=width, batch_size=batch, model=model)
+
+    return Built(model, task.multiple, train, model)
+
+
+def _generator(plugins: Plugins, recipe: Recipe, num_classes: int) -> Built:
+    generator = make_generator(plugins, recipe, DIRECTIONS[0], num_classes)
+
+    def train(batch: int, height: int, width: int) -> None:
+        check_generator(generator, height=height, width=width, batch_size=batch)
+
+    return Built(generator, generator.multiple, train, generator)
+
+
+def _discriminator(plugins: Plugins, recipe: Recipe, num_classes: int) -> Built:
+    discriminator = make_discriminator(plugins, recipe, DOMAINS[0], num_classes)
+
+    def train(batch: int, height: int, width: int) -> None:
+        check_discriminator(discriminator, num_classes=num_classes, height=height, width=width, batch_size=batch)
+
+    def whole(image: Tensor) -> Tensor:
+        semantics = discriminator(image).semantics if discriminator.has_semantics else None
+        return image if semantics is None else semantics
+
+    return Built(discriminator, discriminator.multiple, train, whole)
+
+
+_BUILD: Mapping[str, Build] = {"task": _task, "generator": _generator, "discriminator": _discriminator}
+
+
+def _trial(
+    plugins: Plugins, recipe: Recipe, num_classes: int, kind: str, build: Build, tell: Callable[[str], None]
+) -> Trial:
+    table = getattr(recipe, kind)
+
+    def built(options: Mapping[str, Any]) -> Built:
+        return build(plugins, evolve(recipe, **{kind: evolve(table, options=dict(options))}), num_classes)
+
+    stage = "downstream" if kind == "task" else "data"
+    component = components(plugins, kind).get(table.name)
+    return Trial(
+        table=kind,
+        title=f"{kind} '{table.name}'",
+        batch_key=f"{stage}.batch_size",
+        # A batch norm is over the batches of all ranks.
+        batch=getattr(recipe, stage).batch_size * count_ranks(),
+        build=built,
+        options=table.options,
+        parameters=() if component is None else tuple(inspect.signature(component.factory).parameters),
+        tell=tell,
+    )
+
+
+def _wholes(recipe: Recipe, kind: str, sizes: Mapping[str, Sizes]) -> list[Whole]:
+    """The whole images that a network of this kind is given in a run."""
+    if kind == "task":
+        judged = recipe.generator is not None and recipe.downstream.oracle
+        scored = _whole(sizes, "target test", "as they are scored")
+        return scored + (_whole(sizes, "source", "as their content is judged") if judged else [])
+    if kind == "generator":
+        return _whole(sizes, "source", "as they are translated")
+    # It segments the first images of the source in the pictures of samples.
+    return _whole(sizes, "source", "as samples are drawn")[:1] if "target" in judged_domains(recipe) else []
+
+
+def _whole(sizes: Mapping[str, Sizes], name: str, use: str) -> list[Whole]:
+    return [Whole(size, example, name, use) for size, example in sizes[name].examples.items()] if name in sizes else []
+
+
+def _loss_problems(
+    plugins: Plugins,
+    recipe: Recipe,
+    num_classes: int,
+    trials: Mapping[str, Trial],
+    tell: Callable[[str], None],
+    *,
+    broken: bool,
+) -> list[str]:
+    """What is wrong with the losses, each by itself and with the networks, and in a step unless one is ``broken``."""
+    problems: list[str] = []
+    networks = {kind: trial.network for kind, trial in trials.items()}
+    generator = cast("Generator | None", networks["generator"])
+    terms: list[Term] = []
+    for table in recipe.losses:
+        with _collected(problems):
+            terms.append(make_term(plugins, recipe, table, num_classes, generator))
+    problems += _fit_together(recipe, terms, cast("Discriminator | None", networks.get("discriminator")))
+    if problems or broken or recipe.translation is None or recipe.translation.steps == 0:
+        return problems
+    if any(trial.device != "meta" for trial in trials.values()):
+        tell("losses: a step with them was not tried, since a network looks at values")
+        return problems
+    for term in terms:
+        if term.loss.needs_source_model:
+            model = trials["task"].built.network
+            term.loss.take_source_model(model.eval().requires_grad_(False))
+    return _step_problems(recipe, terms, trials, tell)
+
+
+def _fit_together(recipe: Recipe, terms: Sequence[Term], discriminator: Discriminator | None) -> list[str]:
+    problems = []
+    name = recipe.discriminator.name if recipe.discriminator else ""
+    for term in terms:
+        if (term.loss.needs_discriminator or term.loss.needs_semantics) and not judged_domains(recipe):
+            problems.append(f"losses.{term.name}: needs a [discriminator], and there is none")
+        elif term.loss.needs_semantics and discriminator is not None and not discriminator.has_semantics:
+            problems.append(
+                f"losses.{term.name}: needs a discriminator with a semantic head, and '{name}' has none; "
+                'use [discriminator] name = "semantic", or leave the loss out'
+            )
+    return problems
+
+
+def _step_problems(
+    recipe: Recipe, terms: Sequence[Term], trials: Mapping[str, Trial], tell: Callable[[str], None]
+) -> list[str]:
+    """One whole step, forward and backward, in which one generator and one discriminator stand for all."""
+    assert recipe.translation is not None, "a recipe without [translation] has no step"
+    batch, (height, width) = trials["generator"].batch, recipe.data.crop_size
+    translator = cast(Generator, _Once(trials["generator"].built.network.train()))
+    generators: dict[str, Generator] = {direction: translator for direction in recipe.translation.directions}
+    discriminators: dict[str, Discriminator] = {}
+    if "discriminator" in trials:
+        judge = cast(Discriminator, _Once(trials["discriminator"].built.network.train()))
+        discriminators = dict.fromkeys(judged_domains(recipe), judge)
+    try:
+        image = torch.zeros(batch, 3, height, width)
+        label = torch.zeros(batch, height, width, dtype=torch.int64)
+        made = GeneratorObjective(generators, discriminators, terms)(image, label, image)
+        if not made.values:
+            return ["losses: none of them trains the generators"]
+        total = made.total
+        if discriminators:
+            fakes = {domain: Fake(image, label if domain == "target" else None) for domain in DOMAINS}
+            rebuilt = {domain: image for domain in DOMAINS if f"rec_{domain}" in made.images}
+            real = {domain: image for domain in DOMAINS}
+            total = total + DiscriminatorObjective(discriminators, terms)(real, label, fakes, rebuilt).total
+        if total.requires_grad:
+            total.backward()
+    except DafError as error:
+        return [f"losses: {line}" for line in lines(error)]
+    except Exception as error:
+        if not looks_at_values(error):
+            return [f"losses: a step fails: {first_line(error)}"]
+        tell(f"losses: a step with them was not tried, since one looks at values: {first_line(error)}")
+    return []
+
+
+class _Once(nn.Module):
+    """A network on the meta device, where an output depends on the input's shape alone: each is computed once."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self._network: Any = network
+        self._outputs: dict[torch.Size, Any] = {}
+
+    def forward(self, image: torch.Tensor) -> Any:
+        if image.shape not in self._outputs:
+            self._outputs[image.shape] = self._network(image)
+        return self._outputs[image.shape]
+
+    def features(self, image: torch.Tensor, layers: Sequence[int]) -> Any:
+        return self._network.features(image, layers)
+
+
+@contextmanager
+def _collected(problems: list[str]) -> Iterator[None]:
+    """Inside, what a user can mend is added to ``problems``."""
+    try:
+        yield
+    except DafError as error:
+        problems += lines(error)
