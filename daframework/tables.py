@@ -223,7 +223,7 @@ class HardwareTable:
         compile: "always" compiles the networks with torch.compile, "never" does not, "auto" does in stages so long that
             compiling pays.
         channels_last: whether images lie in memory pixel by pixel; "auto" does that on a GPU for compiled networks and
-            for those with batch norm.
+            for those with batch norm. A CPU, whose norms would lose digits, keeps them contiguous.
         side_by_side: on a CPU, "auto" computes both directions of a translation at the same time, each on half of the
             cores, and "never" one after the other, which a loss needs that takes slopes of slopes through an image.
         checkpoint_activations: keep no activations of the generators and compute them again on the way back: crops of a
