@@ -27,7 +27,7 @@ def accelerate(
 ) -> torch.memory_format:
     """Prepare ``networks``, in place, for a stage of ``steps``; the order in which their images should lie."""
     compiled = _compile(networks, hardware.compile, steps, device)
-    wanted = hardware.channels_last == "always"
+    wanted = hardware.channels_last == "always" and not _cannot_be_channels_last(device.type)
     if hardware.channels_last == "auto" and device.type == "cuda":
         # A norm over single images is computed channel by channel: uncompiled it copies to that order and back.
         wanted = compiled or any(isinstance(module, _BatchNorm) for one in networks for module in one.modules())
@@ -36,6 +36,18 @@ def accelerate(
     for network in networks:
         network.to(memory_format=torch.channels_last)
     return torch.channels_last
+
+
+@cache
+def _cannot_be_channels_last(device: str) -> bool:
+    """Whether channels_last would cost digits on ``device``; a line says so where it is asked for in vain.
+
+    There torch's CPU kernels of batch and group norm sum in float32, one pixel after the other: what is left of an even
+    surface is rounding, where contiguous images give 0.
+    """
+    if device == "cpu":
+        warn("hardware.channels_last: images stay contiguous on a CPU, whose norms would lose digits on even surfaces")
+    return device == "cpu"
 
 
 def _compile(networks: Sequence[nn.Module], asked: str, steps: int, device: torch.device) -> bool:

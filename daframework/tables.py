@@ -223,7 +223,7 @@ class HardwareTable:
         compile: "always" compiles the networks with torch.compile, "never" does not, "auto" does in stages so long that
             compiling pays.
         channels_last: whether images lie in memory pixel by pixel; "auto" does that on a GPU for compiled networks and
-            for those with batch norm.
+            for those with batch norm. A CPU, whose norms would lose digits, keeps them contiguous.
         checkpoint_activations: keep no activations of the generators and compute them again in the backward pass: crops
             of a size that would not fit, for about a third more time.
         workers: processes that load images beside each training process; 0 loads in the process itself.

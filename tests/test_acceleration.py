@@ -50,19 +50,24 @@ def test_a_device_that_nobody_measured_is_not_compiled_for(compiled):
     assert compiled == []
 
 
-@pytest.mark.parametrize(
-    ("asked", "network", "order"),
-    [
-        ("auto", nn.BatchNorm2d(3), torch.contiguous_format),
-        ("never", nn.BatchNorm2d(3), torch.contiguous_format),
-        ("always", nn.Conv2d(3, 4, 3), torch.channels_last),
-    ],
-)
-def test_on_a_cpu_images_lie_as_they_are_unless_asked(asked, network, order):
-    hardware = HardwareTable(channels_last=asked, compile="never")
-    assert accelerate([network], hardware, 1, CPU) is order
-    if order is torch.channels_last:
-        assert network.weight.is_contiguous(memory_format=torch.channels_last)
+@pytest.mark.parametrize("asked", ["auto", "never", "always"])
+def test_on_a_cpu_images_lie_contiguous_and_a_line_says_so_where_another_order_is_asked_for(asked, capsys):
+    acceleration._cannot_be_channels_last.cache_clear()
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
+    for _ in range(2):
+        order = accelerate([network], HardwareTable(channels_last=asked, compile="never"), 1, CPU)
+        assert order is torch.contiguous_format
+    assert network[0].weight.is_contiguous()
+    assert capsys.readouterr().err.count("warning: hardware.channels_last: images stay contiguous on a CPU") == (
+        asked == "always"
+    )
+
+
+def test_on_a_gpu_channels_last_is_done_where_it_is_asked_for():
+    network = nn.Conv2d(3, 4, 3)
+    hardware = HardwareTable(channels_last="always", compile="never")
+    assert accelerate([network], hardware, 1, GPU) is torch.channels_last
+    assert network.weight.is_contiguous(memory_format=torch.channels_last)
 
 
 @pytest.mark.parametrize(("norm", "order"), [("batch", torch.channels_last), ("none", torch.contiguous_format)])

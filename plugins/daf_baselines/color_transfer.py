@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from daf_baselines.measured import Measured, check_options, draw, spread_images
+from daf_baselines.measured import Measured, check_options, draw, precise, spread_images
 from daframework.interfaces import ImageDataset
 
 FLAT = 0.05
@@ -48,14 +48,13 @@ class ColorTransfer(Measured):
         self.keep("target_moments", measured)
 
     def translate(self, image: Tensor) -> Tensor:
-        # Lab magnifies small errors, and a GPU would round the colour matrices to TF32; Apple's has no float64.
-        precise = torch.float32 if image.device.type == "mps" else torch.float64
-        lab = to_lab(image.to(precise) / 2 + 0.5)
+        # Lab magnifies small errors, and a GPU would round the colour matrices to TF32.
+        lab = to_lab(image.to(precise(image)) / 2 + 0.5)
         if self.reference == "set":
             old, new = self.source_moments[None], self.target_moments[:1]
         else:
             old, new = moments(lab), draw(self.target_moments, len(image))
-        matched = match_moments(lab, *old.to(precise).unbind(1), *new.to(precise).unbind(1))
+        matched = match_moments(lab, *old.to(lab).unbind(1), *new.to(lab).unbind(1))
         return (from_lab(matched) * 2 - 1).to(image.dtype)
 
 

@@ -7,9 +7,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from daf_baselines.measured import Measured, check_options, draw, spread_images
+from daf_baselines.measured import Measured, check_options, draw, precise, spread_images
 from daframework.data.prepared import resize_image
 from daframework.interfaces import ImageDataset
+
+FAINT = 1e-3
+"""An amplitude up to this counts as 0, whose phase is 0. At frequencies that an even image does not have, rounding
+leaves some, with a phase by chance; one level more in one pixel is an amplitude of 1 at every frequency."""
 
 
 class FDA(Measured):
@@ -53,8 +57,7 @@ class FDA(Measured):
 
     def translate(self, image: Tensor) -> Tensor:
         size = image.shape[-2:]
-        # FFT does not take every half precision and size.
-        source = (image.to(torch.promote_types(image.dtype, torch.float32)) + 1) * 127.5
+        source = (image.to(precise(image)) + 1) * 127.5
         target = draw(self.targets, len(image)).to(source)
         if target.shape[-2:] != size:
             target = interpolate(target, size, mode="bilinear", antialias=True)
@@ -67,7 +70,8 @@ def swap_low_frequencies(source: Tensor, target: Tensor, half_window: int) -> Te
     """``source`` with the amplitudes of ``target`` at low frequencies, all (N, 3, H, W) of any range.
 
     The window (the paper's M_beta) is 2 * ``half_window`` + 1 high and wide around frequency 0, as far as the spectrum
-    reaches: a square, as in the authors' code. The phases stay the source's.
+    reaches: a square, as in the authors' code. The phases stay the source's, 0 where its amplitude is no more than
+    `FAINT`.
 
     Raises:
         ValueError: ``half_window`` is negative or reaches beyond half of the shorter side.
@@ -80,6 +84,7 @@ def swap_low_frequencies(source: Tensor, target: Tensor, half_window: int) -> Te
     spectrum, low = torch.fft.rfft2(source), torch.fft.rfft2(target)
     rows = torch.arange(-half_window, half_window + 1, device=source.device)
     window = (..., rows, slice(half_window + 1))
-    spectrum[window] = torch.polar(low[window].abs(), spectrum[window].angle())
+    phase = spectrum[window].angle().where(spectrum[window].abs() > FAINT, 0)
+    spectrum[window] = torch.polar(low[window].abs(), phase)
     swapped: Tensor = torch.fft.irfft2(spectrum, s=(height, width))
     return swapped

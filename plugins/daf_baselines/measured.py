@@ -64,6 +64,11 @@ def spread_images(dataset: ImageDataset, limit: int) -> Iterator[Tensor]:
         yield dataset.unlabelled(index).image
 
 
+def precise(image: Tensor) -> torch.dtype:
+    """The number format to measure in: float64, but on Apple's GPUs, which have none."""
+    return torch.float32 if image.device.type == "mps" else torch.float64
+
+
 def draw(choices: Tensor, count: int) -> Tensor:
     """``count`` random entries of ``choices`` along its first axis, one after the other from torch's CPU generator."""
     # On the CPU on every machine, so that one seed draws the same everywhere.

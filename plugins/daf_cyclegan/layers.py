@@ -2,14 +2,28 @@
 
 from collections.abc import Callable
 from contextlib import nullcontext
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 _MOST = 2**16  # channels, layers or blocks
-_MANY = 100_000  # numbers from which more and simpler steps are faster
+
+
+def group_norm(features: Tensor, groups: int, weight: Tensor | None = None, bias: Tensor | None = None) -> Tensor:
+    """`F.group_norm` of (N, C, H, W) in any memory format, to float32's digits; the result is contiguous.
+
+    Of channels_last features torch's CPU kernel takes the variance as E[x^2] - E[x]^2, summed in float32: on an even
+    surface, such as a sky, no digit of it is right, nor of the gradient. Its kernel for contiguous ones is Welford's.
+    """
+    return F.group_norm(features.contiguous(), groups, weight, bias)
+
+
+class GroupNorm(nn.GroupNorm):
+    """`group_norm` as a layer with a learnt gain and bias for each channel."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        return group_norm(features, self.num_groups, self.weight, self.bias)
 
 
 def instance_norm(features: Tensor) -> Tensor:
@@ -25,7 +39,7 @@ def instance_norm(features: Tensor) -> Tensor:
         )
     if features.device.type == "cpu":
         # The same to rounding, and two to three times as fast there; autocast on a GPU would run it in float32.
-        return F.group_norm(features, features.shape[1])
+        return group_norm(features, features.shape[1])
     return F.instance_norm(features)
 
 
@@ -47,36 +61,9 @@ def init_normal(network: nn.Module) -> None:
 
 def reflected(features: Tensor, width: int) -> Tensor:
     """``features`` (N, C, H, W), H and W above ``width``, with a mirrored border of ``width``, in their own format."""
-    if features.device.type == "cpu" and features.numel() >= _MANY:
-        framed: Tensor = _Reflected.apply(features, width)
-        return framed
-    return _framed(features, width)
-
-
-def _framed(features: Tensor, width: int) -> Tensor:
     # Autocast would make it float32, twice the memory, only to have a convolution round it again.
     with torch.autocast("cpu", enabled=False) if features.device.type == "cpu" else nullcontext():
         return F.pad(features, (width,) * 4, mode="reflect")
-
-
-class _Reflected(torch.autograd.Function):
-    """Torch's border on a CPU, with a way back that takes a half to a sixth of the time for many pixels."""
-
-    @staticmethod
-    def forward(ctx: Any, features: Tensor, width: int) -> Tensor:
-        ctx.width = width
-        return _framed(features, width)
-
-    @staticmethod
-    def backward(ctx: Any, slopes: Tensor) -> tuple[Tensor, None]:
-        width = ctx.width
-        rows = slopes[:, :, width:-width].clone()
-        rows[:, :, 1 : width + 1] += slopes[:, :, :width].flip(2)
-        rows[:, :, -width - 1 : -1] += slopes[:, :, -width:].flip(2)
-        inside = rows[..., width:-width].clone()
-        inside[..., 1 : width + 1] += rows[..., :width].flip(3)
-        inside[..., -width - 1 : -1] += rows[..., -width:].flip(3)
-        return inside, None
 
 
 class ReflectConv(nn.Conv2d):

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from daf_cyclegan.by_rows import ReflectConv7
 from daf_cyclegan.head import Head, head_channels
 from daf_cyclegan.layers import (
     BlurredConv,
@@ -69,7 +68,7 @@ class ResNet(Generator):
         )
         blur = antialiased(downsample)
         self.encoder = nn.Sequential(
-            _stage(ReflectConv7(3, channels)),
+            _stage(ReflectConv(3, channels, 7)),
             _halving(channels, 2 * channels, blur=blur),
             _halving(2 * channels, 4 * channels, blur=blur),
             *(ResidualBlock(4 * channels) for _ in range(blocks)),
@@ -77,7 +76,7 @@ class ResNet(Generator):
         self.decoder = nn.Sequential(
             _stage(enlarge(4 * channels, 2 * channels)), _stage(enlarge(2 * channels, channels))
         )
-        self.head = Head(head, ReflectConv7(channels, head_channels(head)))
+        self.head = Head(head, ReflectConv(channels, head_channels(head), 7))
         init_normal(self)
         self.head.start()
 

@@ -74,11 +74,11 @@ class SemanticPatchGAN(Discriminator):
         self.multiple = Decoder.multiple if self.has_semantics else 1
 
     def forward(self, image: Tensor) -> DiscriminatorOutput:
-        features = [self.patchgan.laid_out(image)]
+        features = [image]
         for stage in self.patchgan.stages:
             features.append(stage(features[-1]))
         realness = self.patchgan.last(features[-1])
-        semantics = None if self.decoder is None else partial(self.decoder, features[0], features[1:])
+        semantics = None if self.decoder is None else partial(self.decoder, image, features[1:])
         return DiscriminatorOutput(realness, semantics)
 
 
