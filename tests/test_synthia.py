@@ -216,6 +216,12 @@ def test_ids_of_the_first_channel_become_the_16_classes(synthia, channels):
     assert [raw for raw in range(23) if raw not in meaning] == [0, 13, 14, 16, 18, 20, 22]
 
 
+def test_train_ids_that_a_tool_wrote_beside_the_labels_are_passed_over(synthia):
+    for name in NAMES:
+        write_image(synthia / "GT" / "LABELS" / f"{name}_labelTrainIds.png", IDS)
+    assert made(synthia).problems(labelled=True) == [] and made(synthia)[2].name == NAMES[2]
+
+
 def test_labels_narrowed_to_one_channel_are_read_alike(synthia):
     write_image(synthia / "GT" / "LABELS" / "0000001.png", IDS)
     dataset = made(synthia)

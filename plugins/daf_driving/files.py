@@ -14,19 +14,24 @@ from daframework.data.folders import walk
 from daframework.errors import DataError
 from daframework.interfaces import ImageDataset, Inspection, Sample
 
+PREPARED = ("_color", "_instanceIds", "_instanceTrainIds", "_labelIds", "_labelTrainIds")
+"""What the field's tools append to the name of a label for what they made of it and wrote beside it; no label."""
+
 
 @frozen
 class Folder:
     """A folder of images and the folder of their labels; files of one name belong together.
 
-    A name is the path below the folder without its ending. Files with another ending are passed over, which is how
-    several kinds of image or label can share a folder.
+    A name is the path below the folder without the file's beginning and ending. Files with others are passed over,
+    which is how several kinds of image or label can share a folder; so is what `PREPARED` names beside a label.
 
     Args:
         images: Folder of the images; sub-folders are searched too.
         labels: Folder of the labels.
         image_endings: How an image file's name may end; small and capital letters are the same here.
         label_ending: How a label file's name ends, to the letter.
+        image_beginning: How an image file's name begins, to the letter.
+        label_beginning: How a label file's name begins, to the letter.
         within: Search these sub-folders only; all if empty.
         only: These names only; all if None.
         skip: Pass these names over, in both folders.
@@ -37,6 +42,8 @@ class Folder:
     labels: Path
     image_endings: tuple[str, ...] = IMAGE_SUFFIXES
     label_ending: str = ".png"
+    image_beginning: str = ""
+    label_beginning: str = ""
     within: tuple[str, ...] = ()
     only: frozenset[str] | None = None
     skip: frozenset[str] = frozenset()
@@ -54,12 +61,27 @@ class Entry:
     @property
     def image(self) -> Path:
         """The image file."""
-        return self.folder.images / (self.name + self.ending)
+        return self.folder.images / self.image_name
+
+    @property
+    def image_name(self) -> str:
+        """The path of the image file below its folder."""
+        return _begun(self.name, self.folder.image_beginning) + self.ending
 
     @property
     def label(self) -> Path:
         """The file the label is expected in, which need not exist."""
-        return self.folder.labels / (self.name + self.folder.label_ending)
+        return self.folder.labels / self.label_name
+
+    @property
+    def label_name(self) -> str:
+        """The path of the label file below its folder."""
+        return _begun(self.name, self.folder.label_beginning) + self.folder.label_ending
+
+
+def _begun(name: str, beginning: str) -> str:
+    folder, slash, file = name.rpartition("/")
+    return f"{folder}{slash}{beginning}{file}"
 
 
 def list_entries(folder: Folder) -> list[Entry]:
@@ -77,11 +99,12 @@ def list_entries(folder: Folder) -> list[Entry]:
 
 def _list_images(folder: Folder) -> dict[str, str]:
     endings = tuple(map(str.lower, folder.image_endings))
-    return _list_files(folder, folder.images, lambda file: _ending(file.lower(), endings))
+    return _list_files(folder, folder.images, folder.image_beginning, lambda file: _ending(file.lower(), endings))
 
 
 def _list_labels(folder: Folder) -> dict[str, str]:
-    return _list_files(folder, folder.labels, lambda file: _ending(file, (folder.label_ending,)))
+    ending = (folder.label_ending,)
+    return _list_files(folder, folder.labels, folder.label_beginning, lambda file: _ending(file, ending))
 
 
 def _ending(file: str, endings: tuple[str, ...]) -> int:
@@ -92,8 +115,9 @@ def _ending(file: str, endings: tuple[str, ...]) -> int:
     return 0
 
 
-def _list_files(folder: Folder, base: Path, length: Callable[[str], int]) -> dict[str, str]:
+def _list_files(folder: Folder, base: Path, beginning: str, length: Callable[[str], int]) -> dict[str, str]:
     """Name -> ending, as it is spelt, of the files below ``base``; sorted; hidden files are passed over."""
+    start_of_name = len(beginning)
     found: dict[str, str] = {}
     for start in folder.within or (".",):
         if not (base / start).is_dir():
@@ -103,14 +127,14 @@ def _list_files(folder: Folder, base: Path, length: Callable[[str], int]) -> dic
             prefix = "" if inside == "." else f"{inside}/"
             for file in files:
                 cut = length(file)
-                if not cut or file.startswith("."):
+                if not cut or file.startswith(".") or not file.startswith(beginning):
                     continue
-                name, ending = prefix + file[:-cut], file[-cut:]
+                name, ending = prefix + file[start_of_name:-cut], file[-cut:]
                 if name in folder.skip or (folder.only is not None and name not in folder.only):
                     continue
                 if name in found:
                     other = Path(name).name + found[name]
-                    raise DataError(f"{base / (name + ending)}: has the same name as {other}; keep one of them")
+                    raise DataError(f"{base / prefix / file}: has the same name as {other}; keep one of them")
                 found[name] = ending
     return dict(sorted(found.items()))
 
@@ -132,7 +156,7 @@ class FileDataset(ImageDataset):
         image, ids = read_image(entry.image), self._read_ids(entry.label)
         if image.shape[1:] != ids.shape:
             raise DataError(_other_size(entry, image, ids))
-        return Sample(image, map_ids(ids, self._table, where=str(entry.label)), entry.name)
+        return Sample(image, self._as_classes(ids, entry.label), entry.name)
 
     def unlabelled(self, index: int) -> Sample:
         """The image at ``index``; its label file is neither opened nor looked for."""
@@ -147,8 +171,8 @@ class FileDataset(ImageDataset):
         """Of paths, sizes and times of the image files, or with ``labels`` of the label files and their ids' table."""
         # Strings, since making a Path of each takes longer than asking the file system about it.
         if not labels:
-            return fingerprint_files(f"{one.folder.images}/{one.name}{one.ending}" for one in self._entries)
-        files = fingerprint_files(f"{one.folder.labels}/{one.name}{one.folder.label_ending}" for one in self._labelled)
+            return fingerprint_files(f"{one.folder.images}/{one.image_name}" for one in self._entries)
+        files = fingerprint_files(f"{one.folder.labels}/{one.label_name}" for one in self._labelled)
         # A dataset may read label files in a way of its own.
         return digest(files, type(self).__qualname__, sorted(self._table.items()))
 
@@ -169,7 +193,7 @@ class FileDataset(ImageDataset):
                 ids = self._read_ids(entry.label)
                 if image is not None and image.shape[1:] != ids.shape:
                     problems.append(_other_size(entry, image, ids))
-                label = map_ids(ids, self._table, where=str(entry.label))
+                label = self._as_classes(ids, entry.label)
             except DataError as error:
                 problems.append(str(error))
         fits = label is not None and (image is None or image.shape[1:] == label.shape)
@@ -178,6 +202,10 @@ class FileDataset(ImageDataset):
     def _read_ids(self, path: Path) -> Tensor:
         """The ids in a label file, (H, W) uint8 or int32."""
         return read_label(path)
+
+    def _as_classes(self, ids: Tensor, path: Path) -> Tensor:
+        """What `_read_ids` gave for the file ``path`` as class indices, or 255 (ignore), (H, W) uint8."""
+        return map_ids(ids, self._table, where=str(path))
 
     @cached_property
     def _labelled(self) -> tuple[Entry, ...]:
@@ -199,13 +227,23 @@ def _unpaired(folder: Folder) -> list[tuple[list[str], str]]:
         DataError: one of the two folders is missing.
     """
     labels, images = _list_labels(folder), _list_images(folder)
-    without = [str(folder.images / (name + images[name])) for name in images if name not in labels]
-    orphans = [str(folder.labels / (name + labels[name])) for name in labels if name not in images]
-    hint = folder.hint or f"add NAME{folder.label_ending}, or take it away"
+    without = [str(Entry(folder, name, images[name]).image) for name in images if name not in labels]
+    orphans = [
+        str(Entry(folder, name, "").label)
+        for name in labels
+        if name not in images and not _prepared(name, images, folder)
+    ]
+    hint = folder.hint or f"add {folder.label_beginning}NAME{folder.label_ending}, or take it away"
     return [
         (without, f"without a label in {folder.labels}; {hint}"),
         (orphans, f"without an image in {folder.images}; add it, or take the label away"),
     ]
+
+
+def _prepared(name: str, images: Mapping[str, str], folder: Folder) -> bool:
+    """Whether it is the name of what a tool made of the label of an image, which need not be one that is taken."""
+    made_of = (name.removesuffix(ending) for ending in PREPARED if name.endswith(ending))
+    return any(label in images or label in folder.skip for label in made_of)
 
 
 def _lonely(folder: Folder) -> list[str]:
