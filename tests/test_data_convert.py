@@ -11,6 +11,7 @@ import tomli_w
 from cityscapesscripts.helpers.labels import labels as CITYSCAPES_LABELS
 from conftest import refused
 from PIL import Image
+from test_synthia import png
 
 from daframework.data.decode import read_label
 from daframework.errors import DataError
@@ -153,6 +154,69 @@ def test_what_is_to_be_ignored_is_named_on_the_command_line(convert, labels, ign
     assert convert(labels, "out", *arguments)[0] == 0 and read("out/a/2.png") == [[0, TRAINED["sky"].id]]
 
 
+def test_what_is_dropped_and_the_classes_without_a_pixel_are_told_with_counts(convert, tmp_path):
+    pavement, road, tree = (0, 0, 192), (128, 64, 128), (128, 128, 0)  # of the original CamVid
+    save(tmp_path / "labels/1.png", np.array([[pavement, pavement, road]], dtype=np.uint8))
+    save(tmp_path / "labels/2.png", np.array([[pavement, tree, (0, 0, 0)]], dtype=np.uint8))
+    arguments = (tmp_path / "labels", "out", "--to", "camvid11", "--ignore", "others")
+    code, out, _ = convert(*arguments, "--from-colours", "camvid11")
+    assert code == 0 and read("out/1.png") == [[11, 11, 3]]
+    assert "ignored, as no class of 'camvid11': 0,0,192 in 2 files (3 pixels), 0,0,0 in 1 files (1 pixels)" in out
+    (line,) = [line for line in out.splitlines() if "have no pixel" in line]
+    assert line.startswith("warning: 9 of 11 classes") and "pavement (60,40,222)" in line and "road" not in line
+
+
+@pytest.mark.parametrize("others", [True, False])
+def test_a_colour_that_is_one_step_from_a_class_is_told_as_such(convert, tmp_path, others):
+    save(tmp_path / "labels/x.png", np.array([[(127, 64, 129), (120, 64, 128), (128, 64, 128)]], dtype=np.uint8))
+    spaces = ("--from-colours", "camvid11", "--to", "camvid11", *(("--ignore", "others") if others else ()))
+    code, out, _ = convert(tmp_path / "labels", "out", *spaces)
+    assert code == (0 if others else 1)
+    assert "127,64,129 is one step from road's 128,64,128" in out and "120,64,128 is one step" not in out
+    assert others or "add --ignore 127,64,129 to ignore it, --ignore others to ignore all" in out
+
+
+def with_alpha(path, colours, alpha):
+    pixels = np.concatenate((np.asarray(colours), np.asarray(alpha)[..., None]), axis=-1)
+    save(path, pixels.astype(np.uint8))
+
+
+def test_transparent_pixels_are_ignored_and_told(convert, tmp_path):
+    road, sky = TRAINED["road"].color, TRAINED["sky"].color
+    with_alpha(tmp_path / "labels/x.png", [[road, sky, (0, 0, 0), sky]], [[255, 1, 0, 0]])
+    palette = Image.fromarray(np.array([[0, 1]], dtype=np.uint8), "P")
+    palette.putpalette([*road, *sky])
+    palette.save(tmp_path / "labels/y.png", transparency=1)
+    code, out, _ = convert(tmp_path / "labels", "out", "--from-colours", "cityscapes19", "--to", "cityscapes19")
+    assert code == 0 and "3 transparent pixels in 2 files were ignored" in out
+    assert read("out/x.png") == [[7, 23, 0, 0]] and read("out/y.png") == [[7, 0]]
+
+
+@pytest.mark.parametrize("channel, place", [("red", 0), ("green", 1), ("blue", 2)])
+def test_ids_are_read_from_one_channel(convert, tmp_path, channel, place):
+    pixels = np.full((1, 3, 3), 99, dtype=np.uint8)
+    pixels[..., place] = [7, 26, 23]
+    save(tmp_path / "labels/x.png", pixels)
+    with_alpha(tmp_path / "labels/y.png", pixels, [[255, 255, 0]])
+    save(tmp_path / "labels/grey.png", np.array([[7, 26, 23]], dtype=np.uint8))
+    Image.fromarray(pixels).quantize(3).save(tmp_path / "labels/palette.png")  # as programs make files smaller
+    spaces = ("--from", "cityscapes19", "--to", "cityscapes19", "--to-train-ids", "--channel", channel)
+    assert convert(tmp_path / "labels", "out", *spaces)[0] == 0
+    assert read("out/x.png") == read("out/grey.png") == read("out/palette.png") == [[0, 13, 10]]
+    assert read("out/y.png") == [[0, 13, 255]]
+
+
+def test_sixteen_bits_a_channel_are_read_whole_or_refused(convert, tmp_path):
+    pixels = np.full((1, 2, 4), 65535, dtype=np.uint16)
+    pixels[..., 0] = [7, 300]
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels/x.png").write_bytes(png(pixels))
+    spaces = ("--from", "cityscapes19", "--to", "cityscapes19", "--channel", "red", "--ignore", "300")
+    assert convert(tmp_path / "labels", "out", *spaces)[0] == 0 and read("out/x.png") == [[7, 0]]
+    code, out, _ = convert(tmp_path / "labels", "new", "--from-colours", "camvid11", "--to", "camvid11")
+    assert code == 1 and "x.png: colours of 16 bits a channel are not supported" in problems(out)[0]
+
+
 def test_a_file_of_thousands_of_colours_is_one_line(convert, tmp_path):
     save(tmp_path / "labels/x.png", np.random.default_rng(0).integers(0, 256, (50, 50, 3), dtype=np.uint8))
     code, out, _ = convert(tmp_path / "labels", "out", "--from-colours", "camvid11", "--to", "camvid11")
@@ -207,6 +271,7 @@ def test_labels_are_never_written_over_themselves(convert, labels):
         (("--from", "camvid11", "--from-colours", "camvid11", "--to", "camvid11"), "either --from SPACE"),
         (("--from", "camvid11"), "Missing option '--to'"),
         (("--from-colours", "camvid11", "--from-train-ids", "--to", "camvid11"), "--from-train-ids is about ids"),
+        (("--from-colours", "camvid11", "--channel", "red", "--to", "camvid11"), "--channel is about ids"),
         (("--from", "camvid11", "--to", "camvid11", "--map", "x"), "must be CLASS=CLASS"),
         (("--from", "camvid11", "--to", "camvid11", "--ignore", "1,2,3"), "must be an id such as 255"),
         (("--from-colours", "camvid11", "--to", "camvid11", "--ignore", "1,2,300"), "must be a colour such as 0,0,0"),

@@ -11,7 +11,7 @@ from PIL import Image
 
 from daf_driving.spaces import label_space
 from daf_driving.synthia import Synthia
-from daf_driving.wide_png import read_first_channel
+from daframework.data.wide_png import read_first_channel
 from daframework.errors import DataError
 from daframework.registry import components, load_plugins
 from daframework.testing import check_dataset

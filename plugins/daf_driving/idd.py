@@ -6,7 +6,8 @@ from typing import Literal
 
 import attrs
 
-from daf_driving.files import FileDataset, Folder, find_root, folders_of_split, list_entries, list_folders, names_only
+from daf_driving.files import FileDataset, find_root, folders_of_split, names_only
+from daf_driving.folders import Folder, list_entries, list_folders
 from daf_driving.spaces import id_table, label_space
 
 # Names and layout from README.md and preperation/createLabels.py of AutoNUE/public-code, and of IDD-Lite from viewer.py

@@ -4,7 +4,8 @@ import colorsys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from daf_driving.files import FileDataset, Folder, folders_of_split, list_entries, names_only
+from daf_driving.files import FileDataset, folders_of_split, names_only
+from daf_driving.folders import Folder, list_entries
 from daframework.errors import DataError, unknown
 from daframework.interfaces import IGNORE_INDEX, Sample
 

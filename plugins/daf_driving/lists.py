@@ -10,7 +10,8 @@ from pathlib import Path
 
 import attrs
 
-from daf_driving.files import Entry, Folder, check_split, list_entries
+from daf_driving.files import check_split
+from daf_driving.folders import Entry, Folder, list_entries
 from daframework.errors import DataError
 
 
