@@ -285,7 +285,7 @@ def test_a_command_line_that_cannot_be_meant_ends_with_2(convert, labels, argume
 def test_spaces_and_folders_that_are_not_there_are_named(convert, labels, tmp_path, space):
     (tmp_path / "empty").mkdir()
     camvid = ("--from", "camvid11", "--to", "camvid11")
-    refused(convert(labels, "out", "--from", "camvid12", "--to", "camvid11"), "'camvid12'; did you mean 'camvid11'")
+    refused(convert(labels, "out", "--from", "camvid1", "--to", "camvid11"), "'camvid1'; did you mean 'camvid11'")
     refused(convert(tmp_path / "gone", "out", *camvid), "gone: not a folder of labels")
     refused(convert(tmp_path / "empty", "out", *camvid), r"empty: holds no label \(\.png\)")
     twice = space("twice", {"road": (1, 2, 3), "car": (1, 2, 3)})

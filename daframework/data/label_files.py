@@ -55,13 +55,17 @@ def colour_code(red: int, green: int, blue: int) -> int:
     return (red << 16) | (green << 8) | blue
 
 
-def parse_colour(text: str) -> int | None:
-    """The `colour_code` of a colour that is written ``128,64,128``; None if it is not."""
+def parse_colour(text: str) -> int:
+    """The `colour_code` of a colour that is written ``128,64,128``.
+
+    Raises:
+        ValueError: it is not written so.
+    """
     parts = [part.strip() for part in text.split(",")]
-    if len(parts) != 3 or not all(part.isascii() and part.isdigit() and len(part) <= 3 for part in parts):
-        return None
-    red, green, blue = map(int, parts)
-    return colour_code(red, green, blue) if max(red, green, blue) <= 255 else None
+    numbers = [int(part) for part in parts if part.isascii() and part.isdigit() and len(part) <= 3]
+    if not len(parts) == len(numbers) == 3 or max(numbers) > 255:
+        raise ValueError(f"must be red,green,blue of 0 to 255, such as 128,64,128, got '{text}'")
+    return colour_code(*numbers)
 
 
 def value_name(value: int, *, colours: bool) -> str:

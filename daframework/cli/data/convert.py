@@ -139,12 +139,15 @@ def _own(pairs: tuple[str, ...]) -> dict[str, str]:
 def _value(text: str, *, colours: bool) -> int:
     from daframework.data.label_files import parse_colour
 
-    number = int(text) if text.isascii() and text.isdigit() and len(text) <= 5 else None
-    value = parse_colour(text) if colours else number
-    if value is None:
-        what = "a colour such as 0,0,0" if colours else "an id such as 255"
-        raise click.BadParameter(f"must be {what}, or {_OTHERS}, got '{text}'", param_hint="--ignore")
-    return value
+    try:
+        if colours:
+            return parse_colour(text)
+        if text.isascii() and text.isdigit() and len(text) <= 5:
+            return int(text)
+    except ValueError:
+        pass  # told below, with what else may be given
+    what = "a colour such as 0,0,0" if colours else "an id such as 255"
+    raise click.BadParameter(f"must be {what}, or {_OTHERS}, got '{text}'", param_hint="--ignore")
 
 
 class _Found:
