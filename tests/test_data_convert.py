@@ -100,6 +100,14 @@ def test_one_space_becomes_another_by_its_map(convert, tmp_path):
     assert '"8" = "car"' in out and '"11" = "ignore"' in out
 
 
+def test_the_original_camvid_becomes_the_11_classes_with_nothing_lost(convert, tmp_path):
+    first = {"Sidewalk": (0, 0, 192), "Road": (128, 64, 128), "Archway": (192, 0, 128), "Void": (0, 0, 0)}
+    save(tmp_path / "labels/0001TP_006690_L.png", np.array([list(first.values())], dtype=np.uint8))
+    code, out, _ = convert(tmp_path / "labels", "out", "--from-colours", "camvid32", "--to", "camvid11")
+    assert code == 0 and read("out/0001TP_006690_L.png") == [[4, 3, 1, 11]]
+    assert "warning: 28 of 32 classes of 'camvid32' have no pixel" in out and "ignored, as" not in out
+
+
 def test_a_map_of_ones_own_comes_first(convert, labels):
     arguments = (labels, "out", "--from-colours", "cityscapes19", "--to", "cityscapes19", "--map", "rider=person")
     assert convert(*arguments)[0] == 0 and read("out/b/1.png") == [[TRAINED["person"].id] * 2]

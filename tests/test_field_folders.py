@@ -164,19 +164,16 @@ def test_synscapes(tmp_path):
 
 def test_virtual_kitti_2(tmp_path):
     colours = [[(100, 60, 100), (0, 199, 0), (0, 139, 139), (80, 80, 80)]]
-    frames = "Scene01/clone/frames"
-    image = f"{frames}/rgb/Camera_0/rgb_00000.jpg"
-    pair(tmp_path, image, f"{frames}/classSegmentation/Camera_0/classgt_00000.png", colours)
-    options = {
-        "train_folder": frames,
-        "images_folder": "rgb",
-        "labels_folder": "classSegmentation",
-        "image_beginning": "rgb_",
-        "label_beginning": "classgt_",
-        "colours": "vkitti2",
-    }
-    dataset = made(tmp_path, classes=["road", "vegetation", "car"], **options)
-    assert names(dataset) == ["Camera_0/00000"]
+    for scene in ("Scene01", "Scene20"):
+        frames = f"{scene}/clone/frames"
+        image = f"{frames}/rgb/Camera_0/rgb_00000.jpg"
+        pair(tmp_path, image, f"{frames}/classSegmentation/Camera_0/classgt_00000.png", colours)
+        for link, kind in (("images", "rgb"), ("labels", "classSegmentation")):
+            (tmp_path / link).mkdir(exist_ok=True)
+            (tmp_path / link / scene).symlink_to(f"../{frames}/{kind}")
+    beginnings = {"image_beginning": "rgb_", "label_beginning": "classgt_"}
+    dataset = made(tmp_path, classes=["road", "vegetation", "car"], colours="vkitti2", **beginnings)
+    assert names(dataset) == ["Scene01/Camera_0/00000", "Scene20/Camera_0/00000"]
     assert classes(dataset) == ["road", "vegetation", "car", "ignore"]
 
 
