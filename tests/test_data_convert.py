@@ -1,8 +1,10 @@
 """``daf data convert``: labels keep their names and their meaning, and what has none is named, never guessed."""
 
 import re
+import struct
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,7 @@ import tomli_w
 from cityscapesscripts.helpers.labels import labels as CITYSCAPES_LABELS
 from conftest import refused
 from PIL import Image
-from test_synthia import png
+from test_synthia import chunk, png
 
 from daframework.data.decode import read_label
 from daframework.errors import DataError
@@ -214,15 +216,28 @@ def test_ids_are_read_from_one_channel(convert, tmp_path, channel, place):
     assert read("out/y.png") == [[0, 13, 255]]
 
 
-def test_sixteen_bits_a_channel_are_read_whole_or_refused(convert, tmp_path):
-    pixels = np.full((1, 2, 4), 65535, dtype=np.uint16)
-    pixels[..., 0] = [7, 300]
+@pytest.mark.parametrize("channel, place", [("red", 0), ("green", 1), ("blue", 2)])
+def test_sixteen_bits_a_channel_are_read_whole(convert, tmp_path, channel, place):
+    pixels = np.full((1, 3, 4), 65535, dtype=np.uint16)
+    pixels[..., place] = [7, 300, 26]
+    pixels[..., 3] = [65535, 1, 0]
     (tmp_path / "labels").mkdir()
-    (tmp_path / "labels/x.png").write_bytes(png(pixels))
-    spaces = ("--from", "cityscapes19", "--to", "cityscapes19", "--channel", "red", "--ignore", "300")
-    assert convert(tmp_path / "labels", "out", *spaces)[0] == 0 and read("out/x.png") == [[7, 0]]
+    (tmp_path / "labels/x.png").write_bytes(png(pixels, filters=(4,)))
+    spaces = ("--from", "cityscapes19", "--to", "cityscapes19", "--channel", channel, "--ignore", "300")
+    code, out, _ = convert(tmp_path / "labels", "out", *spaces)
+    assert code == 0 and read("out/x.png") == [[7, 0, 0]] and "1 transparent pixels in 1 files" in out
     code, out, _ = convert(tmp_path / "labels", "new", "--from-colours", "camvid11", "--to", "camvid11")
     assert code == 1 and "x.png: colours of 16 bits a channel are not supported" in problems(out)[0]
+
+
+def test_grey_files_of_any_depth_are_their_own_channel(convert, tmp_path):
+    save(tmp_path / "labels/deep.png", np.array([[7, 300]], dtype=np.uint16))
+    header = struct.pack(">IIBBBBB", 2, 1, 4, 0, 0, 0, 0)  # two pixels of 4 bits: 7 and 8
+    content = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0\x78")) + chunk(b"IEND", b"")
+    (tmp_path / "labels/shallow.png").write_bytes(b"\x89PNG\r\n\x1a\n" + content)
+    spaces = ("--from", "cityscapes19", "--to", "cityscapes19", "--channel", "red", "--ignore", "300")
+    assert convert(tmp_path / "labels", "out", *spaces)[0] == 0
+    assert read("out/deep.png") == [[7, 0]] and read("out/shallow.png") == [[7, 8]]
 
 
 def test_a_file_of_thousands_of_colours_is_one_line(convert, tmp_path):

@@ -1,12 +1,13 @@
 """``image_folder`` reads the folders of the field as they are: other names, ids in a channel, colours, lists."""
 
+import json
 import re
 from pathlib import Path
 
 import numpy as np
 import pytest
-from image_files import names, picture, write
-from PIL import Image
+from image_files import names, picture
+from image_files import write as write_file
 
 from daf_driving.image_folder import ImageFolder
 from daf_driving.spaces import colour_map, id_map, label_space
@@ -18,16 +19,11 @@ SHARED = Path(__file__).parents[2] / "shared" / "data"
 CITYSCAPES = label_space("cityscapes19").classes
 
 
-def write_any(path, pixels):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.asarray(pixels, dtype=np.uint8)).save(path)
-
-
-def pair(root, image, label, pixels):
+def pair(root, image, label, pixels, *, seed=0):
     """An image and its label of any kind."""
     pixels = np.asarray(pixels)
-    write(root / image, picture(shape=(*pixels.shape[:2], 3)))
-    write_any(root / label, pixels)
+    write_file(root / image, picture(seed, shape=(*pixels.shape[:2], 3)))
+    write_file(root / label, pixels)
 
 
 def made(root, split="train", **options):
@@ -66,6 +62,21 @@ def test_the_original_camvid(tmp_path):
     assert dataset.palette == label_space("camvid32").palette
 
 
+def test_a_recipe_reads_the_original_camvid_in_the_11_classes(tmp_path, write, source_only, daf):
+    for index, (name, colour) in enumerate({"0001TP_006690": (0, 0, 192), "0016E5_00390": (64, 192, 0)}.items()):
+        pair(tmp_path, f"images/{name}.png", f"labels/{name}_L.png", np.full((16, 24, 3), colour), seed=index)
+        (tmp_path / f"{index}.txt").write_text(f"{name}\n")
+    options = {"name": "image_folder", "root": str(tmp_path), "label_ending": "_L.png", "colours": "camvid32"}
+    options |= {"classes": "camvid32", "list_file": "0.txt", "test_list_file": "1.txt"}
+    source_only |= {"source": options, "target": options}
+    source_only["data"]["classes"] = "camvid11"
+    found = tmp_path / "found.json"
+    code, _, errors = daf("data", "check", write(source_only), "--workers", 0, "--json", found)
+    sets = json.loads(found.read_text())["sets"]
+    assert code == 0, errors
+    assert [sets[place]["classes"][name]["pixels"] for place, name in ((0, "pavement"), (-1, "building"))] == [384, 384]
+
+
 @pytest.mark.parametrize("kind", ["RGBA", "R=G=B", "red only", "grey"])
 @pytest.mark.parametrize("ids, sky, car", [("carla_0.9.13", 13, 10), ("carla", 11, 14)])
 def test_carla(tmp_path, kind, ids, sky, car):
@@ -84,7 +95,7 @@ def test_carlascapes(tmp_path):
     for town, split in (("Town01", "train"), ("Town15", "test")):
         begin = f"{split}/{town}/{town}_000010_074800"
         pair(tmp_path, f"{begin}_img.png", f"{begin}_labelIds.png", [[1, 11, 24]])
-        write(tmp_path / f"{begin}_color.png", picture(shape=(1, 3, 3)))
+        write_file(tmp_path / f"{begin}_color.png", picture(shape=(1, 3, 3)))
         (tmp_path / f"{begin}_instance.json").write_text("{}")
     options = {"image_ending": "_img.png", "label_ending": "_labelIds.png", "images_folder": ".", "labels_folder": "."}
     folders = {"train_folder": "train", "test_folder": "test"}
@@ -106,13 +117,14 @@ def test_airsim(tmp_path):
         made(tmp_path, classes=["road"], colours=colours, **options)[0]
 
 
-def test_apolloscape_lane_marks(tmp_path):
+@pytest.mark.parametrize("between", ["\t", " ", ", "])
+def test_apolloscape_lane_marks(tmp_path, between):
     colours = {"70,130,180": "dividing", "0,0,0": "ignore"}
     stem = "Record001/Camera 5/170927_063811892_Camera_5"
     for name in (stem, stem.replace("811", "812")):
         pixels = [[(70, 130, 180), (0, 0, 0)]]
         pair(tmp_path, f"ColorImage_road02/ColorImage/{name}.jpg", f"Labels_road02/Label/{name}_bin.png", pixels)
-    line = f"road02_ins/ColorImage/{stem}.jpg\troad02_ins/Label/{stem}_bin.png\n"
+    line = f"road02_ins/ColorImage/{stem}.jpg{between}road02_ins/Label/{stem}_bin.png\n"
     (tmp_path / "train.lst").write_text(line)
     dataset = made(
         tmp_path,
@@ -128,9 +140,9 @@ def test_apolloscape_lane_marks(tmp_path):
 
 def test_dark_zurich(tmp_path):
     for split, name in (("train", "GOPR0351/GOPR0351_frame_000159"), ("val", "GOPR0356/GOPR0356_frame_000321")):
-        write(tmp_path / f"rgb_anon/{split}/night/{name}_rgb_anon.png", picture(shape=(1, 2, 3)))
+        write_file(tmp_path / f"rgb_anon/{split}/night/{name}_rgb_anon.png", picture(shape=(1, 2, 3)))
     pair(tmp_path, f"rgb_anon/val/night/{name}_rgb_anon.png", f"gt/val/night/{name}_gt_labelTrainIds.png", [[10, 255]])
-    write(tmp_path / f"gt/val/night/{name}_gt_labelColor.png", picture(shape=(1, 2, 3)))
+    write_file(tmp_path / f"gt/val/night/{name}_gt_labelColor.png", picture(shape=(1, 2, 3)))
     (tmp_path / "lists_file_names").mkdir()
     (tmp_path / "lists_file_names/val_filenames.txt").write_text(f"val/night/{name}\n")
     options = {
@@ -179,7 +191,7 @@ def test_virtual_kitti_2(tmp_path):
 
 def test_train_ids_that_a_tool_wrote_beside_gta5s_labels_are_read_where_asked_for(tmp_path):
     pair(tmp_path, "images/00001.png", "labels/00001.png", picture(shape=(1, 2, 3)))
-    write(tmp_path / "labels/00001_labelTrainIds.png", [[0, 255]])
+    write_file(tmp_path / "labels/00001_labelTrainIds.png", [[0, 255]])
     dataset = made(tmp_path, label_ending="_labelTrainIds.png", classes="cityscapes19", ids="cityscapes_train_ids")
     assert classes(dataset) == ["road", "ignore"] and dataset.problems(labelled=True) == []
 

@@ -161,6 +161,7 @@ def test_lists_name_the_images_of_the_splits(gta5):
         "images/00002.png labels/00002.png",
         "images/00002.png\tlabels/00002_labelTrainIds.png",
         "00002.png, 00002.png",
+        "images/00002.png labels/00002.png # a comment, and more",
         "00002  # a comment",
         "# a comment\r\n\r\n 00002.png \r\n#00001",
     ],

@@ -57,16 +57,15 @@ def _read_lines(path: Path) -> list[str]:
 
 def _name(line: str, folder: Folder, known: Container[str]) -> str:
     """The name among ``known`` that a line stands for, or what it would be called if there is none."""
-    names = [name for text in _readings(line) for name in _below(text, folder)]
-    return next((name for name in names if name in known), names[0])
+    names = (name for text in _readings(line) for name in _below(text, folder))
+    return next((name for name in names if name in known), next(_below(line, folder)))
 
 
 def _readings(line: str) -> Iterator[str]:
     """What of a line may be the image: all of it, or what is before a comment or the label; names may hold spaces."""
     yield line
-    line = re.sub(r"\s#.*", "", line)
-    yield re.split(r"[\t,;]", line)[0].strip()
-    yield line.split()[0]
+    places = [found.start() for found in re.finditer(r"[\s,;]+", line)]
+    yield from (line[:place] for place in reversed(places))
 
 
 def _below(text: str, folder: Folder) -> Iterator[str]:
