@@ -1,5 +1,7 @@
 """BDD100K's part for semantic segmentation, in the three layouts it was released in."""
 
+import re
+
 import numpy as np
 import pytest
 from image_files import names, picture, pixels, write
@@ -87,3 +89,23 @@ def test_pairs_that_do_not_fit_are_named_or_left_out(bdd100k):
         made(bdd100k, skip=["3d581db5-2564fb7e"])[0]
     dataset = made(bdd100k, skip=["3d581db5-2564fb7e", "fee92217-63b3f87f"])
     assert names(dataset) == FRAMES["train"] and dataset[0].label is not None
+
+
+def test_images_of_the_100k_that_are_tested_on_are_left_out_of_training_with_a_warning(bdd100k, capsys):
+    wide = ["../100k/train"]
+    assert names(made(bdd100k)) == FRAMES["train"] and names(made(bdd100k, train_folders=wide)) == ["0000f77c-6257be58"]
+    assert capsys.readouterr().err == ""
+    write(bdd100k / "images" / "100k" / "train" / "7d06fefd-f7be05a6.jpg", picture(9))  # the same moment, saved anew
+    dataset = made(bdd100k, train_folders=wide)
+    check_dataset(dataset, labelled=False)
+    assert names(dataset) == ["0000f77c-6257be58"]
+    assert re.search("warning: bdd100k: 1 images .* 7d06fefd-f7be05a6 .* left out of training", capsys.readouterr().err)
+    assert names(made(bdd100k, "test", train_folders=wide)) == FRAMES["val"] and capsys.readouterr().err == ""
+
+
+def test_an_image_of_the_100k_that_is_tested_on_is_found_by_its_content(bdd100k, daf):
+    tested = bdd100k / "images" / "10k" / "val" / "7d06fefd-f7be05a6.jpg"
+    (bdd100k / "images" / "100k" / "train" / "renamed.jpg").write_bytes(tested.read_bytes())
+    options = ("--set", 'train_folders=["../100k/train"]', "--images-only", "--workers", 0)
+    code, out, _ = daf("data", "check", "bdd100k", bdd100k, *options)
+    assert code == 1 and "a test must show images never trained on" in out and "renamed.jpg" in out

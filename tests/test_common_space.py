@@ -109,7 +109,7 @@ def test_a_map_without_a_space_is_refused(plugins, tables):
 
 
 def test_an_unknown_space_is_named_with_the_known_ones(plugins, mapped):
-    mapped["data"]["classes"] = "camvid12"
+    mapped["data"]["classes"] = "camvid1"
     (problem,) = problems(plugins, mapped)
     assert "did you mean 'camvid11'?" in problem and "cityscapes19" in problem
 

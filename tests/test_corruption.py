@@ -11,8 +11,8 @@ import pytest
 import torch
 from image_files import picture, write, write_deep, write_palette
 
-from daf_driving.wide_png import read_first_channel
 from daframework.data.decode import png_chunks, read_image, read_label
+from daframework.data.wide_png import read_first_channel
 from daframework.errors import DataError, RunError
 from daframework.interfaces import Scores
 from daframework.run.results import Results, Row, read_results, write_results

@@ -1,8 +1,10 @@
 """``daf data convert``: labels keep their names and their meaning, and what has none is named, never guessed."""
 
 import re
+import struct
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ import tomli_w
 from cityscapesscripts.helpers.labels import labels as CITYSCAPES_LABELS
 from conftest import refused
 from PIL import Image
+from test_synthia import chunk, png
 
 from daframework.data.decode import read_label
 from daframework.errors import DataError
@@ -99,6 +102,14 @@ def test_one_space_becomes_another_by_its_map(convert, tmp_path):
     assert '"8" = "car"' in out and '"11" = "ignore"' in out
 
 
+def test_the_original_camvid_becomes_the_11_classes_with_nothing_lost(convert, tmp_path):
+    first = {"Sidewalk": (0, 0, 192), "Road": (128, 64, 128), "Archway": (192, 0, 128), "Void": (0, 0, 0)}
+    save(tmp_path / "labels/0001TP_006690_L.png", np.array([list(first.values())], dtype=np.uint8))
+    code, out, _ = convert(tmp_path / "labels", "out", "--from-colours", "camvid32", "--to", "camvid11")
+    assert code == 0 and read("out/0001TP_006690_L.png") == [[4, 3, 1, 11]]
+    assert "warning: 28 of 32 classes of 'camvid32' have no pixel" in out and "ignored, as" not in out
+
+
 def test_a_map_of_ones_own_comes_first(convert, labels):
     arguments = (labels, "out", "--from-colours", "cityscapes19", "--to", "cityscapes19", "--map", "rider=person")
     assert convert(*arguments)[0] == 0 and read("out/b/1.png") == [[TRAINED["person"].id] * 2]
@@ -151,6 +162,82 @@ def test_what_is_to_be_ignored_is_named_on_the_command_line(convert, labels, ign
     save(labels / "a/2.png", np.array([[(0, 0, 0), TRAINED["sky"].color]], dtype=np.uint8))
     arguments = ("--from-colours", "cityscapes19", "--to", "cityscapes19", "--ignore", ignored)
     assert convert(labels, "out", *arguments)[0] == 0 and read("out/a/2.png") == [[0, TRAINED["sky"].id]]
+
+
+def test_what_is_dropped_and_the_classes_without_a_pixel_are_told_with_counts(convert, tmp_path):
+    pavement, road, tree = (0, 0, 192), (128, 64, 128), (128, 128, 0)  # of the original CamVid
+    save(tmp_path / "labels/1.png", np.array([[pavement, pavement, road]], dtype=np.uint8))
+    save(tmp_path / "labels/2.png", np.array([[pavement, tree, (0, 0, 0)]], dtype=np.uint8))
+    arguments = (tmp_path / "labels", "out", "--to", "camvid11", "--ignore", "others")
+    code, out, _ = convert(*arguments, "--from-colours", "camvid11")
+    assert code == 0 and read("out/1.png") == [[11, 11, 3]]
+    assert "ignored, as no class of 'camvid11': 0,0,192 in 2 files (3 pixels), 0,0,0 in 1 files (1 pixels)" in out
+    (line,) = [line for line in out.splitlines() if "have no pixel" in line]
+    assert line.startswith("warning: 9 of 11 classes") and "pavement (60,40,222)" in line and "road" not in line
+
+
+@pytest.mark.parametrize("others", [True, False])
+def test_a_colour_that_is_one_step_from_a_class_is_told_as_such(convert, tmp_path, others):
+    save(tmp_path / "labels/x.png", np.array([[(127, 64, 129), (120, 64, 128), (128, 64, 128)]], dtype=np.uint8))
+    spaces = ("--from-colours", "camvid11", "--to", "camvid11", *(("--ignore", "others") if others else ()))
+    code, out, _ = convert(tmp_path / "labels", "out", *spaces)
+    assert code == (0 if others else 1)
+    assert "127,64,129 is one step from road's 128,64,128" in out and "120,64,128 is one step" not in out
+    assert others or "add --ignore 127,64,129 to ignore it, --ignore others to ignore all" in out
+
+
+def with_alpha(path, colours, alpha):
+    pixels = np.concatenate((np.asarray(colours), np.asarray(alpha)[..., None]), axis=-1)
+    save(path, pixels.astype(np.uint8))
+
+
+def test_transparent_pixels_are_ignored_and_told(convert, tmp_path):
+    road, sky = TRAINED["road"].color, TRAINED["sky"].color
+    with_alpha(tmp_path / "labels/x.png", [[road, sky, (0, 0, 0), sky]], [[255, 1, 0, 0]])
+    palette = Image.fromarray(np.array([[0, 1]], dtype=np.uint8), "P")
+    palette.putpalette([*road, *sky])
+    palette.save(tmp_path / "labels/y.png", transparency=1)
+    code, out, _ = convert(tmp_path / "labels", "out", "--from-colours", "cityscapes19", "--to", "cityscapes19")
+    assert code == 0 and "3 transparent pixels in 2 files were ignored" in out
+    assert read("out/x.png") == [[7, 23, 0, 0]] and read("out/y.png") == [[7, 0]]
+
+
+@pytest.mark.parametrize("channel, place", [("red", 0), ("green", 1), ("blue", 2)])
+def test_ids_are_read_from_one_channel(convert, tmp_path, channel, place):
+    pixels = np.full((1, 3, 3), 99, dtype=np.uint8)
+    pixels[..., place] = [7, 26, 23]
+    save(tmp_path / "labels/x.png", pixels)
+    with_alpha(tmp_path / "labels/y.png", pixels, [[255, 255, 0]])
+    save(tmp_path / "labels/grey.png", np.array([[7, 26, 23]], dtype=np.uint8))
+    Image.fromarray(pixels).quantize(3).save(tmp_path / "labels/palette.png")  # as programs make files smaller
+    spaces = ("--from", "cityscapes19", "--to", "cityscapes19", "--to-train-ids", "--channel", channel)
+    assert convert(tmp_path / "labels", "out", *spaces)[0] == 0
+    assert read("out/x.png") == read("out/grey.png") == read("out/palette.png") == [[0, 13, 10]]
+    assert read("out/y.png") == [[0, 13, 255]]
+
+
+@pytest.mark.parametrize("channel, place", [("red", 0), ("green", 1), ("blue", 2)])
+def test_sixteen_bits_a_channel_are_read_whole(convert, tmp_path, channel, place):
+    pixels = np.full((1, 3, 4), 65535, dtype=np.uint16)
+    pixels[..., place] = [7, 300, 26]
+    pixels[..., 3] = [65535, 1, 0]
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels/x.png").write_bytes(png(pixels, filters=(4,)))
+    spaces = ("--from", "cityscapes19", "--to", "cityscapes19", "--channel", channel, "--ignore", "300")
+    code, out, _ = convert(tmp_path / "labels", "out", *spaces)
+    assert code == 0 and read("out/x.png") == [[7, 0, 0]] and "1 transparent pixels in 1 files" in out
+    code, out, _ = convert(tmp_path / "labels", "new", "--from-colours", "camvid11", "--to", "camvid11")
+    assert code == 1 and "x.png: colours of 16 bits a channel are not supported" in problems(out)[0]
+
+
+def test_grey_files_of_any_depth_are_their_own_channel(convert, tmp_path):
+    save(tmp_path / "labels/deep.png", np.array([[7, 300]], dtype=np.uint16))
+    header = struct.pack(">IIBBBBB", 2, 1, 4, 0, 0, 0, 0)  # two pixels of 4 bits: 7 and 8
+    content = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0\x78")) + chunk(b"IEND", b"")
+    (tmp_path / "labels/shallow.png").write_bytes(b"\x89PNG\r\n\x1a\n" + content)
+    spaces = ("--from", "cityscapes19", "--to", "cityscapes19", "--channel", "red", "--ignore", "300")
+    assert convert(tmp_path / "labels", "out", *spaces)[0] == 0
+    assert read("out/deep.png") == [[7, 0]] and read("out/shallow.png") == [[7, 8]]
 
 
 def test_a_file_of_thousands_of_colours_is_one_line(convert, tmp_path):
@@ -207,6 +294,7 @@ def test_labels_are_never_written_over_themselves(convert, labels):
         (("--from", "camvid11", "--from-colours", "camvid11", "--to", "camvid11"), "either --from SPACE"),
         (("--from", "camvid11"), "Missing option '--to'"),
         (("--from-colours", "camvid11", "--from-train-ids", "--to", "camvid11"), "--from-train-ids is about ids"),
+        (("--from-colours", "camvid11", "--channel", "red", "--to", "camvid11"), "--channel is about ids"),
         (("--from", "camvid11", "--to", "camvid11", "--map", "x"), "must be CLASS=CLASS"),
         (("--from", "camvid11", "--to", "camvid11", "--ignore", "1,2,3"), "must be an id such as 255"),
         (("--from-colours", "camvid11", "--to", "camvid11", "--ignore", "1,2,300"), "must be a colour such as 0,0,0"),
@@ -220,7 +308,7 @@ def test_a_command_line_that_cannot_be_meant_ends_with_2(convert, labels, argume
 def test_spaces_and_folders_that_are_not_there_are_named(convert, labels, tmp_path, space):
     (tmp_path / "empty").mkdir()
     camvid = ("--from", "camvid11", "--to", "camvid11")
-    refused(convert(labels, "out", "--from", "camvid12", "--to", "camvid11"), "'camvid12'; did you mean 'camvid11'")
+    refused(convert(labels, "out", "--from", "camvid1", "--to", "camvid11"), "'camvid1'; did you mean 'camvid11'")
     refused(convert(tmp_path / "gone", "out", *camvid), "gone: not a folder of labels")
     refused(convert(tmp_path / "empty", "out", *camvid), r"empty: holds no label \(\.png\)")
     twice = space("twice", {"road": (1, 2, 3), "car": (1, 2, 3)})

@@ -37,14 +37,39 @@ def tables():
                     yield page.stem, options.pop("name"), options
 
 
-def test_every_dataset_has_a_page_and_a_row():
-    pages = {page.stem for page in PAGES.glob("*.md")} - {"README"}
-    assert pages == set(DATASETS) == set(ROWS)
+READ_AS_FOLDERS = dict(
+    re.findall(r"^\| \[[\w ]+\]\((\w+)\.md\) \| (.*) \|$", (PAGES / "README.md").read_text(), re.MULTILINE)
+)
 
 
-@pytest.mark.parametrize("page", sorted(DATASETS))
+def test_every_dataset_and_every_folder_with_a_map_has_a_page_and_a_row():
+    assert set(DATASETS) == set(ROWS)
+    assert {page.stem for page in PAGES.glob("*.md")} - {"README"} == {*ROWS, *READ_AS_FOLDERS}
+
+
+@pytest.mark.parametrize("page", sorted({*DATASETS, *READ_AS_FOLDERS}))
 def test_a_page_shows_a_recipe_with_its_dataset(page):
-    assert page in {name for where, name, _ in tables() if where == page}
+    assert (page if page in DATASETS else "image_folder") in {name for where, name, _ in tables() if where == page}
+
+
+@pytest.mark.parametrize("page", sorted({*DATASETS, *READ_AS_FOLDERS}))
+def test_a_row_says_what_the_reader_was_run_on(page):
+    tried = ROWS[page][5] if page in ROWS else READ_AS_FOLDERS[page].split(" | ")[5]
+    assert re.search("real|made-up files|drawn, not read", tried)
+
+
+@pytest.mark.parametrize("page", sorted(READ_AS_FOLDERS))
+def test_a_page_of_a_folder_uses_the_maps_in_its_row(page):
+    used = {options.get("ids") or options.get("colours") for where, name, options in tables() if where == page}
+    assert set(re.findall(r"`(\w[\w.]*)`", READ_AS_FOLDERS[page].split(" | ")[3])) == used - {None}
+
+
+def test_recipes_with_folders_fail_for_want_of_files_only():
+    found = [options for _, name, options in tables() if name == "image_folder"]
+    for options in found:
+        with pytest.raises(DataError, match=r"no such folder|cannot be read"):
+            DATASETS["image_folder"](split="train", **{**options, "root": "/nowhere"})
+    assert len(found) > 10
 
 
 def test_the_options_in_recipes_exist_and_take_such_values():

@@ -253,12 +253,25 @@ def test_hidden_and_other_files_are_passed_over(folder):
         ({"classes": []}, "classes must be 1 to 255 names, got 0"),
         ({"classes": ["road", "sky", "road"]}, "road occurs more than once"),
         ({"classes": ["road", "sky", "ignore"]}, "'ignore' is no class"),
-        ({"classes": "road"}, "classes must be a list"),
+        ({"classes": "road"}, "classes: no label space named 'road'"),
         ({"ids": {"0": "raod"}}, "ids: id 0: no class named 'raod'; did you mean 'road'? (known: ignore, road, sky)"),
         ({"ids": {"zero": "road"}}, "ids: a key must be a whole number from 0 to 65535, got 'zero'"),
         ({"ids": {"-1": "road"}}, "got '-1'"),
         ({"ids": {"65536": "road"}}, "got '65536'"),
         ({"ids": {"1": "road", "01": "sky"}}, "ids: id 1 is given twice"),
+        ({"ids": "wilddash"}, "ids: no id map named 'wilddash'; did you mean 'wilddash2'?"),
+        (
+            {"ids": "carla", "classes": ["road", "kerb"]},
+            "classes: kerb would never occur, ids = 'carla' has",
+        ),
+        ({"colours": {"0,0,0": "ignore"}}, "colours stand in place of ids and channel"),
+        ({"ids": None, "channel": "red", "colours": {"0,0,0": "ignore"}}, "colours stand in place of ids and channel"),
+        ({"ids": None, "colours": {"0,0,256": "road"}}, "colours: a key must be red,green,blue of 0 to 255"),
+        ({"ids": None, "colours": {"0,0": "road"}}, "such as 128,64,128, got '0,0'"),
+        ({"ids": None, "colours": {"0,0,0": "raod"}}, "colours: 0,0,0: no class named 'raod'; did you mean 'road'?"),
+        ({"ids": None, "colours": {"0,0,1": "road", "0, 0,1": "sky"}}, "is given twice"),
+        ({"ids": None, "colours": {}}, "colours must name at least one colour"),
+        ({"ids": None, "colours": "camvid"}, "colours: no colour map named 'camvid'"),
         ({"palette": [[0, 0, 0]]}, "got 1 for 2 classes"),
         ({"palette": [[0, 0, 0], [0, 0, 256]]}, "got [0, 0, 256]"),
         ({"palette": [[0, 0, 0], [0, 0]]}, "got [0, 0]"),
@@ -269,6 +282,13 @@ def test_bad_options_are_refused_in_one_line(folder, options, message):
     with pytest.raises(ValueError, match=re.escape(message)) as caught:
         image_folder(folder, **options)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("options", [{"channel": "red"}, {"channel": "blue"}, {"ids": {"0": "sky", "7": "road"}}])
+def test_labels_that_are_read_otherwise_have_another_fingerprint(folder, options):
+    before, after = image_folder(folder), image_folder(folder, **options)
+    assert before.fingerprint(labels=True) != after.fingerprint(labels=True)
+    assert before.fingerprint(labels=False) == after.fingerprint(labels=False)
 
 
 def test_palette_is_taken_as_given(folder):

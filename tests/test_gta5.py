@@ -100,6 +100,18 @@ def test_an_unpaired_file_is_named_when_a_label_is_asked_for(gta5):
         made(gta5)[0]
 
 
+def test_train_ids_that_a_tool_wrote_beside_the_labels_are_passed_over(gta5):
+    for name in (*NAMES, "15188"):  # the last belongs to a pair that is left out
+        write(gta5 / "labels" / f"{name}_labelTrainIds.png", IDS)
+    (gta5 / "sample_class_stats.json").write_text("[]")
+    dataset = made(gta5)
+    assert dataset.problems(labelled=True) == [] and dataset[2].name == "00003"
+    # Without the label that it was made of it would be read in silence.
+    write(gta5 / "labels" / "00009_labelTrainIds.png", IDS)
+    with pytest.raises(DataError, match=r"00009_labelTrainIds\.png: without an image"):
+        made(gta5)[0]
+
+
 def test_a_label_ending_in_capitals_is_no_label(gta5):
     (gta5 / "labels" / "00002.png").rename(gta5 / "labels" / "00002.PNG")
     with pytest.raises(DataError, match=r"images/00002\.png: without a label"):
@@ -136,6 +148,33 @@ def test_lists_name_the_images_of_the_splits(gta5):
     # What is not in the list needs no partner.
     (gta5 / "labels" / "00002.png").unlink()
     assert made(gta5, list_file="train.txt")[1].label is not None
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "images/00002.png",
+        "./images/00002",
+        "/data/of/another/images/00002.png",
+        "GTA5\\images\\00002.png",
+        "00002.PNG",
+        "images/00002.png labels/00002.png",
+        "images/00002.png\tlabels/00002_labelTrainIds.png",
+        "00002.png, 00002.png",
+        "images/00002.png labels/00002.png # a comment, and more",
+        "00002  # a comment",
+        "# a comment\r\n\r\n 00002.png \r\n#00001",
+    ],
+)
+def test_a_line_is_read_as_lists_of_the_field_write_it(gta5, line):
+    (gta5 / "train.txt").write_bytes(f"{line}\r\n".encode())
+    assert names(made(gta5, list_file="train.txt")) == ["00002"]
+
+
+def test_a_folder_before_the_name_must_be_that_of_the_images(gta5):
+    (gta5 / "train.txt").write_text("00001.png\nother/00002.png\n")
+    with pytest.raises(DataError, match=r"names other/00002, not in .*images"):
+        made(gta5, list_file="train.txt")
 
 
 @pytest.mark.parametrize(

@@ -190,11 +190,11 @@ def test_lite_has_labels_of_its_own_and_instances_are_passed_over(lite):
 
 
 def test_lite_files_are_none_of_the_large_set_and_the_other_way_round(lite, tmp_path_factory):
-    with pytest.raises(DataError, match=r"train: holds no images \(_leftImg8bit\.png, _leftImg8bit\.jpg\)"):
+    with pytest.raises(DataError, match=r"holds no images \(_left.*\.jpg\) but NAME_image\.jpg; set version = .lite"):
         made(lite)
     large = tmp_path_factory.mktemp("idd")
     build(large)
-    with pytest.raises(DataError, match=r"train: holds no images \(_image\.jpg\)"):
+    with pytest.raises(DataError, match=r"train: holds no images \(_image\.jpg\) but NAME_left.*; set version = .segm"):
         made(large, version="lite")
 
 

@@ -12,6 +12,7 @@ import test_mapillary_vistas
 from attrs import field, frozen
 from image_files import names, picture, pixels, write
 
+from daf_driving.folders import PREPARED
 from daf_driving.spaces import label_space
 from daframework.errors import DataError
 from daframework.registry import components, load_plugins
@@ -190,6 +191,14 @@ def test_a_label_without_an_image_is_named_when_a_label_is_asked_for(made, layou
     assert layout.first not in names(dataset)
     with pytest.raises(DataError, match=rf"{re.escape(layout.label)}.* without an image in"):
         dataset[0]
+
+
+def test_what_the_fields_tools_write_beside_labels_is_passed_over(made, layout, root):
+    label = root / layout.label
+    for ending in PREPARED:
+        write(label.with_name(label.stem + ending + ".png"), picture())
+    dataset = made(root=str(root))
+    assert dataset[0].name == layout.first and dataset.problems(labelled=True) == []
 
 
 def test_an_unknown_id_is_refused_with_its_file_and_count(made, layout, root):

@@ -11,7 +11,7 @@ from PIL import Image
 
 from daf_driving.spaces import label_space
 from daf_driving.synthia import Synthia
-from daf_driving.wide_png import read_first_channel
+from daframework.data.wide_png import read_first_channel
 from daframework.errors import DataError
 from daframework.registry import components, load_plugins
 from daframework.testing import check_dataset
@@ -214,6 +214,12 @@ def test_ids_of_the_first_channel_become_the_16_classes(synthia, channels):
     assert meaning[3] == "road" and meaning[10] == "person" and meaning[21] == "wall"
     assert sorted(meaning.values()) == sorted(dataset.classes)
     assert [raw for raw in range(23) if raw not in meaning] == [0, 13, 14, 16, 18, 20, 22]
+
+
+def test_train_ids_that_a_tool_wrote_beside_the_labels_are_passed_over(synthia):
+    for name in NAMES:
+        write_image(synthia / "GT" / "LABELS" / f"{name}_labelTrainIds.png", IDS)
+    assert made(synthia).problems(labelled=True) == [] and made(synthia)[2].name == NAMES[2]
 
 
 def test_labels_narrowed_to_one_channel_are_read_alike(synthia):

@@ -3,39 +3,50 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-import torch
-from attrs import frozen
-from numpy.typing import NDArray
+from attrs import field, frozen
+from torch import Tensor
 
-from daframework.data.decode import read_image, read_label, write_label
+from daframework.data.decode import read_label, write_label
 from daframework.data.folders import walk
+from daframework.data.label_files import (
+    TRANSPARENT,
+    Channel,
+    colour_code,
+    name_values,
+    read_channel,
+    read_colours,
+    replace_values,
+    value_name,
+)
 from daframework.data.outputs import refuse_taken
 from daframework.data.spaces import IGNORE, LabelSpace
 from daframework.errors import DataError
 from daframework.interfaces import IGNORE_INDEX
-
-_SHOWN = 5  # unknown values a message names: a colour image smeared by JPEG has thousands
 
 
 @frozen
 class Conversion:
     """What each value of a pixel becomes: its id, or its colour as a number, see `colour_code`.
 
-    ``rest`` is what all other values become; None refuses a file that has any.
+    ``names`` are the classes' own values. Transparent pixels become ``ignored``, and with ``ignore_others`` all values
+    that are not in ``numbers`` do; without it a file that has any is refused. ``channel`` holds the ids if given.
     """
 
     numbers: Mapping[int, int]
+    names: Mapping[int, str]
+    ignored: int
     colours: bool
-    rest: int | None = None
+    ignore_others: bool = False
+    channel: Channel | None = None
 
 
 @frozen
 class Converted:
-    """What came of one file: ``problem`` in a line, and how many pixels have each value that is ``unknown``."""
+    """What came of one file: ``problem`` in a line, and how many pixels have each ``known`` value, and each other."""
 
     problem: str | None
-    unknown: Mapping[int, int]
+    known: Mapping[int, int] = field(factory=dict)
+    unknown: Mapping[int, int] = field(factory=dict)
 
 
 def ids_of(space: LabelSpace, *, train_ids: bool) -> dict[str, int]:
@@ -63,16 +74,6 @@ def colours_of(space: LabelSpace) -> dict[str, int]:
                 "which does not say which is meant; give a palette with a colour for each class"
             )
     return codes
-
-
-def colour_code(red: int, green: int, blue: int) -> int:
-    """A colour as one number."""
-    return (red << 16) | (green << 8) | blue
-
-
-def value_name(value: int, *, colours: bool) -> str:
-    """``7``, or ``128,64,128``: as --ignore takes it."""
-    return f"{value >> 16},{value >> 8 & 255},{value & 255}" if colours else str(value)
 
 
 def list_labels(folder: Path) -> list[Path]:
@@ -114,35 +115,20 @@ def check_outputs(folder: Path, files: Sequence[Path], out: Path, *, overwrite: 
 def convert_file(conversion: Conversion, files: Sequence[Path], outputs: Sequence[Path], index: int) -> Converted:
     """Convert ``files[index]`` to ``outputs[index]``; a file that cannot be is not written, and told of."""
     file = files[index]
+    numbers = {**conversion.numbers, TRANSPARENT: conversion.ignored}
     try:
-        values = _read(file, colours=conversion.colours)
-        known = np.array(sorted(conversion.numbers), dtype=np.int64)
-        place = np.searchsorted(known, values).clip(max=len(known) - 1)
-        found = known[place] == values
-        numbers = np.array([conversion.numbers[value] for value in known.tolist()], dtype=np.int64)[place]
-        if not found.all():
-            if conversion.rest is None:
-                ids, counts = np.unique(values[~found], return_counts=True)
-                unknown = dict(zip(ids.tolist(), counts.tolist(), strict=True))
-                return Converted(_unknown(file, unknown, colours=conversion.colours), unknown)
-            numbers[~found] = conversion.rest
-        write_label(outputs[index], torch.from_numpy(numbers.astype(np.uint8)))
+        ids, known, unknown = replace_values(_read(file, conversion), numbers, conversion.ignored)
+        if unknown and not conversion.ignore_others:
+            values = name_values(unknown, colours=conversion.colours)
+            return Converted(f"{file}: {values} stands for no class; not converted", known, unknown)
+        write_label(outputs[index], ids)
     except DataError as error:
-        return Converted(str(error), {})
-    return Converted(None, {})
+        return Converted(str(error))
+    return Converted(None, known, unknown)
 
 
-def _read(file: Path, *, colours: bool) -> NDArray[np.int64]:
-    """The value of each pixel, (H, W)."""
-    if not colours:
-        return read_label(file).numpy().astype(np.int64)
-    red, green, blue = read_image(file).numpy().astype(np.int64)
-    codes: NDArray[np.int64] = (red << 16) | (green << 8) | blue
-    return codes
-
-
-def _unknown(file: Path, unknown: Mapping[int, int], *, colours: bool) -> str:
-    most = sorted(unknown, key=lambda value: -unknown[value])[:_SHOWN]
-    shown = ", ".join(f"{value_name(value, colours=colours)} ({unknown[value]} pixels)" for value in most)
-    more = f" and {len(unknown) - _SHOWN} more" if len(unknown) > _SHOWN else ""
-    return f"{file}: {'colour' if colours else 'id'} {shown}{more} stands for no class; not converted"
+def _read(file: Path, conversion: Conversion) -> Tensor:
+    """The value of each pixel, (H, W) int32."""
+    if conversion.colours:
+        return read_colours(file)
+    return read_label(file).int() if conversion.channel is None else read_channel(file, conversion.channel)

@@ -60,8 +60,9 @@ def read_label(path: Path) -> Tensor:
     with _opened(path, ("PNG",)) as image:
         if image.mode not in ("1", "L", "P", "I", "I;16"):
             raise DataError(
-                f"{path}: a label image must hold class ids, this one holds colours (mode {image.mode}); turn them "
-                f"into ids with: daf data convert {shlex.quote(str(path.parent))} OUT --from-colours SPACE --to SPACE"
+                f"{path}: a label image must hold class ids, this one holds colours (mode {image.mode}); if one "
+                'channel holds the ids, take an image_folder with channel = "red", else turn them into ids with: '
+                f"daf data convert {shlex.quote(str(path.parent))} OUT --from-colours SPACE --to SPACE"
             )
         _check_whole(image, path)
         # Pillow stretches 2- and 4-bit grey to 0..255, which would turn id 1 into 85 or 17.
@@ -70,6 +71,21 @@ def read_label(path: Path) -> Tensor:
     if stretch:
         ids //= stretch
     return torch.from_numpy(ids.astype(np.uint8 if ids.dtype == np.bool_ or ids.dtype == np.uint8 else np.int32))
+
+
+def read_rgba(path: Path) -> Tensor:
+    """Decode an image file to (4, H, W) uint8 RGB and alpha, for labels whose colours stand for something.
+
+    Raises:
+        DataError: the file cannot be read, is no image, has several frames, or another colour mode.
+    """
+    with _opened(path, _IMAGE_FORMATS) as image:
+        _check_whole(image, path)
+        _check_mode(image, path)
+        if "16" in _raw_mode(image):  # Pillow would keep the high byte of each value
+            raise DataError(f"{path}: colours of 16 bits a channel are not supported; save it with 8")
+        pixels = np.array(_upright(image).convert("RGBA"))
+    return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
 
 
 def image_size(path: Path) -> tuple[int, int]:
@@ -254,11 +270,15 @@ def _upright(image: Image.Image) -> Image.Image:
 
 
 def _as_rgb(image: Image.Image, path: Path) -> Image.Image:
-    if image.mode not in ("1", "L", "LA", "P", "PA", "RGB", "RGBA"):
-        raise DataError(f"{path}: colour mode {image.mode} is not supported; convert it to 8-bit RGB first")
+    _check_mode(image, path)
     if image.has_transparency_data and image.convert("RGBA").getchannel("A").getextrema() != (255, 255):
         raise DataError(f"{path}: has transparent pixels; flatten it onto a background first")
     return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _check_mode(image: Image.Image, path: Path) -> None:
+    if image.mode not in ("1", "L", "LA", "P", "PA", "RGB", "RGBA"):
+        raise DataError(f"{path}: colour mode {image.mode} is not supported; convert it to 8-bit RGB first")
 
 
 def _write(path: Path, save: Callable[[BinaryIO], object]) -> None:

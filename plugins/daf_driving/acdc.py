@@ -5,7 +5,8 @@ from typing import Literal
 
 import attrs
 
-from daf_driving.files import FileDataset, Folder, find_root, folders_of_split, list_entries, names_only
+from daf_driving.files import FileDataset, find_root, folders_of_split, names_only
+from daf_driving.folders import Folder, list_entries
 from daf_driving.spaces import id_table, label_space
 
 _DEFAULT = "cityscapes19"

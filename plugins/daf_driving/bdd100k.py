@@ -1,12 +1,14 @@
 """BDD100K, its part for semantic segmentation: 10,000 images from dashboard cameras in American cities."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
-from daf_driving.files import FileDataset, Folder, find_root, folders_of_split, list_folders, names_only
+from daf_driving.files import FileDataset, find_root, folders_of_split, names_only
+from daf_driving.folders import Folder, list_folders
 from daf_driving.spaces import id_table, label_space
-from daframework.errors import DataError
+from daframework.data.folders import walk
+from daframework.errors import DataError, warn
 
 _DEFAULT = "cityscapes19"
 # From doc/source/download.rst and bdd100k/data/gen_lists.py of bdd100k/bdd100k; the last, of the archive bdd100k_seg of
@@ -31,7 +33,8 @@ class Bdd100k(FileDataset):
             folder that the environment variable DAF_DATA names.
         split: ``train`` or ``test``; filled in.
         classes: Label space: ``cityscapes19``, ``synthia16`` or ``synthia13``. Other classes are ignored.
-        train_folders: Folders below the images that make up the split ``train``.
+        train_folders: Folders below the images that make up the split ``train``. The 100,000 images, which have no
+            labels, are ``../100k/train``; those with the name of an image of ``test_folders`` are left out.
         test_folders: Folders that make up the split ``test``; the labels of BDD100K's own ``test`` are not public.
         layout: Which release it is: ``sem_seg`` as above, or an older one: ``seg_maps`` with labels
             ``seg_maps/labels/train/NAME_train_id.png``, or ``seg`` with images ``images/train/NAME.jpg`` and labels
@@ -67,6 +70,8 @@ class Bdd100k(FileDataset):
         base = find_root("bdd100k", root, "images/ and labels/")
         _check_layout(base, layout, names)
         images, labels, ending = _LAYOUTS[layout]
+        if split == "train":
+            left_out |= _tested([base / images / name for name in train], [base / images / name for name in test])
         folders = [
             Folder(
                 base / images / name,
@@ -80,6 +85,25 @@ class Bdd100k(FileDataset):
             for name in names
         ]
         super().__init__(list_folders("bdd100k", folders), folders, table)
+
+
+def _tested(train: Sequence[Path], test: Sequence[Path]) -> frozenset[str]:
+    """Names in ``train`` of images in ``test``, of which a warning says that they are left out of training.
+
+    The 10,000 images and the 100,000 overlap (doc/source/download.rst), and both call an image after its video.
+    """
+    shared = _stems(train) & _stems(folder for folder in test if folder not in train)
+    if shared:
+        warn(
+            f"bdd100k: {len(shared)} images of train_folders have the names of images of test_folders, {min(shared)} "
+            "the first: they show the same videos, and are left out of training"
+        )
+    return shared
+
+
+def _stems(folders: Iterable[Path]) -> frozenset[str]:
+    there = (folder for folder in folders if folder.is_dir())
+    return frozenset(Path(file).stem for folder in there for _, files in walk(folder) for file in files)
 
 
 def _check_layout(base: Path, layout: str, names: Sequence[str]) -> None:

@@ -3,16 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from daf_driving.files import (
-    Entry,
-    FileDataset,
-    Folder,
-    check_unique,
-    find_root,
-    folders_of_split,
-    list_entries,
-    names_only,
-)
+from daf_driving.files import FileDataset, find_root, folders_of_split, names_only
+from daf_driving.folders import Entry, Folder, check_unique, list_entries
 from daf_driving.spaces import label_space
 from daframework.errors import DataError
 from daframework.interfaces import IGNORE_INDEX

@@ -1,118 +1,17 @@
-"""What every dataset of files shares: find the images, pair them with their labels by name, read both."""
+"""What every dataset of files shares: images and labels that are paired by name are read, checked and inspected."""
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
-from attrs import frozen
 from torch import Tensor
 
-from daframework.data.decode import IMAGE_SUFFIXES, map_ids, read_image, read_label
+from daf_driving.folders import Entry, Folder, unpaired
+from daframework.data.decode import map_ids, read_image, read_label
 from daframework.data.fingerprint import digest, fingerprint_files
-from daframework.data.folders import walk
 from daframework.errors import DataError
 from daframework.interfaces import ImageDataset, Inspection, Sample
-
-
-@frozen
-class Folder:
-    """A folder of images and the folder of their labels; files of one name belong together.
-
-    A name is the path below the folder without its ending. Files with another ending are passed over, which is how
-    several kinds of image or label can share a folder.
-
-    Args:
-        images: Folder of the images; sub-folders are searched too.
-        labels: Folder of the labels.
-        image_endings: How an image file's name may end; small and capital letters are the same here.
-        label_ending: How a label file's name ends, to the letter.
-        within: Search these sub-folders only; all if empty.
-        only: These names only; all if None.
-        skip: Pass these names over, in both folders.
-        hint: What to do about an image without a label; to add the label or take the image away, if empty.
-    """
-
-    images: Path
-    labels: Path
-    image_endings: tuple[str, ...] = IMAGE_SUFFIXES
-    label_ending: str = ".png"
-    within: tuple[str, ...] = ()
-    only: frozenset[str] | None = None
-    skip: frozenset[str] = frozenset()
-    hint: str = ""
-
-
-@frozen
-class Entry:
-    """One image of a folder; its paths are made when asked for, which keeps 25,000 entries small."""
-
-    folder: Folder
-    name: str
-    ending: str
-
-    @property
-    def image(self) -> Path:
-        """The image file."""
-        return self.folder.images / (self.name + self.ending)
-
-    @property
-    def label(self) -> Path:
-        """The file the label is expected in, which need not exist."""
-        return self.folder.labels / (self.name + self.folder.label_ending)
-
-
-def list_entries(folder: Folder) -> list[Entry]:
-    """The images of a folder and its sub-folders, by name; labels are not looked for.
-
-    Raises:
-        DataError: the folder is missing or holds no images, or two files share a name.
-    """
-    images = _list_images(folder)
-    if not images:
-        kinds = ", ".join(folder.image_endings)
-        raise DataError(f"{folder.images}: holds no images ({kinds}); check the dataset's folders")
-    return [Entry(folder, name, ending) for name, ending in images.items()]
-
-
-def _list_images(folder: Folder) -> dict[str, str]:
-    endings = tuple(map(str.lower, folder.image_endings))
-    return _list_files(folder, folder.images, lambda file: _ending(file.lower(), endings))
-
-
-def _list_labels(folder: Folder) -> dict[str, str]:
-    return _list_files(folder, folder.labels, lambda file: _ending(file, (folder.label_ending,)))
-
-
-def _ending(file: str, endings: tuple[str, ...]) -> int:
-    """How many letters of a file's name are its ending; 0 if it has none of ``endings``."""
-    for ending in endings:  # a loop: it runs for each of 100,000 files
-        if file.endswith(ending):
-            return len(ending)
-    return 0
-
-
-def _list_files(folder: Folder, base: Path, length: Callable[[str], int]) -> dict[str, str]:
-    """Name -> ending, as it is spelt, of the files below ``base``; sorted; hidden files are passed over."""
-    found: dict[str, str] = {}
-    for start in folder.within or (".",):
-        if not (base / start).is_dir():
-            raise DataError(f"{base / start}: no such folder; check the dataset's root and folder names")
-        for parent, files in walk(base / start):
-            inside = parent.relative_to(base).as_posix()
-            prefix = "" if inside == "." else f"{inside}/"
-            for file in files:
-                cut = length(file)
-                if not cut or file.startswith("."):
-                    continue
-                name, ending = prefix + file[:-cut], file[-cut:]
-                if name in folder.skip or (folder.only is not None and name not in folder.only):
-                    continue
-                if name in found:
-                    other = Path(name).name + found[name]
-                    raise DataError(f"{base / (name + ending)}: has the same name as {other}; keep one of them")
-                found[name] = ending
-    return dict(sorted(found.items()))
 
 
 class FileDataset(ImageDataset):
@@ -132,7 +31,7 @@ class FileDataset(ImageDataset):
         image, ids = read_image(entry.image), self._read_ids(entry.label)
         if image.shape[1:] != ids.shape:
             raise DataError(_other_size(entry, image, ids))
-        return Sample(image, map_ids(ids, self._table, where=str(entry.label)), entry.name)
+        return Sample(image, self._as_classes(ids, entry.label), entry.name)
 
     def unlabelled(self, index: int) -> Sample:
         """The image at ``index``; its label file is neither opened nor looked for."""
@@ -147,8 +46,8 @@ class FileDataset(ImageDataset):
         """Of paths, sizes and times of the image files, or with ``labels`` of the label files and their ids' table."""
         # Strings, since making a Path of each takes longer than asking the file system about it.
         if not labels:
-            return fingerprint_files(f"{one.folder.images}/{one.name}{one.ending}" for one in self._entries)
-        files = fingerprint_files(f"{one.folder.labels}/{one.name}{one.folder.label_ending}" for one in self._labelled)
+            return fingerprint_files(f"{one.folder.images}/{one.image_name}" for one in self._entries)
+        files = fingerprint_files(f"{one.folder.labels}/{one.label_name}" for one in self._labelled)
         # A dataset may read label files in a way of its own.
         return digest(files, type(self).__qualname__, sorted(self._table.items()))
 
@@ -169,7 +68,7 @@ class FileDataset(ImageDataset):
                 ids = self._read_ids(entry.label)
                 if image is not None and image.shape[1:] != ids.shape:
                     problems.append(_other_size(entry, image, ids))
-                label = map_ids(ids, self._table, where=str(entry.label))
+                label = self._as_classes(ids, entry.label)
             except DataError as error:
                 problems.append(str(error))
         fits = label is not None and (image is None or image.shape[1:] == label.shape)
@@ -179,6 +78,10 @@ class FileDataset(ImageDataset):
         """The ids in a label file, (H, W) uint8 or int32."""
         return read_label(path)
 
+    def _as_classes(self, ids: Tensor, path: Path) -> Tensor:
+        """What `_read_ids` gave for the file ``path`` as class indices, or 255 (ignore), (H, W) uint8."""
+        return map_ids(ids, self._table, where=str(path))
+
     @cached_property
     def _labelled(self) -> tuple[Entry, ...]:
         """The entries, once every image is known to have a label and every label an image.
@@ -186,31 +89,15 @@ class FileDataset(ImageDataset):
         Checked for all at the first label: a run must not stop hours later over a file that was never there.
         """
         for folder in self._folders:
-            for paths, what in _unpaired(folder):
+            for paths, what in unpaired(folder):
                 if paths:
                     raise DataError(f"{_some(paths)} {what}")
         return self._entries
 
 
-def _unpaired(folder: Folder) -> list[tuple[list[str], str]]:
-    """Images without a label, then labels without an image, each with what is to be said about them.
-
-    Raises:
-        DataError: one of the two folders is missing.
-    """
-    labels, images = _list_labels(folder), _list_images(folder)
-    without = [str(folder.images / (name + images[name])) for name in images if name not in labels]
-    orphans = [str(folder.labels / (name + labels[name])) for name in labels if name not in images]
-    hint = folder.hint or f"add NAME{folder.label_ending}, or take it away"
-    return [
-        (without, f"without a label in {folder.labels}; {hint}"),
-        (orphans, f"without an image in {folder.images}; add it, or take the label away"),
-    ]
-
-
 def _lonely(folder: Folder) -> list[str]:
     try:
-        return [f"{path}: {what}" for paths, what in _unpaired(folder) for path in paths]
+        return [f"{path}: {what}" for paths, what in unpaired(folder) for path in paths]
     except DataError as error:
         return [str(error)]
 
@@ -224,30 +111,6 @@ def _other_size(entry: Entry, image: Tensor, ids: Tensor) -> str:
 
 def _some(paths: Sequence[str]) -> str:
     return ", ".join(paths[:3]) + (f" and {len(paths) - 3} more:" if len(paths) > 3 else ":")
-
-
-def list_folders(dataset: str, folders: Iterable[Folder]) -> list[Entry]:
-    """The images of several folders, in their order.
-
-    Raises:
-        DataError: a folder is missing or holds no images, or two images share a name.
-    """
-    entries = [entry for folder in folders for entry in list_entries(folder)]
-    check_unique(dataset, entries)
-    return entries
-
-
-def check_unique(dataset: str, entries: Sequence[Entry]) -> None:
-    """No two entries may share a name, as they would if a folder were named twice.
-
-    Raises:
-        DataError: two do.
-    """
-    seen: dict[str, Entry] = {}
-    for entry in entries:
-        first = seen.setdefault(entry.name, entry)
-        if first is not entry:
-            raise DataError(f"{dataset}: {first.image} and {entry.image} share a name; name each folder once")
 
 
 def find_root(dataset: str, root: str | None, holds: str) -> Path:

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from daf_driving.files import FileDataset, Folder, find_root, names_only
+from daf_driving.files import FileDataset, find_root, names_only
+from daf_driving.folders import Folder
 from daf_driving.lists import list_split
 from daf_driving.spaces import id_table, label_space
 

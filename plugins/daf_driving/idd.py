@@ -6,8 +6,11 @@ from typing import Literal
 
 import attrs
 
-from daf_driving.files import FileDataset, Folder, find_root, folders_of_split, list_entries, list_folders, names_only
+from daf_driving.files import FileDataset, find_root, folders_of_split, names_only
+from daf_driving.folders import Folder, list_entries, list_folders
 from daf_driving.spaces import id_table, label_space
+from daframework.data.folders import walk
+from daframework.errors import DataError
 
 # Names and layout from README.md and preperation/createLabels.py of AutoNUE/public-code, and of IDD-Lite from viewer.py
 # of Furqan7007/idd-lite-example-code. The archives unpack to IDD_Segmentation (PNG images) and idd20kII (JPEG images).
@@ -15,6 +18,8 @@ _DEFAULT = {"segmentation": "cityscapes19", "lite": "idd7"}
 _LEVELS = {"idd26": ("idd_level3", "level3Id"), "idd7": ("idd_level1", "level1Id")}
 """Label space -> what the ids mean in it, and the ``--id-type`` of createLabels.py that draws them."""
 _CITYSCAPES = ("idd", "csTrainId")
+_IMAGES = {"segmentation": ("_leftImg8bit.png", "_leftImg8bit.jpg"), "lite": ("_image.jpg",)}
+"""How images end in each version."""
 
 
 class Idd(FileDataset):
@@ -70,8 +75,23 @@ class Idd(FileDataset):
         self.classes, self.palette = label_space(space).classes, label_space(space).palette
         base = find_root("idd", root, "leftImg8bit/ and gtFine/")
         places = [(base / part, name) for part in below for name in folders_of_split(split, train=train, test=test)]
+        _check_version(version, [part / "leftImg8bit" / name for part, name in places])
         folders = [_lite(*place) if version == "lite" else _segmentation(*place, kind) for place in places]
         super().__init__(list_folders("idd", folders), folders, table)
+
+
+def _check_version(version: str, folders: Sequence[Path]) -> None:
+    """Images of the other version are named with the key that reads them; that there are none is told later."""
+    other = "segmentation" if version == "lite" else "lite"
+    if not any(_holds(folder, _IMAGES[version]) for folder in folders):
+        for folder in folders:
+            if _holds(folder, _IMAGES[other]):
+                wanted, found = ", ".join(_IMAGES[version]), _IMAGES[other][0]
+                raise DataError(f'{folder}: holds no images ({wanted}) but NAME{found}; set version = "{other}"')
+
+
+def _holds(folder: Path, endings: tuple[str, ...]) -> bool:
+    return folder.is_dir() and any(file.endswith(endings) for _, files in walk(folder) for file in files)
 
 
 def _segmentation(base: Path, name: str, kind: str) -> Folder:
@@ -79,7 +99,7 @@ def _segmentation(base: Path, name: str, kind: str) -> Folder:
     return Folder(
         base / "leftImg8bit" / name,
         base / "gtFine" / name,
-        image_endings=("_leftImg8bit.png", "_leftImg8bit.jpg"),
+        image_endings=_IMAGES["segmentation"],
         label_ending=ending,
         hint=(
             f"make NAME{ending} from the polygons with the set's own tool, github.com/AutoNUE/public-code: "
@@ -92,7 +112,7 @@ def _lite(base: Path, name: str) -> Folder:
     folder = Folder(
         base / "leftImg8bit" / name,
         base / "gtFine" / name,
-        image_endings=("_image.jpg",),
+        image_endings=_IMAGES["lite"],
         label_ending="_label.png",
     )
     # The instances of NAME are in NAME_inst_label.png, which ends like a label of NAME_inst.

@@ -1,30 +1,62 @@
-"""Any folder of images, with labels of the same names and a map from the ids in them to classes."""
+"""Any folder of images, with labels of the same names and a map from the ids or colours in them to classes."""
 
 import colorsys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from daf_driving.files import FileDataset, Folder, folders_of_split, list_entries, names_only
+from torch import Tensor
+
+from daf_driving.files import FileDataset, folders_of_split, names_only
+from daf_driving.folders import Folder
+from daf_driving.lists import list_split
+from daf_driving.spaces import colour_map, id_map, label_space
+from daframework.data.decode import IMAGE_SUFFIXES, map_ids
+from daframework.data.fingerprint import digest
+from daframework.data.label_files import (
+    TRANSPARENT,
+    Channel,
+    name_values,
+    near_colour,
+    parse_colour,
+    read_channel,
+    read_colours,
+    replace_values,
+)
 from daframework.errors import DataError, unknown
 from daframework.interfaces import IGNORE_INDEX, Sample
 
 _IGNORE = "ignore"
+_SPLIT = "{split}"
 
 
 class ImageFolder(FileDataset):
     """Images in ``FOLDER/images``, each with its label in ``FOLDER/labels`` under the same name, as ``.png``.
 
     Sub-folders are searched; an image's name is its path below ``images`` without the ending. ``labels`` may be missing
-    as long as nothing asks for a label, as for the target's training images. A label holds one id a pixel, 0 to 65535.
+    as long as nothing asks for a label, as for the target's training images. A label holds one id a pixel, 0 to 65535,
+    or one colour; transparent pixels are ignored.
 
     Args:
         root: Folder of the dataset.
         split: ``train`` or ``test``; filled in.
-        classes: Names of the classes, in order.
+        classes: Names of the classes, in order; or the name of a label space, for its classes and colours.
         ids: What each id in the labels means: a class, or ``ignore``. Every id that occurs must be named:
-            ``{ "0" = "road", "7" = "sky", "255" = "ignore" }``.
+            ``{ "0" = "road", "7" = "sky", "255" = "ignore" }``. Or the name of an id map that ships, such as
+            ``wilddash2``, where classes that are not in ``classes`` are ignored.
+        colours: The same for labels of colours: ``{ "128,64,128" = "road", "0,0,0" = "ignore" }``, or the name of a
+            colour map or label space that ships, such as ``camvid32``.
+        channel: The ids are in this channel of labels in colour: ``red``, ``green`` or ``blue``.
         train_folder: Folder below ``root`` that holds ``images`` and ``labels`` of the split ``train``.
         test_folder: The same for the split ``test``; the default is the same folder as that of ``train``.
+        images_folder: Folder of the images below that of the split; or below ``root`` if ``{split}`` is in it, which
+            stands for the folder of the split: ``rgb/{split}``.
+        labels_folder: The same of the labels.
+        image_ending: How an image file's name ends; any ending of an image by default.
+        label_ending: How a label file's name ends.
+        image_beginning: How an image file's name begins, where a label's begins otherwise.
+        label_beginning: How a label file's name begins.
+        list_file: Text file below ``root`` that names the images of the split ``train``, one a line; all by default.
+        test_list_file: The same for the split ``test``; the default is the list of ``train``, if the folder is too.
         palette: One colour ``[red, green, blue]`` a class, 0 to 255, for pictures; by default colours are made up.
     """
 
@@ -33,30 +65,58 @@ class ImageFolder(FileDataset):
         *,
         root: str,
         split: str,
-        classes: Sequence[str],
-        ids: Mapping[str, str] | None = None,
+        classes: Sequence[str] | str,
+        ids: Mapping[str, str] | str | None = None,
+        colours: Mapping[str, str] | str | None = None,
+        channel: Channel | None = None,
         train_folder: str = ".",
         test_folder: str = ".",
+        images_folder: str = "images",
+        labels_folder: str = "labels",
+        image_ending: str | None = None,
+        label_ending: str = ".png",
+        image_beginning: str = "",
+        label_beginning: str = "",
+        list_file: str | None = None,
+        test_list_file: str | None = None,
         palette: Sequence[Sequence[int]] | None = None,
     ) -> None:
         """List the images of the split; nothing is decoded.
 
         Raises:
-            ValueError: classes, ids or palette do not fit together.
-            DataError: the folder is missing or holds no images.
+            ValueError: classes, ids, colours or palette do not fit together.
+            DataError: the folder or a list is missing, the folder holds no images, or a list names what is not there.
         """
-        self.classes = _checked_classes(names_only("classes", classes))
-        self.palette = _checked_palette(palette, len(self.classes))
-        table = _table(ids or {}, self.classes)
+        space = label_space(classes) if isinstance(classes, str) else None
+        self.classes = _checked_classes(names_only("classes", classes) if space is None else space.classes)
+        self.palette = _checked_palette(palette if space is None or palette else space.palette, len(self.classes))
+        if colours is not None and (ids is not None or channel is not None):
+            raise ValueError("colours stand in place of ids and channel; give one of them")
+        self._channel, self._in_colours = channel, colours is not None
+        table = _colour_table(colours, self.classes) if colours is not None else _id_table(ids or {}, self.classes)
         (name,) = folders_of_split(split, train=[train_folder], test=[test_folder])
-        base = Path(root).expanduser() / name
-        folder = Folder(base / "images", base / "labels")
-        super().__init__(list_entries(folder), [folder], table)
+        base = Path(root).expanduser()
+        folder = Folder(
+            _place(base, name, images_folder),
+            _place(base, name, labels_folder),
+            image_endings=IMAGE_SUFFIXES if image_ending is None else (image_ending,),
+            label_ending=label_ending,
+            image_beginning=image_beginning,
+            label_beginning=label_beginning,
+        )
+        shared = split == "train" or train_folder == test_folder
+        entries = list_split(folder, base, split, train=list_file if shared else None, test=test_list_file)
+        super().__init__(entries, [entries[0].folder], table)
 
     def __getitem__(self, index: int) -> Sample:
         if not self._table:
             raise DataError(self._no_ids())
         return super().__getitem__(index)
+
+    def fingerprint(self, *, labels: bool) -> str:
+        """As of any files, and of how the labels are read."""
+        found = super().fingerprint(labels=labels)
+        return digest(found, self._channel, self._in_colours) if labels else found
 
     def problems(self, *, labelled: bool) -> list[str]:
         """As of any files; and that no ids are given, if labels are asked for."""
@@ -66,8 +126,39 @@ class ImageFolder(FileDataset):
     def _no_ids(self) -> str:
         return (
             f'image_folder: labels are asked for, but no ids are given; write ids = {{ "0" = "{self.classes[0]}", '
-            f'"255" = "{_IGNORE}" }} with every id in the labels'
+            f'"255" = "{_IGNORE}" }} with every id in the labels, or colours for labels of colours'
         )
+
+    def _read_ids(self, path: Path) -> Tensor:
+        if self._in_colours:
+            return read_colours(path)
+        return super()._read_ids(path) if self._channel is None else read_channel(path, self._channel)
+
+    def _as_classes(self, ids: Tensor, path: Path) -> Tensor:
+        if self._in_colours:
+            classes, _, others = replace_values(ids, {**self._table, TRANSPARENT: IGNORE_INDEX}, IGNORE_INDEX)
+            if others:
+                raise DataError(f"{path}: {self._unnamed(others)}")
+            return classes
+        if self._channel is None:
+            return super()._as_classes(ids, path)
+        stand_in = next(iter(self._table))  # any id that has a meaning
+        classes = map_ids(ids.where(ids != TRANSPARENT, stand_in), self._table, where=str(path))
+        return classes.masked_fill(ids == TRANSPARENT, IGNORE_INDEX)
+
+    def _unnamed(self, others: Mapping[int, int]) -> str:
+        """What to say of colours, with the pixels of each, that the table does not name."""
+        names = {code: self.classes[index] for code, index in self._table.items() if index != IGNORE_INDEX}
+        commonest_first = sorted(others, key=lambda code: -others[code])
+        near = next(filter(None, (near_colour(code, names) for code in commonest_first)), "")
+        return (
+            f"{name_values(others, colours=True)} is not among the {len(self._table)} colours that are named; "
+            f"{near}{'; ' if near else ''}give it a class or ignore in colours"
+        )
+
+
+def _place(base: Path, split_folder: str, folder: str) -> Path:
+    return base / folder.replace(_SPLIT, split_folder) if _SPLIT in folder else base / split_folder / folder
 
 
 def _checked_classes(classes: tuple[str, ...]) -> tuple[str, ...]:
@@ -95,18 +186,50 @@ def _checked_palette(palette: Sequence[Sequence[int]] | None, num_classes: int) 
     return tuple(colours)
 
 
-def _table(ids: Mapping[str, str], classes: Sequence[str]) -> dict[int, int]:
-    meanings = {**{name: index for index, name in enumerate(classes)}, _IGNORE: IGNORE_INDEX}
+def _id_table(ids: Mapping[str, str] | str, classes: Sequence[str]) -> dict[int, int]:
+    if isinstance(ids, str):
+        return _shipped("ids", ids, id_map(ids), classes)
     table: dict[int, int] = {}
     for key, meaning in ids.items():
         if not (key.isascii() and key.isdigit() and int(key) <= 65535):
             raise ValueError(f"ids: a key must be a whole number from 0 to 65535, got '{key}'")
-        if meaning not in meanings:
-            raise ValueError(f"ids: id {key}: {unknown('class', meaning, meanings)}")
-        if int(key) in table:
-            raise ValueError(f"ids: id {int(key)} is given twice")
-        table[int(key)] = meanings[meaning]
+        _add(table, int(key), meaning, classes, f"ids: id {int(key)}")
     return table
+
+
+def _colour_table(colours: Mapping[str, str] | str, classes: Sequence[str]) -> dict[int, int]:
+    if isinstance(colours, str):
+        return _shipped("colours", colours, colour_map(colours), classes)
+    table: dict[int, int] = {}
+    for key, meaning in colours.items():
+        try:
+            code = parse_colour(key)
+        except ValueError as error:
+            raise ValueError(f"colours: a key {error}") from error
+        _add(table, code, meaning, classes, f"colours: {key}")
+    if not table:
+        raise ValueError("colours must name at least one colour")
+    return table
+
+
+def _add(table: dict[int, int], value: int, meaning: str, classes: Sequence[str], where: str) -> None:
+    meanings = {**{name: index for index, name in enumerate(classes)}, _IGNORE: IGNORE_INDEX}
+    if meaning not in meanings:
+        raise ValueError(f"{where}: {unknown('class', meaning, meanings)}")
+    if value in table:
+        raise ValueError(f"{where} is given twice")
+    table[value] = meanings[meaning]
+
+
+def _shipped(option: str, name: str, meanings: Mapping[int, str], classes: Sequence[str]) -> dict[int, int]:
+    """A map that ships, in which classes other than ``classes`` are ignored."""
+    if lacking := [one for one in classes if one not in meanings.values()]:
+        held = ", ".join(sorted({meaning for meaning in meanings.values() if meaning != _IGNORE}))
+        raise ValueError(
+            f"classes: {', '.join(lacking)} would never occur, {option} = '{name}' has only {held}; take them out"
+        )
+    index = {one: place for place, one in enumerate(classes)}
+    return {value: index.get(meaning, IGNORE_INDEX) for value, meaning in meanings.items()}
 
 
 def distinct_colours(count: int) -> tuple[tuple[int, int, int], ...]:

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from daf_driving.files import FileDataset, Folder, find_root, folders_of_split, list_folders, names_only
+from daf_driving.files import FileDataset, find_root, folders_of_split, names_only
+from daf_driving.folders import Folder, list_folders
 from daf_driving.spaces import id_table, label_space
 
 _DEFAULT = "cityscapes19"

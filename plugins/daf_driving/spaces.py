@@ -1,4 +1,4 @@
-"""Label spaces, and what the ids in a dataset's labels mean: read once, when asked for, from the TOML files here."""
+"""Label spaces, and what ids or colours in a dataset's labels mean: read once, when asked for, from TOML files here."""
 
 import tomllib
 from collections.abc import Mapping
@@ -6,6 +6,8 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from daframework.data.convert import colours_of
+from daframework.data.label_files import parse_colour
 from daframework.data.spaces import LabelSpace, read_space
 from daframework.errors import unknown
 from daframework.interfaces import IGNORE_INDEX
@@ -13,11 +15,9 @@ from daframework.interfaces import IGNORE_INDEX
 _PACKAGE = "daf_driving"
 
 
-@cache
 def space_names() -> tuple[str, ...]:
     """The names of all label spaces, sorted."""
-    names = (file.name for file in files(_PACKAGE).joinpath("label_spaces").iterdir())
-    return tuple(sorted(name.removesuffix(".toml") for name in names if name.endswith(".toml")))
+    return _names("label_spaces")
 
 
 @cache
@@ -34,11 +34,31 @@ def label_space(name: str) -> LabelSpace:
 
 @cache
 def id_map(dataset: str) -> Mapping[int, str]:
-    """What each id in the labels of ``dataset`` means: a class, or ``ignore``."""
+    """What each id in the labels of ``dataset`` means: a class, or ``ignore``.
+
+    Raises:
+        ValueError: there is no such map.
+    """
+    if dataset not in _names("id_maps"):
+        raise ValueError(f"ids: {unknown('id map', dataset, _names('id_maps'))}")
     content = _read("id_maps", dataset)
     if "same_as" in content:
         return id_map(content["same_as"])
     return {int(raw): meaning for raw, meaning in content["ids"].items()}
+
+
+@cache
+def colour_map(name: str) -> Mapping[int, str]:
+    """What each colour, as its `colour_code`, means in the labels of a dataset, or in a label space.
+
+    Raises:
+        ValueError: there is neither.
+    """
+    if name in space_names():
+        return {code: one for one, code in colours_of(label_space(name)).items()}
+    if name not in _names("colour_maps"):
+        raise ValueError(f"colours: {unknown('colour map', name, (*_names('colour_maps'), *space_names()))}")
+    return {parse_colour(colour): meaning for colour, meaning in _read("colour_maps", name)["colours"].items()}
 
 
 def id_table(dataset: str, space: str) -> dict[int, int]:
@@ -57,6 +77,12 @@ def id_table(dataset: str, space: str) -> dict[int, int]:
         )
     index = {name: place for place, name in enumerate(classes)}
     return {raw: index.get(meaning, IGNORE_INDEX) for raw, meaning in id_map(dataset).items()}
+
+
+@cache
+def _names(folder: str) -> tuple[str, ...]:
+    names = (file.name for file in files(_PACKAGE).joinpath(folder).iterdir())
+    return tuple(sorted(name.removesuffix(".toml") for name in names if name.endswith(".toml")))
 
 
 def _read(folder: str, name: str) -> dict[str, Any]:

@@ -5,10 +5,11 @@ from pathlib import Path
 
 from torch import Tensor
 
-from daf_driving.files import FileDataset, Folder, find_root
+from daf_driving.files import FileDataset, find_root
+from daf_driving.folders import Folder
 from daf_driving.lists import list_split
 from daf_driving.spaces import id_table, label_space
-from daf_driving.wide_png import read_first_channel
+from daframework.data.wide_png import read_first_channel
 
 _DEFAULT = "synthia16"
 

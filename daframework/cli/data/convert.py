@@ -13,10 +13,12 @@ from daframework.cli.options import installed_plugins
 
 if TYPE_CHECKING:
     from daframework.cli.data.progress import FileProgress
-    from daframework.data.convert import Conversion
+    from daframework.data.convert import Conversion, Converted
+    from daframework.data.label_files import Channel
     from daframework.registry import Plugins
 
 _OTHERS = "others"
+_TOLD = 20  # values that are told of one by one
 
 
 @click.command("convert")
@@ -31,6 +33,7 @@ _OTHERS = "others"
 @click.option(
     "--ignore", "ignored", multiple=True, metavar="VALUE", help="An id, a colour R,G,B, or others. Repeatable."
 )
+@click.option("--channel", type=click.Choice(["red", "green", "blue"]), help="The ids are in this channel, as CARLA's.")
 @workers_option
 @overwrite_option
 def command(
@@ -43,6 +46,7 @@ def command(
     to_train_ids: bool,
     own: tuple[str, ...],
     ignored: tuple[str, ...],
+    channel: "Channel | None",
     workers: int | None,
     overwrite: bool,
 ) -> None:
@@ -50,11 +54,16 @@ def command(
 
     A label space is one that a plugin offers (see daf data list) or a TOML file. A file with an id or colour that
     stands for no class is not written; --ignore 0,0,0 makes such pixels ignored, --ignore others all of them.
+    Transparent pixels are ignored. What was ignored, and the classes that no pixel has, are told at the end.
     """
     if (from_ids is None) == (from_colours is None):
         raise click.UsageError("give what the labels hold: either --from SPACE (ids) or --from-colours SPACE")
     if from_train_ids and from_ids is None:
         raise click.UsageError("--from-train-ids is about ids, and --from-colours reads colours")
+    if channel and from_ids is None:
+        raise click.UsageError("--channel is about ids, and --from-colours reads colours")
+
+    from attrs import evolve
 
     from daframework.cli.data.progress import FileProgress, make_console
     from daframework.cli.interrupt import stop_on_signal
@@ -65,11 +74,11 @@ def command(
     conversion, meaning = _conversion(
         installed_plugins(), source, to_space, own, ignored, (from_train_ids, to_train_ids), colours=from_ids is None
     )
+    conversion = evolve(conversion, channel=channel)
     files = list_labels(labels)
     outputs = check_outputs(labels, files, out, overwrite=overwrite)
     written = done = 0
-    unknown: Counter[int] = Counter()
-    having: Counter[int] = Counter()
+    found = _Found()
     with stop_on_signal() as stopping, FileProgress(make_console()) as progress:
         progress.begin("labels", len(files))
         convert = partial(convert_file, conversion, files, outputs)
@@ -78,12 +87,11 @@ def command(
             if one.problem is not None:
                 progress.say(one.problem, "error")
             written += one.problem is None
-            unknown.update(one.unknown)
-            having.update(one.unknown.keys())
+            found.add(one)
             progress.advance(done)
             if stopping():
                 break
-    _tell_unknown(progress, conversion, source, unknown, having)
+    _tell(progress, conversion, source, found, complete=done == len(files))
     progress.say(f"{written:,} of {len(files):,} labels in {out}")
     if done < len(files):
         progress.say(f"stopped after {done:,} of {len(files):,}; add --overwrite to begin again")
@@ -115,10 +123,10 @@ def _conversion(
     for text in ignored:
         if text != _OTHERS:
             numbers[_value(text, colours=colours)] = written[IGNORE]
-    rest = written[IGNORE] if _OTHERS in ignored else None
+    names = {value: name for name, value in values.items() if name != IGNORE}
     by_id = sorted((number, name) for name, number in written.items())
     meaning = ", ".join(f'"{number}" = "{name}"' for number, name in by_id)
-    return Conversion(numbers, colours, rest), f"{{ {meaning} }}"
+    return Conversion(numbers, names, written[IGNORE], colours, ignore_others=_OTHERS in ignored), f"{{ {meaning} }}"
 
 
 def _own(pairs: tuple[str, ...]) -> dict[str, str]:
@@ -129,29 +137,68 @@ def _own(pairs: tuple[str, ...]) -> dict[str, str]:
 
 
 def _value(text: str, *, colours: bool) -> int:
-    from daframework.data.convert import colour_code
+    from daframework.data.label_files import parse_colour
 
-    parts = [part.strip() for part in text.split(",")]
-    numbers = [int(part) for part in parts if part.isascii() and part.isdigit() and len(part) <= 5]
-    if colours and len(numbers) == len(parts) == 3 and max(numbers) <= 255:
-        return colour_code(*numbers)
-    if not colours and len(numbers) == len(parts) == 1:
-        return numbers[0]
+    try:
+        if colours:
+            return parse_colour(text)
+        if text.isascii() and text.isdigit() and len(text) <= 5:
+            return int(text)
+    except ValueError:
+        pass  # told below, with what else may be given
     what = "a colour such as 0,0,0" if colours else "an id such as 255"
     raise click.BadParameter(f"must be {what}, or {_OTHERS}, got '{text}'", param_hint="--ignore")
 
 
-def _tell_unknown(
-    progress: "FileProgress", conversion: "Conversion", source: str, unknown: Counter[int], having: Counter[int]
-) -> None:
-    """Every value that stands for no class, the commonest first, with the number of files that have it."""
-    from daframework.data.convert import value_name
+class _Found:
+    """How many pixels, and files, have each value that stands for a class, and each that does not."""
 
-    for value, pixels in unknown.most_common(20):
-        name = value_name(value, colours=conversion.colours)
-        progress.say(
-            f"{name} is in {having[value]:,} files ({pixels:,} pixels) and stands for no class of '{source}'; "
-            f"add --ignore {name} to ignore it, or give a label space that has it"
-        )
-    if len(unknown) > 20:
-        progress.say(f"and {len(unknown) - 20:,} more: is this the right label space?")
+    def __init__(self) -> None:
+        self.known: Counter[int] = Counter()
+        self.unknown: Counter[int] = Counter()
+        self.having: Counter[int] = Counter()
+
+    def add(self, one: "Converted") -> None:
+        self.known.update(one.known)
+        self.unknown.update(one.unknown)
+        self.having.update([*one.known, *one.unknown])
+
+    def told(self, value: int) -> str:
+        return f"{self.having[value]:,} files ({self.known[value] or self.unknown[value]:,} pixels)"
+
+
+def _tell(progress: "FileProgress", conversion: "Conversion", source: str, found: _Found, *, complete: bool) -> None:
+    """Every value that stands for no class, the commonest first; transparent pixels; classes without a pixel."""
+    from daframework.data.label_files import TRANSPARENT, near_colour, value_name
+
+    told = [(value_name(value, colours=conversion.colours), value) for value, _ in found.unknown.most_common(_TOLD)]
+    near = {name: near_colour(value, conversion.names) if conversion.colours else "" for name, value in told}
+    others, rest = (
+        len(found.unknown) - len(told),
+        found.unknown.total() - sum(found.unknown[value] for _, value in told),
+    )
+    more = f"and {others:,} more ({rest:,} pixels): is this the right label space?"
+    if told and conversion.ignore_others:
+        shown = ", ".join(f"{name} in {found.told(value)}" for name, value in told)
+        progress.say(f"ignored, as no class of '{source}': {shown}{f' {more}' if others else ''}", "warning")
+        for line in filter(None, near.values()):
+            progress.say(f"{line}, and was ignored", "warning")
+    elif told:
+        for name, value in told:
+            progress.say(
+                f"{name} is in {found.told(value)} and stands for no class of '{source}'; {near[name]}"
+                f"{'; ' if near[name] else ''}add --ignore {name} to ignore it, --ignore {_OTHERS} to ignore all such, "
+                "or give a label space that has it"
+            )
+        if others:
+            progress.say(more)
+    if pixels := found.known[TRANSPARENT]:
+        progress.say(f"{pixels:,} transparent pixels in {found.having[TRANSPARENT]:,} files were ignored")
+    unused = [
+        f"{name} ({value_name(value, colours=conversion.colours)})"
+        for value, name in conversion.names.items()
+        if not found.known[value]
+    ]
+    if unused and complete:
+        classes = len(conversion.names)
+        progress.say(f"{len(unused)} of {classes} classes of '{source}' have no pixel: {', '.join(unused)}", "warning")

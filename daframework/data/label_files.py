@@ -1,0 +1,109 @@
+"""Label files whose pixels are colours: what they stand for is the number in one channel, or the colour itself."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from daframework.data.decode import read_label, read_rgba
+from daframework.data.wide_png import png_header, read_wide_channel
+
+Channel = Literal["red", "green", "blue"]
+"""A channel that holds the ids of a label."""
+CHANNELS: tuple[Channel, ...] = ("red", "green", "blue")
+TRANSPARENT = -1
+"""The value of a pixel whose alpha is 0: nothing was labelled there, and it is ignored."""
+
+_SHOWN = 5  # unknown values a message names: a colour image smeared by JPEG has thousands
+
+
+def read_channel(path: Path, channel: Channel) -> Tensor:
+    """Decode the ids in one channel of a PNG of 8 or 16 bits to (H, W) int32, `TRANSPARENT` where alpha is 0.
+
+    A grey file is read as by `read_label`; a palette file by its colours, since programs that make PNG files smaller
+    turn few colours into a palette.
+
+    Raises:
+        DataError: the file cannot be read, or is no PNG.
+    """
+    header, place = png_header(path), CHANNELS.index(channel)
+    if header is None or header.grey:
+        return read_label(path).int()
+    if header.bits == 16:
+        ids, alpha = read_wide_channel(path, place)
+        return ids if alpha is None else ids.masked_fill(alpha == 0, TRANSPARENT)
+    colours = read_rgba(path)
+    return colours[place].int().masked_fill(colours[3] == 0, TRANSPARENT)
+
+
+def read_colours(path: Path) -> Tensor:
+    """Decode a label of colours to (H, W) int32, each as its `colour_code`, `TRANSPARENT` where alpha is 0.
+
+    Raises:
+        DataError: the file cannot be read, is no image, has several frames, or another colour mode.
+    """
+    red, green, blue, alpha = read_rgba(path).int()
+    codes: Tensor = (red << 16) | (green << 8) | blue
+    return codes.masked_fill(alpha == 0, TRANSPARENT)
+
+
+def colour_code(red: int, green: int, blue: int) -> int:
+    """A colour as one number."""
+    return (red << 16) | (green << 8) | blue
+
+
+def parse_colour(text: str) -> int:
+    """The `colour_code` of a colour that is written ``128,64,128``.
+
+    Raises:
+        ValueError: it is not written so.
+    """
+    parts = [part.strip() for part in text.split(",")]
+    numbers = [int(part) for part in parts if part.isascii() and part.isdigit() and len(part) <= 3]
+    if not len(parts) == len(numbers) == 3 or max(numbers) > 255:
+        raise ValueError(f"must be red,green,blue of 0 to 255, such as 128,64,128, got '{text}'")
+    return colour_code(*numbers)
+
+
+def value_name(value: int, *, colours: bool) -> str:
+    """``7``, or ``128,64,128``: an id or a colour as it is written."""
+    return f"{value >> 16},{value >> 8 & 255},{value & 255}" if colours else str(value)
+
+
+def replace_values(
+    values: Tensor, numbers: Mapping[int, int], rest: int
+) -> tuple[Tensor, dict[int, int], dict[int, int]]:
+    """``numbers[value]`` for every value (H, W) int32, and ``rest`` for a value that is not in it: (H, W) uint8.
+
+    Also returned: how many pixels have each value of ``numbers`` that occurs, and how many each that is not in it.
+    """
+    known = np.array(sorted(numbers), dtype=np.int32)
+    raw = values.numpy()
+    place = np.searchsorted(known, raw).clip(max=len(known) - 1)
+    found = known[place] == raw
+    mapped = np.array([numbers[value] for value in known.tolist()], dtype=np.uint8)[place]
+    mapped[~found] = rest
+    counts = np.bincount(place[found], minlength=len(known))
+    occurring = {value: count for value, count in zip(known.tolist(), counts.tolist(), strict=True) if count}
+    others, pixels = np.unique(raw[~found], return_counts=True)
+    return torch.from_numpy(mapped), occurring, dict(zip(others.tolist(), pixels.tolist(), strict=True))
+
+
+def name_values(counts: Mapping[int, int], *, colours: bool) -> str:
+    """``colour 0,0,0 (12 pixels), 1,1,1 (3 pixels) and 7 more``: the commonest values, each with its pixels."""
+    most = sorted(counts, key=lambda value: -counts[value])[:_SHOWN]
+    shown = ", ".join(f"{value_name(value, colours=colours)} ({counts[value]} pixels)" for value in most)
+    more = f" and {len(counts) - _SHOWN} more" if len(counts) > _SHOWN else ""
+    return f"{'colour' if colours else 'id'} {shown}{more}"
+
+
+def near_colour(code: int, names: Mapping[int, str]) -> str:
+    """What to say of a colour that is one step from one of ``names``, as after JPEG or rounding; empty if it is not."""
+    for other, name in names.items():
+        if max(abs((code >> shift & 255) - (other >> shift & 255)) for shift in (16, 8, 0)) == 1:
+            mine, its = value_name(code, colours=True), value_name(other, colours=True)
+            return f"{mine} is one step from {name}'s {its}"
+    return ""
