@@ -103,7 +103,7 @@ def _list_files(folder: Folder, base: Path, length: Callable[[str], int]) -> dic
             prefix = "" if inside == "." else f"{inside}/"
             for file in files:
                 cut = length(file)
-                if not cut or file.startswith("."):
+                if not cut:
                     continue
                 name, ending = prefix + file[:-cut], file[-cut:]
                 if name in folder.skip or (folder.only is not None and name not in folder.only):
