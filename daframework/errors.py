@@ -55,3 +55,9 @@ def visible(text: str) -> str:
 def warn(text: str) -> None:
     """Tell the user in a line what goes on more slowly, or otherwise, than was asked."""
     print(f"warning: {visible(text)}", file=sys.stderr)
+
+
+def complain(error: DafError) -> None:
+    """Tell the user what cannot work, a line each."""
+    for line in str(error).splitlines():
+        print(f"error: {visible(line)}", file=sys.stderr)  # a file may be named after what commands a terminal

@@ -102,6 +102,9 @@ class Generator(nn.Module, ABC):
 
     multiple: int = 1
     """Height and width of an input must be multiples of this."""
+    smallest: int = 1
+    """Height and width of an input must be at least this, where that is more than ``multiple``; smaller images are
+    padded. A reflected border needs more pixels than it is wide, and instance norm more than one."""
     versions: int = 1
     """How many translations of each image it offers. The set is translated into each, a task model is trained on each,
     and their predictions are averaged."""

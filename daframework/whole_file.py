@@ -3,9 +3,12 @@
 import os
 from collections.abc import Callable
 from contextlib import suppress
+from hashlib import blake2b
 from pathlib import Path
 from typing import BinaryIO
 from uuid import uuid4
+
+_LONGEST = 255  # bytes, on nearly every file system
 
 
 def write_whole(
@@ -31,7 +34,7 @@ def write_whole(
     Raises:
         OSError: it cannot be written; the file that was there is kept, and nothing is left of the new one.
     """
-    partial = path.with_name(f".{path.name}.{uuid4().hex if shared else 'partial'}")
+    partial = path.with_name(f".{uuid4().hex}.partial") if shared else partial_path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with partial.open("wb") as file:
@@ -47,6 +50,14 @@ def write_whole(
     finally:
         with suppress(OSError):  # usually gone by now; and where it cannot be removed, the first error says why
             partial.unlink()
+
+
+def partial_path(path: Path) -> Path:
+    """Where the file at ``path`` is written until it is whole: always the same, and no longer than a name may be."""
+    name = f".{path.name}.partial"
+    if len(os.fsencode(name)) > _LONGEST:
+        name = f".{blake2b(os.fsencode(path.name), digest_size=16).hexdigest()}.partial"
+    return path.with_name(name)
 
 
 def _sync(folder: Path) -> None:

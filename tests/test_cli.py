@@ -330,7 +330,8 @@ def test_folders_that_cannot_be_used_are_named(daf, trained, images, tmp_path):
     (tmp_path / "empty").mkdir()
     refused(daf("translate", trained[0], tmp_path / "gone", tmp_path / "out"), "gone: not a folder of images")
     refused(daf("translate", trained[0], tmp_path / "empty", tmp_path / "out"), r"empty: holds no image \(\.bmp")
-    refused(daf("translate", trained[0], images, images / "a.png" / "out"), "cannot be written")
+    (tmp_path / "file").touch()
+    refused(daf("translate", trained[0], images, tmp_path / "file" / "out"), "cannot be written")
     refused(daf("translate", tmp_path / "gone", images, tmp_path / "out"), "gone holds no run")
 
 

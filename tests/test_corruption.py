@@ -11,8 +11,9 @@ import pytest
 import torch
 from image_files import picture, write, write_deep, write_palette
 
-from daframework.data.decode import png_chunks, read_image, read_label
-from daframework.data.wide_png import read_first_channel
+from daframework.data.decode import read_image, read_label
+from daframework.data.label_files import read_first_channel
+from daframework.data.png import png_chunks
 from daframework.errors import DataError, RunError
 from daframework.interfaces import Scores
 from daframework.run.results import Results, Row, read_results, write_results
@@ -71,7 +72,8 @@ def test_what_stands_behind_a_png_does_not_matter(tmp_path):
 
 def test_the_chunks_of_a_png_are_given_up_to_its_end(tmp_path):
     write(tmp_path / "a.png", IDS)
-    chunks = list(png_chunks((tmp_path / "a.png").read_bytes()))
+    with (tmp_path / "a.png").open("rb") as file:
+        chunks = list(png_chunks(file))
     assert [kind for kind, _ in chunks] == [b"IHDR", b"IDAT", b"IEND"]
     assert len(chunks[0][1]) == 13 and chunks[-1][1] == b""
 

@@ -227,3 +227,12 @@ def test_a_file_is_on_the_disk_before_it_has_its_name_and_so_is_the_name(tmp_pat
     steps.clear()
     write_whole(tmp_path / "a", lambda file: file.write(b"new"), synced=False)
     assert steps == ["to a"]
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_name_may_be_as_long_as_the_file_system_allows(tmp_path, shared):
+    for name in ("x" * 255, "ä" * 127, "y" * 251 + ".png"):
+        for content in (b"old", b"new"):
+            write_whole(tmp_path / name, lambda file, content=content: file.write(content), shared=shared)
+        assert (tmp_path / name).read_bytes() == b"new"
+    assert len(list(tmp_path.iterdir())) == 3

@@ -11,7 +11,7 @@ from PIL import Image
 
 from daf_driving.spaces import label_space
 from daf_driving.synthia import Synthia
-from daframework.data.wide_png import read_first_channel
+from daframework.data.label_files import read_first_channel
 from daframework.errors import DataError
 from daframework.registry import components, load_plugins
 from daframework.testing import check_dataset
@@ -144,7 +144,7 @@ def broken(content, place):
         (lambda content: b"", r"the file is empty \(0 bytes\)"),
         (lambda content: content[:-30], "truncated or damaged"),
         (lambda content: broken(content, content.index(b"IDAT") + 12), "truncated or damaged .*broken checksum"),
-        (lambda content: b"II*\0 no PNG at all", "not an image"),
+        (lambda content: b"II*\0 no PNG at all", "not a PNG"),
         (lambda content: png(values(3), interlace=1), "an interlaced PNG of several channels is not supported"),
     ],
 )

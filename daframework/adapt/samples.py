@@ -36,10 +36,10 @@ def sample_grid(
         network.eval()
     weight = next(translator.parameters(), torch.empty(0))
     image = to_float(stack_images(samples).to(device)).to(weight.dtype)
-    fake = apply_padded(translator, image, forward.multiple)
+    fake = apply_padded(translator, image, forward.multiple, forward.smallest)
     columns = [image, fake]
     if backward is not None:
-        columns.append(apply_padded(backward, fake, backward.multiple))
+        columns.append(apply_padded(backward, fake, backward.multiple, backward.smallest))
     pictures = [to_bytes(column).cpu() for column in columns]
     pictures.append(colored(stack_labels(samples), palette))
     if judge is not None and judge.has_semantics:

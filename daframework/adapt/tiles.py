@@ -5,8 +5,9 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
-from daframework.data.whole import apply_padded
+from daframework.data.whole import padded_side
 
 OVERLAP = 64
 """Pixels that neighbouring tiles share, unless told.
@@ -23,28 +24,49 @@ def apply_in_tiles(
     *,
     size: Sequence[int],
     multiple: int,
+    smallest: int = 1,
     overlap: int = OVERLAP,
+    finished: Callable[[Tensor], Tensor] = torch.Tensor.float,
 ) -> Tensor:
-    """``network`` on (N, 3, H, W) of any size, never on more than ``size`` (height, width) at once; float32.
+    """``network`` on (N, 3, H, W) of any size, never on more than ``size`` (height, width) at once.
 
-    Tiles have one size: ``size`` brought down to the next ``multiple``, or the image's side where that is shorter. They
-    begin at multiples of ``multiple``, so that a network with strides sees the grid it would see in the whole image.
-    Neighbours share ``overlap`` pixels or more, at most half a tile, and are faded into each other there.
+    Tiles have one size: ``size`` brought down to the next ``multiple``, but to no less than the first one from
+    ``smallest`` on, or the image's side where that is shorter; edges are repeated where it is too short or no multiple.
+    They begin at multiples of ``multiple``, so that a network with strides sees the grid it would see in the whole
+    image. Neighbours share ``overlap`` pixels or more, at most half a tile, and are faded into each other there, in
+    float32. Rows that no further tile reaches are handed to ``finished``: beside ``image`` and what that gives, memory
+    holds one row of tiles.
     """
+    height, width = image.shape[-2:]
+    least = padded_side(1, multiple, smallest)
+    rows, columns = (
+        spans(padded_side(length, multiple, smallest), max(tile, least), overlap, multiple)
+        for length, tile in zip((height, width), size, strict=True)
+    )
+    across = columns[-1][0] + len(columns[-1][1])
+    blended, first, done = torch.zeros(*image.shape[:2], 0, across, device=image.device), 0, []
+    for top, down in rows:
+        if top > first:
+            done.append(finished(blended[..., : top - first, :width]))
+        missing = top + len(down) - first - blended.shape[-2]
+        blended, first = pad(blended[..., top - first :, :], (0, 0, 0, missing)), top
+        for left, along in columns:
+            part = _part(image, (top, len(down)), (left, len(along)))
+            weight = torch.outer(down, along).to(blended)
+            blended[..., left : left + len(along)] += network(part).float() * weight
+    done.append(finished(blended[..., : height - first, :width]))
+    return torch.cat(done, dim=-2)
 
-    def blended(padded: Tensor) -> Tensor:
-        rows, columns = (
-            spans(length, tile, overlap, multiple) for length, tile in zip(padded.shape[-2:], size, strict=True)
-        )
-        whole = torch.zeros(padded.shape, dtype=torch.float32, device=padded.device)
-        for top, down in rows:
-            for left, across in columns:
-                part = (..., slice(top, top + len(down)), slice(left, left + len(across)))
-                weight = torch.outer(down, across).to(whole)
-                whole[part] += network(padded[part]).float() * weight
-        return whole
 
-    return apply_padded(blended, image, multiple)
+def _part(image: Tensor, *spans: tuple[int, int]) -> Tensor:
+    """``image`` (N, 3, H, W) from a row on for so many rows, and of columns the same; edges are repeated beyond it."""
+    for axis, (start, length) in zip((-2, -1), spans, strict=True):
+        if start + length <= image.shape[axis]:
+            image = image.narrow(axis, start, length)
+        else:
+            places = torch.arange(start, start + length, device=image.device).clamp(max=image.shape[axis] - 1)
+            image = image.index_select(axis, places)
+    return image
 
 
 def spans(length: int, tile: int, overlap: int, multiple: int) -> list[tuple[int, Tensor]]:

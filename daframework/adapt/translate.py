@@ -1,9 +1,11 @@
 """Translate a whole set, or a folder of images, with a trained generator."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, nullcontext
+from math import prod
 from pathlib import Path
+from typing import TypeVar
 from zlib import crc32
 
 import torch
@@ -13,19 +15,24 @@ from torch import Tensor
 from daframework.adapt.tiles import apply_in_tiles
 from daframework.adapt.translated_set import begin_set, file_name, finish_set, images_folder
 from daframework.data.decode import image_size, read_image, write_image, write_label
-from daframework.data.outputs import planned_outputs
+from daframework.data.open_image import MOST_PIXELS
+from daframework.data.outputs import planned_outputs, raise_it
 from daframework.data.overlap import in_threads
 from daframework.data.parallel import default_workers
+from daframework.data.scaling import Scaling
 from daframework.data.stream import to_bytes, to_float
-from daframework.data.whole import apply_padded, batches_by_size, batches_in_order, stack_images
+from daframework.data.whole import apply_padded, batches_by_size, batches_in_order, padded_side, stack_images
+from daframework.errors import DataError
 from daframework.interfaces import Generator, ImageDataset
 from daframework.randomness import start_global
 from daframework.session import Session, StoppedError
 
+T = TypeVar("T")
 _WRITTEN_SUFFIXES = (".jpeg", ".jpg", ".png")
 _WINDOW = 256  # files of a folder among which those of one size are brought together
 _BATCH = 16  # images at most, of a folder, that go through the generator at once
 _BATCH_PIXELS = 2**20  # and no more pixels together, unless one image alone has them
+_MOST_PIXELS_IN_TILES = 2**30  # of an image that is translated in tiles: some 12 GiB of memory
 _READERS = 4  # threads that decode a folder's images, each of them one batch ahead
 _WRITING = 4  # images a thread that wait to be written, so that memory does not grow where the disk is slow
 
@@ -66,7 +73,7 @@ def translate_set(
                 for version in range(generator.versions):
                     generator.version = version
                     start_global(fabric.device, seed, "translating", version, places[0])
-                    pictures = _translated(session, generator, image, None)
+                    pictures = _translated(session, generator, image)
                     to = partial / images_folder(version)
                     yield from ((to / file, picture) for file, picture in zip(written, pictures, strict=True))
                     done += len(samples)
@@ -113,35 +120,57 @@ def translate_folder(
     overwrite: bool,
     seed: int,
     tile: tuple[int, int] | None = None,
+    scaling: Scaling | None = None,
+    failed: Callable[[DataError], None] = raise_it,
 ) -> int:
     """Translate every image below ``images``, of any size, to the same relative path below ``out``; return how many.
 
     A format that is not written, such as .webp, becomes .png. What the generator draws follows from ``seed`` and the
     images. Those of one size are translated together; files are read and written meanwhile. With ``tile`` (height,
-    width) the generator never sees more pixels than that at once (`apply_in_tiles`).
+    width) the generator never sees more pixels than that at once (`apply_in_tiles`), and images may have up to 2**30.
+    ``scaling`` is for those of 16 bits. What is wrong with an image that cannot be read is handed to ``failed``, and
+    the others are written.
 
     Raises:
-        DataError: there is no image, one cannot be read, two would become one file, or a file is there already and
-            ``overwrite`` is off; of the last two nothing is written at all.
+        DataError: an image cannot be read and ``failed`` raises that, or a file cannot be written; or, and then nothing
+            is written at all, as `planned_outputs` does.
         StoppedError: the user asked to stop; the images written so far are whole.
         RuntimeError: the generator's own, as for want of memory, with a note that names the image and its size.
     """
     outputs = planned_outputs(images, out, _written, overwrite=overwrite)
     session.log.begin("translating", len(outputs), 0)
     generator.eval()
-    pixels = _BATCH_PIXELS if tile is None else tile[0] * tile[1]
+    pixels, most = (_BATCH_PIXELS, MOST_PIXELS) if tile is None else (tile[0] * tile[1], _MOST_PIXELS_IN_TILES)
+    ahead = _READERS if tile is None else 1
 
     def fitting(size: tuple[int, int]) -> int:
-        return max(1, min(_BATCH, pixels // (size[0] * size[1])))
+        seen = prod(padded_side(side, generator.multiple, generator.smallest) for side in size)
+        return max(1, min(_BATCH, pixels // seen))
 
-    planned = in_threads(_plan, outputs, threads=_READERS, most=_WINDOW)
-    batches = batches_by_size(planned, lambda one: one.size, window=_WINDOW, batch_size=fitting)
-    done = 0
+    done, bad = 0, 0
+
+    def sound(items: Iterable[T | DataError]) -> Iterator[T]:
+        nonlocal bad
+        for item in items:
+            if isinstance(item, DataError):
+                bad += 1
+                failed(item)
+            else:
+                yield item
+
+    planned = in_threads(lambda one: _plan(one, most), outputs, threads=_READERS, most=_WINDOW)
+    batches = batches_by_size(sound(planned), lambda one: one.size, window=_WINDOW, batch_size=fitting)
+    reading = in_threads(lambda batch: _read(batch, most, scaling), batches, threads=ahead, most=ahead)
 
     def files() -> Iterator[tuple[Path, Tensor]]:
         nonlocal done
-        with closing(planned), closing(in_threads(_read, batches, threads=_READERS, most=_READERS)) as read:
-            for batch, image in read:
+        with closing(planned), closing(reading):
+            for found in reading:
+                read = list(sound(found))
+                if not read:
+                    continue
+                batch = [one for one, _ in read]
+                image = torch.stack([picture for _, picture in read])
                 first = batch[0].path.relative_to(images).as_posix()
                 start_global(session.fabric.device, seed, "translating a folder", first)
                 try:
@@ -152,30 +181,39 @@ def translate_folder(
                     raise
                 yield from ((one.output, picture) for one, picture in zip(batch, pictures, strict=True))
                 done += len(batch)
-                session.log.advance(done)
+                session.log.advance(done + bad)
                 if session.stopping():
                     return
 
-    for _ in _write_all(files()):
+    for _ in _write_all(files(), waiting=_WRITING if tile is None else 1):
         pass
-    if done < len(outputs):
+    if done + bad < len(outputs):
         raise StoppedError(f"stopped after {done} of {len(outputs)} images")
     return done
 
 
-def _plan(image_and_output: tuple[Path, Path]) -> _Planned:
+def _plan(image_and_output: tuple[Path, Path], most: int) -> _Planned | DataError:
     path, output = image_and_output
-    return _Planned(path, output, image_size(path))
+    try:
+        return _Planned(path, output, image_size(path, most=most))
+    except DataError as error:
+        return error
 
 
-def _read(batch: list[_Planned]) -> tuple[list[_Planned], Tensor]:
-    return batch, torch.stack([read_image(one.path) for one in batch])
+def _read(batch: list[_Planned], most: int, scaling: Scaling | None) -> list[tuple[_Planned, Tensor] | DataError]:
+    def read(one: _Planned) -> tuple[_Planned, Tensor] | DataError:
+        try:
+            return one, read_image(one.path, scaling=scaling, most=most)
+        except DataError as error:
+            return error
+
+    return [read(one) for one in batch]
 
 
-def _write_all(files: Iterator[tuple[Path, Tensor]]) -> Iterator[tuple[Path, int]]:
+def _write_all(files: Iterator[tuple[Path, Tensor]], *, waiting: int = _WRITING) -> Iterator[tuple[Path, int]]:
     """Write images (3, H, W) and labels (H, W), uint8, in threads, while ``files`` goes on: each with its CRC-32."""
     threads = default_workers()
-    return in_threads(_write, files, threads=threads, most=_WRITING * threads)
+    return in_threads(_write, files, threads=threads, most=waiting * threads)
 
 
 def _write(file: tuple[Path, Tensor]) -> tuple[Path, int]:
@@ -187,19 +225,29 @@ def _write(file: tuple[Path, Tensor]) -> tuple[Path, int]:
     return path, crc32(path.read_bytes())
 
 
-def _translated(session: Session, generator: Generator, image: Tensor, tile: tuple[int, int] | None) -> Tensor:
+def _translated(session: Session, generator: Generator, image: Tensor, tile: tuple[int, int] | None = None) -> Tensor:
     """(N, 3, H, W) uint8 on the CPU -> its translation, uint8, on the session's device."""
     device = session.fabric.device
     if device.type == "cuda":
         image = image.pin_memory().to(device, non_blocking=True)
-    shown, weight = to_float(image.to(device)), next(generator.parameters(), None)
+    image, weight = image.to(device), next(generator.parameters(), None)
+    multiple, smallest = generator.multiple, generator.smallest
+
+    def shown(part: Tensor) -> Tensor:
+        return to_float(part) if weight is None else to_float(part).to(weight.dtype)  # double, where the run has that
+
     # A generator without weights is arithmetic on colours, which half precision would round by a grey level or two.
     with nullcontext() if weight is None else session.fabric.autocast():
-        if weight is not None:
-            shown = shown.to(weight.dtype)  # double precision, where the run has that
         if tile is None:
-            return to_bytes(apply_padded(generator, shown, generator.multiple))
-        return to_bytes(apply_in_tiles(generator, shown, size=tile, multiple=generator.multiple))
+            return to_bytes(apply_padded(generator, shown(image), multiple, smallest))
+        return apply_in_tiles(
+            lambda part: generator(shown(part)),
+            image,
+            size=tile,
+            multiple=multiple,
+            smallest=smallest,
+            finished=to_bytes,
+        )
 
 
 def _written(path: Path) -> Path:

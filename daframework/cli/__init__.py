@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from daframework.cli.lazy import LazyGroup
-from daframework.errors import DafError, visible
+from daframework.errors import DafError, complain, visible
 
 _COMMANDS = {
     "run": "Run a recipe: train, translate, score, and print the table.",
@@ -112,8 +112,7 @@ def _end_workers() -> None:
 
 def _complain(error: Exception) -> None:
     if isinstance(error, DafError):
-        for line in str(error).splitlines():
-            click.echo(f"error: {visible(line)}", err=True)  # a file may be named after what commands a terminal
+        complain(error)
         return
     if isinstance(error, OSError) and error.errno in _DISK:  # of a file none of ours, such as where output goes
         click.echo(f"error: {visible(str(error.filename or 'the output'))}: {error.strerror}", err=True)

@@ -31,8 +31,10 @@ def command(run: Path, images: Path, out: Path, row: str | None, kind: str, over
 
     from daframework.build import make_task
     from daframework.cli.display import Display
+    from daframework.cli.failures import Failures
     from daframework.cli.interrupt import stop_on_signal
     from daframework.cli.options import installed_plugins
+    from daframework.data.scaling import scaling_of
     from daframework.downstream.predict import predict_folder
     from daframework.errors import RunError
     from daframework.run.folder import RunFolder, read_recipe
@@ -43,6 +45,7 @@ def command(run: Path, images: Path, out: Path, row: str | None, kind: str, over
 
     folder, plugins = RunFolder(run), installed_plugins()
     recipe = read_recipe(folder, as_written=True)
+    failures = Failures()
     try:
         with stop_on_signal() as stopping, Display(Console()) as display:
             session = Session(make_fabric(recipe, SINGLE), display, stopping)
@@ -57,6 +60,8 @@ def command(run: Path, images: Path, out: Path, row: str | None, kind: str, over
                 resize=recipe.data.resize,
                 multiple=task.multiple,
                 overwrite=overwrite,
+                scaling=scaling_of(recipe.target.options),
+                failed=failures,
             )
     except StoppedError as stopped:
         click.echo(f"{stopped}; add --overwrite to begin again", err=True)
@@ -65,4 +70,4 @@ def command(run: Path, images: Path, out: Path, row: str | None, kind: str, over
         if not is_out_of_memory(error):
             raise
         raise RunError(f"{images}: out of memory; predict smaller images, or on a machine with more memory") from error
-    click.echo(f"{count} predictions in {out}")
+    failures.end(count, f"predictions in {out}")

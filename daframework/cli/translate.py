@@ -27,8 +27,10 @@ def command(run: Path, images: Path, out: Path, overwrite: bool, tile: tuple[int
 
     from daframework.adapt.translate import translate_folder
     from daframework.cli.display import Display
+    from daframework.cli.failures import Failures
     from daframework.cli.interrupt import stop_on_signal
     from daframework.cli.options import installed_plugins
+    from daframework.data.scaling import scaling_of
     from daframework.errors import RunError
     from daframework.run.folder import RunFolder, read_recipe
     from daframework.run.hardware import open_device
@@ -38,11 +40,22 @@ def command(run: Path, images: Path, out: Path, overwrite: bool, tile: tuple[int
 
     folder = RunFolder(run)
     recipe, plugins = read_recipe(folder, as_written=True), installed_plugins()
+    failures = Failures()
     try:
         with stop_on_signal() as stopping, Display(Console()) as display:
             session = Session(open_device(plugins, recipe)[0], display, stopping)
             generator = load_generator(session, plugins, recipe, folder)
-            count = translate_folder(session, generator, images, out, overwrite=overwrite, seed=recipe.seed, tile=tile)
+            count = translate_folder(
+                session,
+                generator,
+                images,
+                out,
+                overwrite=overwrite,
+                seed=recipe.seed,
+                tile=tile,
+                scaling=scaling_of(recipe.source.options),
+                failed=failures,
+            )
     except StoppedError as stopped:
         click.echo(f"{stopped}; add --overwrite to begin again", err=True)
         sys.exit(stopping.exit_code)
@@ -52,4 +65,4 @@ def command(run: Path, images: Path, out: Path, overwrite: bool, tile: tuple[int
         at = "; ".join(getattr(error, "__notes__", ())) or str(images)
         tiles = "in tiles: --tile 512 512" if tile is None else f"in smaller tiles than --tile {tile[0]} {tile[1]}"
         raise RunError(f"{at}: out of memory; translate {tiles}") from error
-    click.echo(f"{count} images in {out}")
+    failures.end(count, f"images in {out}")

@@ -7,7 +7,6 @@ from attrs import field, frozen
 from torch import Tensor
 
 from daframework.data.decode import read_label, write_label
-from daframework.data.folders import walk
 from daframework.data.label_files import (
     TRANSPARENT,
     Channel,
@@ -18,7 +17,6 @@ from daframework.data.label_files import (
     replace_values,
     value_name,
 )
-from daframework.data.outputs import refuse_taken
 from daframework.data.spaces import IGNORE, LabelSpace
 from daframework.errors import DataError
 from daframework.interfaces import IGNORE_INDEX
@@ -74,42 +72,6 @@ def colours_of(space: LabelSpace) -> dict[str, int]:
                 "which does not say which is meant; give a palette with a colour for each class"
             )
     return codes
-
-
-def list_labels(folder: Path) -> list[Path]:
-    """The PNG files of a folder and its sub-folders, in order; hidden ones are passed over.
-
-    Raises:
-        DataError: there is no such folder, or no PNG file in it.
-    """
-    if not folder.is_dir():
-        raise DataError(f"{folder}: not a folder of labels")
-    found = [
-        parent / name
-        for parent, names in walk(folder)
-        for name in names
-        if name.lower().endswith(".png") and not name.startswith(".")
-    ]
-    if not found:
-        raise DataError(f"{folder}: holds no label (.png)")
-    return sorted(found)
-
-
-def check_outputs(folder: Path, files: Sequence[Path], out: Path, *, overwrite: bool) -> list[Path]:
-    """Where each of ``files`` in ``folder`` goes in ``out``: the same name in the same sub-folder.
-
-    Raises:
-        DataError: it would replace a label that is still to be read, or a file is there and ``overwrite`` is off.
-    """
-    outputs = [out / file.relative_to(folder) for file in files]
-    inside = out.resolve()
-    if inside == folder.resolve() or folder.resolve() in inside.parents:
-        raise DataError(f"{out}: lies in {folder}, whose labels are to be read; write to a folder beside it")
-    read = {file.resolve() for file in files}
-    if clash := next((output for output in outputs if output.resolve() in read), None):
-        raise DataError(f"{clash}: is one of the labels to be read; write to another folder")
-    refuse_taken(outputs, overwrite=overwrite)
-    return outputs
 
 
 def convert_file(conversion: Conversion, files: Sequence[Path], outputs: Sequence[Path], index: int) -> Converted:

@@ -1,54 +1,40 @@
 """Read and write image and label files; everything that can be wrong with a file is a `DataError` that names it."""
 
 import shlex
-import struct
-import zlib
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 
+from daframework.data.open_image import IMAGE_FORMATS, MOST_PIXELS, one_line, opened, orientation_of, raw_mode
+from daframework.data.png import png_levels
+from daframework.data.scaling import Scaling
 from daframework.errors import DataError
 from daframework.whole_file import write_whole
 
 IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".webp")
 """File name endings of images, in lower case. A label is always a PNG."""
-PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-"""What every PNG begins with."""
-
-_IMAGE_FORMATS = ("BMP", "JPEG", "PNG", "WEBP")
-_MAX_PIXELS = 89_478_485  # as Pillow: 256 MiB of RGB; a file of a few kilobytes can claim to hold more
-_DAMAGED = (SyntaxError, ValueError, EOFError, struct.error, zlib.error)  # what Pillow lets through
-_ORIENTATION = 0x0112
-_TRANSPOSE = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 
 
-def read_image(path: Path) -> Tensor:
+def read_image(path: Path, *, scaling: Scaling | None = None, most: int = MOST_PIXELS) -> Tensor:
     """Decode an image file to (3, H, W) uint8 RGB, turned upright as its EXIF orientation says.
 
-    Grey and palette images become RGB. An alpha channel is dropped if it hides nothing.
+    Grey and palette images become RGB. An alpha channel is dropped if it hides nothing. Values of 16 bits become 8 by
+    ``scaling``. Colour profiles and gamma are ignored: the values are those in the file.
 
     Raises:
-        DataError: the file cannot be read, is no image, has transparent pixels, several frames, or another colour mode.
+        DataError: the file cannot be read, is no image, has transparent pixels, several frames, more than ``most``
+            pixels, another colour mode, or 16 bits a channel and there is no ``scaling``.
     """
-    with _opened(path, _IMAGE_FORMATS) as image:
-        _check_whole(image, path)
-        upright = _upright(image)
-        pixels = np.array(_as_rgb(upright, path))
-    return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
+    with opened(path, IMAGE_FORMATS, most=most) as image:
+        turned = orientation_of(image)
+        pixels = _from_16_bits(image, path, scaling) if _has_16_bits(image) else np.array(_as_rgb(image, path))
+    return torch.from_numpy(_upright(pixels, turned)).permute(2, 0, 1).contiguous()
 
 
 def read_label(path: Path) -> Tensor:
@@ -57,18 +43,16 @@ def read_label(path: Path) -> Tensor:
     Raises:
         DataError: the file cannot be read, is no PNG, or holds colours instead of ids.
     """
-    with _opened(path, ("PNG",)) as image:
+    with opened(path, ("PNG",)) as image:
         if image.mode not in ("1", "L", "P", "I", "I;16"):
             raise DataError(
                 f"{path}: a label image must hold class ids, this one holds colours (mode {image.mode}); if one "
                 'channel holds the ids, take an image_folder with channel = "red", else turn them into ids with: '
                 f"daf data convert {shlex.quote(str(path.parent))} OUT --from-colours SPACE --to SPACE"
             )
-        _check_whole(image, path)
-        # Pillow stretches 2- and 4-bit grey to 0..255, which would turn id 1 into 85 or 17.
-        stretch = {"L;2": 85, "L;4": 17}.get(_raw_mode(image))
-        ids = np.array(_upright(image))
-    if stretch:
+        turned, stretch = orientation_of(image), _stretch(image)
+        ids = _upright(np.array(image), turned)
+    if stretch > 1:
         ids //= stretch
     return torch.from_numpy(ids.astype(np.uint8 if ids.dtype == np.bool_ or ids.dtype == np.uint8 else np.int32))
 
@@ -77,47 +61,56 @@ def read_rgba(path: Path) -> Tensor:
     """Decode an image file to (4, H, W) uint8 RGB and alpha, for labels whose colours stand for something.
 
     Raises:
-        DataError: the file cannot be read, is no image, has several frames, or another colour mode.
+        DataError: the file cannot be read, is no image, has several frames, 16 bits a channel, or another colour mode.
     """
-    with _opened(path, _IMAGE_FORMATS) as image:
-        _check_whole(image, path)
-        _check_mode(image, path)
-        if "16" in _raw_mode(image):  # Pillow would keep the high byte of each value
+    with opened(path, IMAGE_FORMATS) as image:
+        if _has_16_bits(image):
             raise DataError(f"{path}: colours of 16 bits a channel are not supported; save it with 8")
-        pixels = np.array(_upright(image).convert("RGBA"))
+        pixels = _upright(np.array(_as_rgba(image, path)), orientation_of(image))
     return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
 
 
-def image_size(path: Path) -> tuple[int, int]:
+def read_channels(path: Path) -> Tensor | None:
+    """Decode a PNG of several channels of 16 bits to (H, W, channels) int32; None if it is another PNG.
+
+    Raises:
+        DataError: the file cannot be read, is no PNG, or is such a one and interlaced.
+    """
+    with opened(path, ("PNG",)) as image:
+        if not _has_16_bits(image) or image.mode == "I;16":
+            return None
+        return torch.from_numpy(_upright(_levels(image, path), orientation_of(image)).astype(np.int32))
+
+
+def is_grey(path: Path) -> bool:
+    """Whether a PNG has one value a pixel, and no palette; only its header is read.
+
+    Raises:
+        DataError: the file cannot be read or is no PNG.
+    """
+    with opened(path, ("PNG",), head=True) as image:
+        return image.mode in ("1", "L", "I", "I;16")
+
+
+def image_size(path: Path, *, most: int = MOST_PIXELS) -> tuple[int, int]:
     """Height and width of an image or label file in pixels, as read here; only its header is read.
+
+    Raises:
+        DataError: the file cannot be read, is no image, or has more than ``most`` pixels.
+    """
+    with opened(path, IMAGE_FORMATS, most=most, head=True) as image:
+        turned = orientation_of(image) >= 5
+        return (image.width, image.height) if turned else (image.height, image.width)
+
+
+def orientation(path: Path) -> int:
+    """How an image or label file is turned on reading, as EXIF counts it: 1 as it is, 5 to 8 by a quarter.
 
     Raises:
         DataError: the file cannot be read or is no image.
     """
-    with _opened(path, _IMAGE_FORMATS) as image:
-        turned = _orientation(image) >= 5
-        return (image.width, image.height) if turned else (image.height, image.width)
-
-
-def png_chunks(content: bytes) -> Iterator[tuple[bytes, memoryview]]:
-    """Kind and data of each chunk of a PNG, up to the one that ends it.
-
-    Raises:
-        ValueError: it is no PNG, ends early, or a chunk has not the checksum that it carries.
-    """
-    view, place, kind = memoryview(content), len(PNG_SIGNATURE), b""
-    if not content.startswith(PNG_SIGNATURE):
-        raise ValueError("no PNG")
-    while kind != b"IEND":
-        begin = place + 8  # behind the length and the kind; the checksum covers the kind and the data
-        end = begin + int.from_bytes(view[place : place + 4], "big")
-        kind = bytes(view[place + 4 : begin])
-        if end + 4 > len(content):
-            raise ValueError("it ends early")
-        if int.from_bytes(view[end : end + 4], "big") != zlib.crc32(view[place + 4 : end]):
-            raise ValueError(f"broken checksum of {kind!r}")
-        yield kind, view[begin:end]
-        place = end + 4
+    with opened(path, IMAGE_FORMATS, head=True) as image:
+        return orientation_of(image)
 
 
 def write_image(path: Path, image: Tensor) -> None:
@@ -199,81 +192,41 @@ def _ranges(ids: list[int]) -> str:
     return ", ".join("..".join(map(str, run)) for run in runs) or "none"
 
 
-@contextmanager
-def _opened(path: Path, formats: tuple[str, ...]) -> Iterator[Image.Image]:
-    """The file opened by Pillow, header read; what goes wrong on opening or decoding becomes a `DataError`."""
-    try:
-        with Image.open(path, formats=formats) as image:
-            # Pillow calls a camera's JPEG with a preview behind it MPO: its first frame is the picture.
-            if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
-                raise DataError(f"{path}: holds several frames; save each as a file of its own")
-            if image.width * image.height > _MAX_PIXELS:
-                raise DataError(_too_large(path, f"{image.width} x {image.height} pixels"))
-            yield image
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise DataError(f"{path}: no such file; check the dataset's folders, or fetch the file again") from error
-    except IsADirectoryError as error:
-        raise DataError(f"{path}: is a folder, not an image file; check the dataset's folders") from error
-    except PermissionError as error:
-        raise DataError(f"{path}: may not be read (permission denied); allow it with chmod") from error
-    except UnidentifiedImageError as error:
-        raise DataError(_unidentified(path, formats)) from error
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise DataError(_too_large(path, "far too many pixels")) from error
-    except OSError as error:
-        if error.errno is not None:
-            raise DataError(f"{path}: cannot be read ({_line(error)})") from error
-        raise DataError(f"{path}: truncated or damaged ({_line(error)}); copy or download it again") from error
-    except _DAMAGED as error:
-        raise DataError(f"{path}: truncated or damaged ({_line(error)}); copy or download it again") from error
+def _upright(pixels: NDArray[Any], turned: int) -> NDArray[Any]:
+    """(H, W, ...) as it is stored -> as it is to be seen, where EXIF says ``turned``."""
+    if turned >= 5:
+        pixels = pixels.swapaxes(0, 1)
+    if turned in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    if turned in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    return pixels if turned == 1 else pixels.copy()
 
 
-def _check_whole(image: Image.Image, path: Path) -> None:
-    """Look at a PNG's checksums: Pillow passes over those of its pixels, and a bit that turned over may decode."""
-    if image.format == "PNG":
-        for _ in png_chunks(path.read_bytes()):
-            pass
+def _has_16_bits(image: Image.Image) -> bool:
+    return raw_mode(image).endswith(";16B")
 
 
-def _unidentified(path: Path, formats: tuple[str, ...]) -> str:
-    if path.stat().st_size == 0:
-        return f"{path}: the file is empty (0 bytes); copy or download it again"
-    if formats == ("PNG",):
-        return f"{path}: not a PNG file; a label must be a PNG, since other formats change ids"
-    return f"{path}: not an image (known: {', '.join(formats)}); copy or download it again"
-
-
-def _too_large(path: Path, got: str) -> str:
-    return f"{path}: holds {got}, more than the {_MAX_PIXELS} allowed; cut or shrink it"
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
-
-
-def _orientation(image: Image.Image) -> int:
-    if "exif" not in image.info:  # asking for it would decode a whole PNG
-        return 1
-    orientation = image.getexif().get(_ORIENTATION)
-    return orientation if orientation in _TRANSPOSE else 1
-
-
-def _raw_mode(image: Image.Image) -> str:
-    """How the file stores its pixels, such as ``L;4``; known until they are decoded."""
-    tiles = getattr(image, "tile", None)
-    return str(tiles[0].args) if tiles else ""
-
-
-def _upright(image: Image.Image) -> Image.Image:
-    method = _TRANSPOSE.get(_orientation(image))
-    return image if method is None else image.transpose(method)
+def _stretch(image: Image.Image) -> int:
+    """By what Pillow multiplies 2- and 4-bit grey to reach 255, which would turn id 1 into 85 or 17."""
+    return {"L;2": 85, "L;4": 17}.get(raw_mode(image), 1)
 
 
 def _as_rgb(image: Image.Image, path: Path) -> Image.Image:
     _check_mode(image, path)
-    if image.has_transparency_data and image.convert("RGBA").getchannel("A").getextrema() != (255, 255):
-        raise DataError(f"{path}: has transparent pixels; flatten it onto a background first")
-    return image if image.mode == "RGB" else image.convert("RGB")
+    if not image.has_transparency_data:
+        return image.convert("RGB")
+    rgba = _as_rgba(image, path)
+    if rgba.getchannel("A").getextrema() != (255, 255):
+        raise DataError(_transparent(path))
+    return rgba.convert("RGB")
+
+
+def _as_rgba(image: Image.Image, path: Path) -> Image.Image:
+    _check_mode(image, path)
+    if isinstance(grey := image.info.get("transparency"), int) and image.mode == "L":
+        image.info["transparency"] = grey * _stretch(image)  # Pillow leaves this one as it is in the file
+    return image.convert("RGBA")
 
 
 def _check_mode(image: Image.Image, path: Path) -> None:
@@ -281,10 +234,38 @@ def _check_mode(image: Image.Image, path: Path) -> None:
         raise DataError(f"{path}: colour mode {image.mode} is not supported; convert it to 8-bit RGB first")
 
 
+def _levels(image: Image.Image, path: Path) -> NDArray[np.uint16]:
+    """The values (H, W, channels) of a PNG of 16 bits a channel, which Pillow has only opened."""
+    if image.mode != "I;16" and image.info.get("interlace"):
+        raise DataError(f"{path}: an interlaced PNG of several channels is not supported; save it without interlacing")
+    with path.open("rb") as file:
+        return png_levels(file)
+
+
+def _from_16_bits(image: Image.Image, path: Path, scaling: Scaling | None) -> NDArray[np.uint8]:
+    """The RGB (H, W, 3) of a PNG of 16 bits a channel."""
+    if scaling is None:
+        raise DataError(
+            f"{path}: holds 16 bits a channel, of which nothing says what is black and what white; an image_folder "
+            "with value_range = [0, 65535], or value_percentiles = [1, 99], reads it"
+        )
+    levels = _levels(image, path)
+    hidden = image.info.get("transparency")  # a colour that is transparent
+    colours = levels[..., : 1 if levels.shape[-1] < 3 else 3]
+    alpha = levels[..., colours.shape[-1] :]
+    if (alpha < 65535).any() or (hidden is not None and (colours == np.array(hidden)).all(-1).any()):
+        raise DataError(_transparent(path))
+    return np.broadcast_to(scaling.apply(colours), (*levels.shape[:2], 3)).copy()
+
+
+def _transparent(path: Path) -> str:
+    return f"{path}: has transparent pixels; flatten it onto a background first"
+
+
 def _write(path: Path, save: Callable[[BinaryIO], object]) -> None:
     try:
         write_whole(path, save, shared=True, synced=False)
     except OSError as error:
         raise DataError(
-            f"{path}: cannot be written ({_line(error)}); check the disk's space and the folder's rights"
+            f"{path}: cannot be written ({one_line(error)}); check the disk's space and the folder's rights"
         ) from error

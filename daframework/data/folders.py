@@ -11,6 +11,7 @@ from daframework.errors import DataError
 def walk(base: Path) -> Iterator[tuple[Path, list[str]]]:
     """``base`` and every folder below it, each with the names of its files; the order is the file system's.
 
+    Hidden files and folders, those whose names begin with a dot, are passed over: macOS's ``._a.png`` is no picture.
     Links to folders are followed, save those that lead back to a folder they lie in.
 
     Raises:
@@ -20,10 +21,10 @@ def walk(base: Path) -> Iterator[tuple[Path, list[str]]]:
     for start, folders, files in os.walk(base, followlinks=True, onerror=_complain):
         parent = Path(start)
         above = around.pop(parent)
-        inside = {name: _identity(parent / name) for name in folders}
+        inside = {name: _identity(parent / name) for name in folders if not name.startswith(".")}
         folders[:] = [name for name, identity in inside.items() if identity not in above]
         around |= {parent / name: above | {inside[name]} for name in folders}
-        yield parent, files
+        yield parent, [name for name in files if not name.startswith(".")]
 
 
 def _identity(folder: Path) -> tuple[int, int]:

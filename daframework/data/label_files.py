@@ -8,8 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from daframework.data.decode import read_label, read_rgba
-from daframework.data.wide_png import png_header, read_wide_channel
+from daframework.data.decode import is_grey, read_channels, read_label, read_rgba
 
 Channel = Literal["red", "green", "blue"]
 """A channel that holds the ids of a label."""
@@ -29,14 +28,27 @@ def read_channel(path: Path, channel: Channel) -> Tensor:
     Raises:
         DataError: the file cannot be read, or is no PNG.
     """
-    header, place = png_header(path), CHANNELS.index(channel)
-    if header is None or header.grey:
+    place, wide = CHANNELS.index(channel), read_channels(path)
+    if wide is not None:
+        ids, has_alpha = wide[..., place if wide.shape[-1] > 2 else 0], wide.shape[-1] % 2 == 0
+        return ids.masked_fill(wide[..., -1] == 0, TRANSPARENT) if has_alpha else ids
+    if is_grey(path):
         return read_label(path).int()
-    if header.bits == 16:
-        ids, alpha = read_wide_channel(path, place)
-        return ids if alpha is None else ids.masked_fill(alpha == 0, TRANSPARENT)
     colours = read_rgba(path)
     return colours[place].int().masked_fill(colours[3] == 0, TRANSPARENT)
+
+
+def read_first_channel(path: Path) -> Tensor:
+    """Decode the ids in a PNG's first channel to (H, W) int32, where it has several channels of 16 bits.
+
+    As SYNTHIA has them: class id first, instance id second. A PNG of one channel is read as by `read_label`, which
+    refuses 8-bit colours.
+
+    Raises:
+        DataError: the file cannot be read, is no PNG of ids, or is interlaced.
+    """
+    wide = read_channels(path)
+    return read_label(path) if wide is None else wide[..., 0]
 
 
 def read_colours(path: Path) -> Tensor:

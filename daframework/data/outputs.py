@@ -4,39 +4,55 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from daframework.data.decode import IMAGE_SUFFIXES
+from daframework.data.folders import walk
 from daframework.errors import DataError
 
 
 def planned_outputs(
-    images: Path, out: Path, renamed: Callable[[Path], Path], *, overwrite: bool
+    folder: Path,
+    out: Path,
+    renamed: Callable[[Path], Path],
+    *,
+    overwrite: bool,
+    what: str = "image",
+    endings: Sequence[str] = IMAGE_SUFFIXES,
 ) -> list[tuple[Path, Path]]:
-    """Every image below ``images``, sorted, with the file below ``out`` that its result goes to.
+    """Every file below ``folder`` with one of ``endings``, sorted, with the file below ``out`` that its result goes to.
 
-    A result keeps its image's path below the folder, but for what ``renamed`` does to it. Nothing is written.
+    A result keeps its file's path below the folder, but for what ``renamed`` does to it. Nothing is written. ``what``
+    the files are is for messages.
 
     Raises:
-        DataError: there is no image, two would become one file, or a file is there already and ``overwrite`` is off.
+        DataError: there is no file, two would become one, a result would lie among or replace what is read, or a file
+            is there already and ``overwrite`` is off.
     """
-    if not images.is_dir():
-        raise DataError(f"{images}: not a folder of images")
-    files = sorted(path for path in images.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
+    if not folder.is_dir():
+        raise DataError(f"{folder}: not a folder of {what}s")
+    files, read = [], set()
+    for parent, names in walk(folder):
+        read.add(parent.resolve())
+        files += [parent / name for name in names if name.lower().endswith(tuple(endings))]
     if not files:
-        raise DataError(f"{images}: holds no image ({', '.join(sorted(IMAGE_SUFFIXES))})")
-    planned = [(path, renamed(out / path.relative_to(images))) for path in files]
+        raise DataError(f"{folder}: holds no {what} ({', '.join(endings)})")
+    planned = [(path, renamed(out / path.relative_to(folder))) for path in sorted(files)]
     from_file: dict[Path, Path] = {}
     for path, output in planned:
         if from_file.setdefault(output, path) != path:
             raise DataError(f"{from_file[output]} and {path} would both become {output}; rename one of them")
-    refuse_taken([output for _, output in planned], overwrite=overwrite)
+    places = dict.fromkeys((out, *(output.parent for output in from_file)))
+    inside = [place for place in places if not read.isdisjoint((place.resolve(), *place.resolve().parents))]
+    taken = [output for output in from_file if output.exists()]
+    originals = {path.resolve() for path in files} if taken else set()
+    clash = next((output for output in taken if output.resolve() in originals), None)
+    if clash is not None and out not in inside:
+        raise DataError(f"{clash}: is one of the {what}s to be read; write to another folder")
+    if inside:
+        raise DataError(f"{inside[0]}: lies in {folder}, whose {what}s are to be read; write to a folder beside it")
+    if taken and not overwrite:
+        raise DataError(f"{taken[0]} is there already ({len(taken)} such files); add --overwrite to replace them")
     return planned
 
 
-def refuse_taken(outputs: Sequence[Path], *, overwrite: bool) -> None:
-    """Nothing of the user's is replaced unless ``overwrite``.
-
-    Raises:
-        DataError: a file is there already.
-    """
-    taken = [output for output in outputs if output.exists()]
-    if taken and not overwrite:
-        raise DataError(f"{taken[0]} is there already ({len(taken)} such files); add --overwrite to replace them")
+def raise_it(error: DataError) -> None:
+    """What is done about a file that cannot be read, unless told."""
+    raise error

@@ -56,10 +56,17 @@ def evenly_spread(total: int, most: int) -> list[int]:
     return [i * total // count for i in range(count)]
 
 
-def apply_padded(network: nn.Module | Callable[[Tensor], Tensor], image: Tensor, multiple: int) -> Tensor:
-    """``network`` on (N, 3, H, W) of any size: edges are repeated up to the next multiple, and cut off its output."""
+def padded_side(length: int, multiple: int, smallest: int = 1) -> int:
+    """The next multiple from ``length`` on that is ``smallest`` or more."""
+    return -(-max(length, smallest) // multiple) * multiple
+
+
+def apply_padded(
+    network: nn.Module | Callable[[Tensor], Tensor], image: Tensor, multiple: int, smallest: int = 1
+) -> Tensor:
+    """``network`` on (N, 3, H, W) of any size: edges are repeated up to `padded_side`, and cut off its output."""
     height, width = image.shape[-2:]
-    below, right = -height % multiple, -width % multiple
+    below, right = (padded_side(side, multiple, smallest) - side for side in (height, width))
     if below or right:
         image = pad(image, (0, right, 0, below), mode="replicate")
     output: Tensor = network(image)

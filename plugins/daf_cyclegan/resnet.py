@@ -24,13 +24,14 @@ class ResNet(Generator):
 
     A 7x7 convolution, two 3x3 ones of stride 2, residual blocks, two upsampling layers and a 7x7 convolution; instance
     norm and ReLU between them, reflected borders around the 7x7 convolutions and in the blocks. As it stands 11,378,179
-    parameters. Height and width must be multiples of 4.
+    parameters. Height and width must be multiples of 4 and at least 8.
 
     `features` numbers the encoder: 0 is the image, 1 the first layer (``channels`` at full resolution), 2 and 3 the two
     halvings (2 and 4 times ``channels``), 4 to 3 + ``blocks`` the blocks, each after its last norm, ReLU or blur.
     """
 
     multiple = 4
+    smallest = 8  # the blocks, at a quarter of the resolution, reflect one pixel and normalise
 
     def __init__(
         self,

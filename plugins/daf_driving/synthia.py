@@ -9,7 +9,7 @@ from daf_driving.files import FileDataset, find_root
 from daf_driving.folders import Folder
 from daf_driving.lists import list_split
 from daf_driving.spaces import id_table, label_space
-from daframework.data.wide_png import read_first_channel
+from daframework.data.label_files import read_first_channel
 
 _DEFAULT = "synthia16"
 

@@ -67,7 +67,8 @@ def command(
 
     from daframework.cli.data.progress import FileProgress, make_console
     from daframework.cli.interrupt import stop_on_signal
-    from daframework.data.convert import check_outputs, convert_file, list_labels
+    from daframework.data.convert import convert_file
+    from daframework.data.outputs import planned_outputs
     from daframework.data.parallel import default_workers, in_parallel
 
     source = from_ids or from_colours or ""
@@ -75,8 +76,8 @@ def command(
         installed_plugins(), source, to_space, own, ignored, (from_train_ids, to_train_ids), colours=from_ids is None
     )
     conversion = evolve(conversion, channel=channel)
-    files = list_labels(labels)
-    outputs = check_outputs(labels, files, out, overwrite=overwrite)
+    planned = planned_outputs(labels, out, Path, overwrite=overwrite, what="label", endings=(".png",))
+    files, outputs = [file for file, _ in planned], [output for _, output in planned]
     written = done = 0
     found = _Found()
     with stop_on_signal() as stopping, FileProgress(make_console()) as progress:

@@ -1,0 +1,110 @@
+"""Open an image file with Pillow; everything that can be wrong with it is a `DataError` that names the file."""
+
+import struct
+import warnings
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from PIL import Image, UnidentifiedImageError
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.JpegImagePlugin import jpeg_factory
+from PIL.WebPImagePlugin import WebPImageFile
+
+from daframework.data.png import SIGNATURE, open_png
+from daframework.errors import DataError
+
+IMAGE_FORMATS = ("BMP", "JPEG", "PNG", "WEBP")
+"""What an image may be; a label is always a PNG."""
+MOST_PIXELS = 89_478_485
+"""Pixels that an image may have, as Pillow's own limit: 256 MiB of RGB. A file of a few kilobytes can claim more."""
+
+_OPENERS = {b"BM": BmpImageFile, b"\xff\xd8\xff": jpeg_factory, b"RIFF": WebPImageFile}  # by a file's first bytes
+_DAMAGED = (SyntaxError, ValueError, EOFError, struct.error, zlib.error)  # what Pillow lets through
+_BROKEN_EXIF = (*_DAMAGED, OSError, KeyError, TypeError, IndexError, OverflowError)
+_ORIENTATION = 0x0112
+# What Pillow says of a file, such as that its EXIF is corrupt, is either an error here or does not matter.
+warnings.filterwarnings("ignore", module=r"PIL\.")
+
+
+@contextmanager
+def opened(
+    path: Path, formats: tuple[str, ...], *, most: int = MOST_PIXELS, head: bool = False
+) -> Iterator[Image.Image]:
+    """The file opened by Pillow, header read; what goes wrong on opening or decoding becomes a `DataError`."""
+    try:
+        with path.open("rb") as file, _open(file, formats, head=head) as image:
+            # Pillow calls a camera's JPEG with a preview behind it MPO: its first frame is the picture.
+            if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
+                raise DataError(f"{path}: holds several frames; save each as a file of its own")
+            if image.width * image.height > most:
+                raise DataError(_too_large(path, f"{image.width} x {image.height} pixels", most))
+            yield image
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise DataError(f"{path}: no such file; check the dataset's folders, or fetch the file again") from error
+    except IsADirectoryError as error:
+        raise DataError(f"{path}: is a folder, not an image file; check the dataset's folders") from error
+    except PermissionError as error:
+        raise DataError(f"{path}: may not be read (permission denied); allow it with chmod") from error
+    except UnidentifiedImageError as error:
+        raise DataError(_unidentified(path, formats)) from error
+    except Image.DecompressionBombError as error:  # of a WebP
+        raise DataError(_too_large(path, "far too many pixels", most)) from error
+    except OSError as error:
+        if error.errno is not None:
+            raise DataError(f"{path}: cannot be read ({one_line(error)})") from error
+        raise DataError(f"{path}: truncated or damaged ({one_line(error)}); copy or download it again") from error
+    except _DAMAGED as error:
+        raise DataError(f"{path}: truncated or damaged ({one_line(error)}); copy or download it again") from error
+
+
+def _open(file: BinaryIO, formats: tuple[str, ...], *, head: bool) -> Image.Image:
+    """As `Image.open`, but for its own limit on pixels, and for what is not the picture in a PNG."""
+    first = file.read(len(SIGNATURE))
+    file.seek(0)
+    if first == SIGNATURE:
+        return open_png(file, head=head)
+    for begins, opener in _OPENERS.items():
+        if first.startswith(begins) and formats == IMAGE_FORMATS:
+            try:
+                return opener(file)
+            except (SyntaxError, IndexError, TypeError, struct.error) as error:
+                raise UnidentifiedImageError from error
+    raise UnidentifiedImageError
+
+
+def _unidentified(path: Path, formats: tuple[str, ...]) -> str:
+    if path.stat().st_size == 0:
+        return f"{path}: the file is empty (0 bytes); copy or download it again"
+    if formats == ("PNG",):
+        return f"{path}: not a PNG file; a label must be a PNG, since other formats change ids"
+    return f"{path}: not an image (known: {', '.join(formats)}); copy or download it again"
+
+
+def _too_large(path: Path, got: str, most: int) -> str:
+    tiles = "; daf translate takes larger ones with --tile 1024 1024" if most == MOST_PIXELS else ""
+    return f"{path}: holds {got}, more than the {most} allowed; cut or shrink it{tiles}"
+
+
+def one_line(error: Exception) -> str:
+    """What an error says, in one line."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def orientation_of(image: Image.Image) -> int:
+    """How an opened image is turned, as EXIF counts it; 1, as it is, where nothing can be read of that."""
+    if "exif" not in image.info:  # asking for it would decode a whole PNG
+        return 1
+    try:
+        found: Any = image.getexif().get(_ORIENTATION)
+    except _BROKEN_EXIF:
+        return 1
+    return found if found in range(1, 9) else 1
+
+
+def raw_mode(image: Image.Image) -> str:
+    """How the file stores its pixels, such as ``L;4``; known until they are decoded."""
+    tiles = getattr(image, "tile", None)
+    return str(tiles[0].args) if tiles else ""
