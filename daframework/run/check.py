@@ -21,6 +21,7 @@ from daframework.build import (
     make_task,
     make_term,
 )
+from daframework.data.audit import turned_differently
 from daframework.data.prepared import check_sample
 from daframework.data.spaces import label_space
 from daframework.errors import DafError, DataError, PluginError, RecipeError
@@ -44,6 +45,7 @@ def check(plugins: Plugins, recipe: Recipe, where: str) -> list[str]:
         datasets = open_datasets(plugins, recipe)
         classes = datasets.source.classes
         problems += _first_images(recipe, datasets)
+        warnings += _turned(recipe, datasets)
     except DataError as error:
         warnings.append(str(error))
         classes = _promised_classes(plugins, recipe)
@@ -94,6 +96,13 @@ def _first_images(recipe: Recipe, datasets: Datasets) -> list[str]:
                 f"{height} x {width}; lower it, or set data.resize"
             )
     return problems
+
+
+def _turned(recipe: Recipe, datasets: Datasets) -> list[str]:
+    """A warning of each labelled set whose first image is turned by EXIF, and its label not."""
+    sets = {"source": datasets.source} | ({"target test": datasets.target_test} if recipe.downstream.score else {})
+    found = [(title, dataset.file(0), dataset.inspect(0, labelled=True)) for title, dataset in sets.items()]
+    return [turned_differently(title, [str(file)]) for title, file, one in found if one is not None and one.turned]
 
 
 def _task_problems(plugins: Plugins, recipe: Recipe, num_classes: int) -> list[str]:

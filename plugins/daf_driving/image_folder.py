@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from daf_driving.files import FileDataset, Folder, folders_of_split, list_entries, names_only
+from daframework.data.scaling import make_scaling
 from daframework.errors import DataError, unknown
 from daframework.interfaces import IGNORE_INDEX, Sample
 
@@ -26,6 +27,9 @@ class ImageFolder(FileDataset):
         train_folder: Folder below ``root`` that holds ``images`` and ``labels`` of the split ``train``.
         test_folder: The same for the split ``test``; the default is the same folder as that of ``train``.
         palette: One colour ``[red, green, blue]`` a class, 0 to 255, for pictures; by default colours are made up.
+        value_range: The two values of 16-bit images that become black and white, 0 to 65535: ``[0, 4095]`` of a camera
+            of 12 bits. Without it or ``value_percentiles`` such images are refused.
+        value_percentiles: The same by percent of each image's own values: ``[1, 99]``.
     """
 
     def __init__(
@@ -38,15 +42,18 @@ class ImageFolder(FileDataset):
         train_folder: str = ".",
         test_folder: str = ".",
         palette: Sequence[Sequence[int]] | None = None,
+        value_range: Sequence[float] | None = None,
+        value_percentiles: Sequence[float] | None = None,
     ) -> None:
         """List the images of the split; nothing is decoded.
 
         Raises:
-            ValueError: classes, ids or palette do not fit together.
+            ValueError: classes, ids or palette do not fit together, or an option has a value that is not allowed.
             DataError: the folder is missing or holds no images.
         """
         self.classes = _checked_classes(names_only("classes", classes))
         self.palette = _checked_palette(palette, len(self.classes))
+        self.scaling = make_scaling(value_range, value_percentiles)
         table = _table(ids or {}, self.classes)
         (name,) = folders_of_split(split, train=[train_folder], test=[test_folder])
         base = Path(root).expanduser() / name
