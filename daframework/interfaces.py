@@ -43,6 +43,7 @@ class Inspection:
     image: Tensor | None
     label: Tensor | None
     problems: Sequence[str]
+    turned: bool = False  # EXIF turns one of the two and not the other
 
 
 class ImageDataset(ABC):
@@ -95,16 +96,12 @@ class ImageDataset(ABC):
 
 
 class Generator(nn.Module, ABC):
-    """Translates images from one domain to the other.
-
-    One that draws at random draws from torch's global generators, which are seeded before each batch.
-    """
+    """Translates images from one domain to the other. One that draws at random draws from torch's global generators,
+    which are seeded before each batch."""
 
     multiple: int = 1
-    """Height and width of an input must be multiples of this."""
     smallest: int = 1
-    """Height and width of an input must be at least this, where that is more than ``multiple``; smaller images are
-    padded. A reflected border needs more pixels than it is wide, and instance norm more than one."""
+    """Height and width of an input must be multiples of the one and no less than the other; images are padded to it."""
     versions: int = 1
     """How many translations of each image it offers. The set is translated into each, a task model is trained on each,
     and their predictions are averaged."""
@@ -116,10 +113,8 @@ class Generator(nn.Module, ABC):
         """(N, 3, H, W) in [-1, 1] -> the same shape and range."""
 
     def prepare(self, source: ImageDataset, target: ImageDataset) -> None:
-        """Called once before training, on every generator: measure the domains here. Target labels are not given.
-
-        ``source`` and ``target`` are in the order of this generator's direction: it maps ``source`` to ``target``.
-        """
+        """Called once before training, on every generator, which maps ``source`` to ``target``: measure both here.
+        Target labels are not given."""
 
     def features(self, image: Tensor, layers: Sequence[int]) -> list[Tensor]:
         """Intermediate activations, one (N, C, h, w) for each entry of ``layers``: for contrastive losses."""
@@ -275,7 +270,8 @@ class Task(ABC):
     """The supervised problem trained downstream, the same for every row of the table."""
 
     multiple: int = 1
-    """Height and width of the model's input must be multiples of this."""
+    smallest: int = 1
+    """Of the model's input, as of a generator's."""
 
     @abstractmethod
     def model(self) -> nn.Module:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from daframework.data.prepared import check_sample
+from daframework.data.whole import padded_side
 from daframework.errors import PluginError
 from daframework.interfaces import (
     IGNORE_INDEX,
@@ -32,7 +33,7 @@ def check_size(name: str, multiple: int, height: int, width: int) -> None:
 
 
 def check_generator(generator: Generator, *, height: int, width: int, batch_size: int = 1) -> None:
-    """An image goes in, one of the same shape and type comes out, within [-1, 1]."""
+    """An image goes in, one of the same shape and type comes out, within [-1, 1]; so does the smallest it promises."""
     name = f"generator {type(generator).__name__}"
     if generator.versions < 1:
         raise PluginError(f"{name} must offer at least 1 version of an image, got {generator.versions}")
@@ -44,6 +45,16 @@ def check_generator(generator: Generator, *, height: int, width: int, batch_size
     if not output.is_meta and not bool((output.abs() <= 1 + 1e-4).all()):
         least, most = float(output.detach().min()), float(output.detach().max())
         raise PluginError(f"{name} must give values in [-1, 1], got {least} to {most}")
+    side, training = padded_side(1, generator.multiple, generator.smallest), generator.training
+    try:
+        generator.eval()(_image(generator, 1, side, side))  # as images of any size are translated
+    except Exception as error:  # of whatever type: sizes that do not fit make torch raise almost anything
+        raise PluginError(
+            f"{name} cannot take {side} x {side}, which it promises: {' '.join(str(error).split())[:200]}; say with "
+            "smallest what height and width must be at least"
+        ) from error
+    finally:
+        generator.train(training)
 
 
 def check_discriminator(

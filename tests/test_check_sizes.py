@@ -22,6 +22,8 @@ SHALLOW = {"encoder_depth": 3, "decoder_channels": [8, 8, 8]}
 class Narrowing(Generator):
     """A batch norm over what a crop of 16 x 24 leaves: one pixel."""
 
+    smallest = 24
+
     def __init__(self) -> None:
         super().__init__()
         self.body = nn.Sequential(nn.Conv2d(3, 3, (16, 24), stride=(16, 24)), nn.BatchNorm2d(3))

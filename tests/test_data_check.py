@@ -151,7 +151,7 @@ def test_everything_that_is_wrong_is_named_and_not_only_the_first_thing(check, s
         r"train/images/b/2\.png: not an image",
         r"train/labels/b/3\.png: 16 x 24 pixels \(height x width\), but its image .* has 8 x 12",
         r"train/labels/b/4\.png: a label image must hold class ids.*daf data convert .*/labels/b OUT --from-colours",
-        r"train/images/b/5\.png: colour mode I;16 is not supported",
+        r"train/images/b/5\.png: holds 16 bits a channel",
         r"test/images/c/6\.jpg: colour mode CMYK is not supported",
     ]
     assert code == 1 and len(found) == len(expected), found
@@ -530,3 +530,44 @@ def test_a_folder_that_may_not_be_listed_is_named(check, sound):
     code, out, _ = check(sound)
     (sound / "train/images/a").chmod(0o755)
     assert code == 1 and "images/a: cannot be listed" in problems(out)[0]
+
+
+def turned(folder, names, orientation, *, labels=False):
+    """The images of these names with an EXIF orientation, and their labels if asked."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    for name in names:
+        for kind in ("images", "labels")[: 1 + labels]:
+            path = folder / kind / f"{name}.png"
+            with Image.open(path) as image:
+                pixels = np.asarray(image)
+            Image.fromarray(pixels).save(path, exif=exif)
+
+
+def test_images_that_exif_turns_and_whose_labels_it_does_not_are_one_warning_a_set(check, sound):
+    turned(sound / "train", ["b/2", "b/3"], 3)
+    code, text, _ = check(sound)
+    said = [line for line in text.splitlines() if "EXIF" in line]
+    assert code == 0 and len(said) == 1, text
+    assert re.match(
+        r"warning: image_folder train: 2 images, such as .*b/2\.png, turned by EXIF otherwise than the label", said[0]
+    )
+    turned(sound / "train", ["b/2", "b/3"], 3, labels=True)
+    assert "EXIF" not in check(sound)[1]
+
+
+def test_a_size_that_differs_since_exif_turns_the_image_says_so(check, sound):
+    turned(sound / "train", ["a/0"], 6)
+    code, text, _ = check(sound)
+    assert code == 1 and re.search(
+        r"labels/a/0\.png: 8 x 12 pixels .* has 12 x 8 \(EXIF turns one of the two by a quarter; save both turned", text
+    )
+
+
+def test_check_warns_where_the_first_image_is_turned_and_its_label_not(daf, sound, recipe):
+    domain = {"name": "image_folder", "root": str(sound), **FOLDER, **TRAIN_TEST}
+    path = recipe(source=domain, target=domain, data={"crop_size": [8, 12], "batch_size": 2})
+    assert "EXIF" not in "".join(daf("check", path)[1:])
+    turned(sound / "train", ["a/0"], 3)
+    code, text, errors = daf("check", path)
+    assert code == 0 and "source: 1 image, such as" in text + errors

@@ -120,3 +120,19 @@ def test_classes_of_no_label_space_have_no_ids(daf, plugins, images, tmp_path, r
     says = r"its classes road, sky, tree are those of no label space, so they have no ids; write indices"
     refused(daf("predict", folder.path, images, tmp_path / "out", "--write", "id"), says)
     assert daf("predict", folder.path, images, tmp_path / "out")[0] == 0
+
+
+def test_what_is_wrong_with_one_image_does_not_stop_the_others(daf, finished, images, tmp_path):
+    (images / "b.png").write_bytes((images / "a.png").read_bytes()[:-30])
+    (images / "._a.png").write_bytes(b"as macOS leaves it")
+    code, text, errors = daf("predict", finished, images, tmp_path / "out")
+    assert code == 1 and "3 of 4 predictions in" in text
+    refused((code, text, errors), r"b\.png: truncated or damaged")
+    assert len([file for file in (tmp_path / "out").rglob("*") if file.is_file()]) == 3
+
+
+def test_predictions_never_lie_among_the_images(daf, finished, images, tmp_path):
+    before = (images / "a.png").read_bytes()
+    for out in (images, images / "sub" / "new"):
+        refused(daf("predict", finished, images, out, "--overwrite"), "whose images are to be read")
+    assert (images / "a.png").read_bytes() == before

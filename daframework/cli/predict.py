@@ -59,6 +59,7 @@ def command(run: Path, images: Path, out: Path, row: str | None, kind: str, over
                 values=values,
                 resize=recipe.data.resize,
                 multiple=task.multiple,
+                smallest=task.smallest,
                 overwrite=overwrite,
                 scaling=scaling_of(recipe.target.options),
                 failed=failures,

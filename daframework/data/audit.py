@@ -24,7 +24,8 @@ class Audited:
 
     ``where`` is the image's file, or its name. ``size`` is height and width in pixels; ``sums`` and ``squares`` add up
     the values (0 to 255) of each channel and their squares. ``digest`` and ``size`` are None where the image cannot be
-    read; ``counts``, labelled pixels by class, where no sound label is.
+    read; ``counts``, labelled pixels by class, where no sound label is. ``turned``: EXIF turns image and label
+    differently.
     """
 
     where: str
@@ -35,6 +36,7 @@ class Audited:
     squares: tuple[int, ...] = (0, 0, 0)
     digest: bytes | None = None
     counts: tuple[int, ...] | None = None
+    turned: bool = False
 
 
 def audit(dataset: ImageDataset, labelled: bool, index: int) -> Audited:
@@ -62,7 +64,7 @@ def audit(dataset: ImageDataset, labelled: bool, index: int) -> Audited:
         if not any(counts):
             warnings.append(f"{where}: its label ignores every pixel; take the pair away, or look at the label")
     if image is None:
-        return Audited(where, tuple(errors), tuple(warnings), counts=counts)
+        return Audited(where, tuple(errors), tuple(warnings), counts=counts, turned=found.turned)
     sums, squares = _sums(image)
     pixels = image.shape[1] * image.shape[2]
     spread = max(map(lambda total, square: _deviation(pixels, total, square), sums, squares))
@@ -72,7 +74,17 @@ def audit(dataset: ImageDataset, labelled: bool, index: int) -> Audited:
             "at it, and take it away if it is empty"
         )
     size = (image.shape[1], image.shape[2])
-    return Audited(where, tuple(errors), tuple(warnings), size, sums, squares, content_digest(image), counts)
+    digest = content_digest(image)
+    return Audited(where, tuple(errors), tuple(warnings), size, sums, squares, digest, counts, found.turned)
+
+
+def turned_differently(title: str, images: Sequence[str]) -> str:
+    """The warning about ``images`` of a set, which EXIF turns differently from their labels."""
+    count = f"{len(images):,} images" if len(images) > 1 else "1 image"
+    return (
+        f"{title}: {count}, such as {images[0]}, turned by EXIF otherwise than the label; look at them with daf data "
+        "preview, and save them turned and without EXIF if their labels lie wrong"
+    )
 
 
 def _read(dataset: ImageDataset, labelled: bool, index: int) -> Inspection:
@@ -111,6 +123,7 @@ class SetAudit:
     pixels: list[int] = field(init=False)
     shown: list[int] = field(init=False)
     contents: list[tuple[str, bytes]] = field(factory=list)
+    turned: list[str] = field(factory=list)
     _sums: list[int] = field(factory=lambda: [0, 0, 0])
     _squares: list[int] = field(factory=lambda: [0, 0, 0])
 
@@ -120,6 +133,7 @@ class SetAudit:
     def add(self, found: Audited) -> None:
         """Count one image in."""
         self.read += 1
+        self.turned += [found.where] * found.turned
         if found.size is not None and found.digest is not None:
             self.sizes[found.size] += 1
             self.contents.append((found.where, found.digest))

@@ -27,6 +27,7 @@ def predict_folder(
     values: Tensor,
     resize: Sequence[int] | None,
     multiple: int,
+    smallest: int = 1,
     overwrite: bool,
     scaling: Scaling | None = None,
     failed: Callable[[DataError], None] = raise_it,
@@ -35,8 +36,9 @@ def predict_folder(
 
     ``values`` hold what is written for each class: (num_classes,) uint8 ids, or (num_classes, 3) uint8 colours. An
     image is brought to ``resize``, as in training, and its logits back to its own size, bilinearly, before the
-    greatest is taken: a prediction covers its image pixel by pixel. ``multiple`` is the model's, ``scaling`` for images
-    of 16 bits. What is wrong with an image that cannot be read is handed to ``failed``, and the others are written.
+    greatest is taken: a prediction covers its image pixel by pixel. ``multiple`` and ``smallest`` are the task's,
+    ``scaling`` is for images of 16 bits. What is wrong with an image that cannot be read is handed to ``failed``, and
+    the others are written.
 
     Raises:
         DataError: an image cannot be read and ``failed`` raises that, or a file cannot be written; or, and then nothing
@@ -48,7 +50,7 @@ def predict_folder(
 
     def predicted(image: Tensor) -> Tensor:
         seen = image if resize is None else resize_image(image, resize)
-        logits = apply_padded(model, to_float(seen[None].to(session.fabric.device)), multiple)
+        logits = apply_padded(model, to_float(seen[None].to(session.fabric.device)), multiple, smallest)
         if logits.shape[-2:] != image.shape[-2:]:
             logits = interpolate(logits, image.shape[-2:], mode="bilinear", align_corners=False)
         return values[logits.argmax(1)[0].cpu()]

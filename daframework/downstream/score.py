@@ -58,7 +58,7 @@ def score(
         image = to_float(stack_images(samples).to(fabric.device))
         # Images of any size, each seen once: not worth compiling for, though the model was for its training.
         with torch.compiler.set_stance("force_eager"):
-            prediction = apply_padded(model, image, task.multiple)
+            prediction = apply_padded(model, image, task.multiple, task.smallest)
         label = stack_labels(samples).to(fabric.device)
         found += [task.statistics(prediction[i : i + 1], label[i : i + 1]) for i in range(len(samples))]
         session.log.advance(len(found))

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
+from daframework.data.audit import turned_differently
 from daframework.data.prepared import check_sample
 from daframework.data.sizes import Sizes, survey_sizes
 from daframework.data.spaces import label_space
@@ -36,6 +37,8 @@ def check(plugins: Plugins, recipe: Recipe, where: str, tell: Callable[[str], No
         problems += _label_problems(recipe, datasets)
         sizes = _survey(recipe, datasets)
         problems += _size_problems(recipe, sizes, tell)
+        for line in _turned(recipe, datasets):
+            tell(line)
     except DataError as error:
         warnings.append(str(error))
     except (RecipeError, PluginError) as error:
@@ -73,6 +76,13 @@ def _label_problems(recipe: Recipe, datasets: Datasets) -> list[str]:
             hint = "if the target's training images have no labels, add --set downstream.oracle=false"
             raise DataError(f"{error}; {hint}") from error
     return list(dict.fromkeys(problems))
+
+
+def _turned(recipe: Recipe, datasets: Datasets) -> list[str]:
+    """A warning of each labelled set whose first image is turned by EXIF, and its label not."""
+    sets = {"source": datasets.source} | ({"target test": datasets.target_test} if recipe.downstream.score else {})
+    found = [(title, dataset.file(0), dataset.inspect(0, labelled=True)) for title, dataset in sets.items()]
+    return [turned_differently(title, [str(file)]) for title, file, one in found if one is not None and one.turned]
 
 
 def _sample_problems(dataset: ImageDataset) -> list[str]:

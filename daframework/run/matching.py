@@ -72,7 +72,8 @@ def _survey(run: Run, model: nn.Module, dataset: ImageDataset, domain: str) -> t
         random = Random(derive(run.recipe.seed, domain, "survey", index))
         corners = [random_corner(sample, data.crop_size, random) for _ in range(data.matched_crops)]
         crops = torch.stack([cut_crop(sample, data.crop_size, *corner, mirrored=False)[0] for corner in corners])
-        found.append(layouts(apply_padded(model, to_float(crops.to(device)), run.task.multiple)).cpu())
+        logits = apply_padded(model, to_float(crops.to(device)), run.task.multiple, run.task.smallest)
+        found.append(layouts(logits).cpu())
         places += [[index, top, left] for top, left in corners]
         run.session.log.advance(index + 1)
         if run.session.stopping():

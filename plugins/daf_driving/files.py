@@ -8,14 +8,18 @@ from pathlib import Path
 from torch import Tensor
 
 from daf_driving.folders import Entry, Folder, unpaired
+from daf_driving.turned import one_is_turned, other_size
 from daframework.data.decode import map_ids, read_image, read_label
 from daframework.data.fingerprint import digest, fingerprint_files
+from daframework.data.scaling import Scaling
 from daframework.errors import DataError
 from daframework.interfaces import ImageDataset, Inspection, Sample
 
 
 class FileDataset(ImageDataset):
     """Images in files, with labels in PNG files that are opened only when a label is asked for."""
+
+    scaling: Scaling | None = None  # of images of 16 bits
 
     def __init__(self, entries: Sequence[Entry], folders: Iterable[Folder], table: Mapping[int, int]) -> None:
         """``entries`` come from ``folders``; ``table`` maps the ids in label files to classes, or to 255 (ignore)."""
@@ -28,15 +32,15 @@ class FileDataset(ImageDataset):
 
     def __getitem__(self, index: int) -> Sample:
         entry = self._labelled[index]
-        image, ids = read_image(entry.image), self._read_ids(entry.label)
+        image, ids = read_image(entry.image, scaling=self.scaling), self._read_ids(entry.label)
         if image.shape[1:] != ids.shape:
-            raise DataError(_other_size(entry, image, ids))
+            raise DataError(other_size(entry.image, image, entry.label, ids))
         return Sample(image, self._as_classes(ids, entry.label), entry.name)
 
     def unlabelled(self, index: int) -> Sample:
         """The image at ``index``; its label file is neither opened nor looked for."""
         entry = self._entries[index]
-        return Sample(read_image(entry.image), None, entry.name)
+        return Sample(read_image(entry.image, scaling=self.scaling), None, entry.name)
 
     def file(self, index: int) -> Path:
         """The image file at ``index``."""
@@ -46,7 +50,8 @@ class FileDataset(ImageDataset):
         """Of paths, sizes and times of the image files, or with ``labels`` of the label files and their ids' table."""
         # Strings, since making a Path of each takes longer than asking the file system about it.
         if not labels:
-            return fingerprint_files(f"{one.folder.images}/{one.image_name}" for one in self._entries)
+            images = fingerprint_files(f"{one.folder.images}/{one.image_name}" for one in self._entries)
+            return digest(images, repr(self.scaling)) if self.scaling else images
         files = fingerprint_files(f"{one.folder.labels}/{one.label_name}" for one in self._labelled)
         # A dataset may read label files in a way of its own.
         return digest(files, type(self).__qualname__, sorted(self._table.items()))
@@ -58,21 +63,22 @@ class FileDataset(ImageDataset):
     def inspect(self, index: int, *, labelled: bool) -> Inspection:
         """Image and label at ``index``, each on its own: what is wrong with one does not hide the other."""
         entry, problems = self._entries[index], []
-        image = label = None
+        image, label, turned = None, None, False
         try:
-            image = read_image(entry.image)
+            image = read_image(entry.image, scaling=self.scaling)
         except DataError as error:
             problems.append(str(error))
         if labelled and self._table and entry.label.exists():
             try:
                 ids = self._read_ids(entry.label)
+                turned = image is not None and one_is_turned(entry.image, image, entry.label)
                 if image is not None and image.shape[1:] != ids.shape:
-                    problems.append(_other_size(entry, image, ids))
+                    problems.append(other_size(entry.image, image, entry.label, ids))
                 label = self._as_classes(ids, entry.label)
             except DataError as error:
                 problems.append(str(error))
         fits = label is not None and (image is None or image.shape[1:] == label.shape)
-        return Inspection(entry.name, image, label if fits else None, problems)
+        return Inspection(entry.name, image, label if fits else None, problems, turned)
 
     def _read_ids(self, path: Path) -> Tensor:
         """The ids in a label file, (H, W) uint8 or int32."""
@@ -100,13 +106,6 @@ def _lonely(folder: Folder) -> list[str]:
         return [f"{path}: {what}" for paths, what in unpaired(folder) for path in paths]
     except DataError as error:
         return [str(error)]
-
-
-def _other_size(entry: Entry, image: Tensor, ids: Tensor) -> str:
-    return (
-        f"{entry.label}: {ids.shape[0]} x {ids.shape[1]} pixels (height x width), but its image {entry.image} "
-        f"has {image.shape[1]} x {image.shape[2]}; a label must cover its image pixel by pixel"
-    )
 
 
 def _some(paths: Sequence[str]) -> str:

@@ -22,6 +22,7 @@ from daframework.data.label_files import (
     read_colours,
     replace_values,
 )
+from daframework.data.scaling import make_scaling
 from daframework.errors import DataError, unknown
 from daframework.interfaces import IGNORE_INDEX, Sample
 
@@ -58,6 +59,9 @@ class ImageFolder(FileDataset):
         list_file: Text file below ``root`` that names the images of the split ``train``, one a line; all by default.
         test_list_file: The same for the split ``test``; the default is the list of ``train``, if the folder is too.
         palette: One colour ``[red, green, blue]`` a class, 0 to 255, for pictures; by default colours are made up.
+        value_range: The two values of 16-bit images that become black and white, 0 to 65535: ``[0, 4095]`` of a camera
+            of 12 bits. Without it or ``value_percentiles`` such images are refused.
+        value_percentiles: The same by percent of each image's own values: ``[1, 99]``.
     """
 
     def __init__(
@@ -80,11 +84,13 @@ class ImageFolder(FileDataset):
         list_file: str | None = None,
         test_list_file: str | None = None,
         palette: Sequence[Sequence[int]] | None = None,
+        value_range: Sequence[float] | None = None,
+        value_percentiles: Sequence[float] | None = None,
     ) -> None:
         """List the images of the split; nothing is decoded.
 
         Raises:
-            ValueError: classes, ids, colours or palette do not fit together.
+            ValueError: classes, ids, colours or palette do not fit together, or a value is not allowed.
             DataError: the folder or a list is missing, the folder holds no images, or a list names what is not there.
         """
         space = label_space(classes) if isinstance(classes, str) else None
@@ -94,6 +100,7 @@ class ImageFolder(FileDataset):
             raise ValueError("colours stand in place of ids and channel; give one of them")
         self._channel, self._in_colours = channel, colours is not None
         table = _colour_table(colours, self.classes) if colours is not None else _id_table(ids or {}, self.classes)
+        self.scaling = make_scaling(value_range, value_percentiles)
         (name,) = folders_of_split(split, train=[train_folder], test=[test_folder])
         base = Path(root).expanduser()
         folder = Folder(

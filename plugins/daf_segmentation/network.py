@@ -84,6 +84,11 @@ class NetworkOptions:
             raise ValueError(f"encoder_depth and encoder_output_stride must be 1 or more, got {depth!r} and {stride!r}")
         return int(min(2**depth, stride))
 
+    @property
+    def smallest(self) -> int:
+        """What height and width must be at least: ``pan`` halves what the encoder gives three times more."""
+        return 8 * self.multiple if self.arch == "pan" else 1
+
     def build(self) -> nn.Module:
         """A new network on the default device, taking images in [-1, 1]; without its weights on the meta device.
 

@@ -62,6 +62,7 @@ class Segmentation(Task):
             encoder_options=encoder_options or {},
         )
         self.multiple = self._options.multiple
+        self.smallest = self._options.smallest
         self._num_classes = num_classes
         self._dice_weight = dice_weight
         self._label_smoothing = label_smoothing

@@ -141,7 +141,7 @@ _APART = "give each split files of its own, by the dataset's options, if models 
 
 def _check_part(part: "Part", workers: int | None, findings: _Findings, stopping: Callable[[], bool]) -> "SetAudit":
     """Look at every image of one set, until asked to stop."""
-    from daframework.data.audit import SetAudit, audit
+    from daframework.data.audit import SetAudit, audit, turned_differently
     from daframework.data.parallel import default_workers, in_parallel
 
     dataset, progress = part.dataset, findings.progress
@@ -160,6 +160,8 @@ def _check_part(part: "Part", workers: int | None, findings: _Findings, stopping
         progress.advance(found.read)
         if stopping():
             return found
+    if found.turned:
+        findings.add("warning", part.title, turned_differently(part.title, found.turned))
     if found.never:
         findings.add(
             "warning",
