@@ -268,7 +268,10 @@ def test_hidden_and_other_files_are_passed_over(folder):
         ({"ids": None, "channel": "red", "colours": {"0,0,0": "ignore"}}, "colours stand in place of ids and channel"),
         ({"ids": None, "colours": {"0,0,256": "road"}}, "colours: a key must be red,green,blue of 0 to 255"),
         ({"ids": None, "colours": {"0,0": "road"}}, "such as 128,64,128, got '0,0'"),
-        ({"ids": None, "colours": {"0,0,0": "raod"}}, "colours: 0,0,0: no class named 'raod'; did you mean 'road'?"),
+        (
+            {"ids": None, "colours": {"0,0,0": "raod"}},
+            "colours: colour 0,0,0: no class named 'raod'",
+        ),
         ({"ids": None, "colours": {"0,0,1": "road", "0, 0,1": "sky"}}, "is given twice"),
         ({"ids": None, "colours": {}}, "colours must name at least one colour"),
         ({"ids": None, "colours": "camvid"}, "colours: no colour map named 'camvid'"),

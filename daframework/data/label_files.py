@@ -80,6 +80,17 @@ def parse_colour(text: str) -> int:
     return colour_code(*numbers)
 
 
+def parse_id(text: str) -> int:
+    """The number of an id that is written ``7``.
+
+    Raises:
+        ValueError: it is no whole number from 0 to 65535.
+    """
+    if not (text.isascii() and text.isdigit() and int(text) <= 65535):
+        raise ValueError(f"must be a whole number from 0 to 65535, got '{text}'")
+    return int(text)
+
+
 def value_name(value: int, *, colours: bool) -> str:
     """``7``, or ``128,64,128``: an id or a colour as it is written."""
     return f"{value >> 16},{value >> 8 & 255},{value & 255}" if colours else str(value)

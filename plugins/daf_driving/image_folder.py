@@ -1,7 +1,7 @@
 """Any folder of images, with labels of the same names and a map from the ids or colours in them to classes."""
 
 import colorsys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from torch import Tensor
@@ -18,9 +18,11 @@ from daframework.data.label_files import (
     name_values,
     near_colour,
     parse_colour,
+    parse_id,
     read_channel,
     read_colours,
     replace_values,
+    value_name,
 )
 from daframework.data.scaling import make_scaling
 from daframework.errors import DataError, unknown
@@ -194,38 +196,35 @@ def _checked_palette(palette: Sequence[Sequence[int]] | None, num_classes: int) 
 
 
 def _id_table(ids: Mapping[str, str] | str, classes: Sequence[str]) -> dict[int, int]:
-    if isinstance(ids, str):
-        return _shipped("ids", ids, id_map(ids), classes)
-    table: dict[int, int] = {}
-    for key, meaning in ids.items():
-        if not (key.isascii() and key.isdigit() and int(key) <= 65535):
-            raise ValueError(f"ids: a key must be a whole number from 0 to 65535, got '{key}'")
-        _add(table, int(key), meaning, classes, f"ids: id {int(key)}")
-    return table
+    return _shipped("ids", ids, id_map(ids), classes) if isinstance(ids, str) else _own("ids", ids, parse_id, classes)
 
 
 def _colour_table(colours: Mapping[str, str] | str, classes: Sequence[str]) -> dict[int, int]:
+    if not colours:
+        raise ValueError("colours must name at least one colour")
     if isinstance(colours, str):
         return _shipped("colours", colours, colour_map(colours), classes)
+    return _own("colours", colours, parse_colour, classes)
+
+
+def _own(
+    option: str, meanings: Mapping[str, str], parse: Callable[[str], int], classes: Sequence[str]
+) -> dict[int, int]:
+    """A map of the user's, in which a meaning must be one of ``classes`` or ``ignore``."""
+    index = {**{name: place for place, name in enumerate(classes)}, _IGNORE: IGNORE_INDEX}
     table: dict[int, int] = {}
-    for key, meaning in colours.items():
+    for key, meaning in meanings.items():
         try:
-            code = parse_colour(key)
+            value = parse(key)
         except ValueError as error:
-            raise ValueError(f"colours: a key {error}") from error
-        _add(table, code, meaning, classes, f"colours: {key}")
-    if not table:
-        raise ValueError("colours must name at least one colour")
+            raise ValueError(f"{option}: a key {error}") from error
+        where = f"{option}: {option[:-1]} {value_name(value, colours=option == 'colours')}"
+        if meaning not in index:
+            raise ValueError(f"{where}: {unknown('class', meaning, index)}")
+        if value in table:
+            raise ValueError(f"{where} is given twice")
+        table[value] = index[meaning]
     return table
-
-
-def _add(table: dict[int, int], value: int, meaning: str, classes: Sequence[str], where: str) -> None:
-    meanings = {**{name: index for index, name in enumerate(classes)}, _IGNORE: IGNORE_INDEX}
-    if meaning not in meanings:
-        raise ValueError(f"{where}: {unknown('class', meaning, meanings)}")
-    if value in table:
-        raise ValueError(f"{where} is given twice")
-    table[value] = meanings[meaning]
 
 
 def _shipped(option: str, name: str, meanings: Mapping[int, str], classes: Sequence[str]) -> dict[int, int]:

@@ -138,17 +138,13 @@ def _own(pairs: tuple[str, ...]) -> dict[str, str]:
 
 
 def _value(text: str, *, colours: bool) -> int:
-    from daframework.data.label_files import parse_colour
+    from daframework.data.label_files import parse_colour, parse_id
 
     try:
-        if colours:
-            return parse_colour(text)
-        if text.isascii() and text.isdigit() and len(text) <= 5:
-            return int(text)
-    except ValueError:
-        pass  # told below, with what else may be given
-    what = "a colour such as 0,0,0" if colours else "an id such as 255"
-    raise click.BadParameter(f"must be {what}, or {_OTHERS}, got '{text}'", param_hint="--ignore")
+        return parse_colour(text) if colours else parse_id(text)
+    except ValueError as error:
+        what = "a colour such as 0,0,0" if colours else "an id such as 255"
+        raise click.BadParameter(f"must be {what}, or {_OTHERS}, got '{text}'", param_hint="--ignore") from error
 
 
 class _Found:
@@ -174,11 +170,9 @@ def _tell(progress: "FileProgress", conversion: "Conversion", source: str, found
 
     told = [(value_name(value, colours=conversion.colours), value) for value, _ in found.unknown.most_common(_TOLD)]
     near = {name: near_colour(value, conversion.names) if conversion.colours else "" for name, value in told}
-    others, rest = (
-        len(found.unknown) - len(told),
-        found.unknown.total() - sum(found.unknown[value] for _, value in told),
-    )
-    more = f"and {others:,} more ({rest:,} pixels): is this the right label space?"
+    others = len(found.unknown) - len(told)
+    pixels = found.unknown.total() - sum(found.unknown[value] for _, value in told)
+    more = f"and {others:,} more ({pixels:,} pixels): is this the right label space?"
     if told and conversion.ignore_others:
         shown = ", ".join(f"{name} in {found.told(value)}" for name, value in told)
         progress.say(f"ignored, as no class of '{source}': {shown}{f' {more}' if others else ''}", "warning")
