@@ -6,6 +6,7 @@ import attrs
 
 from daf_driving.files import Entry, Folder, check_split, list_entries
 from daframework.errors import DataError
+from daframework.text_file import read_text
 
 
 def list_split(folder: Folder, root: Path, split: str, *, train: str | None, test: str | None) -> list[Entry]:
@@ -38,9 +39,11 @@ def list_split(folder: Folder, root: Path, split: str, *, train: str | None, tes
 def _read_names(path: Path) -> frozenset[str]:
     """The names in a list, without the ending ``.png`` that some lists write."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = read_text(path).splitlines()
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}); name a text file, one image a line") from error
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: is no text; name a text file, one image a line") from error
+    except ValueError as error:
+        raise DataError(f"{path}: {error}") from error
     return frozenset(line.strip().removesuffix(".png") for line in lines if line.strip())

@@ -9,6 +9,7 @@ from typing import Any
 from daframework.data.spaces import LabelSpace, read_space
 from daframework.errors import unknown
 from daframework.interfaces import IGNORE_INDEX
+from daframework.text_file import read_text
 
 _PACKAGE = "daf_driving"
 
@@ -60,4 +61,4 @@ def id_table(dataset: str, space: str) -> dict[int, int]:
 
 
 def _read(folder: str, name: str) -> dict[str, Any]:
-    return tomllib.loads(files(_PACKAGE).joinpath(folder, f"{name}.toml").read_text(encoding="utf-8"))
+    return tomllib.loads(read_text(files(_PACKAGE).joinpath(folder, f"{name}.toml")))
