@@ -12,6 +12,7 @@ from daframework.errors import PluginError, RecipeError, unknown
 from daframework.registry import Plugins, folders
 from daframework.strict import structure
 from daframework.tables import ComponentTable, LossTable, Recipe
+from daframework.text_file import read_text
 
 _SUFFIX = ".toml"
 _TAKEN = ("generator", "oracle", "semantic_preservation", "source_only", "translation")
@@ -67,6 +68,20 @@ def read(path: Path, overrides: Iterable[str] = (), *, seed: int | None = None) 
     return parse(tables, str(path))
 
 
+def read_toml(path: Path) -> str:
+    """The text of a TOML file.
+
+    Raises:
+        RecipeError: it cannot be read, or is not in UTF-8.
+    """
+    try:
+        return read_text(path)
+    except OSError as error:
+        raise RecipeError(f"{path}: cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise RecipeError(f"{path}: not a TOML file: {error}") from error
+
+
 def read_tables(path: Path, overrides: Iterable[str] = ()) -> dict[str, Any]:
     """The tables of a TOML file as they are written, with each ``KEY=VALUE`` of ``overrides`` put in its place.
 
@@ -74,10 +89,8 @@ def read_tables(path: Path, overrides: Iterable[str] = ()) -> dict[str, Any]:
         RecipeError: the file or an override cannot be read.
     """
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise RecipeError(f"{path}: cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:  # bad TOML or UTF-8, a number of thousands of digits, lists in lists
+        tables = tomllib.loads(read_toml(path))
+    except (ValueError, RecursionError) as error:  # bad TOML, a number of thousands of digits, lists in lists
         raise RecipeError(f"{path}: not a TOML file: {error}") from error
     for text in overrides:
         apply_override(tables, text)

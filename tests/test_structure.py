@@ -13,7 +13,7 @@ PLUGINS = ROOT / "plugins"
 # What each part of the core may import of the others; the parts below it, and never its neighbours.
 BOTTOM = {"errors", "hookspecs", ""}
 TABLES = BOTTOM | {"interfaces", "registry", "strict", "tables", "recipe", "randomness", "checkpoint", "session"}
-TABLES |= {"ranks", "whole_file", "listener"}
+TABLES |= {"ranks", "text_file", "whole_file", "listener"}
 STEPS = {"acceleration", "batch_norm", "profiling"}
 ALLOWED = {
     "": set(),
@@ -24,13 +24,14 @@ ALLOWED = {
     "strict": BOTTOM,
     "tables": BOTTOM | {"strict"},
     "randomness": set(),
-    "recipe": BOTTOM | {"registry", "strict", "tables"},
+    "recipe": BOTTOM | {"registry", "strict", "tables", "text_file"},
     "session": BOTTOM | {"listener"},
     "checkpoint": BOTTOM | {"whole_file"},
     "profiling": set(),
     "ranks": set(),
     "guard": set(),
     "listener": set(),
+    "text_file": set(),
     "whole_file": set(),
     "batch_norm": {"ranks"},
     "acceleration": {"errors", "tables"},
@@ -89,7 +90,7 @@ def test_a_plugin_imports_what_plugins_may(file):
     names = list(imported(file))
     assert [name for name in names if name.startswith("daf_") and name.split(".")[0] not in others] == []
     parts = {part(name) for name in names if name.split(".")[0] == "daframework"}
-    assert parts <= {"", "errors", "interfaces", "data", "downstream", "randomness", "ranks"}
+    assert parts <= {"", "errors", "interfaces", "data", "downstream", "randomness", "ranks", "text_file"}
     assert not any(name.startswith("daframework.downstream") and ".metrics" not in name for name in names)
 
 

@@ -1,7 +1,5 @@
 """``daf recipes``."""
 
-from pathlib import Path
-
 import click
 
 
@@ -10,18 +8,18 @@ import click
 def command(name: str | None) -> None:
     """List the recipes that plugins offer, or print the one called NAME."""
     from daframework.cli.options import installed_plugins
-    from daframework.recipe import locate, offered_files
+    from daframework.recipe import locate, offered_files, read_toml
 
     plugins = installed_plugins()
     if name is not None:
-        click.echo(locate(plugins, name).read_text(encoding="utf-8"), nl=False)
+        click.echo(read_toml(locate(plugins, name)), nl=False)
         return
     offered = offered_files(plugins)
     width = max((len(stem) for stem, _, _ in offered), default=0)
     for stem, file, _ in offered:
-        click.echo(f"{stem:{width}}  {_first_comment(file)}")
+        click.echo(f"{stem:{width}}  {_first_comment(read_toml(file))}")
 
 
-def _first_comment(file: Path) -> str:
-    first = file.read_text(encoding="utf-8").partition("\n")[0]
+def _first_comment(text: str) -> str:
+    first = text.partition("\n")[0]
     return first.removeprefix("#").strip() if first.startswith("#") else ""

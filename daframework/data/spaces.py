@@ -21,6 +21,7 @@ from daframework.interfaces import IGNORE_INDEX, ImageDataset, Inspection, Sampl
 from daframework.recipe import locate, offered_files
 from daframework.registry import Plugins
 from daframework.strict import structure
+from daframework.text_file import read_text
 
 IGNORE = "ignore"
 """What a class becomes whose pixels are to be ignored."""
@@ -86,7 +87,7 @@ def read_space(file: Path | Traversable) -> LabelSpace:
         RecipeError: the file cannot be read, or is wrong; every problem is in it.
     """
     try:
-        tables = tomllib.loads(file.read_text(encoding="utf-8"))
+        tables = tomllib.loads(read_text(file))
     except OSError as error:
         raise RecipeError(f"{file}: cannot be read ({error.strerror})") from error
     except (ValueError, RecursionError) as error:

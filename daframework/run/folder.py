@@ -12,6 +12,7 @@ from daframework.recipe import dump, parse, without_gone
 from daframework.run.files import write_text
 from daframework.run.lock import HOLDER, LOCK
 from daframework.tables import HardwareTable, LogTable, Recipe
+from daframework.text_file import read_text
 
 _DIGEST = "# digest "
 
@@ -137,7 +138,7 @@ def read_recipe(folder: RunFolder, *, as_written: bool = False) -> Recipe:
         RunError: the folder holds no run, or its recipe is damaged.
     """
     try:
-        text = folder.recipe.read_text(encoding="utf-8")
+        text = read_text(folder.recipe)
         first, _, rest = text.partition("\n")
         if as_written and first.startswith(_DIGEST) and first != _DIGEST + digest(rest):
             raise ValueError("its content is not what was written")

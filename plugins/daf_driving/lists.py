@@ -13,6 +13,7 @@ import attrs
 from daf_driving.files import check_split
 from daf_driving.folders import Entry, Folder, list_entries
 from daframework.errors import DataError
+from daframework.text_file import read_text
 
 
 def list_split(folder: Folder, root: Path, split: str, *, train: str | None, test: str | None) -> list[Entry]:
@@ -47,11 +48,13 @@ def list_split(folder: Folder, root: Path, split: str, *, train: str | None, tes
 def _read_lines(path: Path) -> list[str]:
     """The lines of a list, without those that are empty or a comment."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = read_text(path).splitlines()
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}); name a text file, one image a line") from error
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: is no text; name a text file, one image a line") from error
+    except ValueError as error:
+        raise DataError(f"{path}: {error}") from error
     return [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
 
 
