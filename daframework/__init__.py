@@ -1,15 +1,48 @@
 """daframework: adapt labelled source images to an unlabelled target domain, and measure what that was worth.
 
-Importing this package imports no torch, so that a plugin's ``__init__`` and ``daf --help`` stay quick.
+    import daframework as daf
+    run = daf.run(daf.recipe("semantic_cyclegan"))
+    run.translate(image)
+
+Importing this package imports no torch, so that a plugin's ``__init__`` and ``daf --help`` stay quick: what needs it is
+imported when it is first asked for.
 """
 
+from importlib import import_module
 from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
 
 from pluggy import HookimplMarker
+
+if TYPE_CHECKING:
+    from daframework.api import Run, check, open, recipe, run
+    from daframework.errors import DafError
+    from daframework.interfaces import Discriminator, Generator, ImageDataset, Loss, Sample, Task
+    from daframework.listener import Listener
 
 hookimpl = HookimplMarker("daframework")
 """Marks a plugin's functions as implementations of the hooks in `daframework.hookspecs`."""
 
 __version__ = version("daframework")
 
-__all__ = ["__version__", "hookimpl"]
+_LATER = {
+    "api": ("Run", "check", "open", "recipe", "run"),
+    "errors": ("DafError",),
+    "interfaces": ("Discriminator", "Generator", "ImageDataset", "Loss", "Sample", "Task"),
+    "listener": ("Listener",),
+}
+__all__ = [  # noqa: RUF022 - in the order in which they are explained
+    "__version__", "hookimpl", "recipe", "check", "run", "open", "Run", "Listener", "DafError",
+    "Generator", "Discriminator", "Loss", "Task", "ImageDataset", "Sample",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    module = next((module for module, names in _LATER.items() if name in names), None)
+    if module is None:
+        raise AttributeError(f"module 'daframework' has no attribute '{name}'")
+    return getattr(import_module(f"daframework.{module}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -117,30 +117,45 @@ def apply_override(tables: dict[str, Any], text: str) -> None:
         RecipeError: the text is not KEY=VALUE, or the key leads through something that has no keys.
     """
     key, separator, value = text.partition("=")
-    steps = [step.strip() for step in key.split(".")]
-    if not separator or not all(steps):
+    if not separator:
         raise RecipeError(f"--set {text}: must be KEY=VALUE, as in --set translation.steps=10")
+    put(tables, key, _value(value.strip()), f"--set {text}")
+
+
+def put(tables: dict[str, Any], key: str, value: Any, where: str) -> None:
+    """Set one key, such as ``losses.cycle.weight``; a table as ``value`` sets its keys and leaves the others.
+
+    Raises:
+        RecipeError: the key leads through something that has no keys; ``where`` says in the message who asked.
+    """
+    if isinstance(value, Mapping):
+        for inner, one in value.items():
+            put(tables, f"{key}.{inner}", one, where)
+        return
+    steps = [step.strip() for step in key.split(".")]
+    if not all(steps):
+        raise RecipeError(f"{where}: must be KEY=VALUE, as in --set translation.steps=10")
     place: Any = tables
     for depth, step in enumerate(steps[:-1]):
         if isinstance(place, list):
-            place = _entry(place, step, text)
+            place = _entry(place, step, where)
         elif isinstance(place, dict):
             place = place.setdefault(step, {})
         if not isinstance(place, dict | list):
-            raise RecipeError(f"--set {text}: {'.'.join(steps[: depth + 1])} is a value, not a table")
+            raise RecipeError(f"{where}: {'.'.join(steps[: depth + 1])} is a value, not a table")
     if isinstance(place, list):
-        raise RecipeError(f"--set {text}: {'.'.join(steps[:-1])} is a list; name an entry and a key in it")
-    place[steps[-1]] = _value(value.strip())
+        raise RecipeError(f"{where}: {'.'.join(steps[:-1])} is a list; name an entry and a key in it")
+    place[steps[-1]] = value
 
 
-def _entry(entries: list[Any], step: str, text: str) -> Any:
+def _entry(entries: list[Any], step: str, where: str) -> Any:
     named = {entry.get("name"): entry for entry in entries if isinstance(entry, dict)}
     if step in named:
         return named[step]
     by_place = {str(place): entry for place, entry in enumerate(entries)}
     if step in by_place:
         return by_place[step]
-    raise RecipeError(f"--set {text}: {unknown('entry', step, [str(name) for name in named])}")
+    raise RecipeError(f"{where}: {unknown('entry', step, [str(name) for name in named])}")
 
 
 def _value(text: str) -> Any:

@@ -130,18 +130,11 @@ def _run(place: "Place", plugins: "Plugins", recipe: "Recipe", path: Path, out: 
 
 
 def _begin(stack: "ExitStack", plugins: "Plugins", recipe: "Recipe", path: Path, out: Path | None) -> Path:
-    """The run's folder, held in ``stack`` from now on, after a check of everything."""
-    from daframework.errors import DataError
-    from daframework.run.check import check
-    from daframework.run.folder import find_folder, open_folder
-    from daframework.run.lock import held
+    """The run's folder, held in ``stack`` from now on, and what it is said to be a run of."""
+    from daframework.run.begin import begin
 
-    for missing in check(plugins, recipe, str(path)):
-        raise DataError(missing)
-    folder = find_folder(out or Path("runs") / recipe.name / f"seed{recipe.seed}", recipe)
+    folder = begin(stack, plugins, recipe, str(path), out)
     click.echo(f"recipe {path}, seed {recipe.seed}, into {folder.path}")
-    stack.enter_context(held(folder.path))
-    open_folder(folder.path, recipe)
     return folder.path
 
 

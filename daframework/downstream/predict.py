@@ -18,6 +18,20 @@ from daframework.session import Session, StoppedError
 
 
 @torch.no_grad()
+def predicted(model: nn.Module, image: Tensor, *, resize: Sequence[int] | None, multiple: int, smallest: int) -> Tensor:
+    """The most probable class of each pixel of an image (3, H, W) uint8, of any size: (H, W) int64.
+
+    The image is brought to ``resize``, as in training, and its logits back to its own size, bilinearly, before the
+    greatest is taken: a prediction covers its image pixel by pixel. ``multiple`` and ``smallest`` are the task's.
+    """
+    seen = image if resize is None else resize_image(image, resize)
+    logits = apply_padded(model, to_float(seen[None]), multiple, smallest)
+    if logits.shape[-2:] != image.shape[-2:]:
+        logits = interpolate(logits, image.shape[-2:], mode="bilinear", align_corners=False)
+    return logits.argmax(1)[0]
+
+
+@torch.no_grad()
 def predict_folder(
     session: Session,
     model: nn.Module,
@@ -34,11 +48,9 @@ def predict_folder(
 ) -> int:
     """Write what ``model`` sees in every image below ``images`` to the same path below ``out``, as .png; how many.
 
-    ``values`` hold what is written for each class: (num_classes,) uint8 ids, or (num_classes, 3) uint8 colours. An
-    image is brought to ``resize``, as in training, and its logits back to its own size, bilinearly, before the
-    greatest is taken: a prediction covers its image pixel by pixel. ``multiple`` and ``smallest`` are the task's,
-    ``scaling`` is for images of 16 bits. What is wrong with an image that cannot be read is handed to ``failed``, and
-    the others are written.
+    ``values`` hold what is written for each class: (num_classes,) uint8 ids, or (num_classes, 3) uint8 colours;
+    ``resize``, ``multiple`` and ``smallest`` are those of `predicted`, ``scaling`` is for images of 16 bits. What is
+    wrong with an image that cannot be read is handed to ``failed``, and the others are written.
 
     Raises:
         DataError: an image cannot be read and ``failed`` raises that, or a file cannot be written; or, and then nothing
@@ -48,13 +60,6 @@ def predict_folder(
     planned = planned_outputs(images, out, lambda path: path.with_suffix(".png"), overwrite=overwrite)
     session.log.begin("predicting", len(planned), 0)
 
-    def predicted(image: Tensor) -> Tensor:
-        seen = image if resize is None else resize_image(image, resize)
-        logits = apply_padded(model, to_float(seen[None].to(session.fabric.device)), multiple, smallest)
-        if logits.shape[-2:] != image.shape[-2:]:
-            logits = interpolate(logits, image.shape[-2:], mode="bilinear", align_corners=False)
-        return values[logits.argmax(1)[0].cpu()]
-
     bad = 0
     for done, (path, output) in enumerate(planned, start=1):
         try:
@@ -63,7 +68,9 @@ def predict_folder(
             bad += 1
             failed(error)
         else:
-            written = predicted(image)
+            device = session.fabric.device
+            found = predicted(model, image.to(device), resize=resize, multiple=multiple, smallest=smallest)
+            written = values[found.cpu()]
             if written.ndim == 2:
                 write_label(output, written)
             else:

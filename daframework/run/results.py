@@ -41,6 +41,21 @@ class Results:
     environment: dict[str, Any]
     images: dict[str, int] = field(factory=dict)
 
+    def table(self) -> list[dict[str, str | float | None]]:
+        """A plain row for each method: ``method``, ``mIoU``, ``pixel_accuracy``, ``IoU/<class>`` and, where images were
+        translated, ``content_preservation``, the oracle's mIoU on them; fractions in [0, 1].
+        """
+        return [
+            {
+                "method": row.method,
+                "mIoU": row.scores.miou,
+                "pixel_accuracy": row.scores.pixel_accuracy,
+                **{f"IoU/{name}": iou for name, iou in zip(self.classes, row.scores.iou, strict=True)},
+                "content_preservation": None if row.preservation is None else row.preservation.miou,
+            }
+            for row in self.rows
+        ]
+
 
 def scores_to_json(scores: Scores, classes: Sequence[str]) -> dict[str, Any]:
     """mIoU, pixel accuracy and IoU by class name."""

@@ -1,0 +1,189 @@
+"""The door for scripts and notebooks: ``import daframework as daf``; docs/python.md shows it."""
+
+from collections.abc import Iterable
+from contextlib import ExitStack, nullcontext
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import attrs
+import torch
+from torch import nn
+
+from daframework.build import make_task
+from daframework.data.pictures import to_network
+from daframework.data.stream import to_bytes
+from daframework.data.whole import apply_padded
+from daframework.downstream.predict import predicted
+from daframework.errors import warn
+from daframework.interfaces import Generator, Task
+from daframework.listener import Listener
+from daframework.randomness import start_global
+from daframework.recipe import locate, parse, put, read_tables
+from daframework.registry import Plugins, load_plugins
+from daframework.run import check as checks
+from daframework.run.begin import begin
+from daframework.run.folder import RunFolder, read_recipe
+from daframework.run.hardware import open_device
+from daframework.run.log import Listeners, LogFile, plugin_listeners
+from daframework.run.prediction import load_models
+from daframework.run.results import Results, read_results
+from daframework.run.stages import execute
+from daframework.run.translation import load_generator
+from daframework.session import Session
+from daframework.tables import Recipe
+
+
+def recipe(name_or_path: str | Path, **overrides: Any) -> Recipe:
+    """The recipe in a file, or the one that a plugin offers under this name, with keys set anew.
+
+    ``recipe("semantic_cyclegan", seed=1, translation={"steps": 1000}, losses={"lsgan": {"weight": 2.0}})``: a table
+    sets the keys it holds and leaves the others.
+
+    Raises:
+        RecipeError: with everything that is wrong with it.
+    """
+    path = locate(load_plugins(warn=warn), str(name_or_path))
+    tables = read_tables(path)
+    for key, value in overrides.items():
+        put(tables, key, value, f"{key}={value!r}")
+    return parse(tables, str(path))
+
+
+def check(recipe: Recipe) -> list[str]:
+    """Check a recipe without computing anything, as ``daf check`` does; a line for what data is not there.
+
+    Raises:
+        RecipeError: with every problem found.
+    """
+    return checks.check(load_plugins(warn=warn), recipe, recipe.name)
+
+
+def run(recipe: Recipe, out: str | Path | None = None, *, listeners: Iterable[Listener] = ()) -> "Run":
+    """Run a recipe as ``daf run`` does, in this process; what is there already of the same recipe is not done again.
+
+    The folder is ``runs/<name>/seed<seed>`` unless ``out`` is given. Ctrl-C leaves what was saved: the same call goes
+    on from there.
+
+    Raises:
+        DafError: something that can be mended stopped it.
+    """
+    plugins = load_plugins(warn=warn)
+    with ExitStack() as stack:
+        folder = begin(stack, plugins, recipe, recipe.name, None if out is None else Path(out))
+        fabric, precision = open_device(plugins, recipe, folder)
+        told = [LogFile(folder.log), *plugin_listeners(plugins, folder.path, recipe), *listeners]
+        execute(Session(fabric, Listeners(told), lambda: False), plugins, recipe, folder, precision)
+    return Run(folder, plugins, recipe)
+
+
+def open(folder: str | Path, *, device: str | None = None) -> "Run":
+    """The run in a folder, finished or not, to look at and to use; nothing in it is changed.
+
+    ``device`` is "cpu", "cuda" or "mps", and the recipe's unless given.
+
+    Raises:
+        RunError: the folder holds no run, or its recipe was changed.
+    """
+    found = RunFolder(Path(folder))
+    loaded = read_recipe(found, as_written=True)
+    if device is not None:
+        hardware: Any = loaded.hardware
+        loaded = attrs.evolve(loaded, hardware=attrs.evolve(hardware, accelerator=device))
+    return Run(found, load_plugins(warn=warn), loaded)
+
+
+class Run:
+    """A run: its ``folder``, its ``recipe``, what came out, and its trained networks."""
+
+    def __init__(self, folder: RunFolder, plugins: Plugins, recipe: Recipe) -> None:
+        """See `run` and `open`."""
+        self.folder, self.recipe = folder.path, recipe
+        self._folder, self._plugins = folder, plugins
+
+    @property
+    def results(self) -> Results:
+        """What came out; ``results.table()`` gives plain rows, as pandas takes them.
+
+        Raises:
+            RunError: the run is not finished.
+        """
+        return read_results(self._folder.results)
+
+    def generator(self) -> Generator:
+        """The trained generator from source to target, in eval mode: (N, 3, H, W) in [-1, 1] -> the same.
+
+        Height and width must be multiples of its ``multiple`` and at least ``smallest``; `translate` takes any size.
+
+        Raises:
+            RunError: the run has none, or not yet.
+        """
+        return self._generator
+
+    def model(self, row: str | None = None) -> nn.Module:
+        """The task model of a row, the recipe's own unless given, in eval mode: (N, 3, H, W) in [-1, 1] -> logits.
+
+        Raises:
+            RunError: there is no such row, or it is not finished.
+        """
+        return load_models(self._session, self._task, self.recipe, self._folder, row)
+
+    @torch.no_grad()
+    def translate(self, images: Any) -> Any:
+        """Images as the target would show them, of any size, each of the kind it was given as; a list gives a list.
+
+        PIL images, numpy arrays (H, W, 3) or (N, H, W, 3) of uint8 or of floats in [0, 1], and tensors (3, H, W) or
+        (N, 3, H, W) of uint8 or of floats in [-1, 1]. What the generator draws follows from the recipe's seed.
+
+        Raises:
+            DataError: it is no such image.
+            RunError: the run has no generator, or not yet.
+        """
+        if isinstance(images, list | tuple):
+            return [self.translate(one) for one in images]
+        shown, back = to_network(images)
+        generator, fabric = self._generator, self._session.fabric
+        weight = next(generator.parameters(), None)
+        shown = shown.to(fabric.device, torch.float32 if weight is None else weight.dtype)
+        start_global(fabric.device, self.recipe.seed, "translating")
+        # A generator without weights is arithmetic on colours, which half precision would round by a grey level or two.
+        with nullcontext() if weight is None else fabric.autocast():
+            return back(apply_padded(generator, shown, generator.multiple, generator.smallest).float())
+
+    def predict(self, images: Any, row: str | None = None) -> Any:
+        """The class of each pixel, (H, W) or (N, H, W) int64, of images as `translate` takes them: a tensor on the CPU.
+
+        ``row`` says whose model, the recipe's own unless given; ``results.classes`` names the classes.
+
+        Raises:
+            DataError: it is no such image.
+            RunError: there is no such row, or it is not finished.
+        """
+        model, task, resize = self.model(row), self._task, self.recipe.data.resize
+
+        def one(picture: Any) -> Any:
+            if isinstance(picture, list | tuple):
+                return [one(inner) for inner in picture]
+            shown = to_bytes(to_network(picture)[0]).to(self._session.fabric.device)
+            found = [
+                predicted(model, image, resize=resize, multiple=task.multiple, smallest=task.smallest).cpu()
+                for image in shown
+            ]
+            return torch.stack(found) if getattr(picture, "ndim", 3) == 4 else found[0]
+
+        return one(images)
+
+    def __repr__(self) -> str:
+        return f"<Run of {self.recipe.name}, seed {self.recipe.seed}, in {self.folder}>"
+
+    @cached_property
+    def _session(self) -> Session:
+        return Session(open_device(self._plugins, self.recipe, self._folder)[0], Listener(), lambda: False)
+
+    @cached_property
+    def _generator(self) -> Generator:
+        return load_generator(self._session, self._plugins, self.recipe, self._folder)
+
+    @cached_property
+    def _task(self) -> Task:
+        return make_task(self._plugins, self.recipe, len(self.results.classes))

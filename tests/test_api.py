@@ -1,0 +1,151 @@
+"""``import daframework as daf``: what scripts and notebooks do, as the docs say, by the same code as the commands."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import Recorder
+from PIL import Image
+
+import daframework as daf
+from daframework.data.decode import read_image, read_label
+from daframework.errors import DataError, RecipeError, RunError
+from image_files import picture
+
+PAGE = Path(__file__).parents[1] / "docs" / "python.md"
+
+
+def test_the_page_names_what_there_is():
+    named = set(re.findall(r"`daf\.(\w+)", PAGE.read_text(encoding="utf-8")))
+    assert named | {"Run", "__version__"} == set(daf.__all__) == set(dir(daf))
+    assert all(getattr(daf, name) is not None for name in daf.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'trian'"):
+        daf.trian  # noqa: B018
+
+
+def test_importing_it_imports_no_torch():
+    script = "import daframework as daf, sys; daf.__version__, daf.hookimpl, daf.Listener; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """A folder with the tiny recipe."""
+    import tomli_w
+    from conftest import TABLES
+
+    folder = tmp_path_factory.mktemp("api")
+    (folder / "tiny.toml").write_text(tomli_w.dumps(TABLES))
+    return folder
+
+
+@pytest.fixture
+def finished(installed, written):
+    """The tiny recipe, run; and what a listener heard of it, the first time."""
+    ear = Recorder()
+    recipe = daf.recipe(written / "tiny.toml", seed=3, translation={"steps": 3}, losses={"tiny_cycle": {"weight": 4}})
+    return daf.run(recipe, written / "run", listeners=[ear]), ear
+
+
+def test_keys_are_set_and_the_others_stay(installed, written):
+    recipe = daf.recipe(written / "tiny.toml", seed=3, translation={"steps": 3}, losses={"tiny_cycle": {"weight": 4}})
+    plain = daf.recipe(written / "tiny.toml")
+    assert (recipe.seed, recipe.translation.steps, recipe.translation.lr) == (3, 3, plain.translation.lr)
+    assert {loss.name: loss.weight for loss in recipe.losses}["tiny_cycle"] == 4
+    with pytest.raises(RecipeError, match=r"translation\.steps: must be a whole number, got 'x'"):
+        daf.recipe(written / "tiny.toml", translation={"steps": "x"})
+    with pytest.raises(RecipeError, match="no entry named 'cycel'"):
+        daf.recipe(written / "tiny.toml", losses={"cycel": {"weight": 1}})
+    with pytest.raises(RecipeError, match="not a file, and no recipe named 'tniy'"):
+        daf.recipe("tniy")
+
+
+def test_a_recipe_is_checked_and_run_and_its_rows_are_plain(finished):
+    run, ear = finished
+    assert daf.check(run.recipe) == []
+    rows = run.results.table()
+    assert [row["method"] for row in rows] == ["source_only", "tiny", "oracle"]
+    assert rows[1].keys() == {"method", "mIoU", "pixel_accuracy", "IoU/a", "IoU/b", "IoU/c", "content_preservation"}
+    assert rows[1]["content_preservation"] is not None and rows[0]["content_preservation"] is None
+    assert not ear.stages or "translation" in [stage for stage, _, _ in ear.stages]
+
+
+def test_three_lines_translate_an_image_in_a_fresh_interpreter(finished, tmp_path, monkeypatch):
+    run, _ = finished
+    monkeypatch.setenv("PYTHONPATH", ":".join(path for path in sys.path if path))
+    Image.fromarray(picture(shape=(5, 7, 3))).save(tmp_path / "a.png")
+    script = (
+        "import daframework as daf; from PIL import Image\n"
+        f"run = daf.open({str(run.folder)!r})\n"
+        f"run.translate(Image.open({str(tmp_path / 'a.png')!r})).save({str(tmp_path / 'b.png')!r})"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
+    assert Image.open(tmp_path / "b.png").size == (7, 5)
+
+
+def test_every_kind_of_image_is_translated_alike_and_given_back_as_it_came(finished, daf_command, tmp_path):
+    run, _ = finished
+    (tmp_path / "images").mkdir()
+    Image.fromarray(array := picture(shape=(9, 13, 3))).save(tmp_path / "images" / "a.png")
+    assert daf_command("translate", run.folder, tmp_path / "images", tmp_path / "out")[0] == 0
+    expected = read_image(tmp_path / "out" / "a.png")
+    as_array = expected.permute(1, 2, 0).numpy()
+    tensor = torch.from_numpy(array).permute(2, 0, 1)
+
+    made = run.translate(Image.fromarray(array))
+    assert made.mode == "RGB" and np.array_equal(np.array(made), as_array)
+    assert np.array_equal(run.translate(array), as_array) and run.translate(array).dtype == np.uint8
+    assert np.array_equal(run.translate(np.stack([array, array]))[1], as_array)
+    assert torch.equal(run.translate(tensor), expected) and torch.equal(run.translate(tensor[None])[0], expected)
+    floats = run.translate(array / 255)
+    assert floats.dtype == np.float64 and np.abs(floats * 255 - as_array).max() < 0.51
+    floats = run.translate(tensor.float() / 127.5 - 1)
+    assert floats.dtype == torch.float32 and float(((floats + 1) * 127.5 - expected).abs().max()) < 0.51
+    first, second = run.translate([array, Image.fromarray(array[:3, :2])])
+    assert np.array_equal(first, as_array) and second.size == (2, 3)
+    assert run.generator()(torch.zeros(1, 3, 8, 8)).shape == (1, 3, 8, 8)
+
+
+def test_predictions_are_those_of_the_command(finished, daf_command, tmp_path):
+    run, _ = finished
+    (tmp_path / "images").mkdir()
+    Image.fromarray(array := picture(shape=(9, 13, 3))).save(tmp_path / "images" / "a.png")
+    assert daf_command("predict", run.folder, tmp_path / "images", tmp_path / "out", "--row", "oracle")[0] == 0
+    expected = read_label(tmp_path / "out" / "a.png").long()
+    assert torch.equal(run.predict(array, row="oracle"), expected)
+    assert torch.equal(run.predict(np.stack([array, array]), row="oracle")[1], expected)
+    assert torch.equal(run.predict([Image.fromarray(array)], row="oracle")[0], expected)
+    assert run.model("oracle")(torch.zeros(1, 3, 8, 8)).shape == (1, 3, 8, 8)
+
+
+@pytest.mark.parametrize(
+    "image, got",
+    [
+        (np.zeros((4, 4), np.uint8), r"got ndarray of shape \(4, 4\) and uint8"),
+        (np.zeros((4, 4, 3), np.int64), "got ndarray of shape .* and int64"),
+        (np.full((4, 4, 3), 255.0), "got floats from 255 to 255"),
+        (torch.zeros(4, 4, 3, dtype=torch.uint8), r"got Tensor of shape \(4, 4, 3\)"),
+        (torch.full((3, 4, 4), float("nan")), "got floats from nan to nan"),
+        ("a.png", "got str"),
+    ],
+)
+def test_what_is_no_image_is_refused_with_what_is_one(finished, image, got):
+    with pytest.raises(DataError, match=rf"an image must be a PIL image, .*, {got}"):
+        finished[0].translate(image)
+
+
+def test_a_folder_that_is_no_run_or_not_finished_says_which(finished, installed, written, tmp_path):
+    with pytest.raises(RunError, match="holds no run"):
+        daf.open(tmp_path)
+    run, _ = finished
+    (tmp_path / "begun").mkdir()
+    (tmp_path / "begun" / "recipe.toml").write_bytes((run.folder / "recipe.toml").read_bytes())
+    begun = daf.open(tmp_path / "begun", device="cpu")
+    with pytest.raises(RunError, match=r"results\.json: cannot be read.*has the run finished"):
+        begun.results  # noqa: B018
+    with pytest.raises(RunError, match="holds no trained generator; has its translation finished"):
+        begun.translate(np.zeros((4, 4, 3), np.uint8))
