@@ -84,9 +84,9 @@ def test_a_translated_set_is_read_inside_its_folder_whatever_its_index_names(fin
 @pytest.mark.parametrize("command", ["predict", "translate"])
 def test_what_is_made_of_a_folder_lies_below_the_folder_given(daf, finished, tmp_path, command):
     images, elsewhere = tmp_path / "images", tmp_path / "elsewhere"
-    for path in (images / "x.png", images / "...a..png", images / "a" / NAME, elsewhere / "b.png"):
+    for path in (images / "x.png", images / "-...a..png", images / "a" / NAME, elsewhere / "b.png"):
         write_image(path, picture(shape=(16, 24, 3)))
-    (images / "x.png").rename(images / "..png")
+    (images / "x.png").rename(images / "x..png")
     (images / "link").symlink_to(elsewhere)
     (images / "b.png").symlink_to(elsewhere / "b.png")
     before = {path for path in tmp_path.rglob("*") if "work" not in path.parts}

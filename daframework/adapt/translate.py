@@ -32,7 +32,7 @@ _WRITTEN_SUFFIXES = (".jpeg", ".jpg", ".png")
 _WINDOW = 256  # files of a folder among which those of one size are brought together
 _BATCH = 16  # images at most, of a folder, that go through the generator at once
 _BATCH_PIXELS = 2**20  # and no more pixels together, unless one image alone has them
-_MOST_PIXELS_IN_TILES = 2**30  # of an image that is translated in tiles: some 12 GiB of memory
+_MOST_PIXELS_IN_TILES = 2**30  # of an image that is translated in tiles: some 14 GiB of memory
 _READERS = 4  # threads that decode a folder's images, each of them one batch ahead
 _WRITING = 4  # images a thread that wait to be written, so that memory does not grow where the disk is slow
 
