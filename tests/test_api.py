@@ -28,7 +28,9 @@ def test_the_page_names_what_there_is():
 
 
 def test_importing_it_imports_no_torch():
-    script = "import daframework as daf, sys; daf.__version__, daf.hookimpl, daf.Listener; assert 'torch' not in sys.modules"
+    script = (
+        "import daframework as daf, sys; daf.__version__, daf.hookimpl, daf.Listener; assert 'torch' not in sys.modules"
+    )
     subprocess.run([sys.executable, "-c", script], check=True)
 
 
