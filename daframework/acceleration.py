@@ -13,7 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
 
 from daframework.errors import warn
-from daframework.tables import HardwareTable
+from daframework.recipes.tables import HardwareTable
 
 PAYS_FROM = {"cuda": 1_000}
 """Steps of a stage from which compiling, which takes a minute or two, has paid at its end, by kind of device.

@@ -19,19 +19,19 @@ from daframework.errors import warn
 from daframework.interfaces import Generator, Task
 from daframework.listener import Listener
 from daframework.randomness import start_global
-from daframework.recipe import locate, parse, put, read_tables
+from daframework.recipes.read import locate, parse, put, read_tables
+from daframework.recipes.tables import Recipe
 from daframework.registry import Plugins, load_plugins
-from daframework.run import check as checks
-from daframework.run.begin import begin
-from daframework.run.folder import RunFolder, read_recipe
-from daframework.run.hardware import open_device
-from daframework.run.log import Listeners, LogFile, plugin_listeners
-from daframework.run.prediction import load_models
-from daframework.run.results import Results, read_results
-from daframework.run.stages import execute
-from daframework.run.translation import load_generator
+from daframework.runs import check as checks
+from daframework.runs.begin import begin
+from daframework.runs.folder import RunFolder, read_recipe
+from daframework.runs.hardware import open_device
+from daframework.runs.log import Listeners, LogFile, plugin_listeners
+from daframework.runs.prediction import load_models
+from daframework.runs.results import Results, read_results
+from daframework.runs.stages import execute
+from daframework.runs.translation import load_generator
 from daframework.session import Session
-from daframework.tables import Recipe
 
 
 def recipe(name_or_path: str | Path, **overrides: Any) -> Recipe:

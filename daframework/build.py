@@ -14,9 +14,9 @@ from torch.nn.modules.module import register_module_module_registration_hook
 from daframework.errors import DafError, PluginError, RecipeError, lines, unknown
 from daframework.interfaces import Discriminator, Generator, ImageDataset, Loss, Task
 from daframework.randomness import global_seed
+from daframework.recipes.strict import read_option
+from daframework.recipes.tables import ComponentTable, LossTable, Recipe
 from daframework.registry import Component, Plugins, find
-from daframework.strict import read_option
-from daframework.tables import ComponentTable, LossTable, Recipe
 
 DIRECTIONS = ("source_to_target", "target_to_source")
 DOMAINS = ("source", "target")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from daframework.interfaces import Discriminator, Generator, ImageDataset, Loss, Task
     from daframework.listener import Listener
-    from daframework.tables import Recipe
+    from daframework.recipes.tables import Recipe
 
 hookspec = HookspecMarker("daframework")
 

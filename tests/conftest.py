@@ -11,7 +11,7 @@ from lightning_fabric import Fabric
 
 from daframework.cli import main
 from daframework.listener import Listener
-from daframework.recipe import parse
+from daframework.recipes.read import parse
 from daframework.registry import load_plugins
 from daframework.session import Session
 

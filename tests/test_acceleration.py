@@ -12,7 +12,7 @@ from torch import nn
 from daf_cyclegan.resnet import ResNet
 from daframework import acceleration
 from daframework.acceleration import PAYS_FROM, accelerate, lay_out_like_weights
-from daframework.tables import HardwareTable
+from daframework.recipes.tables import HardwareTable
 
 CPU = torch.device("cpu")
 
@@ -81,7 +81,7 @@ def test_without_a_compiler_networks_compute_uncompiled_and_one_line_says_so():
 import torch
 from torch import nn
 from daframework.acceleration import accelerate
-from daframework.tables import HardwareTable
+from daframework.recipes.tables import HardwareTable
 network = nn.Conv2d(3, 3, 1)
 for _ in range(2):
     accelerate([network], HardwareTable(compile="always"), 1, torch.device("cpu"))

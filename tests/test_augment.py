@@ -5,7 +5,7 @@ import torch
 
 from daframework.data.augment import augment_colors, augment_geometry
 from daframework.randomness import generator
-from daframework.tables import AugmentTable
+from daframework.recipes.tables import AugmentTable
 
 EVERYTHING = AugmentTable(gamma=1.5, gain=(0.3, 1.3), brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1, blur=3)
 CHANGES = [

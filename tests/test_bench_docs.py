@@ -19,7 +19,7 @@ from daframework.bench.plan import make_plan
 from daframework.bench.suite import Suite, parse_suite, read_suite
 from daframework.cli.bench import FORMATS, command
 from daframework.data.decode import write_image, write_label
-from daframework.recipe import locate, offered_files, read_tables
+from daframework.recipes.read import locate, offered_files, read_tables
 from daframework.registry import load_plugins
 
 PAGE = "docs/bench.md"

@@ -11,8 +11,8 @@ from tiny_suite import RECIPES, finish, plan_of, write_suite
 from daframework.bench.estimate import duration, left_by_cell
 from daframework.bench.status import State, Status
 from daframework.cli.bench_view import BenchView
-from daframework.run.folder import open_folder
-from daframework.run.results import Results
+from daframework.runs.folder import open_folder
+from daframework.runs.results import Results
 
 TIMES = {
     0: "0 s",

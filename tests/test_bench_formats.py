@@ -12,7 +12,7 @@ from daframework.bench.bootstrap import Difference, Interval
 from daframework.bench.formats import Grid, as_csv, as_json, class_grid, latex, markdown, method_grid, render
 from daframework.bench.table import MethodRow, SeedScores, TaskTable
 from daframework.interfaces import Scores
-from daframework.run.results import Results, Row
+from daframework.runs.results import Results, Row
 
 CLASSES = ("road", "[red]sky[/red]", "a|b_c & 10 % <i>", "\x1b[2Jwall\nnew")
 SHOWN = ("road", "[red]sky[/red]", "a|b_c & 10 % <i>", r"\x1b[2Jwall\nnew")

@@ -8,8 +8,8 @@ from conftest import TABLES
 from tiny_suite import RECIPES, plan_of
 
 from daframework.errors import RecipeError
-from daframework.recipe import parse
-from daframework.tables import ComponentTable
+from daframework.recipes.read import parse
+from daframework.recipes.tables import ComponentTable
 
 COLOURED = RECIPES["coloured.toml"]
 MEASURED = {"name": "measured", "translation": {"steps": 0, "lr": 0.5}}

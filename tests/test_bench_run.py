@@ -9,7 +9,7 @@ from conftest import TABLES
 from tiny_suite import RECIPES, finish, install_parts, log_of, plan_of, scores_in, start, write_suite
 
 from daframework.data.decode import image_size
-from daframework.run.results import read_results
+from daframework.runs.results import read_results
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,8 @@ from daframework.bench import share
 from daframework.bench.share import receive
 from daframework.bench.status import State, status
 from daframework.errors import RunError
-from daframework.run.folder import open_folder, read_recipe
-from daframework.run.results import read_results
+from daframework.runs.folder import open_folder, read_recipe
+from daframework.runs.results import read_results
 from daframework.session import StoppedError
 
 

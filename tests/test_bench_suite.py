@@ -10,7 +10,7 @@ from daframework.bench.checks import check_cells
 from daframework.bench.plan import make_plan
 from daframework.bench.suite import TaskEntry, parse_suite, read_suite
 from daframework.errors import RecipeError
-from daframework.recipe import locate, offered_files
+from daframework.recipes.read import locate, offered_files
 from daframework.registry import load_plugins
 
 LEAST = {"name": "small", "recipes": ["one"]}

@@ -15,7 +15,7 @@ from daframework.bench.status import State, Status
 from daframework.bench.table import MethodRow, task_table
 from daframework.errors import RunError
 from daframework.interfaces import Scores
-from daframework.run.results import Results, Row
+from daframework.runs.results import Results, Row
 
 CLASSES = ("road", "sky")
 

@@ -9,7 +9,7 @@ from torch import nn
 from daframework.build import make, make_dataset, make_generator, make_networks, make_task, make_term
 from daframework.errors import PluginError, RecipeError
 from daframework.interfaces import Generator
-from daframework.recipe import parse
+from daframework.recipes.read import parse
 from daframework.registry import Component, Origin, load_plugins
 
 ORIGIN = Origin("lab", "daf-lab", "2.0")

@@ -11,10 +11,10 @@ from conftest import TABLES, Recorder
 from daframework.cli.data.cache import command
 from daframework.data.cached import Cached
 from daframework.errors import DataError
-from daframework.recipe import parse
-from daframework.run.context import opened
-from daframework.run.folder import open_folder
-from daframework.run.stages import execute
+from daframework.recipes.read import parse
+from daframework.runs.context import opened
+from daframework.runs.folder import open_folder
+from daframework.runs.stages import execute
 
 
 @pytest.fixture(autouse=True)
@@ -93,7 +93,7 @@ def test_a_run_goes_on_with_the_cache_or_without(tables, tmp_path):
 
 
 def test_a_set_that_cannot_be_cached_is_read_as_without(plugins, session, capsys):
-    from daframework.run.datasets import open_datasets
+    from daframework.runs.datasets import open_datasets
 
     recipe = parse(cached(copy.deepcopy(TABLES)), "r")
     dataset = opened(session(), recipe, open_datasets(plugins, recipe).source, "source train (blocks)")

@@ -8,9 +8,9 @@ from torch import nn
 from daframework import hookimpl
 from daframework.errors import DataError, RecipeError
 from daframework.interfaces import Generator, Loss
-from daframework.recipe import parse
+from daframework.recipes.read import parse
 from daframework.registry import load_plugins
-from daframework.run.check import check
+from daframework.runs.check import check
 
 
 def problems(plugins, tables):

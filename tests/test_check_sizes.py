@@ -12,9 +12,9 @@ from daframework import hookimpl
 from daframework.data.sizes import survey_sizes, telling_sizes
 from daframework.errors import RecipeError
 from daframework.interfaces import Discriminator, DiscriminatorOutput, Generator
-from daframework.recipe import parse
+from daframework.recipes.read import parse
 from daframework.registry import load_plugins
-from daframework.run.check import check
+from daframework.runs.check import check
 
 SHALLOW = {"encoder_depth": 3, "decoder_channels": [8, 8, 8]}
 
@@ -172,7 +172,7 @@ def test_the_translations_networks_are_tried_at_their_own_batch(parts, tables):
 
 
 def test_a_batch_of_all_ranks_is_what_batch_norm_sees(parts, tables, monkeypatch):
-    monkeypatch.setattr("daframework.run.check_networks.count_ranks", lambda: 2)
+    monkeypatch.setattr("daframework.runs.check_networks.count_ranks", lambda: 2)
     tables["generator"], tables["data"]["batch_size"] = {"name": "narrowing"}, 1
     assert problems(parts, tables) == []
 

@@ -255,8 +255,8 @@ def trained(tmp_path_factory, plugins):
 
     from daframework.build import make_networks
     from daframework.checkpoint import save
-    from daframework.recipe import parse
-    from daframework.run.folder import open_folder
+    from daframework.recipes.read import parse
+    from daframework.runs.folder import open_folder
 
     recipe = parse(TABLES | {"generator": {"name": "painter", "multiple": 8}}, "r")
     folder = open_folder(tmp_path_factory.mktemp("runs") / "tiny", recipe)

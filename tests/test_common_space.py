@@ -7,11 +7,11 @@ from cityscapesscripts.helpers.labels import labels as CITYSCAPES_LABELS
 
 from daframework.data.spaces import Mapped, class_table, label_space, label_spaces, read_space
 from daframework.errors import DataError, RecipeError
-from daframework.recipe import parse
-from daframework.run.check import check
-from daframework.run.datasets import open_datasets
-from daframework.run.folder import open_folder
-from daframework.run.stages import execute
+from daframework.recipes.read import parse
+from daframework.runs.check import check
+from daframework.runs.datasets import open_datasets
+from daframework.runs.folder import open_folder
+from daframework.runs.stages import execute
 
 GROUND = {
     "classes": [{"name": "ground", "colour": [1, 2, 3]}, {"name": "sky", "colour": [4, 5, 6]}],

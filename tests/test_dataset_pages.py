@@ -9,8 +9,8 @@ import pytest
 
 from daf_driving.spaces import label_space, space_names
 from daframework.errors import DataError
+from daframework.recipes.strict import read_option
 from daframework.registry import components, load_plugins
-from daframework.strict import read_option
 
 PAGES = Path(__file__).parents[1] / "docs" / "datasets"
 DATASETS = {

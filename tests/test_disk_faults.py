@@ -18,7 +18,7 @@ from torture.kills import outcome
 
 from daframework import checkpoint
 from daframework.errors import RunError
-from daframework.run.files import append_line
+from daframework.runs.files import append_line
 from daframework.whole_file import write_whole
 
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC

@@ -20,13 +20,13 @@ import torch
 from daframework import tables
 from daframework.cli import cli
 from daframework.data.spaces import SpaceTable
-from daframework.recipe import locate, read
+from daframework.recipes.read import locate, read
+from daframework.recipes.strict import structure
 from daframework.registry import components, load_plugins
-from daframework.run.environment import describe
-from daframework.run.folder import RunFolder
-from daframework.run.log import plugin_listeners
-from daframework.run.results import read_results, write_results
-from daframework.strict import structure
+from daframework.runs.environment import describe
+from daframework.runs.folder import RunFolder
+from daframework.runs.log import plugin_listeners
+from daframework.runs.results import read_results, write_results
 from daframework.testing import check_generator
 
 ROOT = Path(__file__).parents[1]

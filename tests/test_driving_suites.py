@@ -12,7 +12,7 @@ from tiny_suite import finish, statuses
 from daframework.bench.plan import make_plan
 from daframework.bench.suite import read_suite
 from daframework.bench.table import task_table
-from daframework.recipe import locate
+from daframework.recipes.read import locate
 from daframework.registry import load_plugins
 
 SHAPE = (40, 72)

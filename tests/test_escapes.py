@@ -15,7 +15,7 @@ from daframework.adapt.translated_set import open_translated
 from daframework.build import make_dataset
 from daframework.data.decode import image_size
 from daframework.errors import DataError
-from daframework.recipe import parse
+from daframework.recipes.read import parse
 
 CLASSES = ["[red]road[/red]", "\x1b[2Jsky", "tree\u202e[/]"]
 SHOWN = ["[red]road[/red]", r"\x1b[2Jsky", r"tree\u202e[/]"]

@@ -15,9 +15,9 @@ from daframework.adapt.loop import train
 from daframework.build import make_dataset, make_networks
 from daframework.data.prepared import Unlabelled
 from daframework.data.stream import TrainingStream, training_batches
-from daframework.recipe import parse
+from daframework.recipes.read import parse
 from daframework.registry import load_plugins
-from daframework.run.translation import prepare
+from daframework.runs.translation import prepare
 
 LR, BETAS, EPSILON, STEPS = 1e-3, (0.5, 0.999), 1e-8, 2
 

@@ -6,11 +6,11 @@ import pytest
 import tiny
 import torch
 
-from daframework.recipe import parse
+from daframework.recipes.read import parse
 from daframework.registry import load_plugins
-from daframework.run import hardware
-from daframework.run.folder import RunFolder
-from daframework.run.hardware import MIXED, SINGLE, cpu_has_bf16, open_device, precision_for
+from daframework.runs import hardware
+from daframework.runs.folder import RunFolder
+from daframework.runs.hardware import MIXED, SINGLE, cpu_has_bf16, open_device, precision_for
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 

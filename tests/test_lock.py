@@ -8,14 +8,14 @@ import sys
 import pytest
 
 from daframework.errors import RunError
-from daframework.recipe import parse
-from daframework.run.folder import find_folder, open_folder
-from daframework.run.lock import held
+from daframework.recipes.read import parse
+from daframework.runs.folder import find_folder, open_folder
+from daframework.runs.lock import held
 
 HOLD = """
 import sys
 from pathlib import Path
-from daframework.run.lock import held
+from daframework.runs.lock import held
 with held(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()

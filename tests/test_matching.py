@@ -11,8 +11,8 @@ from daframework.checkpoint import save
 from daframework.data.matching import MatchedCrops, Pairing, layouts, nearest_layouts
 from daframework.errors import RunError
 from daframework.interfaces import Sample
-from daframework.recipe import parse
-from daframework.run.folder import open_folder
+from daframework.recipes.read import parse
+from daframework.runs.folder import open_folder
 from daframework.session import StoppedError
 
 

@@ -15,8 +15,8 @@ from daframework import guard
 from daframework.errors import PluginError
 from daframework.interfaces import DiscriminatorOutput
 from daframework.registry import clashes, components, find, folders, load_plugins
-from daframework.run import log as run_log
-from daframework.run.log import Listeners, plugin_listeners
+from daframework.runs import log as run_log
+from daframework.runs.log import Listeners, plugin_listeners
 from daframework.testing import check_discriminator, check_generator, check_task
 
 HOOK = "from daframework import hookimpl\n\n\n@hookimpl\n"

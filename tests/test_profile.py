@@ -10,8 +10,8 @@ import torch
 from conftest import refused
 
 from daframework.profiling import PREFIX, span
-from daframework.run import profile
-from daframework.run.profile import REST, StepProfiler
+from daframework.runs import profile
+from daframework.runs.profile import REST, StepProfiler
 from daframework.session import StoppedError
 
 CPU = torch.device("cpu")

@@ -13,7 +13,7 @@ import torch
 from conftest import TABLES, refused
 
 from daframework.errors import RunError
-from daframework.run.place import ALONE, Place, find_place, variables
+from daframework.runs.place import ALONE, Place, find_place, variables
 
 DAF = [sys.executable, "-m", "daframework"]
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "daframework"]

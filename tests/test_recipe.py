@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from daframework import hookimpl
 from daframework.errors import PluginError, RecipeError
-from daframework.recipe import apply_override, dump, locate, offered_files, parse, read
+from daframework.recipes.read import apply_override, dump, locate, offered_files, parse, read
 from daframework.registry import load_plugins
 
 

@@ -9,7 +9,7 @@ from conftest import refused
 from torture.recipes import fuzz, judge, shipped
 
 from daframework.errors import RecipeError
-from daframework.recipe import parse, read
+from daframework.recipes.read import parse, read
 
 
 @pytest.mark.parametrize("hook, cases", [("daf_recipes", 120), ("daf_suites", 40)])

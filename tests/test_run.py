@@ -15,14 +15,14 @@ from daframework.data.decode import read_image, read_label, write_image
 from daframework.errors import DataError, RecipeError, RunError
 from daframework.interfaces import Generator
 from daframework.listener import Listener
-from daframework.recipe import parse, read
+from daframework.recipes.read import parse, read
 from daframework.registry import load_plugins
-from daframework.run.folder import RunFolder, open_folder, read_recipe
-from daframework.run.hardware import SINGLE, make_fabric
-from daframework.run.log import Listeners, LogFile, plugin_listeners
-from daframework.run.results import Results, Row, read_results, write_results
-from daframework.run.stages import execute
-from daframework.run.translation import load_generator
+from daframework.runs.folder import RunFolder, open_folder, read_recipe
+from daframework.runs.hardware import SINGLE, make_fabric
+from daframework.runs.log import Listeners, LogFile, plugin_listeners
+from daframework.runs.results import Results, Row, read_results, write_results
+from daframework.runs.stages import execute
+from daframework.runs.translation import load_generator
 from daframework.session import StoppedError
 
 

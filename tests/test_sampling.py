@@ -14,8 +14,8 @@ from daframework.data.sampling import rare_class_probabilities, rare_classes
 from daframework.data.stream import random_crop
 from daframework.errors import DataError, RunError
 from daframework.interfaces import Sample
-from daframework.recipe import parse
-from daframework.run.folder import open_folder
+from daframework.recipes.read import parse
+from daframework.runs.folder import open_folder
 from daframework.session import StoppedError
 
 COUNTS = torch.tensor([[900, 100, 0, 0], [1000, 0, 0, 0], [500, 400, 100, 0], [990, 0, 10, 0]])

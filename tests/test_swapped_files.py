@@ -16,10 +16,10 @@ from daframework.bench.status import State
 from daframework.bench.table import task_table
 from daframework.build import make_dataset, make_task
 from daframework.errors import DataError, RunError
-from daframework.recipe import parse
-from daframework.run.folder import RunFolder, open_folder
-from daframework.run.results import read_results
-from daframework.run.stages import execute
+from daframework.recipes.read import parse
+from daframework.runs.folder import RunFolder, open_folder
+from daframework.runs.results import read_results
+from daframework.runs.stages import execute
 
 CPU = torch.device("cpu")
 

@@ -10,7 +10,7 @@ from daf_driving.lists import list_split
 from daframework.bench.suite import read_suite
 from daframework.data.spaces import read_space
 from daframework.errors import DafError
-from daframework.recipe import read
+from daframework.recipes.read import read
 
 SUITE = {"name": "s", "recipes": ["a"]}
 SPACE = {"classes": [{"name": "road", "colour": [1, 2, 3]}]}

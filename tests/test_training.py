@@ -20,7 +20,7 @@ from daframework.downstream.fit import fit, warmup_cosine
 from daframework.downstream.score import score
 from daframework.errors import DataError, PluginError, TrainingError
 from daframework.interfaces import Loss, Sample
-from daframework.recipe import parse
+from daframework.recipes.read import parse
 from daframework.registry import load_plugins
 from daframework.session import StoppedError
 

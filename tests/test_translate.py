@@ -13,7 +13,7 @@ from daframework.data.stream import to_bytes, to_float
 from daframework.data.whole import apply_padded
 from daframework.errors import DataError, RunError
 from daframework.interfaces import Sample
-from daframework.run.log import LogFile
+from daframework.runs.log import LogFile
 from daframework.session import StoppedError
 
 

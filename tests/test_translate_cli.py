@@ -10,8 +10,8 @@ from PIL import Image
 
 from daframework.checkpoint import save
 from daframework.data.decode import image_size, read_image
-from daframework.recipe import parse
-from daframework.run.folder import open_folder
+from daframework.recipes.read import parse
+from daframework.runs.folder import open_folder
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ import torch
 from conftest import TABLES
 
 from daframework.data.decode import write_image, write_label
-from daframework.recipe import parse
-from daframework.run.check import check
-from daframework.run.folder import open_folder
-from daframework.run.stages import execute
+from daframework.recipes.read import parse
+from daframework.runs.check import check
+from daframework.runs.folder import open_folder
+from daframework.runs.stages import execute
 
 
 def own_data(folder):

@@ -20,9 +20,9 @@ from daframework.data.stream import to_float
 from daframework.downstream.fit import fit
 from daframework.downstream.score import Averaged
 from daframework.interfaces import Generator, Sample
-from daframework.recipe import parse
+from daframework.recipes.read import parse
 from daframework.registry import load_plugins
-from daframework.run.context import prepared, stream
+from daframework.runs.context import prepared, stream
 from daframework.session import StoppedError
 
 

@@ -13,8 +13,8 @@ from daframework.bench.plan import make_plan
 from daframework.bench.share import receive
 from daframework.bench.status import status
 from daframework.bench.suite import read_suite
-from daframework.run.log import Listeners, LogFile
-from daframework.run.stages import execute
+from daframework.runs.log import Listeners, LogFile
+from daframework.runs.stages import execute
 
 SUITE = {
     "name": "small",

@@ -33,7 +33,7 @@ from daframework.data.parallel import in_parallel
 from daframework.data.prepared import Prepared
 from daframework.data.stream import TrainingStream, to_float, training_batches
 from daframework.interfaces import ImageDataset
-from daframework.run.environment import describe
+from daframework.runs.environment import describe
 from daframework.session import Session
 
 HEIGHT, WIDTH = 1052, 1914

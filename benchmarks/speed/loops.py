@@ -18,12 +18,12 @@ from daframework.build import Networks, make_networks
 from daframework.data.prepared import Prepared, Unlabelled
 from daframework.data.stream import TrainingStream, to_float
 from daframework.interfaces import ImageDataset, Sample
-from daframework.recipe import parse
+from daframework.recipes.read import parse
+from daframework.recipes.tables import Recipe
 from daframework.registry import Plugins, load_plugins
-from daframework.run.hardware import open_device
-from daframework.run.translation import prepare
+from daframework.runs.hardware import open_device
+from daframework.runs.translation import prepare
 from daframework.session import Session, StoppedError
-from daframework.tables import Recipe
 
 CLASSES = 11
 PAPER = {

@@ -20,7 +20,7 @@ from timing import chosen_device, options, print_table, run, set_option, write
 
 from daframework.build import make_networks, make_task
 from daframework.errors import RunError
-from daframework.recipe import locate, read
+from daframework.recipes.read import locate, read
 from daframework.registry import load_plugins
 
 RECIPE = "semantic_cyclegan"

@@ -36,14 +36,14 @@ from daframework.adapt.loop import train
 from daframework.build import make_networks
 from daframework.data.decode import write_image, write_label
 from daframework.data.prepared import Unlabelled
-from daframework.recipe import locate, parse, read_tables
+from daframework.recipes.read import locate, parse, read_tables
+from daframework.recipes.tables import Recipe
 from daframework.registry import load_plugins
-from daframework.run.context import opened, stream
-from daframework.run.datasets import open_datasets
-from daframework.run.hardware import open_device
-from daframework.run.translation import prepare
+from daframework.runs.context import opened, stream
+from daframework.runs.datasets import open_datasets
+from daframework.runs.hardware import open_device
+from daframework.runs.translation import prepare
 from daframework.session import Session, StoppedError
-from daframework.tables import Recipe
 
 RECIPE = "semantic_cyclegan"
 CLASSES = ["road", "sky", "tree", "car"]

@@ -39,12 +39,12 @@ from daframework.build import make_dataset, make_task
 from daframework.downstream.fit import fit
 from daframework.downstream.score import score
 from daframework.interfaces import IGNORE_INDEX, ImageDataset, Sample, Task
-from daframework.recipe import locate, read
+from daframework.recipes.read import locate, read
+from daframework.recipes.tables import Recipe
 from daframework.registry import Plugins, load_plugins
-from daframework.run.context import prepared, stream
-from daframework.run.hardware import for_task, open_device, precision_for
+from daframework.runs.context import prepared, stream
+from daframework.runs.hardware import for_task, open_device, precision_for
 from daframework.session import Session, StoppedError
-from daframework.tables import Recipe
 
 RECIPE = "semantic_cyclegan"
 

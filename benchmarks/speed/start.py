@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from timing import alternate, chosen_device, median, options, print_table, run, write
 
-from daframework.recipe import offered_files
+from daframework.recipes.read import offered_files
 from daframework.registry import load_plugins
 
 HELP_BAR, CHECK_BAR = 0.25, 3.0  # seconds

@@ -32,9 +32,9 @@ from timing import (
 )
 from torch.utils.flop_counter import FlopCounterMode
 
+from daframework.recipes.tables import Recipe
 from daframework.registry import load_plugins
-from daframework.run.hardware import open_device
-from daframework.tables import Recipe
+from daframework.runs.hardware import open_device
 
 
 def peak_of_ours(made: Recipe) -> float:

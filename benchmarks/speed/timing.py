@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import torch
 
 from daframework.errors import DafError
-from daframework.run.environment import describe
+from daframework.runs.environment import describe
 
 Result = TypeVar("Result")
 LENGTH = {"cpu": 1_000, "cuda": 100_000}

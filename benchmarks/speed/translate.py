@@ -38,7 +38,7 @@ from daf_cyclegan.resnet import ResNet
 from daframework.adapt.translate import translate_folder, translate_set
 from daframework.data.decode import read_image
 from daframework.interfaces import ImageDataset, Sample
-from daframework.run.hardware import cpu_has_bf16
+from daframework.runs.hardware import cpu_has_bf16
 from daframework.session import Session
 
 BATCH = 8  # of translate_set: downstream.batch_size, unless a recipe says otherwise

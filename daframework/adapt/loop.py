@@ -25,8 +25,8 @@ from daframework.interfaces import Batch, Generator
 from daframework.profiling import span
 from daframework.randomness import start_global
 from daframework.ranks import all_batches, any_rank, count_ranks, mean_over_ranks, own_share
+from daframework.recipes.tables import Recipe
 from daframework.session import Session, StoppedError
-from daframework.tables import Recipe
 
 
 def train(

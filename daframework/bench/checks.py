@@ -7,8 +7,8 @@ from daframework.bench.bootstrap import MIN_IMAGES
 from daframework.bench.plan import Cell, Plan
 from daframework.errors import DataError, RecipeError, warn
 from daframework.registry import Plugins
-from daframework.run.check import check
-from daframework.run.datasets import open_datasets
+from daframework.runs.check import check
+from daframework.runs.datasets import open_datasets
 
 
 def check_cells(plugins: Plugins, plan: Plan, cells: Iterable[Cell]) -> list[str]:

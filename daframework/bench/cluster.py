@@ -24,7 +24,7 @@ from daframework.bench.launch import last_line
 from daframework.bench.plan import Cell, Plan
 from daframework.bench.processes import Ending, Job, log_file
 from daframework.errors import RunError, warn
-from daframework.run.lock import held
+from daframework.runs.lock import held
 
 _TRIES = 4
 # What another machine has just written, or a lock that it held as it died, may show late on a network file system.

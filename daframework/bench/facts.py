@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from daframework.bench.plan import Plan
 from daframework.bench.table import TaskTable
-from daframework.run.results import Results
-from daframework.tables import ComponentTable
+from daframework.recipes.tables import ComponentTable
+from daframework.runs.results import Results
 
 
 def facts(plan: Plan, table: TaskTable) -> list[str]:

@@ -18,8 +18,8 @@ from daframework.bench.bootstrap import Difference
 from daframework.bench.table import MethodRow, TaskTable
 from daframework.errors import visible
 from daframework.report.table import spread
-from daframework.run.results import scores_to_json
-from daframework.run.rows import ORACLE
+from daframework.runs.results import scores_to_json
+from daframework.runs.rows import ORACLE
 
 NOTHING = "-"
 

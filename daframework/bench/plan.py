@@ -8,11 +8,11 @@ import attrs
 
 from daframework.bench.suite import Suite, TaskEntry
 from daframework.errors import RecipeError, unknown
-from daframework.recipe import locate, parse, read_tables
+from daframework.recipes.read import locate, parse, read_tables
+from daframework.recipes.tables import LogTable, Recipe
 from daframework.registry import Plugins
-from daframework.run.folder import RunFolder, difference
-from daframework.run.rows import ORACLE, SOURCE_ONLY
-from daframework.tables import LogTable, Recipe
+from daframework.runs.folder import RunFolder, difference
+from daframework.runs.rows import ORACLE, SOURCE_ONLY
 
 REFERENCES = (SOURCE_ONLY, ORACLE)
 """The rows of every table. One run a seed and task trains both, and hands them to all others."""

@@ -10,9 +10,9 @@ from pathlib import Path
 from daframework.bench.plan import REFERENCES, Cell, Plan
 from daframework.bench.status import SHARED_STAGES, State, status
 from daframework.errors import RunError
-from daframework.run.context import read_seconds, write_seconds
-from daframework.run.folder import RunFolder, open_folder, write_recipe
-from daframework.run.translation import GENERATOR
+from daframework.runs.context import read_seconds, write_seconds
+from daframework.runs.folder import RunFolder, open_folder, write_recipe
+from daframework.runs.translation import GENERATOR
 
 
 def givers(plan: Plan, cell: Cell) -> list[Cell]:

@@ -6,10 +6,10 @@ from attrs import frozen
 
 from daframework.bench.plan import Cell
 from daframework.errors import RunError
-from daframework.run.context import read_seconds
-from daframework.run.environment import software
-from daframework.run.folder import difference, holds_other_files, read_recipe
-from daframework.run.results import Results, read_results
+from daframework.runs.context import read_seconds
+from daframework.runs.environment import software
+from daframework.runs.folder import difference, holds_other_files, read_recipe
+from daframework.runs.results import Results, read_results
 
 SHARED_STAGES = ("translation", "translating")
 """Stages that the first task's run does for those of the other tasks; their seconds go along with what they made."""

@@ -7,9 +7,9 @@ from typing import Any
 from attrs import field, frozen
 
 from daframework.errors import RecipeError
-from daframework.recipe import read_tables
-from daframework.strict import structure
-from daframework.tables import at_least, plain_name, rule
+from daframework.recipes.read import read_tables
+from daframework.recipes.strict import structure
+from daframework.recipes.tables import at_least, plain_name, rule
 
 _some = rule("a list of at least one entry", lambda value: len(value) > 0)
 _seeds = rule(

@@ -13,8 +13,8 @@ from daframework.bench.plan import Cell, Plan
 from daframework.bench.status import State, Status
 from daframework.errors import RunError
 from daframework.interfaces import Task
-from daframework.run.results import Results, Row
-from daframework.run.rows import ORACLE, SOURCE_ONLY, require_scores
+from daframework.runs.results import Results, Row
+from daframework.runs.rows import ORACLE, SOURCE_ONLY, require_scores
 
 BOOTSTRAP_SEED = 0
 

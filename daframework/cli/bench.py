@@ -85,7 +85,7 @@ def command(
     from daframework.bench.status import status
     from daframework.bench.suite import read_suite
     from daframework.errors import RunError
-    from daframework.recipe import locate
+    from daframework.recipes.read import locate
 
     plugins = installed_plugins()
     path = locate(plugins, suite, "daf_suites")
@@ -144,7 +144,7 @@ def _run(plugins: "Plugins", plan: "Plan", jobs: int | None, on: str | None, con
     from daframework.bench.processes import run_cells
     from daframework.cli.bench_view import BenchView
     from daframework.cli.interrupt import stop_on_signal
-    from daframework.run.lock import held
+    from daframework.runs.lock import held
 
     for missing in check_cells(plugins, plan, todo):
         raise DataError(missing)
@@ -200,7 +200,7 @@ def _report(
     from daframework.bench.facts import facts
     from daframework.bench.formats import as_json, class_grid, markdown, method_grid, render
     from daframework.errors import RunError
-    from daframework.run.files import write_text
+    from daframework.runs.files import write_text
 
     tables = [_table(plugins, plan, task, found, failures) for task in plan.tasks]
     if not any(row.seeds for table in tables for row in table.rows):
@@ -250,8 +250,8 @@ def _table(
 def _draw(plugins: "Plugins", plan: "Plan", found: "dict[str, Status]", tables: "list[TaskTable]") -> None:
     from daframework.bench.pictures import draw_scores, draw_sheet
     from daframework.errors import DataError, warn
-    from daframework.run.context import prepared
-    from daframework.run.datasets import open_datasets
+    from daframework.runs.context import prepared
+    from daframework.runs.datasets import open_datasets
 
     for table in tables:
         draw_scores(plan, table)

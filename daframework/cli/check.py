@@ -21,7 +21,7 @@ def command(recipe: str, overrides: tuple[str, ...], seed: int | None) -> None:
     """
     with _no_garbage():
         from daframework.errors import visible, warn
-        from daframework.run.check import check
+        from daframework.runs.check import check
 
         plugins = installed_plugins()
         path, loaded = read_recipe(plugins, recipe, overrides, seed)

@@ -10,7 +10,7 @@ from types import FrameType
 
 from daframework.cli.interrupt import handled
 from daframework.errors import RunError
-from daframework.run.place import Place, variables
+from daframework.runs.place import Place, variables
 
 _POLL_SECONDS = 0.1
 _GRACE_SECONDS = 10  # for the others to end by themselves, once one has ended badly

@@ -8,8 +8,8 @@ import click
 from daframework.errors import warn
 
 if TYPE_CHECKING:
+    from daframework.recipes.tables import Recipe
     from daframework.registry import Plugins
-    from daframework.tables import Recipe
 
 recipe_argument = click.argument("recipe")
 set_option = click.option(
@@ -36,7 +36,7 @@ def read_recipe(plugins: "Plugins", recipe: str, overrides: tuple[str, ...], see
         RecipeError: with everything that is wrong with its keys and, if that is anything, with its components too.
     """
     from daframework.errors import RecipeError
-    from daframework.recipe import locate, read, read_tables
+    from daframework.recipes.read import locate, read, read_tables
 
     path = locate(plugins, recipe)
     try:

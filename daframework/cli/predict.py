@@ -37,10 +37,10 @@ def command(run: Path, images: Path, out: Path, row: str | None, kind: str, over
     from daframework.data.scaling import scaling_of
     from daframework.downstream.predict import predict_folder
     from daframework.errors import RunError
-    from daframework.run.folder import RunFolder, read_recipe
-    from daframework.run.hardware import SINGLE, make_fabric
-    from daframework.run.memory import is_out_of_memory
-    from daframework.run.prediction import load_models, written_values
+    from daframework.runs.folder import RunFolder, read_recipe
+    from daframework.runs.hardware import SINGLE, make_fabric
+    from daframework.runs.memory import is_out_of_memory
+    from daframework.runs.prediction import load_models, written_values
     from daframework.session import Session, StoppedError
 
     folder, plugins = RunFolder(run), installed_plugins()

@@ -8,7 +8,7 @@ import click
 def command(name: str | None) -> None:
     """List the recipes that plugins offer, or print the one called NAME."""
     from daframework.cli.options import installed_plugins
-    from daframework.recipe import locate, offered_files, read_toml
+    from daframework.recipes.read import locate, offered_files, read_toml
 
     plugins = installed_plugins()
     if name is not None:

@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from daframework.recipes.tables import Recipe
     from daframework.registry import Plugins
-    from daframework.run.folder import RunFolder
-    from daframework.run.place import Place
-    from daframework.run.profile import StepProfiler
-    from daframework.run.results import Results
-    from daframework.tables import Recipe
+    from daframework.runs.folder import RunFolder
+    from daframework.runs.place import Place
+    from daframework.runs.profile import StepProfiler
+    from daframework.runs.results import Results
 
 
 @click.command("run")
@@ -53,7 +53,7 @@ def command(
 
     from daframework.cli.interrupt import end_with_stdin
     from daframework.errors import RunError
-    from daframework.run.place import find_place
+    from daframework.runs.place import find_place
 
     if supervised:
         end_with_stdin()
@@ -85,12 +85,12 @@ def _run(place: "Place", plugins: "Plugins", recipe: "Recipe", path: Path, out: 
     from daframework.cli.interrupt import stop_on_signal
     from daframework.listener import Listener
     from daframework.ranks import from_first
-    from daframework.run.folder import RunFolder
-    from daframework.run.hardware import SINGLE, make_fabric, open_device
-    from daframework.run.log import Listeners, LogFile, plugin_listeners
-    from daframework.run.profile import StepProfiler
-    from daframework.run.stages import execute
-    from daframework.run.watch import require_same, watch
+    from daframework.runs.folder import RunFolder
+    from daframework.runs.hardware import SINGLE, make_fabric, open_device
+    from daframework.runs.log import Listeners, LogFile, plugin_listeners
+    from daframework.runs.profile import StepProfiler
+    from daframework.runs.stages import execute
+    from daframework.runs.watch import require_same, watch
     from daframework.session import Session, StoppedError
 
     console, first, profiler = Console(), place.rank == 0, None
@@ -131,7 +131,7 @@ def _run(place: "Place", plugins: "Plugins", recipe: "Recipe", path: Path, out: 
 
 def _begin(stack: "ExitStack", plugins: "Plugins", recipe: "Recipe", path: Path, out: Path | None) -> Path:
     """The run's folder, held in ``stack`` from now on, and what it is said to be a run of."""
-    from daframework.run.begin import begin
+    from daframework.runs.begin import begin
 
     folder = begin(stack, plugins, recipe, str(path), out)
     click.echo(f"recipe {path}, seed {recipe.seed}, into {folder.path}")
@@ -157,7 +157,7 @@ def _show(console: "Console", profiler: "StepProfiler", *, finished: bool) -> No
     from rich.console import Console
 
     from daframework.report.step_table import step_tables
-    from daframework.run.files import write_text
+    from daframework.runs.files import write_text
 
     if not profiler.profiles:
         why = "this run was finished before" if finished else "no stage had two training steps left to do"

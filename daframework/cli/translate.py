@@ -32,10 +32,10 @@ def command(run: Path, images: Path, out: Path, overwrite: bool, tile: tuple[int
     from daframework.cli.options import installed_plugins
     from daframework.data.scaling import scaling_of
     from daframework.errors import RunError
-    from daframework.run.folder import RunFolder, read_recipe
-    from daframework.run.hardware import open_device
-    from daframework.run.memory import is_out_of_memory
-    from daframework.run.translation import load_generator
+    from daframework.runs.folder import RunFolder, read_recipe
+    from daframework.runs.hardware import open_device
+    from daframework.runs.memory import is_out_of_memory
+    from daframework.runs.translation import load_generator
     from daframework.session import Session, StoppedError
 
     folder = RunFolder(run)

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from daframework.interfaces import IGNORE_INDEX
 from daframework.ranks import count_ranks, own_share
-from daframework.tables import AugmentTable
+from daframework.recipes.tables import AugmentTable
 
 
 def augment_geometry(

@@ -18,9 +18,9 @@ from daframework.data.decode import map_ids
 from daframework.data.fingerprint import digest
 from daframework.errors import DataError, RecipeError, unknown
 from daframework.interfaces import IGNORE_INDEX, ImageDataset, Inspection, Sample
-from daframework.recipe import locate, offered_files
+from daframework.recipes.read import locate, offered_files
+from daframework.recipes.strict import structure
 from daframework.registry import Plugins
-from daframework.strict import structure
 from daframework.text_file import read_text
 
 IGNORE = "ignore"

@@ -17,8 +17,8 @@ from daframework.interfaces import Task
 from daframework.profiling import span
 from daframework.randomness import generator, global_seed, start_global
 from daframework.ranks import any_rank, from_first, mean_over_ranks
+from daframework.recipes.tables import AugmentTable, Recipe
 from daframework.session import Session, StoppedError
-from daframework.tables import AugmentTable, Recipe
 
 
 def warmup_cosine(step: int, steps: int) -> float:

@@ -10,8 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from daframework.errors import RunError, visible
-from daframework.run.folder import RunFolder
-from daframework.run.results import Results, Row, read_results
+from daframework.runs.folder import RunFolder
+from daframework.runs.results import Results, Row, read_results
 
 
 @frozen

@@ -19,7 +19,7 @@ from daframework.cli import main as daf
 LONGEST = 60  # seconds
 for _name in ("bench", "check", "predict", "report", "run", "translate", "data.check"):
     import_module(f"daframework.cli.{_name}")
-for _name in ("daframework.run.stages", "daframework.report.figures", "matplotlib.backends.backend_svg"):
+for _name in ("daframework.runs.stages", "daframework.report.figures", "matplotlib.backends.backend_svg"):
     import_module(_name)  # what no fork needs to import again
 
 

@@ -27,10 +27,10 @@ from hypothesis import strategies as st
 from daframework.bench.plan import make_plan
 from daframework.bench.suite import Suite, read_suite
 from daframework.errors import DafError
-from daframework.recipe import offered_files, read
+from daframework.recipes.read import offered_files, read
+from daframework.recipes.tables import Recipe
 from daframework.registry import KINDS, Plugins, components, load_plugins
-from daframework.run.check import check
-from daframework.tables import Recipe
+from daframework.runs.check import check
 
 LONGEST = 60  # seconds
 MEMORY = 6 * 2**30  # bytes a case may ask for, beside what torch maps

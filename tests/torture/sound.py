@@ -23,12 +23,12 @@ from lightning_fabric import Fabric
 from PIL import Image
 
 from daframework.errors import DafError, RecipeError
-from daframework.recipe import parse
+from daframework.recipes.read import parse
 from daframework.registry import Plugins, load_plugins
-from daframework.run.check import check
-from daframework.run.folder import open_folder
-from daframework.run.log import SilentLog
-from daframework.run.stages import execute
+from daframework.runs.check import check
+from daframework.runs.folder import open_folder
+from daframework.runs.log import SilentLog
+from daframework.runs.stages import execute
 from daframework.session import Session
 
 FIXED = ("tu-swin_tiny_patch4_window7_224",)

@@ -18,12 +18,12 @@ from tiny_suite import finish
 from daframework import checkpoint
 from daframework.bench.plan import make_plan
 from daframework.bench.suite import read_suite
-from daframework.recipe import read
+from daframework.recipes.read import read
+from daframework.recipes.tables import Recipe
 from daframework.registry import load_plugins
-from daframework.run.folder import open_folder
-from daframework.run.stages import execute
+from daframework.runs.folder import open_folder
+from daframework.runs.stages import execute
 from daframework.session import Session, StoppedError
-from daframework.tables import Recipe
 
 SPACE = {"classes": [{"name": one, "colour": [90 * place, 0, 0], "id": place} for place, one in enumerate("abc")]}
 IDS = {"0": "a", "1": "b", "2": "c", "255": "ignore"}

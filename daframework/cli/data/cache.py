@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
     from daframework.cli.data.parts import Part
     from daframework.data.cache_folder import Listing
+    from daframework.recipes.tables import Recipe
     from daframework.session import Session
-    from daframework.tables import Recipe
 
 
 @click.command("cache")
@@ -47,7 +47,7 @@ def command(recipe: str | None, overrides: tuple[str, ...], listing: bool, clear
 def _open(recipe: str, overrides: tuple[str, ...]) -> "tuple[Recipe, list[Part]]":
     from daframework.cli.data.parts import open_domains
     from daframework.errors import DataError
-    from daframework.recipe import locate, read
+    from daframework.recipes.read import locate, read
 
     plugins = installed_plugins()
     loaded = read(locate(plugins, recipe), overrides)
@@ -86,7 +86,7 @@ def _built(session: "Session", recipe: "Recipe", parts: "list[Part]") -> "Table"
     from daframework.data.cache import open_cached
     from daframework.data.cache_folder import gigabytes
     from daframework.data.parallel import default_workers
-    from daframework.run.context import set_title
+    from daframework.runs.context import set_title
 
     table = Table("set", "images", "labels", "size", "seconds", "folders", box=box.SIMPLE)
     workers = recipe.hardware.workers or default_workers()

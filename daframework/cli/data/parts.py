@@ -5,10 +5,10 @@ from attrs import frozen
 from daframework.build import make, make_dataset
 from daframework.errors import DataError, RecipeError, unknown
 from daframework.interfaces import ImageDataset
-from daframework.recipe import apply_override, locate, read
+from daframework.recipes.read import apply_override, locate, read
+from daframework.recipes.tables import Recipe
 from daframework.registry import Plugins, find, names
-from daframework.run.datasets import open_datasets
-from daframework.tables import Recipe
+from daframework.runs.datasets import open_datasets
 
 SPLITS = ("train", "test")
 _PARTS = (("source", "train"), ("target", "train"), ("target", "test"))

@@ -13,13 +13,13 @@ from daframework.downstream.score import Averaged, Measured, score
 from daframework.errors import RunError
 from daframework.interfaces import ImageDataset, Scores, Task
 from daframework.ranks import from_first
-from daframework.run.context import Run, stream, timed
-from daframework.run.files import write_text
-from daframework.run.folder import RunFolder
-from daframework.run.results import scores_from_json, scores_to_json
-from daframework.run.sampling import rare_sampler
+from daframework.recipes.tables import AugmentTable
+from daframework.runs.context import Run, stream, timed
+from daframework.runs.files import write_text
+from daframework.runs.folder import RunFolder
+from daframework.runs.results import scores_from_json, scores_to_json
+from daframework.runs.sampling import rare_sampler
 from daframework.session import Session
-from daframework.tables import AugmentTable
 
 SOURCE_ONLY = "source_only"
 ORACLE = "oracle"

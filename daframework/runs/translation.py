@@ -15,14 +15,14 @@ from daframework.data.whole import evenly_spread
 from daframework.errors import RunError
 from daframework.interfaces import Generator, ImageDataset
 from daframework.ranks import from_first
+from daframework.recipes.tables import Recipe
 from daframework.registry import Plugins
-from daframework.run.context import Run, stream, timed
-from daframework.run.folder import RunFolder
-from daframework.run.matching import matched_samplers
-from daframework.run.rows import SOURCE_ONLY, trained
-from daframework.run.sampling import rare_sampler
+from daframework.runs.context import Run, stream, timed
+from daframework.runs.folder import RunFolder
+from daframework.runs.matching import matched_samplers
+from daframework.runs.rows import SOURCE_ONLY, trained
+from daframework.runs.sampling import rare_sampler
 from daframework.session import Session
-from daframework.tables import Recipe
 
 GENERATOR = "generator"
 _SAMPLES = 4

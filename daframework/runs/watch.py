@@ -22,11 +22,11 @@ import torch.distributed as dist
 
 from daframework.errors import DafError, RunError, visible
 from daframework.ranks import from_first
-from daframework.recipe import dump
-from daframework.run.environment import software
-from daframework.run.place import Place
+from daframework.recipes.read import dump
+from daframework.recipes.tables import Recipe
+from daframework.runs.environment import software
+from daframework.runs.place import Place
 from daframework.session import StoppedError
-from daframework.tables import Recipe
 
 _MEETING_SECONDS = 300  # for all to connect, once all are there
 _LEAVING_SECONDS = 10  # for a process that failed to end, which a library that waits for the others may prevent

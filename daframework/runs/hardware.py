@@ -18,11 +18,11 @@ from torch import nn
 from daframework.build import DIRECTIONS, make_generator, make_task
 from daframework.errors import DafError, RecipeError, RunError
 from daframework.ranks import from_first
+from daframework.recipes.tables import Recipe
 from daframework.registry import Plugins
-from daframework.run.folder import RunFolder
-from daframework.run.place import ALONE, Place
+from daframework.runs.folder import RunFolder
+from daframework.runs.place import ALONE, Place
 from daframework.session import Session
-from daframework.tables import Recipe
 
 SINGLE, MIXED = "32-true", "bf16-mixed"
 WIDE = 10_000

@@ -13,12 +13,12 @@ from daframework.data.prepared import Prepared
 from daframework.data.stream import CropSampler, TrainingStream
 from daframework.errors import RunError
 from daframework.interfaces import ImageDataset, Task
+from daframework.recipes.tables import Recipe
 from daframework.registry import Plugins
-from daframework.run.files import write_text
-from daframework.run.folder import RunFolder
-from daframework.run.memory import is_out_of_memory, out_of_memory
+from daframework.runs.files import write_text
+from daframework.runs.folder import RunFolder
+from daframework.runs.memory import is_out_of_memory, out_of_memory
 from daframework.session import Session
-from daframework.tables import Recipe
 
 
 @attrs.frozen(eq=False)

@@ -26,9 +26,9 @@ from daframework.data.sizes import Sizes
 from daframework.errors import DafError, lines
 from daframework.interfaces import Discriminator, Generator
 from daframework.ranks import count_ranks
+from daframework.recipes.tables import Recipe
 from daframework.registry import Plugins, components
-from daframework.run.trial import Built, Trial, Whole, looks_at_values
-from daframework.tables import Recipe
+from daframework.runs.trial import Built, Trial, Whole, looks_at_values
 from daframework.testing import check_discriminator, check_generator, check_task
 
 Build = Callable[[Plugins, Recipe, int], Built]

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from daframework.guard import SLOW
 from daframework.listener import Listener
+from daframework.recipes.tables import Recipe
 from daframework.registry import Origin, Plugins, each, fault
-from daframework.run.files import append_line
-from daframework.tables import Recipe
+from daframework.runs.files import append_line
 
 
 @frozen(eq=False)

@@ -8,7 +8,7 @@ from daframework.data.sampling import RareClasses, rare_classes
 from daframework.errors import RunError
 from daframework.interfaces import ImageDataset
 from daframework.ranks import from_first
-from daframework.run.context import Run, timed
+from daframework.runs.context import Run, timed
 from daframework.session import StoppedError
 
 

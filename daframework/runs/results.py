@@ -10,7 +10,7 @@ from attrs import field, frozen
 from daframework.data.fingerprint import digest
 from daframework.errors import RunError
 from daframework.interfaces import Scores
-from daframework.run.files import write_text
+from daframework.runs.files import write_text
 
 _DIGEST = "digest"
 _FOUND = ("recipe", "seed", "classes", "images", "rows")

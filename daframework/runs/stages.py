@@ -13,18 +13,18 @@ from daframework.data.cached import Cached
 from daframework.errors import RunError
 from daframework.interfaces import ImageDataset
 from daframework.ranks import from_first
+from daframework.recipes.tables import AugmentTable, Recipe
 from daframework.registry import Plugins
-from daframework.run.context import Run, opened, read_seconds, set_title
-from daframework.run.datasets import open_datasets
-from daframework.run.environment import describe
-from daframework.run.files import write_text
-from daframework.run.folder import RunFolder
-from daframework.run.hardware import Precision, for_task, precision_for
-from daframework.run.results import Results, Row, read_results, results_to_json, write_results
-from daframework.run.rows import ORACLE, SOURCE_ONLY, fit_and_score, judge_content
-from daframework.run.translation import translate
+from daframework.runs.context import Run, opened, read_seconds, set_title
+from daframework.runs.datasets import open_datasets
+from daframework.runs.environment import describe
+from daframework.runs.files import write_text
+from daframework.runs.folder import RunFolder
+from daframework.runs.hardware import Precision, for_task, precision_for
+from daframework.runs.results import Results, Row, read_results, results_to_json, write_results
+from daframework.runs.rows import ORACLE, SOURCE_ONLY, fit_and_score, judge_content
+from daframework.runs.translation import translate
 from daframework.session import Session
-from daframework.tables import AugmentTable, Recipe
 
 
 def execute(

@@ -4,11 +4,11 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from daframework.errors import DataError
+from daframework.recipes.tables import Recipe
 from daframework.registry import Plugins
-from daframework.run.check import check
-from daframework.run.folder import RunFolder, find_folder, open_folder
-from daframework.run.lock import held
-from daframework.tables import Recipe
+from daframework.runs.check import check
+from daframework.runs.folder import RunFolder, find_folder, open_folder
+from daframework.runs.lock import held
 
 
 def begin(stack: ExitStack, plugins: Plugins, recipe: Recipe, where: str, out: Path | None) -> RunFolder:

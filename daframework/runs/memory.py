@@ -5,7 +5,7 @@ import re
 
 import torch
 
-from daframework.tables import Recipe
+from daframework.recipes.tables import Recipe
 
 # What PyTorch says where it has no error of its own for it: CPU, MPS, cuBLAS and cuDNN, in this order.
 _SAYINGS = ("can't allocate memory", "not enough memory", "out of memory", "_status_alloc_failed")

@@ -8,8 +8,8 @@ from daframework.build import make_dataset
 from daframework.data.spaces import Mapped, class_table, label_space, label_spaces
 from daframework.errors import DataError, RecipeError
 from daframework.interfaces import ImageDataset
+from daframework.recipes.tables import Recipe
 from daframework.registry import Plugins
-from daframework.tables import Recipe
 
 
 @frozen(eq=False)

@@ -13,8 +13,8 @@ from daframework.errors import RunError
 from daframework.interfaces import ImageDataset
 from daframework.randomness import derive
 from daframework.ranks import from_first
-from daframework.run.context import Run, timed
-from daframework.run.rows import SOURCE_ONLY, trained
+from daframework.runs.context import Run, timed
+from daframework.runs.rows import SOURCE_ONLY, trained
 from daframework.session import StoppedError
 
 _NEAREST = 10

@@ -9,9 +9,9 @@ from typing import Any
 import attrs
 
 from daframework.errors import PluginError, RecipeError, unknown
+from daframework.recipes.strict import structure
+from daframework.recipes.tables import ComponentTable, LossTable, Recipe
 from daframework.registry import Plugins, folders
-from daframework.strict import structure
-from daframework.tables import ComponentTable, LossTable, Recipe
 from daframework.text_file import read_text
 
 _SUFFIX = ".toml"

@@ -18,7 +18,7 @@ from torch.profiler import ProfilerActivity, profile, schedule
 
 from daframework.listener import Listener
 from daframework.profiling import PREFIX
-from daframework.run.files import write_bytes, write_text
+from daframework.runs.files import write_bytes, write_text
 from daframework.session import StoppedError
 
 SKIPPED = 200  # at most half a stage: kernels are chosen, code compiled and images read for the first time there

@@ -8,10 +8,10 @@ import tomli_w
 
 from daframework.data.fingerprint import digest
 from daframework.errors import RecipeError, RunError
-from daframework.recipe import dump, parse, without_gone
-from daframework.run.files import write_text
-from daframework.run.lock import HOLDER, LOCK
-from daframework.tables import HardwareTable, LogTable, Recipe
+from daframework.recipes.read import dump, parse, without_gone
+from daframework.recipes.tables import HardwareTable, LogTable, Recipe
+from daframework.runs.files import write_text
+from daframework.runs.lock import HOLDER, LOCK
 from daframework.text_file import read_text
 
 _DIGEST = "# digest "
@@ -83,7 +83,7 @@ class RunFolder:
 def open_folder(path: Path, recipe: Recipe) -> RunFolder:
     """The folder of a run of ``recipe``: a new one, or one in which the same recipe was run before.
 
-    Call it inside `daframework.run.lock.held`, or another process may write its own recipe there in the meantime.
+    Call it inside `daframework.runs.lock.held`, or another process may write its own recipe there in the meantime.
 
     Raises:
         RunError: it belongs to another recipe, holds other files, or cannot be written.

@@ -6,7 +6,7 @@ from typing import Any, Literal
 from attrs import Attribute, field, frozen
 from attrs.validators import and_, optional
 
-from daframework.strict import shown
+from daframework.recipes.strict import shown
 
 _MOST_PIXELS = 89_478_485  # what an image file may have
 _MOST_IMAGES = 2**16

@@ -9,10 +9,10 @@ from daframework.data.sizes import Sizes, survey_sizes
 from daframework.data.spaces import label_space
 from daframework.errors import DataError, PluginError, RecipeError, lines, warn
 from daframework.interfaces import ImageDataset
+from daframework.recipes.tables import Recipe
 from daframework.registry import Plugins, components
-from daframework.run.check_networks import network_problems
-from daframework.run.datasets import Datasets, open_datasets
-from daframework.tables import Recipe
+from daframework.runs.check_networks import network_problems
+from daframework.runs.datasets import Datasets, open_datasets
 
 _SECONDS = 1.0  # for the headers of a set's images: some 10,000 files, where the disk is awake
 _NAMED = 3  # files of a set that cannot be read

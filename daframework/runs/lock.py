@@ -11,7 +11,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from daframework.errors import RunError
-from daframework.run.files import write_text
+from daframework.runs.files import write_text
 
 LOCK, HOLDER = ".lock", ".lock_holder.json"
 

@@ -1,0 +1,1 @@
+"""Recipes: what one may hold, and how it is read."""
