@@ -17,9 +17,9 @@ import click
 import pytest
 import torch
 
-from daframework import tables
 from daframework.cli import cli
 from daframework.data.spaces import SpaceTable
+from daframework.recipes import tables
 from daframework.recipes.read import locate, read
 from daframework.recipes.strict import structure
 from daframework.registry import components, load_plugins
