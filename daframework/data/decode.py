@@ -232,6 +232,8 @@ def _as_rgba(image: Image.Image, path: Path) -> Image.Image:
 def _check_mode(image: Image.Image, path: Path) -> None:
     if image.mode not in ("1", "L", "LA", "P", "PA", "RGB", "RGBA"):
         raise DataError(f"{path}: colour mode {image.mode} is not supported; convert it to 8-bit RGB first")
+    if image.mode == "P" and image.palette is None:
+        raise DataError(f"{path}: truncated or damaged (its palette is missing); copy or download it again")
 
 
 def _levels(image: Image.Image, path: Path) -> NDArray[np.uint16]:
