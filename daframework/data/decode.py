@@ -47,7 +47,8 @@ def read_label(path: Path) -> Tensor:
         if image.mode not in ("1", "L", "P", "I", "I;16"):
             raise DataError(
                 f"{path}: a label image must hold class ids, this one holds colours (mode {image.mode}); if one "
-                'channel holds the ids, take an image_folder with channel = "red", else turn them into ids with: '
+                'channel holds the ids, take an image_folder with channel = "red", or --channel red of daf data '
+                "convert, else turn them into ids with: "
                 f"daf data convert {shlex.quote(str(path.parent))} OUT --from-colours SPACE --to SPACE"
             )
         turned, stretch = orientation_of(image), _stretch(image)
