@@ -12,14 +12,14 @@ def read_text(file: Path | Traversable) -> str:
 
     Raises:
         OSError: it cannot be read.
-        ValueError: it is no UTF-8; UTF-16, which such editors write too, is named.
+        ValueError: it is no UTF-8; with what to do. UTF-16, which such editors write too, is named.
     """
     try:
         text = file.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         if error.object.startswith(_BYTE_ORDER_MARKS):
             raise ValueError(_UTF_16) from error
-        raise
+        raise ValueError(f"it is no UTF-8 (byte {error.start}); save it as UTF-8") from error
     if "\0" in text:  # every other byte, where there is no mark
         raise ValueError(_UTF_16)
     return text

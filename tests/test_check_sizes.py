@@ -72,6 +72,13 @@ class Looking(tiny.Pixels):
         return Model(super().model())
 
 
+class LeastTask(tiny.Pixels):
+    smallest = 16
+
+    def model(self):
+        return nn.Sequential(nn.AvgPool2d(16), nn.Conv2d(3, self.num_classes, 1), nn.Upsample(scale_factor=16))
+
+
 class FixedJudge(Discriminator):
     def __init__(self, *, num_classes, segments: bool) -> None:
         super().__init__()
@@ -93,7 +100,11 @@ class Parts:
 
     @hookimpl
     def daf_tasks(self):
-        return {"fixed": FixedTask, "looking": lambda *, num_classes: Looking(num_classes, 3, 1)}
+        return {
+            "fixed": FixedTask,
+            "least": lambda *, num_classes: LeastTask(num_classes, 3, 8),
+            "looking": lambda *, num_classes: Looking(num_classes, 3, 1),
+        }
 
     @hookimpl
     def daf_datasets(self):
@@ -200,6 +211,15 @@ def test_a_network_of_another_size_than_the_crop_is_named_with_its_option(parts,
     (problem,) = problems(parts, source_only)
     assert problem.startswith("data.crop_size: task 'fixed' cannot take 8 x 8: AssertionError: made for (16, 24); set ")
     assert problem.endswith("task.encoder_options.dynamic_img_size = true")
+
+
+def test_whole_images_are_tried_at_the_least_that_a_run_pads_them_to(parts, source_only, tmp_path):
+    own = own_images(tmp_path / "train", [(16, 32), (16, 32)])
+    own_images(tmp_path / "test", [(5, 30), (1, 64)])
+    target = own | {"root": str(tmp_path), "train_folder": "train", "test_folder": "test"}
+    source_only |= {"source": own, "target": target, "task": {"name": "least"}}
+    source_only["data"]["crop_size"] = [16, 32]
+    assert problems(parts, source_only) == []
 
 
 def test_source_images_are_tried_where_an_oracle_judges_their_content(parts, tables):

@@ -6,9 +6,11 @@ import re
 import signal
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
+import tiny
 import tomli_w
 import torch
 from conftest import install, refused
@@ -51,6 +53,17 @@ def test_a_command_line_that_cannot_be_read_ends_with_2_and_says_how_it_goes(daf
 def test_no_command_shows_the_commands(daf):
     _, out, errors = daf()
     assert "translate" in out + errors and "report" in out + errors
+
+
+def test_what_a_library_warns_of_is_a_line_without_its_code(daf, write, tables, monkeypatch):
+    def model(self):
+        warnings.warn("this encoder\n is odd", stacklevel=1)
+        return built(self)
+
+    built = tiny.Pixels.model
+    monkeypatch.setattr(tiny.Pixels, "model", model)
+    code, _, errors = daf("check", write(tables))
+    assert (code, set(errors.splitlines())) == (0, {"warning: this encoder is odd"})
 
 
 def test_a_reader_that_goes_away_is_no_error():
@@ -331,7 +344,7 @@ def test_folders_that_cannot_be_used_are_named(daf, trained, images, tmp_path):
     refused(daf("translate", trained[0], tmp_path / "gone", tmp_path / "out"), "gone: not a folder of images")
     refused(daf("translate", trained[0], tmp_path / "empty", tmp_path / "out"), r"empty: holds no image \(\.bmp")
     (tmp_path / "file").touch()
-    refused(daf("translate", trained[0], images, tmp_path / "file" / "out"), "cannot be written")
+    refused(daf("translate", trained[0], images, tmp_path / "file" / "out"), "file: is a file, not a folder")
     refused(daf("translate", tmp_path / "gone", images, tmp_path / "out"), "gone holds no run")
 
 

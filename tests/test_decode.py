@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from daframework.data.decode import image_size, map_ids, read_image, read_label, write_image, write_label
+from daframework.data.decode import image_size, map_ids, read_image, read_label, read_rgba, write_image, write_label
 from daframework.data.scaling import Scaling
 from daframework.errors import DataError
 
@@ -203,6 +203,21 @@ def test_exif_orientation_is_read_from_jpeg(tmp_path):
     Image.fromarray(noise(8, 16, 3)).save(tmp_path / "a.jpg", exif=exif)
     assert image_size(tmp_path / "a.jpg") == (16, 8)
     assert read_image(tmp_path / "a.jpg").shape == (3, 16, 8)
+
+
+def test_xmp_turns_no_image_with_exif_or_without(tmp_path):
+    xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
+    for exif in (b"", b"Exif\0\0MM\0*\0\0\0\x08\0\0\0\0\0\0"):
+        Image.fromarray(noise(8, 16, 3)).save(tmp_path / "a.jpg", xmp=xmp, exif=exif)
+        assert image_size(tmp_path / "a.jpg") == read_image(tmp_path / "a.jpg").shape[1:] == (8, 16)
+
+
+@pytest.mark.parametrize("read", [read_image, read_rgba])
+def test_colours_of_a_palette_that_is_missing_are_refused(tmp_path, read):
+    (tmp_path / "a.png").write_bytes(png(2, 8, [b"\0\1"], colour=3))
+    with pytest.raises(DataError, match=r"a\.png: truncated or damaged \(its palette is missing\)"):
+        read(tmp_path / "a.png")
+    assert read_label(tmp_path / "a.png").tolist() == [[0, 1]]
 
 
 # --- labels ---

@@ -195,8 +195,8 @@ def test_a_list_that_does_not_fit_is_refused(gta5, content, says):
 def test_a_list_that_cannot_be_read_is_named(gta5):
     with pytest.raises(DataError, match=r"train\.txt: cannot be read \(No such file or directory\)"):
         made(gta5, list_file="train.txt")
-    (gta5 / "train.txt").write_bytes(b"\x89PNG\xff")
-    with pytest.raises(DataError, match=r"train\.txt: is no text"):
+    (gta5 / "train.txt").write_bytes(b"\x89\x00MATLAB")
+    with pytest.raises(DataError, match=r"train\.txt: it is no UTF-8 \(byte 0\); save it as UTF-8"):
         made(gta5, list_file="train.txt")
 
 

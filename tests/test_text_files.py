@@ -50,6 +50,13 @@ def test_utf_16_is_named(tmp_path, kind, encoding):
         reader(tmp_path / "a.toml")
 
 
+def test_another_encoding_is_told_in_one_line_with_what_to_do(tmp_path, kind):
+    reader, text = kind
+    (tmp_path / "a.toml").write_bytes("# für\n".encode("latin-1") + text.encode())
+    with pytest.raises(DafError, match=r"a\.toml: .*it is no UTF-8 \(byte 3\); save it as UTF-8$"):
+        reader(tmp_path / "a.toml")
+
+
 def test_a_recipe_is_shown_without_its_byte_order_mark_and_one_in_utf_16_is_refused(daf, write, tables):
     path = write(tables)
     text = path.read_text()

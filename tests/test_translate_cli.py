@@ -118,6 +118,25 @@ def test_outputs_never_lie_among_the_originals(daf, trained, mixed, tmp_path):
     assert {name: (mixed / name).read_bytes() for name in before} == before
 
 
+def test_what_stands_where_a_result_is_to_be_is_named_before_anything_is_written(daf, trained, images, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "folders/b.png").mkdir(parents=True)
+    for out in ("file", "file/below"):
+        refused(daf("translate", trained, images, tmp_path / out), r"/file: is a file, not a folder to write into; ")
+    refused(
+        daf("translate", trained, images, tmp_path / "folders", "--overwrite"),
+        r"folders/b\.png: is a folder, where a fi",
+    )
+    assert [path.name for path in (tmp_path / "folders").iterdir()] == ["b.png"]
+
+
+def test_a_bad_image_is_one_line_whatever_its_name(daf, trained, tmp_path):
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images/a\nb.png").write_text("no picture")
+    _, _, errors = daf("translate", trained, tmp_path / "images", tmp_path / "out")
+    assert errors.count("\n") == 1 and r"a\nb.png: not an image" in errors
+
+
 def test_an_image_may_have_the_longest_name(daf, trained, tmp_path):
     (tmp_path / "long").mkdir()
     for name in ("x" * 251 + ".png", "y" * 250 + ".webp"):

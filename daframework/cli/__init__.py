@@ -3,12 +3,13 @@
 import errno
 import os
 import sys
+import warnings
 from pathlib import Path
 
 import click
 
 from daframework.cli.lazy import LazyGroup
-from daframework.errors import DafError, complain, visible
+from daframework.errors import DafError, complain, visible, warn
 
 _COMMANDS = {
     "run": "Run a recipe: train, translate, score, and print the table.",
@@ -72,6 +73,7 @@ def main() -> None:
     """Run ``daf``: an error the user can mend is shown as a line or more, without a traceback; exit code 1."""
     debug = "--debug" in sys.argv[1:]
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    shown, warnings.showwarning = warnings.showwarning, _warn
     try:
         # click would print a traceback of its own for what is not its error.
         sys.exit(cli.main(arguments, prog_name="daf", standalone_mode=False) or 0)
@@ -92,6 +94,12 @@ def main() -> None:
         sys.exit(1)
     finally:
         _end_workers()
+        warnings.showwarning = shown
+
+
+def _warn(message: Warning | str, *_: object, **__: object) -> None:
+    """Tell in one line what a library warns of, without its path and line of code."""
+    warn(" ".join(str(message).split()))
 
 
 def _end_workers() -> None:

@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from daframework.errors import DafError, complain
+from daframework.errors import DafError, visible
 
 
 class Failures:
@@ -17,7 +17,7 @@ class Failures:
     def __call__(self, error: DafError) -> None:
         """Say it."""
         self.count += 1
-        complain(error)
+        click.echo(f"error: {visible(str(error))}", err=True)  # a line each, even where a file's name has two
 
     def end(self, written: int, what: str) -> None:
         """Say how many of ``what`` were written; exit code 1 if there was a failure."""

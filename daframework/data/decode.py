@@ -47,7 +47,8 @@ def read_label(path: Path) -> Tensor:
         if image.mode not in ("1", "L", "P", "I", "I;16"):
             raise DataError(
                 f"{path}: a label image must hold class ids, this one holds colours (mode {image.mode}); if one "
-                'channel holds the ids, take an image_folder with channel = "red", else turn them into ids with: '
+                'channel holds the ids, take an image_folder with channel = "red", or --channel red of daf data '
+                "convert, else turn them into ids with: "
                 f"daf data convert {shlex.quote(str(path.parent))} OUT --from-colours SPACE --to SPACE"
             )
         turned, stretch = orientation_of(image), _stretch(image)
@@ -232,6 +233,8 @@ def _as_rgba(image: Image.Image, path: Path) -> Image.Image:
 def _check_mode(image: Image.Image, path: Path) -> None:
     if image.mode not in ("1", "L", "LA", "P", "PA", "RGB", "RGBA"):
         raise DataError(f"{path}: colour mode {image.mode} is not supported; convert it to 8-bit RGB first")
+    if image.mode == "P" and image.palette is None:
+        raise DataError(f"{path}: truncated or damaged (its palette is missing); copy or download it again")
 
 
 def _levels(image: Image.Image, path: Path) -> NDArray[np.uint16]:

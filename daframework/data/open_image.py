@@ -95,10 +95,12 @@ def one_line(error: Exception) -> str:
 
 def orientation_of(image: Image.Image) -> int:
     """How an opened image is turned, as EXIF counts it; 1, as it is, where nothing can be read of that."""
-    if "exif" not in image.info:  # asking for it would decode a whole PNG
+    if "exif" not in image.info:
         return 1
+    exif = Image.Exif()  # `image.getexif` would decode a whole PNG, and ask XMP where EXIF says nothing
     try:
-        found: Any = image.getexif().get(_ORIENTATION)
+        exif.load(image.info["exif"])
+        found: Any = exif.get(_ORIENTATION)
     except _BROKEN_EXIF:
         return 1
     return found if found in range(1, 9) else 1

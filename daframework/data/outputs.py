@@ -23,8 +23,8 @@ def planned_outputs(
     the files are is for messages.
 
     Raises:
-        DataError: there is no file, two would become one, a result would lie among or replace what is read, or a file
-            is there already and ``overwrite`` is off.
+        DataError: there is no file, two would become one, a result would lie among or replace what is read, a file
+            stands where a folder must be or the other way round, or is there already and ``overwrite`` is off.
     """
     if not folder.is_dir():
         raise DataError(f"{folder}: not a folder of {what}s")
@@ -41,16 +41,30 @@ def planned_outputs(
             raise DataError(f"{from_file[output]} and {path} would both become {output}; rename one of them")
     places = dict.fromkeys((out, *(output.parent for output in from_file)))
     inside = [place for place in places if not read.isdisjoint((place.resolve(), *place.resolve().parents))]
-    taken = [output for output in from_file if output.exists()]
+    taken = [output for output in from_file if _there(output)]
     originals = {path.resolve() for path in files} if taken else set()
     clash = next((output for output in taken if output.resolve() in originals), None)
     if clash is not None and out not in inside:
         raise DataError(f"{clash}: is one of the {what}s to be read; write to another folder")
     if inside:
         raise DataError(f"{inside[0]}: lies in {folder}, whose {what}s are to be read; write to a folder beside it")
+    for place in places:
+        there = next(one for one in (place, *place.parents) if _there(one))
+        if not there.is_dir():
+            raise DataError(f"{there}: is a file, not a folder to write into; write to another one")
+    for output in taken:
+        if output.is_dir():
+            raise DataError(f"{output}: is a folder, where a file is to be written; write to another one")
     if taken and not overwrite:
         raise DataError(f"{taken[0]} is there already ({len(taken)} such files); add --overwrite to replace them")
     return planned
+
+
+def _there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be looked at ({error.strerror}); write to another folder") from error
 
 
 def raise_it(error: DataError) -> None:

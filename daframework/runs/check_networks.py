@@ -70,7 +70,7 @@ def _task(plugins: Plugins, recipe: Recipe, num_classes: int) -> Built:
     def train(batch: int, height: int, width: int) -> None:
         check_task(task, num_classes=num_classes, height=height, width=width, batch_size=batch, model=model)
 
-    return Built(model, task.multiple, train, model)
+    return Built(model, task.multiple, task.smallest, train, model)
 
 
 def _generator(plugins: Plugins, recipe: Recipe, num_classes: int) -> Built:
@@ -79,7 +79,7 @@ def _generator(plugins: Plugins, recipe: Recipe, num_classes: int) -> Built:
     def train(batch: int, height: int, width: int) -> None:
         check_generator(generator, height=height, width=width, batch_size=batch)
 
-    return Built(generator, generator.multiple, train, generator)
+    return Built(generator, generator.multiple, generator.smallest, train, generator)
 
 
 def _discriminator(plugins: Plugins, recipe: Recipe, num_classes: int) -> Built:
@@ -92,7 +92,7 @@ def _discriminator(plugins: Plugins, recipe: Recipe, num_classes: int) -> Built:
         semantics = discriminator(image).semantics if discriminator.has_semantics else None
         return image if semantics is None else semantics
 
-    return Built(discriminator, discriminator.multiple, train, whole)
+    return Built(discriminator, discriminator.multiple, 1, train, whole)
 
 
 _BUILD: Mapping[str, Build] = {"task": _task, "generator": _generator, "discriminator": _discriminator}

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from daframework.build import first_line
 from daframework.data.sizes import Size, telling_sizes
-from daframework.data.whole import apply_padded
+from daframework.data.whole import apply_padded, padded_side
 from daframework.errors import DafError
 from daframework.randomness import global_seed
 from daframework.testing import check_size
@@ -23,7 +23,7 @@ _COMPUTED = 2**19  # pixels at most that are computed where a network looks at v
 
 @frozen(eq=False)
 class Built:
-    """A network, the multiple that it needs, and its two uses.
+    """A network, what an image's sides must be multiples of and must be at least, and its two uses.
 
     ``train`` is a training step on (batch, height, width); ``whole`` maps whole images, in evaluation, to something of
     their size.
@@ -31,6 +31,7 @@ class Built:
 
     network: nn.Module
     multiple: int
+    smallest: int
     train: Callable[[int, int, int], object]
     whole: Callable[[Tensor], Tensor]
 
@@ -103,7 +104,7 @@ class Trial:
             image = torch.zeros(1, 3, *size, dtype=weight.dtype)
             self.built.network.eval()
             with torch.no_grad():
-                output = apply_padded(self.built.whole, image, self.built.multiple)
+                output = apply_padded(self.built.whole, image, self.built.multiple, self.built.smallest)
             if tuple(output.shape[-2:]) != size:
                 raise ValueError("the result has another size: {} x {}".format(*output.shape[-2:]))
 
@@ -171,10 +172,11 @@ class Trial:
 
     def _distinct(self, wholes: Sequence[Whole]) -> list[Whole]:
         """One for each size once it is padded, the most telling ones where there are many."""
-        multiple = self.built.multiple
+        multiple, smallest = self.built.multiple, self.built.smallest
         padded: dict[Size, Whole] = {}
         for one in wholes:
-            padded.setdefault((-(-one.size[0] // multiple), -(-one.size[1] // multiple)), one)
+            height, width = (padded_side(side, multiple, smallest) for side in one.size)
+            padded.setdefault((height, width), one)
         return [padded[size] for size in telling_sizes(list(padded), _SIZES)]
 
     def _crop_problem(self, crop: Size, wholes: Sequence[Whole], most: Size | None, error: Exception) -> str:

@@ -51,8 +51,6 @@ def _read_lines(path: Path) -> list[str]:
         lines = read_text(path).splitlines()
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}); name a text file, one image a line") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: is no text; name a text file, one image a line") from error
     except ValueError as error:
         raise DataError(f"{path}: {error}") from error
     return [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
