@@ -334,6 +334,17 @@ def test_a_plugins_command_is_one_of_daf_and_replaces_none(add, daf):
     assert daf("gret")[0] == 2
 
 
+def test_what_is_no_command_or_hidden_does_not_stand_in_the_help(add, daf):
+    lines = "import click\n" + HOOK + "def daf_commands(group):\n    group.commands['none'] = print\n"
+    add(lines + "    group.add_command(click.Command('secret', callback=lambda: print('told'), hidden=True))\n")
+    code, out, errors = daf("--help")
+    assert code == 0 and "Commands of plugins" not in out
+    assert (
+        errors == "warning: plugin odd (daf-odd 0.3): its command 'none' is left out, since it is no command of click\n"
+    )
+    assert daf("secret")[1] == "told\n"
+
+
 # --- what its components do ---
 
 

@@ -183,6 +183,11 @@ def test_options_that_do_not_fit_each_other_are_refused_when_built(device):
         built.model()
 
 
+def test_what_a_library_refuses_without_a_word_is_named_by_its_kind():
+    with pytest.raises(ValueError, match=r"encoder 'tu-vgg11' cannot be built with \{\}: AssertionError$"):
+        task(arch="pan", encoder="tu-vgg11").model()
+
+
 def test_weights_that_cannot_be_downloaded_say_what_to_do(monkeypatch, tmp_path):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))

@@ -133,10 +133,13 @@ def test_a_damaged_file_leaves_all_that_were_translated_before_it(tmp_path, sess
 
 
 def test_a_file_that_cannot_be_written_is_named(tmp_path, session, images):
-    (tmp_path / "out" / "3" / "39.png").mkdir(parents=True)
-    (tmp_path / "out" / "3" / "39.png" / "x").touch()
+    class Late(Same):
+        def forward(self, image):
+            (tmp_path / "out" / "3" / "39.png" / "x").mkdir(parents=True, exist_ok=True)  # after all was planned
+            return super().forward(image)
+
     with pytest.raises(DataError, match=r"39\.png: cannot be written"):
-        translate_folder(session(), tiny.Painter(), images, tmp_path / "out", overwrite=True, seed=0)
+        translate_folder(session(), Late(), images, tmp_path / "out", overwrite=True, seed=0)
 
 
 @pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory"), None])

@@ -37,22 +37,25 @@ class _Commands(LazyGroup):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         super().format_commands(ctx, formatter)
-        if added := _added(ctx):
+        shown = {name: command for name, command in _added(ctx).items() if not command.hidden}
+        if shown:
             with formatter.section("Commands of plugins"):
-                formatter.write_dl([(name, command.get_short_help_str(100)) for name, command in added.items()])
+                formatter.write_dl([(name, command.get_short_help_str(100)) for name, command in shown.items()])
 
 
 def _added(ctx: click.Context) -> dict[str, click.Command]:
     """The commands that plugins add, looked for once."""
     if "added" not in ctx.meta:
         from daframework.cli.options import installed_plugins
-        from daframework.errors import warn
         from daframework.registry import each
 
         plugins, group, added = installed_plugins(), click.Group(), dict[str, click.Command]()
         for origin, _ in each(plugins, "daf_commands", group=group):
-            for name, command in group.commands.items():
-                if name in _COMMANDS or name in added:
+            offered: dict[str, object] = {**group.commands}  # whatever the plugin put there
+            for name, command in offered.items():
+                if not isinstance(command, click.Command):
+                    warn(f"plugin {origin}: its command '{name}' is left out, since it is no command of click")
+                elif name in _COMMANDS or name in added:
                     warn(f"plugin {origin}: its command '{name}' is left out, since daf has one of that name")
                 else:
                     added[name] = command

@@ -129,7 +129,7 @@ class NetworkOptions:
             options = {**self.arch_options, **self.encoder_options}
             raise ValueError(
                 f"arch '{self.arch}' with encoder '{self.encoder}' cannot be built with {options}: "
-                f"{' '.join(str(error).split())}"
+                f"{' '.join(str(error).split()) or type(error).__name__}"
             ) from error
 
     def _smp(self, weights: str | None) -> Any:
