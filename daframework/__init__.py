@@ -31,10 +31,23 @@ _LATER = {
     "interfaces": ("Discriminator", "Generator", "ImageDataset", "Loss", "Sample", "Task"),
     "listener": ("Listener",),
 }
-__all__ = [  # noqa: RUF022 - in the order in which they are explained
-    "__version__", "hookimpl", "recipe", "check", "run", "open", "Run", "Listener", "DafError",
-    "Generator", "Discriminator", "Loss", "Task", "ImageDataset", "Sample",
-]  # fmt: skip
+__all__ = [
+    "DafError",
+    "Discriminator",
+    "Generator",
+    "ImageDataset",
+    "Listener",
+    "Loss",
+    "Run",
+    "Sample",
+    "Task",
+    "__version__",
+    "check",
+    "hookimpl",
+    "open",
+    "recipe",
+    "run",
+]
 
 
 def __getattr__(name: str) -> Any:

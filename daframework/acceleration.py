@@ -1,4 +1,4 @@
-"""How networks compute, beside their number format: compiled or not, and in which order images lie in memory.
+"""How networks compute, beside their precision: compiled or not, and in which memory format.
 
 What cannot be done is left, with one line that says so; nothing here changes a result by more than rounding.
 """

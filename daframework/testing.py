@@ -84,7 +84,7 @@ def check_task(
 ) -> None:
     """Finite logits cover every class and pixel; the loss is a scalar, and finite where all pixels are ignored.
 
-    Also in training, with the way back. ``model`` is one of the task's, built here without it.
+    Also in training, with the backward pass. ``model`` is one of the task's, built here without it.
     """
     name = f"task {type(task).__name__}"
     check_size(name, task.multiple, height, width)

@@ -35,7 +35,7 @@ def literal(x, groups):
     return (centred / (centred.square().mean(-1, keepdim=True) + 1e-5).sqrt()).view_as(x)
 
 
-def way_and_back(norm, x, direction):
+def forward_and_backward(norm, x, direction):
     x = x.detach().requires_grad_()
     y = norm(x)
     return y.detach().double(), torch.autograd.grad(y, x, direction.to(x))[0].double()
@@ -47,14 +47,14 @@ for channels, height, width in ((16, 48, 64), (12, 128, 256), (64, 256, 512)):
     sky = (204 + torch.randint(0, 2, (1, channels, height, width))) / 127.5 - 1
     direction = torch.randn(sky.shape)
     for groups in (1, channels):
-        right, slope = way_and_back(lambda x: literal(x, groups), sky.double(), direction)
-        off, off_slope = [], []
+        right, gradient = forward_and_backward(lambda x: literal(x, groups), sky.double(), direction)
+        off, off_gradient = [], []
         for layout in (torch.contiguous_format, torch.channels_last):
-            y, dx = way_and_back(lambda x: F.group_norm(x, groups), sky.contiguous(memory_format=layout), direction)
+            y, dx = forward_and_backward(lambda x: F.group_norm(x, groups), sky.contiguous(memory_format=layout), direction)
             off.append(float((y - right).abs().max()))
-            off_slope.append(float((dx - slope).norm() / slope.norm()))
+            off_gradient.append(float((dx - gradient).norm() / gradient.norm()))
         size = f"{channels} x {height} x {width}"
-        print(f"{size:>16} {groups:>6}  {off[0]:>10.1e} {off[1]:>13.1e}   {off_slope[0]:.1e}, {off_slope[1]:.1e}")
+        print(f"{size:>16} {groups:>6}  {off[0]:>10.1e} {off[1]:>13.1e}   {off_gradient[0]:.1e}, {off_gradient[1]:.1e}")
         found["group"] = off
 
 print("\nbatch norm in training of the constant 0.6, 1 x 64 x 128 x 256; 0 is right")

@@ -292,5 +292,5 @@ def test_a_reflected_border_stays_in_the_format_of_what_it_frames():
     image = torch.zeros(1, 1, 4, 4, dtype=torch.bfloat16, requires_grad=True)
     with torch.autocast("cpu", torch.bfloat16):
         framed = reflected(image, 1)
-        (slopes,) = torch.autograd.grad(framed.sum(), image)
-    assert (framed.dtype, slopes.dtype) == (torch.bfloat16, torch.bfloat16)
+        (gradient,) = torch.autograd.grad(framed.sum(), image)
+    assert (framed.dtype, gradient.dtype) == (torch.bfloat16, torch.bfloat16)

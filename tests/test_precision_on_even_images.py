@@ -176,14 +176,14 @@ def test_a_group_norm_and_its_gradient_keep_float32s_digits(groups, order):
     features = torch.cat([sky, sky[:, :1].flip(3)], dim=1).contiguous(memory_format=order).requires_grad_()
     direction = torch.linspace(-3, 5, features.numel()).sin().view(features.shape)
     got = group_norm(features, groups)
-    (slopes,) = torch.autograd.grad(got, features, direction)
+    (gradient,) = torch.autograd.grad(got, features, direction)
     precise = features.detach().double().requires_grad_()
     centred = precise.reshape(2, groups, -1)
     centred = centred - centred.mean(-1, keepdim=True)
     wanted = (centred / (centred.square().mean(-1, keepdim=True) + 1e-5).sqrt()).view_as(precise)
     (right,) = torch.autograd.grad(wanted, precise, direction.double())
     assert (got - wanted).abs().max() < 5e-5
-    assert (slopes - right).norm() < 1e-4 * right.norm()
+    assert (gradient - right).norm() < 1e-4 * right.norm()
 
 
 @pytest.mark.parametrize("order", ORDERS)

@@ -154,8 +154,8 @@ def test_the_decoder_joins_enlarges_and_shuffles_as_torch_does(order):
     for network in (lambda image, *features: decoder(image, features), literal):
         tensors = [one.contiguous(memory_format=order).requires_grad_() for one in given]
         logits = network(*tensors)
-        slopes = torch.autograd.grad(logits.square().sum(), [*tensors, *decoder.parameters()])
-        found.append((logits.detach(), *slopes))
+        gradients = torch.autograd.grad(logits.square().sum(), [*tensors, *decoder.parameters()])
+        found.append((logits.detach(), *gradients))
     torch.testing.assert_close(found[0], found[1], rtol=0, atol=1e-10)
 
 

@@ -1,4 +1,4 @@
-"""In which number format images are translated, and how little of it is seen."""
+"""In which precision images are translated, and how little of it is seen."""
 
 import pytest
 import torch

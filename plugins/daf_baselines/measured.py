@@ -65,7 +65,7 @@ def spread_images(dataset: ImageDataset, limit: int) -> Iterator[Tensor]:
 
 
 def precise(image: Tensor) -> torch.dtype:
-    """The number format to measure in: float64, but on Apple's GPUs, which have none."""
+    """The precision to measure in: float64, but on Apple's GPUs, which have none."""
     return torch.float32 if image.device.type == "mps" else torch.float64
 
 
