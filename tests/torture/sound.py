@@ -27,7 +27,7 @@ from daframework.recipes.read import parse
 from daframework.registry import Plugins, load_plugins
 from daframework.runs.check import check
 from daframework.runs.folder import open_folder
-from daframework.runs.log import SilentLog
+from daframework.listener import Listener
 from daframework.runs.stages import execute
 from daframework.session import Session
 
@@ -110,7 +110,7 @@ def judged(plugins: Plugins, tables: dict[str, Any]) -> tuple[bool, bool, str]:
     except RecipeError as error:
         said += error.problems
     sound = not said
-    session = Session(Fabric(accelerator="cpu", devices=1), SilentLog(), lambda: False)
+    session = Session(Fabric(accelerator="cpu", devices=1), Listener(), lambda: False)
     with tempfile.TemporaryDirectory() as folder:
         try:
             execute(session, plugins, recipe, open_folder(Path(folder) / "run", recipe))
