@@ -32,6 +32,20 @@ TABLES = {
 }
 
 
+LONG = ("torture", "bench_run", "bench_stop", "bench_ray", "ranks", "acceleration", "corruption", "speed", "bench")
+"""Files of minutes, by what their names begin with: the others then fill up the processes, and none waits for one."""
+
+
+def pytest_collection_modifyitems(items):
+    """The longest files first, as they stand in `LONG`."""
+
+    def place(item):
+        name = item.path.stem.removeprefix("test_")
+        return next((place for place, long in enumerate(LONG) if name.startswith(long)), len(LONG))
+
+    items.sort(key=place)
+
+
 @pytest.fixture(autouse=True, scope="session")
 def one_thread():
     """Tensors this small only lose by more threads, and sums come out in one order."""

@@ -23,11 +23,11 @@ from lightning_fabric import Fabric
 from PIL import Image
 
 from daframework.errors import DafError, RecipeError
+from daframework.listener import Listener
 from daframework.recipes.read import parse
 from daframework.registry import Plugins, load_plugins
 from daframework.runs.check import check
 from daframework.runs.folder import open_folder
-from daframework.listener import Listener
 from daframework.runs.stages import execute
 from daframework.session import Session
 
