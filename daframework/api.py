@@ -1,7 +1,7 @@
 """The door for scripts and notebooks: ``import daframework as daf``; docs/python.md shows it."""
 
 from collections.abc import Iterable
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ import attrs
 import torch
 from torch import nn
 
+from daframework.adapt.translate import in_precision, weights_dtype
 from daframework.build import make_task
 from daframework.data.pictures import to_network
 from daframework.data.stream import to_bytes
@@ -100,6 +101,7 @@ class Run:
         """See `run` and `open`."""
         self.folder, self.recipe = folder.path, recipe
         self._folder, self._plugins = folder, plugins
+        self._models: dict[str | None, nn.Module] = {}
 
     @property
     def results(self) -> Results:
@@ -126,7 +128,9 @@ class Run:
         Raises:
             RunError: there is no such row, or it is not finished.
         """
-        return load_models(self._session, self._task, self.recipe, self._folder, row)
+        if row not in self._models:  # read once, as a script may predict image by image
+            self._models[row] = load_models(self._session, self._task, self.recipe, self._folder, row)
+        return self._models[row]
 
     @torch.no_grad()
     def translate(self, images: Any) -> Any:
@@ -142,12 +146,10 @@ class Run:
         if isinstance(images, list | tuple):
             return [self.translate(one) for one in images]
         shown, back = to_network(images)
-        generator, fabric = self._generator, self._session.fabric
-        weight = next(generator.parameters(), None)
-        shown = shown.to(fabric.device, torch.float32 if weight is None else weight.dtype)
-        start_global(fabric.device, self.recipe.seed, "translating")
-        # A generator without weights is arithmetic on colours, which half precision would round by a grey level or two.
-        with nullcontext() if weight is None else fabric.autocast():
+        generator, device = self._generator, self._session.fabric.device
+        shown = shown.to(device, weights_dtype(generator))
+        start_global(device, self.recipe.seed, "translating")
+        with in_precision(self._session, generator):
             return back(apply_padded(generator, shown, generator.multiple, generator.smallest).float())
 
     def predict(self, images: Any, row: str | None = None) -> Any:

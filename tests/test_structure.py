@@ -41,7 +41,7 @@ ALLOWED = {
     "runs": TABLES | STEPS | {"guard", "build", "data", "testing", "adapt", "downstream"},
     "bench": TABLES | {"build", "data", "adapt", "downstream", "runs", "report"},
     "report": TABLES | {"runs"},
-    "api": TABLES | {"build", "data", "downstream", "runs"},
+    "api": TABLES | {"adapt", "build", "data", "downstream", "runs"},
     "__main__": {"cli"},
     "cli": TABLES | {"build", "data", "testing", "adapt", "downstream", "runs", "bench", "report"},
 }

@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext
 from math import prod
 from pathlib import Path
 from typing import TypeVar
@@ -225,19 +225,33 @@ def _write(file: tuple[Path, Tensor]) -> tuple[Path, int]:
     return path, crc32(path.read_bytes())
 
 
+def weights_dtype(generator: Generator) -> torch.dtype:
+    """What a generator's images must be: double, where the run has that."""
+    weight = next(generator.parameters(), None)
+    return torch.float32 if weight is None else weight.dtype
+
+
+def in_precision(session: Session, generator: Generator) -> AbstractContextManager[None]:
+    """Inside, ``generator`` computes in the session's precision.
+
+    One without weights does not: it is arithmetic on colours, which half precision would round by a grey level or two.
+    """
+    has_weights = next(generator.parameters(), None) is not None
+    return session.fabric.autocast() if has_weights else nullcontext()
+
+
 def _translated(session: Session, generator: Generator, image: Tensor, tile: tuple[int, int] | None = None) -> Tensor:
     """(N, 3, H, W) uint8 on the CPU -> its translation, uint8, on the session's device."""
     device = session.fabric.device
     if device.type == "cuda":
         image = image.pin_memory().to(device, non_blocking=True)
-    image, weight = image.to(device), next(generator.parameters(), None)
-    multiple, smallest = generator.multiple, generator.smallest
+    image = image.to(device)
+    multiple, smallest, dtype = generator.multiple, generator.smallest, weights_dtype(generator)
 
     def shown(part: Tensor) -> Tensor:
-        return to_float(part) if weight is None else to_float(part).to(weight.dtype)  # double, where the run has that
+        return to_float(part).to(dtype)
 
-    # A generator without weights is arithmetic on colours, which half precision would round by a grey level or two.
-    with nullcontext() if weight is None else session.fabric.autocast():
+    with in_precision(session, generator):
         if tile is None:
             return to_bytes(apply_padded(generator, shown(image), multiple, smallest))
         return apply_in_tiles(
