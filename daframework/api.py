@@ -12,6 +12,8 @@ from torch import nn
 
 from daframework.adapt.translate import in_precision, weights_dtype
 from daframework.build import make_task
+from daframework.compute.randomness import start_global
+from daframework.compute.session import Session
 from daframework.data.pictures import to_network
 from daframework.data.stream import to_bytes
 from daframework.data.whole import apply_padded
@@ -19,20 +21,18 @@ from daframework.downstream.predict import predicted
 from daframework.errors import warn
 from daframework.interfaces import Generator, Task
 from daframework.listener import Listener
-from daframework.randomness import start_global
 from daframework.recipes.read import locate, parse, put, read_tables
 from daframework.recipes.tables import Recipe
 from daframework.registry import Plugins, load_plugins
 from daframework.runs import check as checks
 from daframework.runs.begin import begin
-from daframework.runs.folder import RunFolder, read_recipe
-from daframework.runs.hardware import open_device
 from daframework.runs.log import Listeners, LogFile, plugin_listeners
+from daframework.runs.precision import open_device
 from daframework.runs.prediction import load_models
-from daframework.runs.results import Results, read_results
 from daframework.runs.stages import execute
 from daframework.runs.translation import load_generator
-from daframework.session import Session
+from daframework.storage.results import Results, read_results
+from daframework.storage.run_folder import RunFolder, read_recipe
 
 
 def recipe(name_or_path: str | Path, **overrides: Any) -> Recipe:

@@ -11,9 +11,9 @@ from typing import Any
 from attrs import frozen
 from torch.nn.modules.module import register_module_module_registration_hook
 
+from daframework.compute.randomness import global_seed
 from daframework.errors import DafError, PluginError, RecipeError, lines, unknown
 from daframework.interfaces import Discriminator, Generator, ImageDataset, Loss, Task
-from daframework.randomness import global_seed
 from daframework.recipes.strict import read_option
 from daframework.recipes.tables import ComponentTable, LossTable, Recipe
 from daframework.registry import Component, Plugins, find

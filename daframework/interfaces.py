@@ -13,7 +13,7 @@ import torch
 from attrs import frozen
 from torch import Tensor, nn
 
-from daframework.profiling import span
+from daframework.spans import span
 
 IGNORE_INDEX = 255
 

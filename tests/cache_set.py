@@ -3,7 +3,7 @@
 import torch
 
 from daf_driving.image_folder import ImageFolder
-from daframework.data.cache import open_cached
+from daframework.data.cache.open import open_cached
 from daframework.data.decode import write_image, write_label
 from daframework.data.prepared import Prepared
 

@@ -10,10 +10,10 @@ import torch
 from lightning_fabric import Fabric
 
 from daframework.cli import main
+from daframework.compute.session import Session
 from daframework.listener import Listener
 from daframework.recipes.read import parse
 from daframework.registry import load_plugins
-from daframework.session import Session
 
 TABLES = {
     "name": "tiny",

@@ -10,8 +10,8 @@ from lightning_fabric import Fabric
 from torch import nn
 
 from daf_cyclegan.resnet import ResNet
-from daframework import acceleration
-from daframework.acceleration import PAYS_FROM, accelerate, lay_out_like_weights
+from daframework.compute import acceleration
+from daframework.compute.acceleration import PAYS_FROM, accelerate, lay_out_like_weights
 from daframework.recipes.tables import HardwareTable
 
 CPU = torch.device("cpu")
@@ -80,7 +80,7 @@ def test_without_a_compiler_networks_compute_uncompiled_and_one_line_says_so():
     script = """
 import torch
 from torch import nn
-from daframework.acceleration import accelerate
+from daframework.compute.acceleration import accelerate
 from daframework.recipes.tables import HardwareTable
 network = nn.Conv2d(3, 3, 1)
 for _ in range(2):

@@ -3,8 +3,8 @@ import colorsys
 import pytest
 import torch
 
+from daframework.compute.randomness import generator
 from daframework.data.augment import augment_colors, augment_geometry
-from daframework.randomness import generator
 from daframework.recipes.tables import AugmentTable
 
 EVERYTHING = AugmentTable(gamma=1.5, gain=(0.3, 1.3), brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1, blur=3)

@@ -13,14 +13,14 @@ from test_bench_formats import HEADINGS, NOTES, TABLE
 from test_docs import commands, documented, fenced, range_of, table_rows, text
 from tiny_suite import write_suite
 
-from daframework.bench.checks import check_cells
-from daframework.bench.formats import as_json
-from daframework.bench.plan import make_plan
-from daframework.bench.suite import Suite, parse_suite, read_suite
 from daframework.cli.bench import FORMATS, command
 from daframework.data.decode import write_image, write_label
 from daframework.recipes.read import locate, offered_files, read_tables
 from daframework.registry import load_plugins
+from daframework.suites.checks import check_cells
+from daframework.suites.formats import as_json
+from daframework.suites.plan import make_plan
+from daframework.suites.suite import Suite, parse_suite, read_suite
 
 PAGE = "docs/bench.md"
 KINDS = {

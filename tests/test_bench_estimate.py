@@ -8,11 +8,11 @@ from conftest import TABLES
 from rich.console import Console
 from tiny_suite import RECIPES, finish, plan_of, write_suite
 
-from daframework.bench.estimate import duration, left_by_cell
-from daframework.bench.status import State, Status
 from daframework.cli.bench_view import BenchView
-from daframework.runs.folder import open_folder
-from daframework.runs.results import Results
+from daframework.storage.results import Results
+from daframework.storage.run_folder import open_folder
+from daframework.suites.estimate import duration, left_by_cell
+from daframework.suites.status import State, Status
 
 TIMES = {
     0: "0 s",

@@ -8,11 +8,11 @@ import re
 import pytest
 from rich.console import Console
 
-from daframework.bench.bootstrap import Difference, Interval
-from daframework.bench.formats import Grid, as_csv, as_json, class_grid, latex, markdown, method_grid, render
-from daframework.bench.table import MethodRow, SeedScores, TaskTable
 from daframework.interfaces import Scores
-from daframework.runs.results import Results, Row
+from daframework.storage.results import Results, Row
+from daframework.suites.bootstrap import Difference, Interval
+from daframework.suites.comparison import MethodRow, SeedScores, TaskTable
+from daframework.suites.formats import Grid, as_csv, as_json, class_grid, latex, markdown, method_grid, render
 
 CLASSES = ("road", "[red]sky[/red]", "a|b_c & 10 % <i>", "\x1b[2Jwall\nnew")
 SHOWN = ("road", "[red]sky[/red]", "a|b_c & 10 % <i>", r"\x1b[2Jwall\nnew")

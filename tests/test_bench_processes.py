@@ -6,8 +6,8 @@ import sys
 import pytest
 from tiny_suite import finish, log_of, plan_of
 
-from daframework.bench.processes import Slots, choose_slots, last_line, run_cells
-from daframework.session import StoppedError
+from daframework.compute.session import StoppedError
+from daframework.suites.processes import Slots, choose_slots, last_line, run_cells
 
 
 @pytest.fixture

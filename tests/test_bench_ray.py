@@ -17,10 +17,10 @@ from conftest import refused
 from test_bench_stop import end, processes_of
 from tiny_suite import RECIPES, finish, install_parts, log_of, plan_of, scores_in, start, write_suite
 
-from daframework.bench import launch
-from daframework.bench.cluster import Needs, choose_needs, ray_cluster
-from daframework.bench.processes import run_cells
 from daframework.errors import RunError
+from daframework.suites import launch
+from daframework.suites.cluster import Needs, choose_needs, ray_cluster
+from daframework.suites.processes import run_cells
 
 ray = pytest.importorskip("ray")
 cluster_utils = pytest.importorskip("ray.cluster_utils")
@@ -150,7 +150,7 @@ def test_a_run_whose_workers_all_die_is_given_up(cluster, plugins, tmp_path, mon
     plan = plan_of(plugins, tmp_path, FILES)
     dies, raises = plan.cells[:2]
     monkeypatch.setattr(launch, "run_on_node", lambda name, **_: os._exit(1) if name == dies.name else 1 / 0)
-    monkeypatch.setattr("daframework.bench.cluster._TRIES", 2)
+    monkeypatch.setattr("daframework.suites.cluster._TRIES", 2)
     with ray_cluster(cluster.address, None) as executor:
         failures = run_cells(plan, [dies, raises], executor, Unwatched(), lambda: False)
     why = "its node or worker died, 2 times; the last time: The worker died unexpectedly"

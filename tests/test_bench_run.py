@@ -9,7 +9,7 @@ from conftest import TABLES
 from tiny_suite import RECIPES, finish, install_parts, log_of, plan_of, scores_in, start, write_suite
 
 from daframework.data.decode import image_size
-from daframework.runs.results import read_results
+from daframework.storage.results import read_results
 
 
 @pytest.fixture(scope="module")
@@ -139,8 +139,8 @@ def test_a_run_of_another_recipe_is_left_out_and_left_alone(copied, daf, monkeyp
     cell.folder.recipe.write_text(recipe.replace("pool_size = 3", "pool_size = 2"))
     before = {file: file.read_bytes() for file in cell.folder.path.rglob("*") if file.is_file()}
     drawn = []
-    monkeypatch.setattr("daframework.bench.pictures.sheet_figure", lambda rows, title: drawn.extend(rows))
-    monkeypatch.setattr("daframework.bench.pictures.save_figure", lambda figure, folder, name: [])
+    monkeypatch.setattr("daframework.suites.drawings.sheet_figure", lambda rows, title: drawn.extend(rows))
+    monkeypatch.setattr("daframework.suites.drawings.save_figure", lambda figure, folder, name: [])
     code, text, errors = daf("bench", path, "--out", out)
     assert code == 0 and "begins" not in errors
     assert (

@@ -8,13 +8,13 @@ import attrs
 import pytest
 from tiny_suite import finish, plan_of, statuses
 
-from daframework.bench import share
-from daframework.bench.share import receive
-from daframework.bench.status import State, status
+from daframework.compute.session import StoppedError
 from daframework.errors import RunError
-from daframework.runs.folder import open_folder, read_recipe
-from daframework.runs.results import read_results
-from daframework.session import StoppedError
+from daframework.storage.results import read_results
+from daframework.storage.run_folder import open_folder, read_recipe
+from daframework.suites import share
+from daframework.suites.share import receive
+from daframework.suites.status import State, status
 
 
 @pytest.fixture
@@ -121,7 +121,7 @@ def test_results_of_another_commit_or_version_are_stale(copied, monkeypatch, mad
     content = json.loads(cell.folder.results.read_text())
     content["environment"]["commit"], content["environment"]["versions"]["daframework"] = made
     cell.folder.results.write_text(json.dumps(content))
-    monkeypatch.setattr("daframework.bench.status.software", lambda: {"commit": installed[0], "version": installed[1]})
+    monkeypatch.setattr("daframework.suites.status.software", lambda: {"commit": installed[0], "version": installed[1]})
     assert (status(cell).state, status(cell).stale) == (State.DONE, stale)
 
 

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 from tiny_suite import SUITE
 
-from daframework.bench.checks import check_cells
-from daframework.bench.plan import make_plan
-from daframework.bench.suite import TaskEntry, parse_suite, read_suite
 from daframework.errors import RecipeError
 from daframework.recipes.read import locate, offered_files
 from daframework.registry import load_plugins
+from daframework.suites.checks import check_cells
+from daframework.suites.plan import make_plan
+from daframework.suites.suite import TaskEntry, parse_suite, read_suite
 
 LEAST = {"name": "small", "recipes": ["one"]}
 

@@ -8,14 +8,14 @@ import torch
 from conftest import TABLES
 from tiny_suite import RECIPES, plan_of
 
-from daframework import checkpoint
-from daframework.bench.bootstrap import Difference, Interval
-from daframework.bench.facts import facts
-from daframework.bench.status import State, Status
-from daframework.bench.table import MethodRow, task_table
 from daframework.errors import RunError
 from daframework.interfaces import Scores
-from daframework.runs.results import Results, Row
+from daframework.storage import checkpoint
+from daframework.storage.results import Results, Row
+from daframework.suites.bootstrap import Difference, Interval
+from daframework.suites.comparison import MethodRow, task_table
+from daframework.suites.facts import facts
+from daframework.suites.status import State, Status
 
 CLASSES = ("road", "sky")
 

@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-from daframework.bench import bootstrap
-from daframework.bench.bootstrap import MIN_IMAGES, Interval, interval, paired_difference, resample_weights
 from daframework.downstream.metrics import mean_iou, mean_iou_of
+from daframework.suites import bootstrap
+from daframework.suites.bootstrap import MIN_IMAGES, Interval, interval, paired_difference, resample_weights
 
 EXPONENTIAL = torch.distributions.Exponential(torch.ones((), dtype=torch.float64))
 

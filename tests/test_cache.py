@@ -11,10 +11,10 @@ import tiny
 import torch
 from cache_set import IDS, SHARD, assert_same, cached, files, folders, identity, prepared, shards, write_set
 
-from daf_streets.dataset import streets
+from daf_streets.streets import streets
 from daframework.adapt.translated_set import TranslatedSet
-from daframework.data import cache
-from daframework.data.cache_folder import cache_root
+from daframework.data.cache.layout import cache_root
+from daframework.data.cache.open import open as cache
 from daframework.data.prepared import Unlabelled
 from daframework.data.spaces import LabelSpace, Mapped
 from daframework.data.stream import TrainingStream, training_batches

@@ -13,9 +13,9 @@ import torch
 from cache_set import SHARD, assert_same, cached, files, folders, identity, prepared, shards, write_set
 from conftest import Recorder
 
+from daframework.compute.session import StoppedError
 from daframework.data.decode import write_image
 from daframework.errors import DataError
-from daframework.session import StoppedError
 
 CACHING, CHECKING = "caching the set", "checking the cache of the set"
 

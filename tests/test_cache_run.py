@@ -9,12 +9,12 @@ from click.testing import CliRunner
 from conftest import TABLES, Recorder
 
 from daframework.cli.data.cache import command
-from daframework.data.cached import Cached
+from daframework.data.cache.cached import Cached
 from daframework.errors import DataError
 from daframework.recipes.read import parse
 from daframework.runs.context import opened
-from daframework.runs.folder import open_folder
 from daframework.runs.stages import execute
+from daframework.storage.run_folder import open_folder
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,7 @@ from image_files import picture, write
 from torch import nn
 
 from daframework import hookimpl
-from daframework.data.sizes import survey_sizes, telling_sizes
+from daframework.data.checks.sizes import survey_sizes, telling_sizes
 from daframework.errors import RecipeError
 from daframework.interfaces import Discriminator, DiscriminatorOutput, Generator
 from daframework.recipes.read import parse

@@ -5,8 +5,8 @@ from random import Random
 import pytest
 import torch
 
-from daframework.checkpoint import load, save
 from daframework.errors import RunError
+from daframework.storage.checkpoint import load, save
 
 CPU = torch.device("cpu")
 STATE = {"done": 3, "weights": torch.arange(6.0), "pool": [torch.ones(2, dtype=torch.uint8), None], "name": "x"}

@@ -7,7 +7,7 @@ from cityscapesscripts.helpers.labels import labels as LABELS
 from image_files import names, picture, pixels, write, write_deep
 
 from daf_driving.cityscapes import Cityscapes
-from daf_driving.spaces import label_space
+from daf_driving.space_files import label_space
 from daframework.errors import DataError
 from daframework.registry import components, load_plugins
 from daframework.testing import check_dataset

@@ -267,9 +267,9 @@ def trained(tmp_path_factory, plugins):
     from conftest import TABLES
 
     from daframework.build import make_networks
-    from daframework.checkpoint import save
     from daframework.recipes.read import parse
-    from daframework.runs.folder import open_folder
+    from daframework.storage.checkpoint import save
+    from daframework.storage.run_folder import open_folder
 
     recipe = parse(TABLES | {"generator": {"name": "painter", "multiple": 8}}, "r")
     folder = open_folder(tmp_path_factory.mktemp("runs") / "tiny", recipe)

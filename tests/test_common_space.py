@@ -10,8 +10,8 @@ from daframework.errors import DataError, RecipeError
 from daframework.recipes.read import parse
 from daframework.runs.check import check
 from daframework.runs.datasets import open_datasets
-from daframework.runs.folder import open_folder
 from daframework.runs.stages import execute
+from daframework.storage.run_folder import open_folder
 
 GROUND = {
     "classes": [{"name": "ground", "colour": [1, 2, 3]}, {"name": "sky", "colour": [4, 5, 6]}],

@@ -16,7 +16,7 @@ from daframework.data.label_files import read_first_channel
 from daframework.data.png import png_chunks
 from daframework.errors import DataError, RunError
 from daframework.interfaces import Scores
-from daframework.runs.results import Results, Row, read_results, write_results
+from daframework.storage.results import Results, Row, read_results, write_results
 
 
 def test_a_damaged_file_gives_an_error_or_the_right_result():

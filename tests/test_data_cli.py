@@ -11,10 +11,10 @@ import pytest
 import torch
 from conftest import install
 
-from daframework.data.audit import audit
-from daframework.data.duplicates import Contents, content_digest, find_duplicates, same_files
-from daframework.data.folders import walk
+from daframework.data.checks.audit import audit
+from daframework.data.checks.duplicates import Contents, content_digest, find_duplicates, same_files
 from daframework.data.parallel import default_workers, in_parallel
+from daframework.data.walk import walk
 from daframework.errors import DataError
 from daframework.interfaces import ImageDataset, Sample
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from daf_driving.spaces import label_space, space_names
+from daf_driving.space_files import label_space, space_names
 from daframework.errors import DataError
 from daframework.recipes.strict import read_option
 from daframework.registry import components, load_plugins

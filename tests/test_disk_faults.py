@@ -16,10 +16,9 @@ from cache_set import IDS, write_set
 from conftest import refused
 from torture.kills import outcome
 
-from daframework import checkpoint
 from daframework.errors import RunError
-from daframework.runs.files import append_line
-from daframework.whole_file import write_whole
+from daframework.storage import checkpoint
+from daframework.storage.files import append_line, write_whole
 
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 

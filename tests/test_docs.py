@@ -18,15 +18,15 @@ import pytest
 import torch
 
 from daframework.cli import cli
+from daframework.compute.environment import describe
 from daframework.data.spaces import SpaceTable
 from daframework.recipes import tables
 from daframework.recipes.read import locate, read
 from daframework.recipes.strict import structure
 from daframework.registry import components, load_plugins
-from daframework.runs.environment import describe
-from daframework.runs.folder import RunFolder
 from daframework.runs.log import plugin_listeners
-from daframework.runs.results import read_results, write_results
+from daframework.storage.results import read_results, write_results
+from daframework.storage.run_folder import RunFolder
 from daframework.testing import check_generator
 
 ROOT = Path(__file__).parents[1]

@@ -9,11 +9,11 @@ import test_gta5
 import test_synthia
 from tiny_suite import finish, statuses
 
-from daframework.bench.plan import make_plan
-from daframework.bench.suite import read_suite
-from daframework.bench.table import task_table
 from daframework.recipes.read import locate
 from daframework.registry import load_plugins
+from daframework.suites.comparison import task_table
+from daframework.suites.plan import make_plan
+from daframework.suites.suite import read_suite
 
 SHAPE = (40, 72)
 TINY = (

@@ -10,7 +10,7 @@ from image_files import names, picture
 from image_files import write as write_file
 
 from daf_driving.image_folder import ImageFolder
-from daf_driving.spaces import colour_map, id_map, label_space
+from daf_driving.space_files import colour_map, id_map, label_space
 from daframework.data.label_files import value_name
 from daframework.errors import DataError
 from daframework.testing import check_dataset

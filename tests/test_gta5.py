@@ -6,7 +6,7 @@ import torch
 from image_files import names, write, write_palette
 
 from daf_driving.gta5 import FAULTY, Gta5
-from daf_driving.spaces import label_space
+from daf_driving.space_files import label_space
 from daframework.errors import DataError
 from daframework.registry import components, load_plugins
 from daframework.testing import check_dataset

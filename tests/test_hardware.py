@@ -6,11 +6,12 @@ import pytest
 import tiny
 import torch
 
+from daframework.compute import device as hardware
+from daframework.compute.device import MIXED, SINGLE, cpu_has_bf16
 from daframework.recipes.read import parse
 from daframework.registry import load_plugins
-from daframework.runs import hardware
-from daframework.runs.folder import RunFolder
-from daframework.runs.hardware import MIXED, SINGLE, cpu_has_bf16, open_device, precision_for
+from daframework.runs.precision import open_device, precision_for
+from daframework.storage.run_folder import RunFolder
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 

@@ -8,7 +8,7 @@ from image_files import names, picture, pixels, write, write_deep
 from PIL import Image
 
 from daf_driving.idd import Idd
-from daf_driving.spaces import label_space
+from daf_driving.space_files import label_space
 from daframework.errors import DataError
 from daframework.testing import check_dataset
 

@@ -11,7 +11,7 @@ from cityscapesscripts.helpers.labels import labels as CITYSCAPES_LABELS
 from daf_driving.camvid import CamVid
 from daf_driving.cityscapes import Cityscapes
 from daf_driving.gta5 import Gta5
-from daf_driving.spaces import id_map, id_table, label_space, space_names
+from daf_driving.space_files import id_map, id_table, label_space, space_names
 from daf_driving.synthia import Synthia
 
 FOLDER = Path(__file__).parents[1] / "plugins" / "daf_driving"
@@ -137,7 +137,7 @@ def test_every_file_of_tables_is_installed():
 
 
 def test_importing_the_plugin_reads_no_table():
-    script = "import daf_driving, sys; print('daf_driving.spaces' in sys.modules)"
+    script = "import daf_driving, sys; print('daf_driving.space_files' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
 

@@ -12,8 +12,8 @@ import test_mapillary_vistas
 from attrs import field, frozen
 from image_files import names, picture, pixels, write
 
-from daf_driving.folders import PREPARED
-from daf_driving.spaces import label_space
+from daf_driving.pairing import PREPARED
+from daf_driving.space_files import label_space
 from daframework.errors import DataError
 from daframework.registry import components, load_plugins
 from daframework.testing import check_dataset

@@ -9,13 +9,13 @@ import pytest
 
 from daframework.errors import RunError
 from daframework.recipes.read import parse
-from daframework.runs.folder import find_folder, open_folder
-from daframework.runs.lock import held
+from daframework.storage.lock import held
+from daframework.storage.run_folder import find_folder, open_folder
 
 HOLD = """
 import sys
 from pathlib import Path
-from daframework.runs.lock import held
+from daframework.storage.lock import held
 with held(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()

@@ -8,7 +8,7 @@ import pytest
 from image_files import names, picture, write, write_deep, write_palette
 
 from daf_driving.mapillary_vistas import MapillaryVistas
-from daf_driving.spaces import id_map
+from daf_driving.space_files import id_map
 from daframework.errors import DataError
 from daframework.testing import check_dataset
 

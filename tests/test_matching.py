@@ -7,13 +7,13 @@ import torch
 from test_prepared import Listed
 from test_run import comparable, run
 
-from daframework.checkpoint import save
+from daframework.compute.session import StoppedError
 from daframework.data.matching import MatchedCrops, Pairing, layouts, nearest_layouts
 from daframework.errors import RunError
 from daframework.interfaces import Sample
 from daframework.recipes.read import parse
-from daframework.runs.folder import open_folder
-from daframework.session import StoppedError
+from daframework.storage.checkpoint import save
+from daframework.storage.run_folder import open_folder
 
 
 def seen(label, num_classes=3):

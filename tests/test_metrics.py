@@ -8,7 +8,7 @@ from cityscapesscripts.evaluation.evalPixelLevelSemanticLabeling import evaluate
 from cityscapesscripts.helpers.labels import labels as LABELS
 from PIL import Image
 
-from daf_driving.spaces import id_table
+from daf_driving.space_files import id_table
 from daframework.data.decode import map_ids, read_label
 from daframework.downstream.metrics import class_iou, confusion_matrix, mean_iou, mean_iou_of, pixel_accuracy
 from daframework.errors import DataError

@@ -10,9 +10,9 @@ from test_run import comparable, run
 from test_training import Adaptation, same
 
 from daframework import hookimpl
+from daframework.compute.session import StoppedError
 from daframework.data.decode import read_image
 from daframework.registry import load_plugins
-from daframework.session import StoppedError
 
 LR, BETAS, STEPS = 1e-3, (0.5, 0.999), 4
 

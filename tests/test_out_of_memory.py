@@ -13,8 +13,8 @@ from torch import nn
 
 from daframework import hookimpl
 from daframework.cli import main
+from daframework.compute.memory import is_out_of_memory, out_of_memory
 from daframework.recipes.read import parse
-from daframework.runs.memory import is_out_of_memory, out_of_memory
 
 PETABYTES = 2**50
 CUDA = (

@@ -11,9 +11,9 @@ from daframework.data.decode import image_size, read_image, read_label
 from daframework.data.prepared import resize_image
 from daframework.data.stream import to_float
 from daframework.recipes.read import parse
-from daframework.runs.folder import RunFolder, open_folder
 from daframework.runs.rows import load_model
 from daframework.runs.stages import execute
+from daframework.storage.run_folder import RunFolder, open_folder
 
 CLASSES = [("road", [1, 2, 3], 7), ("sky", [4, 5, 6], 23), ("tree", [7, 8, 9], 21)]
 SIZES = {"a.png": (32, 48), "sub/b.jpg": (17, 5), "sub/deep/c d.PNG": (1, 1)}
@@ -45,7 +45,7 @@ def images(tmp_path):
 
 def seen(plugins, session, path, row, image):
     """What the row's model sees in an image, written out: resized, predicted, brought back to size, decided."""
-    from daframework.runs.folder import read_recipe
+    from daframework.storage.run_folder import read_recipe
 
     folder = RunFolder(path)
     task = make_task(plugins, read_recipe(folder), 3)

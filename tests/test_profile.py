@@ -9,10 +9,10 @@ import pytest
 import torch
 from conftest import refused
 
-from daframework.profiling import PREFIX, span
-from daframework.runs import profile
-from daframework.runs.profile import REST, StepProfiler
-from daframework.session import StoppedError
+from daframework.compute import profiler as profile
+from daframework.compute.profiler import REST, StepProfiler
+from daframework.compute.session import StoppedError
+from daframework.spans import PREFIX, span
 
 CPU = torch.device("cpu")
 

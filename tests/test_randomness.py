@@ -3,7 +3,7 @@ import sys
 
 import torch
 
-from daframework.randomness import derive, generator, global_seed
+from daframework.compute.randomness import derive, generator, global_seed
 
 
 def test_streams_of_other_names_or_seeds_are_unrelated():
@@ -16,7 +16,7 @@ def test_streams_of_other_names_or_seeds_are_unrelated():
 
 
 def test_a_stream_is_the_same_in_every_process():
-    script = "from daframework.randomness import derive; print(derive(3, 'order', 7))"
+    script = "from daframework.compute.randomness import derive; print(derive(3, 'order', 7))"
     found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True).stdout
     assert found == f"{derive(3, 'order', 7)}\n"
 

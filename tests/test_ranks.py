@@ -12,8 +12,8 @@ import tomli_w
 import torch
 from conftest import TABLES, refused
 
+from daframework.compute.place import ALONE, Place, find_place, variables
 from daframework.errors import RunError
-from daframework.runs.place import ALONE, Place, find_place, variables
 
 DAF = [sys.executable, "-m", "daframework"]
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "daframework"]
@@ -239,8 +239,8 @@ SCRIPT = """
 import sys
 import torch, torch.distributed as dist
 from torch import nn
-from daframework.batch_norm import over_all_ranks
-from daframework.ranks import all_batches, any_rank, count_ranks, from_first, mean_over_ranks, own_share
+from daframework.compute.batch_norm import over_all_ranks
+from daframework.compute.ranks import all_batches, any_rank, count_ranks, from_first, mean_over_ranks, own_share
 
 dist.init_process_group("gloo")
 rank = dist.get_rank()

@@ -6,7 +6,7 @@ from rich.console import Console
 from daframework.errors import RunError
 from daframework.interfaces import Scores
 from daframework.report.table import class_table, gather, results_table, summarise
-from daframework.runs.results import Results, Row, write_results
+from daframework.storage.results import Results, Row, write_results
 
 CLASSES = ("road", "sky")
 

@@ -10,11 +10,11 @@ from test_run import comparable, run
 from test_training import same
 
 from daframework.build import make_task
+from daframework.compute.session import StoppedError
 from daframework.data.stream import to_float
 from daframework.errors import RunError
 from daframework.recipes.tables import AugmentTable
 from daframework.runs.stages import PlannedRow, by_needs
-from daframework.session import StoppedError
 
 ROWS = ("source_only", "tiny", "oracle")
 COLOURS = {"gain": [0.3, 1.3], "hue": 0.4}

@@ -11,19 +11,19 @@ import torch
 from conftest import Recorder
 
 from daframework import hookimpl
+from daframework.compute.device import SINGLE, make_fabric
+from daframework.compute.session import StoppedError
 from daframework.data.decode import read_image, read_label, write_image
 from daframework.errors import DataError, RecipeError, RunError
 from daframework.interfaces import Generator
 from daframework.listener import Listener
 from daframework.recipes.read import parse, read
 from daframework.registry import load_plugins
-from daframework.runs.folder import RunFolder, open_folder, read_recipe
-from daframework.runs.hardware import SINGLE, make_fabric
 from daframework.runs.log import Listeners, LogFile, plugin_listeners
-from daframework.runs.results import Results, Row, read_results, write_results
 from daframework.runs.stages import execute
 from daframework.runs.translation import load_generator
-from daframework.session import StoppedError
+from daframework.storage.results import Results, Row, read_results, write_results
+from daframework.storage.run_folder import RunFolder, open_folder, read_recipe
 
 
 def run(plugins, tables, path, session, stop_after=None):

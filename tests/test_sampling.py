@@ -9,14 +9,14 @@ import torch
 from test_prepared import Listed
 from test_run import comparable, run
 
-from daframework.checkpoint import save
+from daframework.compute.session import StoppedError
 from daframework.data.sampling import rare_class_probabilities, rare_classes
 from daframework.data.stream import random_crop
 from daframework.errors import DataError, RunError
 from daframework.interfaces import Sample
 from daframework.recipes.read import parse
-from daframework.runs.folder import open_folder
-from daframework.session import StoppedError
+from daframework.storage.checkpoint import save
+from daframework.storage.run_folder import open_folder
 
 COUNTS = torch.tensor([[900, 100, 0, 0], [1000, 0, 0, 0], [500, 400, 100, 0], [990, 0, 10, 0]])
 

@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from PIL import Image, ImageDraw
 
+from daf_segmentation.encoder_weights import load_packaged, packaged_file
 from daf_segmentation.task import Segmentation
-from daf_segmentation.weights import load_packaged, packaged_file
 from daframework.build import SUPPLIED
 from daframework.errors import PluginError
 from daframework.registry import components, load_plugins

@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from daf_cyclegan.reconstruction import Cycle
 from daf_cyclegan.resnet import ResNet
+from daf_semantic_cyclegan.class_weights import class_weights, pixel_weights
 from daf_semantic_cyclegan.losses import (
     SemanticDiscriminator,
     WeightedReconstruction,
@@ -15,7 +16,6 @@ from daf_semantic_cyclegan.losses import (
     weighted_cross_entropy,
     weighted_distance,
 )
-from daf_semantic_cyclegan.weights import class_weights, pixel_weights
 from daframework.data.frequencies import ClassCounts, count_classes
 from daframework.errors import PluginError
 from daframework.interfaces import DiscriminatorOutput, ImageDataset, Sample

@@ -7,10 +7,10 @@ from conftest import TABLES, refused
 from image_files import write, write_deep
 
 from daf_driving.image_folder import ImageFolder
-from daframework.checkpoint import save
 from daframework.data.decode import read_image
 from daframework.recipes.read import parse
-from daframework.runs.folder import open_folder
+from daframework.storage.checkpoint import save
+from daframework.storage.run_folder import open_folder
 
 FOLDER = {"split": "train", "classes": ["a"], "ids": {"0": "a"}}
 LEVELS = np.linspace(7000, 9500, 16 * 24).astype(np.uint16).reshape(16, 24)

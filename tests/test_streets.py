@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from daf_streets.classes import CLASSES, PALETTE, SKY
-from daf_streets.dataset import Streets, streets
+from daf_streets.streets import Streets, streets
 
 LOOKS = ("game", "camera")
 
@@ -52,7 +52,7 @@ def test_the_same_index_gives_the_same_bits_in_any_order(look):
 
 def test_another_process_draws_the_same_bits():
     code = (
-        "import hashlib; from daf_streets.dataset import streets\n"
+        "import hashlib; from daf_streets.streets import streets\n"
         "for look in ('game', 'camera'):\n"
         "    s = streets(look=look, split='test', seed=3)[7]\n"
         "    print(hashlib.sha256(s.image.numpy().tobytes() + s.label.numpy().tobytes()).hexdigest())"

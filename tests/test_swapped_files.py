@@ -10,16 +10,16 @@ from image_files import picture
 from image_files import write as write_image
 from tiny_suite import finish, plan_of, statuses
 
-from daframework import checkpoint
 from daframework.adapt.translated_set import open_translated
-from daframework.bench.status import State
-from daframework.bench.table import task_table
 from daframework.build import make_dataset, make_task
 from daframework.errors import DataError, RunError
 from daframework.recipes.read import parse
-from daframework.runs.folder import RunFolder, open_folder
-from daframework.runs.results import read_results
 from daframework.runs.stages import execute
+from daframework.storage import checkpoint
+from daframework.storage.results import read_results
+from daframework.storage.run_folder import RunFolder, open_folder
+from daframework.suites.comparison import task_table
+from daframework.suites.status import State
 
 CPU = torch.device("cpu")
 

@@ -9,7 +9,7 @@ import torch
 from image_files import names
 from PIL import Image
 
-from daf_driving.spaces import label_space
+from daf_driving.space_files import label_space
 from daf_driving.synthia import Synthia
 from daframework.data.label_files import read_first_channel
 from daframework.errors import DataError

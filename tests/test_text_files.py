@@ -5,12 +5,12 @@ import tomli_w
 from conftest import refused
 from image_files import picture, write
 
-from daf_driving.files import Folder
+from daf_driving.file_dataset import Folder
 from daf_driving.lists import list_split
-from daframework.bench.suite import read_suite
 from daframework.data.spaces import read_space
 from daframework.errors import DafError
 from daframework.recipes.read import read
+from daframework.suites.suite import read_suite
 
 SUITE = {"name": "s", "recipes": ["a"]}
 SPACE = {"classes": [{"name": "road", "colour": [1, 2, 3]}]}

@@ -14,6 +14,7 @@ from daframework import hookimpl
 from daframework.adapt.loop import train
 from daframework.adapt.step import GeneratorObjective
 from daframework.build import make_dataset, make_networks, make_task
+from daframework.compute.session import StoppedError
 from daframework.data.prepared import Unlabelled
 from daframework.data.stream import TrainingStream
 from daframework.downstream.fit import fit, warmup_cosine
@@ -22,7 +23,6 @@ from daframework.errors import DataError, PluginError, TrainingError
 from daframework.interfaces import Loss, Sample
 from daframework.recipes.read import parse
 from daframework.registry import load_plugins
-from daframework.session import StoppedError
 
 
 class Turning(Loss):

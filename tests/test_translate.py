@@ -8,13 +8,13 @@ from test_prepared import Listed, sample
 
 from daframework.adapt.translate import translate_folder, translate_set
 from daframework.adapt.translated_set import open_translated
+from daframework.compute.session import StoppedError
 from daframework.data.decode import read_image
 from daframework.data.stream import to_bytes, to_float
 from daframework.data.whole import apply_padded
 from daframework.errors import DataError, RunError
 from daframework.interfaces import Sample
 from daframework.runs.log import LogFile
-from daframework.session import StoppedError
 
 
 def test_a_set_is_read_back_in_order_with_its_names_and_labels(tmp_path, session):

@@ -8,10 +8,10 @@ import torch
 from conftest import TABLES, refused
 from PIL import Image
 
-from daframework.checkpoint import save
 from daframework.data.decode import image_size, read_image
 from daframework.recipes.read import parse
-from daframework.runs.folder import open_folder
+from daframework.storage.checkpoint import save
+from daframework.storage.run_folder import open_folder
 
 
 @pytest.fixture

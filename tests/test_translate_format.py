@@ -6,7 +6,7 @@ from test_prepared import Listed, sample
 from torch import nn
 
 from daf_cyclegan.resnet import ResNet
-from daf_streets.dataset import streets
+from daf_streets.streets import streets
 from daframework.adapt.translate import translate_set
 from daframework.adapt.translated_set import open_translated
 from daframework.interfaces import Generator

@@ -26,7 +26,7 @@ from test_translate_ranks import given
 from test_versions import Tinted
 from daframework.adapt.translate import translate_set
 from daframework.errors import DafError
-from daframework.session import Session
+from daframework.compute.session import Session
 
 torch.set_num_threads(1)
 fabric = Fabric(accelerator="cpu", devices=2, strategy="ddp")

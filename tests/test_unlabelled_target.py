@@ -8,8 +8,8 @@ from conftest import TABLES
 from daframework.data.decode import write_image, write_label
 from daframework.recipes.read import parse
 from daframework.runs.check import check
-from daframework.runs.folder import open_folder
 from daframework.runs.stages import execute
+from daframework.storage.run_folder import open_folder
 
 
 def own_data(folder):

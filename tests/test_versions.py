@@ -15,6 +15,7 @@ from daframework import hookimpl
 from daframework.adapt.translate import translate_folder, translate_set
 from daframework.adapt.translated_set import open_translated
 from daframework.build import make_task
+from daframework.compute.session import StoppedError
 from daframework.data.decode import read_image
 from daframework.data.stream import to_float
 from daframework.downstream.fit import fit
@@ -23,7 +24,6 @@ from daframework.interfaces import Generator, Sample
 from daframework.recipes.read import parse
 from daframework.registry import load_plugins
 from daframework.runs.context import prepared, stream
-from daframework.session import StoppedError
 
 
 class Tinted(Generator):

@@ -9,12 +9,12 @@ import tomli_w
 from conftest import TABLES, Recorder, install
 from test_cli import DAF
 
-from daframework.bench.plan import make_plan
-from daframework.bench.share import receive
-from daframework.bench.status import status
-from daframework.bench.suite import read_suite
 from daframework.runs.log import Listeners, LogFile
 from daframework.runs.stages import execute
+from daframework.suites.plan import make_plan
+from daframework.suites.share import receive
+from daframework.suites.status import status
+from daframework.suites.suite import read_suite
 
 SUITE = {
     "name": "small",

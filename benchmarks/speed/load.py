@@ -27,14 +27,14 @@ from torch.utils.data import DataLoader, Dataset
 
 from daf_driving.image_folder import ImageFolder
 from daframework.cli.display import Display
-from daframework.data.cache import open_cached
+from daframework.compute.environment import describe
+from daframework.compute.session import Session
+from daframework.data.cache.open import open_cached
 from daframework.data.decode import write_label
 from daframework.data.parallel import in_parallel
 from daframework.data.prepared import Prepared
 from daframework.data.stream import TrainingStream, to_float, training_batches
 from daframework.interfaces import ImageDataset
-from daframework.runs.environment import describe
-from daframework.session import Session
 
 HEIGHT, WIDTH = 1052, 1914
 CROP = (256, 512)  # height, width

@@ -11,19 +11,19 @@ import torch
 from lightning_fabric import Fabric
 from timing import LENGTH, BlockClock
 
-from daframework.acceleration import accelerate
 from daframework.adapt.loop import train
 from daframework.adapt.step import DiscriminatorObjective, Fake, GeneratorObjective
 from daframework.build import Networks, make_networks
+from daframework.compute.acceleration import accelerate
+from daframework.compute.session import Session, StoppedError
 from daframework.data.prepared import Prepared, Unlabelled
 from daframework.data.stream import TrainingStream, to_float
 from daframework.interfaces import ImageDataset, Sample
 from daframework.recipes.read import parse
 from daframework.recipes.tables import Recipe
 from daframework.registry import Plugins, load_plugins
-from daframework.runs.hardware import open_device
+from daframework.runs.precision import open_device
 from daframework.runs.translation import prepare
-from daframework.session import Session, StoppedError
 
 CLASSES = 11
 PAPER = {

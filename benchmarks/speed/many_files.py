@@ -15,10 +15,10 @@ from rich.console import Console
 
 from daf_driving.image_folder import ImageFolder
 from daframework.cli.display import Display
-from daframework.data.cache import open_cached
+from daframework.compute.session import Session
+from daframework.data.cache.open import open_cached
 from daframework.data.decode import write_image, write_label
 from daframework.data.stream import TrainingStream, training_batches
-from daframework.session import Session
 
 SIDE, BATCH = 8, 100
 

@@ -34,6 +34,7 @@ from timing import (
 
 from daframework.adapt.loop import train
 from daframework.build import make_networks
+from daframework.compute.session import Session, StoppedError
 from daframework.data.decode import write_image, write_label
 from daframework.data.prepared import Unlabelled
 from daframework.recipes.read import locate, parse, read_tables
@@ -41,9 +42,8 @@ from daframework.recipes.tables import Recipe
 from daframework.registry import load_plugins
 from daframework.runs.context import opened, stream
 from daframework.runs.datasets import open_datasets
-from daframework.runs.hardware import open_device
+from daframework.runs.precision import open_device
 from daframework.runs.translation import prepare
-from daframework.session import Session, StoppedError
 
 RECIPE = "semantic_cyclegan"
 CLASSES = ["road", "sky", "tree", "car"]

@@ -36,6 +36,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from daframework.build import make_dataset, make_task
+from daframework.compute.session import Session, StoppedError
 from daframework.downstream.fit import fit
 from daframework.downstream.score import score
 from daframework.interfaces import IGNORE_INDEX, ImageDataset, Sample, Task
@@ -43,8 +44,7 @@ from daframework.recipes.read import locate, read
 from daframework.recipes.tables import Recipe
 from daframework.registry import Plugins, load_plugins
 from daframework.runs.context import prepared, stream
-from daframework.runs.hardware import for_task, open_device, precision_for
-from daframework.session import Session, StoppedError
+from daframework.runs.precision import for_task, open_device, precision_for
 
 RECIPE = "semantic_cyclegan"
 

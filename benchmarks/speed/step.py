@@ -34,7 +34,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from daframework.recipes.tables import Recipe
 from daframework.registry import load_plugins
-from daframework.runs.hardware import open_device
+from daframework.runs.precision import open_device
 
 
 def peak_of_ours(made: Recipe) -> float:

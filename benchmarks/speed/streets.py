@@ -4,7 +4,7 @@ import os
 import sys
 import time
 
-from daf_streets.dataset import streets
+from daf_streets.streets import streets
 
 IMAGES = 100
 ROUNDS = 8  # each image's best one counts: what else the machine does only ever slows it down

@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 
 import torch
 
+from daframework.compute.environment import describe
 from daframework.errors import DafError
-from daframework.runs.environment import describe
 
 Result = TypeVar("Result")
 LENGTH = {"cpu": 1_000, "cuda": 100_000}

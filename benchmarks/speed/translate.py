@@ -36,10 +36,10 @@ from torch import nn
 
 from daf_cyclegan.resnet import ResNet
 from daframework.adapt.translate import translate_folder, translate_set
+from daframework.compute.device import cpu_has_bf16
+from daframework.compute.session import Session
 from daframework.data.decode import read_image
 from daframework.interfaces import ImageDataset, Sample
-from daframework.runs.hardware import cpu_has_bf16
-from daframework.session import Session
 
 BATCH = 8  # of translate_set: downstream.batch_size, unless a recipe says otherwise
 BARS = {"cpu": 1.3, "cuda": 5.0}

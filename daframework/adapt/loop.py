@@ -12,21 +12,21 @@ from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from daframework.acceleration import accelerate, lay_out_like_weights
 from daframework.adapt.finite import FiniteCheck, require_finite_weights
 from daframework.adapt.pool import ImagePool
 from daframework.adapt.saved import restore, save
 from daframework.adapt.schedule import lr_factor
 from daframework.adapt.step import DiscriminatorObjective, Fake, GeneratorObjective, GeneratorStep
-from daframework.batch_norm import over_all_ranks
 from daframework.build import DIRECTIONS, DOMAINS, Networks
+from daframework.compute.acceleration import accelerate, lay_out_like_weights
+from daframework.compute.batch_norm import over_all_ranks
+from daframework.compute.randomness import start_global
+from daframework.compute.ranks import all_batches, any_rank, count_ranks, mean_over_ranks, own_share
+from daframework.compute.session import Session, StoppedError
 from daframework.data.stream import TrainingStream, training_batches
 from daframework.interfaces import Batch, Generator
-from daframework.profiling import span
-from daframework.randomness import start_global
-from daframework.ranks import all_batches, any_rank, count_ranks, mean_over_ranks, own_share
 from daframework.recipes.tables import Recipe
-from daframework.session import Session, StoppedError
+from daframework.spans import span
 
 
 def train(

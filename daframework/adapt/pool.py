@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from daframework.adapt.step import Fake
-from daframework.randomness import generator
+from daframework.compute.randomness import generator
 
 
 class ImagePool:

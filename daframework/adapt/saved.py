@@ -6,10 +6,10 @@ from typing import Any
 
 import torch
 
-from daframework import checkpoint
 from daframework.adapt.pool import ImagePool
-from daframework.ranks import from_first
-from daframework.session import Session
+from daframework.compute.ranks import from_first
+from daframework.compute.session import Session
+from daframework.storage import checkpoint
 
 
 def save(

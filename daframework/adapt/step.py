@@ -15,7 +15,7 @@ from torch.utils.checkpoint import checkpoint
 from daframework.build import Term
 from daframework.errors import PluginError
 from daframework.interfaces import Discriminator, DiscriminatorOutput, Generator
-from daframework.profiling import span
+from daframework.spans import span
 
 T = TypeVar("T")
 Network = Callable[[Tensor], Any]

@@ -14,9 +14,11 @@ from torch import Tensor
 
 from daframework.adapt.tiles import apply_in_tiles
 from daframework.adapt.translated_set import begin_set, file_name, finish_set, images_folder
+from daframework.compute.randomness import start_global
+from daframework.compute.session import Session, StoppedError
+from daframework.data.conversion.outputs import planned_outputs, raise_it
 from daframework.data.decode import image_size, read_image, write_image, write_label
 from daframework.data.open_image import MOST_PIXELS
-from daframework.data.outputs import planned_outputs, raise_it
 from daframework.data.overlap import in_threads
 from daframework.data.parallel import default_workers
 from daframework.data.scaling import Scaling
@@ -24,8 +26,6 @@ from daframework.data.stream import to_bytes, to_float
 from daframework.data.whole import apply_padded, batches_by_size, batches_in_order, padded_side, stack_images
 from daframework.errors import DataError
 from daframework.interfaces import Generator, ImageDataset
-from daframework.randomness import start_global
-from daframework.session import Session, StoppedError
 
 T = TypeVar("T")
 _WRITTEN_SUFFIXES = (".jpeg", ".jpg", ".png")

@@ -13,8 +13,8 @@ import torch
 from attrs import field, frozen
 
 from daframework.data.decode import read_image, read_label
-from daframework.data.fingerprint import digest, fingerprint_files
 from daframework.errors import DataError
+from daframework.fingerprint import digest, fingerprint_files
 from daframework.interfaces import ImageDataset, Sample
 
 _INDEX, _DIGEST = "index.json", "digest"

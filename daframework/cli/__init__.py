@@ -25,7 +25,7 @@ _COMMANDS = {
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 
 
-class _Commands(LazyGroup):
+class _AllCommands(LazyGroup):
     package = __name__
     help_by_name = _COMMANDS
 
@@ -65,7 +65,7 @@ def _added(ctx: click.Context) -> dict[str, click.Command]:
     return found
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.group(cls=_AllCommands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
 @click.version_option(package_name="daframework", prog_name="daf")
 @click.option("--debug", is_flag=True, help="Show a full traceback of any error; may stand anywhere in the command.")
 def cli(debug: bool) -> None:

@@ -13,11 +13,11 @@ from daframework.cli.options import installed_plugins, set_option
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from daframework.bench.plan import Plan
-    from daframework.bench.processes import Executor
-    from daframework.bench.status import Status
-    from daframework.bench.table import TaskTable
     from daframework.registry import Plugins
+    from daframework.suites.comparison import TaskTable
+    from daframework.suites.plan import Plan
+    from daframework.suites.processes import Executor
+    from daframework.suites.status import Status
 
 _UNCUT = 10_000
 FORMATS = ("rich", "markdown", "csv", "json", "latex")
@@ -81,11 +81,11 @@ def command(
     """
     from rich.console import Console
 
-    from daframework.bench.plan import make_plan
-    from daframework.bench.status import status
-    from daframework.bench.suite import read_suite
     from daframework.errors import RunError
     from daframework.recipes.read import locate
+    from daframework.suites.plan import make_plan
+    from daframework.suites.status import status
+    from daframework.suites.suite import read_suite
 
     plugins = installed_plugins()
     path = locate(plugins, suite, "daf_suites")
@@ -109,10 +109,10 @@ def command(
 
 def _tell(plugins: "Plugins", plan: "Plan") -> None:
     """What would be done, and how long it would take."""
-    from daframework.bench.checks import check_cells
-    from daframework.bench.estimate import duration, left_by_cell
-    from daframework.bench.status import status
     from daframework.errors import warn
+    from daframework.suites.checks import check_cells
+    from daframework.suites.estimate import duration, left_by_cell
+    from daframework.suites.status import status
 
     for line in check_cells(plugins, plan, plan.cells):
         warn(line)
@@ -130,21 +130,21 @@ def _tell(plugins: "Plugins", plan: "Plan") -> None:
 
 def _run(plugins: "Plugins", plan: "Plan", jobs: int | None, on: str | None, console: "Console") -> dict[str, str]:
     """Run what is missing; why each run that failed did, by its name."""
-    from daframework.bench.estimate import left_by_cell
-    from daframework.bench.status import State, status
+    from daframework.compute.session import StoppedError
     from daframework.errors import DataError
-    from daframework.session import StoppedError
+    from daframework.suites.estimate import left_by_cell
+    from daframework.suites.status import State, status
 
     found = {cell.name: status(cell) for cell in plan.cells}
     todo = [cell for cell in plan.cells if found[cell.name].state in (State.MISSING, State.STARTED)]
     if not todo:
         return {}
 
-    from daframework.bench.checks import check_cells
-    from daframework.bench.processes import run_cells
     from daframework.cli.bench_view import BenchView
     from daframework.cli.interrupt import stop_on_signal
-    from daframework.runs.lock import held
+    from daframework.storage.lock import held
+    from daframework.suites.checks import check_cells
+    from daframework.suites.processes import run_cells
 
     for missing in check_cells(plugins, plan, todo):
         raise DataError(missing)
@@ -170,7 +170,7 @@ def _run(plugins: "Plugins", plan: "Plan", jobs: int | None, on: str | None, con
 def _executor(on: str | None, jobs: int | None) -> "Iterator[Executor]":
     """Where runs are carried out: this machine, or the Ray cluster that ``on`` names."""
     if on is not None:
-        from daframework.bench.cluster import ray_cluster
+        from daframework.suites.cluster import ray_cluster
 
         with ray_cluster(on.partition(":")[2] or None, jobs) as cluster:
             yield cluster
@@ -180,7 +180,7 @@ def _executor(on: str | None, jobs: int | None) -> "Iterator[Executor]":
 
     import torch
 
-    from daframework.bench.processes import choose_slots
+    from daframework.suites.processes import choose_slots
 
     yield choose_slots(jobs, torch.cuda.device_count() if torch.cuda.is_available() else 0, os.cpu_count() or 1)
 
@@ -197,10 +197,10 @@ def _report(
     """Print the tables, and leave them and the figures in the suite's folder."""
     from rich.console import Console
 
-    from daframework.bench.facts import facts
-    from daframework.bench.formats import as_json, class_grid, markdown, method_grid, render
     from daframework.errors import RunError
-    from daframework.runs.files import write_text
+    from daframework.storage.files import write_text
+    from daframework.suites.facts import facts
+    from daframework.suites.formats import as_json, class_grid, markdown, method_grid, render
 
     tables = [_table(plugins, plan, task, found, failures) for task in plan.tasks]
     if not any(row.seeds for table in tables for row in table.rows):
@@ -234,9 +234,9 @@ def _reasons(tables: "list[TaskTable]") -> list[str]:
 def _table(
     plugins: "Plugins", plan: "Plan", task: str, found: "dict[str, Status]", failures: dict[str, str]
 ) -> "TaskTable":
-    from daframework.bench.table import task_table
     from daframework.build import make_task
     from daframework.errors import RunError
+    from daframework.suites.comparison import task_table
 
     cells = [cell for cell in plan.cells if cell.task == task]
     classes = next((results.classes for cell in cells if (results := found[cell.name].results)), ())
@@ -248,10 +248,10 @@ def _table(
 
 
 def _draw(plugins: "Plugins", plan: "Plan", found: "dict[str, Status]", tables: "list[TaskTable]") -> None:
-    from daframework.bench.pictures import draw_scores, draw_sheet
     from daframework.errors import DataError, warn
     from daframework.runs.context import prepared
     from daframework.runs.datasets import open_datasets
+    from daframework.suites.drawings import draw_scores, draw_sheet
 
     for table in tables:
         draw_scores(plan, table)

@@ -11,9 +11,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from daframework.bench.estimate import duration
-from daframework.bench.plan import Cell
 from daframework.errors import visible
+from daframework.suites.estimate import duration
+from daframework.suites.plan import Cell
 
 
 class BenchView:

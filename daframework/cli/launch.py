@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from types import FrameType
 
 from daframework.cli.interrupt import handled
+from daframework.compute.place import Place, variables
 from daframework.errors import RunError
-from daframework.runs.place import Place, variables
 
 _POLL_SECONDS = 0.1
 _GRACE_SECONDS = 10  # for the others to end by themselves, once one has ended badly

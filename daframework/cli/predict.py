@@ -34,14 +34,14 @@ def command(run: Path, images: Path, out: Path, row: str | None, kind: str, over
     from daframework.cli.failures import Failures
     from daframework.cli.interrupt import stop_on_signal
     from daframework.cli.options import installed_plugins
+    from daframework.compute.device import SINGLE, make_fabric
+    from daframework.compute.memory import is_out_of_memory
+    from daframework.compute.session import Session, StoppedError
     from daframework.data.scaling import scaling_of
     from daframework.downstream.predict import predict_folder
     from daframework.errors import RunError
-    from daframework.runs.folder import RunFolder, read_recipe
-    from daframework.runs.hardware import SINGLE, make_fabric
-    from daframework.runs.memory import is_out_of_memory
     from daframework.runs.prediction import load_models, written_values
-    from daframework.session import Session, StoppedError
+    from daframework.storage.run_folder import RunFolder, read_recipe
 
     folder, plugins = RunFolder(run), installed_plugins()
     recipe = read_recipe(folder, as_written=True)

@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from daframework.compute.place import Place
+    from daframework.compute.profiler import StepProfiler
     from daframework.recipes.tables import Recipe
     from daframework.registry import Plugins
-    from daframework.runs.folder import RunFolder
-    from daframework.runs.place import Place
-    from daframework.runs.profile import StepProfiler
-    from daframework.runs.results import Results
+    from daframework.storage.results import Results
+    from daframework.storage.run_folder import RunFolder
 
 
 @click.command("run")
@@ -52,8 +52,8 @@ def command(
     import os
 
     from daframework.cli.interrupt import end_with_stdin
+    from daframework.compute.place import find_place
     from daframework.errors import RunError
-    from daframework.runs.place import find_place
 
     if supervised:
         end_with_stdin()
@@ -83,15 +83,16 @@ def _run(place: "Place", plugins: "Plugins", recipe: "Recipe", path: Path, out: 
 
     from daframework.cli.display import Display
     from daframework.cli.interrupt import stop_on_signal
+    from daframework.compute.device import SINGLE, make_fabric
+    from daframework.compute.profiler import StepProfiler
+    from daframework.compute.ranks import from_first
+    from daframework.compute.session import Session, StoppedError
+    from daframework.compute.watch import require_same, watch
     from daframework.listener import Listener
-    from daframework.ranks import from_first
-    from daframework.runs.folder import RunFolder
-    from daframework.runs.hardware import SINGLE, make_fabric, open_device
     from daframework.runs.log import Listeners, LogFile, plugin_listeners
-    from daframework.runs.profile import StepProfiler
+    from daframework.runs.precision import open_device
     from daframework.runs.stages import execute
-    from daframework.runs.watch import require_same, watch
-    from daframework.session import Session, StoppedError
+    from daframework.storage.run_folder import RunFolder
 
     console, first, profiler = Console(), place.rank == 0, None
     with stop_on_signal() as stopping:
@@ -157,7 +158,7 @@ def _show(console: "Console", profiler: "StepProfiler", *, finished: bool) -> No
     from rich.console import Console
 
     from daframework.report.step_table import step_tables
-    from daframework.runs.files import write_text
+    from daframework.storage.files import write_text
 
     if not profiler.profiles:
         why = "this run was finished before" if finished else "no stage had two training steps left to do"

@@ -30,13 +30,13 @@ def command(run: Path, images: Path, out: Path, overwrite: bool, tile: tuple[int
     from daframework.cli.failures import Failures
     from daframework.cli.interrupt import stop_on_signal
     from daframework.cli.options import installed_plugins
+    from daframework.compute.memory import is_out_of_memory
+    from daframework.compute.session import Session, StoppedError
     from daframework.data.scaling import scaling_of
     from daframework.errors import RunError
-    from daframework.runs.folder import RunFolder, read_recipe
-    from daframework.runs.hardware import open_device
-    from daframework.runs.memory import is_out_of_memory
+    from daframework.runs.precision import open_device
     from daframework.runs.translation import load_generator
-    from daframework.session import Session, StoppedError
+    from daframework.storage.run_folder import RunFolder, read_recipe
 
     folder = RunFolder(run)
     recipe, plugins = read_recipe(folder, as_written=True), installed_plugins()

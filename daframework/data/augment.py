@@ -5,8 +5,8 @@ import math
 import torch
 from torch import Tensor
 
+from daframework.compute.ranks import count_ranks, own_share
 from daframework.interfaces import IGNORE_INDEX
-from daframework.ranks import count_ranks, own_share
 from daframework.recipes.tables import AugmentTable
 
 

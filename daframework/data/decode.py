@@ -15,7 +15,7 @@ from daframework.data.open_image import IMAGE_FORMATS, MOST_PIXELS, one_line, op
 from daframework.data.png import png_levels
 from daframework.data.scaling import Scaling
 from daframework.errors import DataError
-from daframework.whole_file import write_whole
+from daframework.storage.files import write_whole
 
 IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".webp")
 """File name endings of images, in lower case. A label is always a PNG."""

@@ -13,9 +13,9 @@ from attrs import define, field, frozen
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, normalize
 
+from daframework.compute.randomness import derive, generator
 from daframework.data.stream import Crop, cut_crop
 from daframework.interfaces import ImageDataset
-from daframework.randomness import derive, generator
 
 _CELLS = 4  # a layout's rows and columns
 _CHUNK = 1024  # target crops compared at a time: with 100,000 source crops, 400 MB

@@ -15,8 +15,8 @@ from attrs import evolve, field, frozen
 from torch import Tensor
 
 from daframework.data.decode import map_ids
-from daframework.data.fingerprint import digest
 from daframework.errors import DataError, RecipeError, unknown
+from daframework.fingerprint import digest
 from daframework.interfaces import IGNORE_INDEX, ImageDataset, Inspection, Sample
 from daframework.recipes.read import locate, offered_files
 from daframework.recipes.strict import structure

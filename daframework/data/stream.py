@@ -9,10 +9,10 @@ from attrs import define, field
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
+from daframework.compute.randomness import derive, generator
 from daframework.data.parallel import leave_interrupts_to_the_parent, until_killed
 from daframework.errors import DafError, DataError
 from daframework.interfaces import Batch, ImageDataset, Sample
-from daframework.randomness import derive, generator
 
 Crop = tuple[Tensor, Tensor | None]
 

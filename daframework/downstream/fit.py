@@ -7,18 +7,18 @@ import torch
 from torch import nn
 from torch.optim import AdamW
 
-from daframework import checkpoint
-from daframework.acceleration import accelerate, lay_out_like_weights
-from daframework.batch_norm import over_all_ranks
+from daframework.compute.acceleration import accelerate, lay_out_like_weights
+from daframework.compute.batch_norm import over_all_ranks
+from daframework.compute.randomness import generator, global_seed, start_global
+from daframework.compute.ranks import any_rank, from_first, mean_over_ranks
+from daframework.compute.session import Session, StoppedError
 from daframework.data.augment import augment_colors, augment_geometry
 from daframework.data.stream import TrainingStream, training_batches
 from daframework.errors import TrainingError
 from daframework.interfaces import Task
-from daframework.profiling import span
-from daframework.randomness import generator, global_seed, start_global
-from daframework.ranks import any_rank, from_first, mean_over_ranks
 from daframework.recipes.tables import AugmentTable, Recipe
-from daframework.session import Session, StoppedError
+from daframework.spans import span
+from daframework.storage import checkpoint
 
 
 def warmup_cosine(step: int, steps: int) -> float:

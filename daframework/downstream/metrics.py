@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from daframework.compute.ranks import mean_over_ranks
 from daframework.errors import DataError
 from daframework.interfaces import IGNORE_INDEX
-from daframework.ranks import mean_over_ranks
 
 
 def cross_entropy(logits: Tensor, label: Tensor, *, label_smoothing: float = 0.0) -> Tensor:

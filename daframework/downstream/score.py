@@ -6,15 +6,15 @@ import torch
 from attrs import frozen
 from torch import Tensor, nn
 
+from daframework.compute.ranks import any_rank, from_first
+from daframework.compute.session import Session, StoppedError
 from daframework.data.stream import to_float
 from daframework.data.whole import apply_padded, batches_in_order, stack_images, stack_labels
 from daframework.interfaces import ImageDataset, Scores, Task
-from daframework.ranks import any_rank, from_first
-from daframework.session import Session, StoppedError
 
 
 @frozen(eq=False)
-class Measured:
+class Outcome:
     """Scores of a set, and the task's ``statistics`` of each of its images, (images, ...), which add up to them."""
 
     scores: Scores
@@ -39,7 +39,7 @@ class Averaged(nn.Module):
 @torch.no_grad()
 def score(
     session: Session, task: Task, model: nn.Module, dataset: ImageDataset, batch_size: int, stage: str
-) -> Measured:
+) -> Outcome:
     """Scores of ``model`` over every image of ``dataset``, each exactly once, at the size the dataset gives.
 
     Images are shared out over the ranks without padding, and their statistics are brought together.
@@ -73,4 +73,4 @@ def score(
         statistics[list(mine)] = torch.stack(found)
     gathered = fabric.all_reduce(statistics, reduce_op="sum")
     assert isinstance(gathered, Tensor)
-    return Measured(task.scores(gathered.sum(0)), gathered.cpu())
+    return Outcome(task.scores(gathered.sum(0)), gathered.cpu())

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from daframework.errors import visible
-from daframework.runs.files import write_bytes
+from daframework.storage.files import write_bytes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

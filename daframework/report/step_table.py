@@ -6,7 +6,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from daframework.runs.profile import Profile
+from daframework.compute.profiler import Profile
 
 
 def step_tables(profiles: Sequence[Profile]) -> Group:

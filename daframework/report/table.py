@@ -10,8 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from daframework.errors import RunError, visible
-from daframework.runs.folder import RunFolder
-from daframework.runs.results import Results, Row, read_results
+from daframework.storage.results import Results, Row, read_results
+from daframework.storage.run_folder import RunFolder
 
 
 @frozen

@@ -7,8 +7,8 @@ from daframework.errors import DataError
 from daframework.recipes.tables import Recipe
 from daframework.registry import Plugins
 from daframework.runs.check import check
-from daframework.runs.folder import RunFolder, find_folder, open_folder
-from daframework.runs.lock import held
+from daframework.storage.lock import held
+from daframework.storage.run_folder import RunFolder, find_folder, open_folder
 
 
 def begin(stack: ExitStack, plugins: Plugins, recipe: Recipe, where: str, out: Path | None) -> RunFolder:

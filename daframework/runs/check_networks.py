@@ -22,10 +22,10 @@ from daframework.build import (
     make_task,
     make_term,
 )
-from daframework.data.sizes import Sizes
+from daframework.compute.ranks import count_ranks
+from daframework.data.checks.sizes import Sizes
 from daframework.errors import DafError, lines
 from daframework.interfaces import Discriminator, Generator
-from daframework.ranks import count_ranks
 from daframework.recipes.tables import Recipe
 from daframework.registry import Plugins, components
 from daframework.runs.trial import Built, Trial, Whole, looks_at_values

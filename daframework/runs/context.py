@@ -7,7 +7,9 @@ from contextlib import contextmanager, suppress
 
 import attrs
 
-from daframework.data.cache import open_cached
+from daframework.compute.memory import is_out_of_memory, out_of_memory
+from daframework.compute.session import Session
+from daframework.data.cache.open import open_cached
 from daframework.data.parallel import default_workers
 from daframework.data.prepared import Prepared
 from daframework.data.stream import CropSampler, TrainingStream
@@ -15,14 +17,12 @@ from daframework.errors import RunError
 from daframework.interfaces import ImageDataset, Task
 from daframework.recipes.tables import Recipe
 from daframework.registry import Plugins
-from daframework.runs.files import write_text
-from daframework.runs.folder import RunFolder
-from daframework.runs.memory import is_out_of_memory, out_of_memory
-from daframework.session import Session
+from daframework.storage.files import write_text
+from daframework.storage.run_folder import RunFolder
 
 
 @attrs.frozen(eq=False)
-class Run:
+class RunContext:
     """What the stages of one run share. The datasets are as the recipe prepares them.
 
     ``task_session`` is ``session`` in the precision that task models are trained in.
@@ -69,7 +69,7 @@ def stream(recipe: Recipe, dataset: ImageDataset, name: str, sampler: CropSample
 
 
 @contextmanager
-def timed(run: Run, stage: str) -> Iterator[None]:
+def timed(run: RunContext, stage: str) -> Iterator[None]:
     """Add the time spent inside to the stage's seconds, also when it is interrupted.
 
     Raises:
@@ -87,7 +87,7 @@ def timed(run: Run, stage: str) -> Iterator[None]:
     _add_seconds(run, stage, time.monotonic() - start)
 
 
-def _add_seconds(run: Run, stage: str, seconds: float) -> None:
+def _add_seconds(run: RunContext, stage: str, seconds: float) -> None:
     if run.session.fabric.is_global_zero:
         spent = read_seconds(run.folder)
         write_seconds(run.folder, spent | {stage: spent.get(stage, 0.0) + seconds})

@@ -13,7 +13,7 @@ from daframework.guard import SLOW
 from daframework.listener import Listener
 from daframework.recipes.tables import Recipe
 from daframework.registry import Origin, Plugins, each, fault
-from daframework.runs.files import append_line
+from daframework.storage.files import append_line
 
 
 @frozen(eq=False)

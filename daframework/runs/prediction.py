@@ -3,16 +3,16 @@
 import torch
 from torch import Tensor, nn
 
+from daframework.compute.session import Session
 from daframework.data.spaces import LabelSpace, label_space, label_spaces
 from daframework.downstream.score import Averaged
 from daframework.errors import RunError, unknown
 from daframework.interfaces import Task
 from daframework.recipes.tables import Recipe
 from daframework.registry import Plugins
-from daframework.runs.folder import RunFolder
-from daframework.runs.results import read_results
 from daframework.runs.rows import load_model, versioned
-from daframework.session import Session
+from daframework.storage.results import read_results
+from daframework.storage.run_folder import RunFolder
 
 
 def load_models(session: Session, task: Task, recipe: Recipe, folder: RunFolder, row: str | None) -> nn.Module:

@@ -7,19 +7,19 @@ from math import isclose
 import torch
 from torch import nn
 
-from daframework import checkpoint
+from daframework.compute.ranks import from_first
+from daframework.compute.session import Session
 from daframework.downstream.fit import fit
-from daframework.downstream.score import Averaged, Measured, score
+from daframework.downstream.score import Averaged, Outcome, score
 from daframework.errors import RunError
 from daframework.interfaces import ImageDataset, Scores, Task
-from daframework.ranks import from_first
 from daframework.recipes.tables import AugmentTable
-from daframework.runs.context import Run, stream, timed
-from daframework.runs.files import write_text
-from daframework.runs.folder import RunFolder
-from daframework.runs.results import scores_from_json, scores_to_json
-from daframework.runs.sampling import rare_sampler
-from daframework.session import Session
+from daframework.runs.context import RunContext, stream, timed
+from daframework.runs.rare_crops import rare_sampler
+from daframework.storage import checkpoint
+from daframework.storage.files import write_text
+from daframework.storage.results import scores_from_json, scores_to_json
+from daframework.storage.run_folder import RunFolder
 
 SOURCE_ONLY = "source_only"
 ORACLE = "oracle"
@@ -27,7 +27,7 @@ PRESERVATION = "semantic_preservation"
 
 
 def fit_and_score(
-    run: Run, row: str, datasets: Sequence[ImageDataset], augment: AugmentTable, domain: str = "source"
+    run: RunContext, row: str, datasets: Sequence[ImageDataset], augment: AugmentTable, domain: str = "source"
 ) -> Scores:
     """Train a task model on each of ``datasets``, and score what they predict together on the target's test set.
 
@@ -35,7 +35,7 @@ def fit_and_score(
     no scores: then they are trained and kept.
     """
 
-    def measure() -> Measured:
+    def measure() -> Outcome:
         rare = rare_sampler(run, datasets[0], domain)
         with timed(run, f"training on {row}"):
             models = [
@@ -52,7 +52,7 @@ def fit_and_score(
             ]
         if not run.recipe.downstream.score:
             nothing = Scores(None, None, (None,) * len(run.source.classes))
-            return Measured(nothing, torch.zeros(0))
+            return Outcome(nothing, torch.zeros(0))
         with timed(run, "scoring"):
             model = models[0] if len(models) == 1 else Averaged(models)
             batch_size = run.recipe.downstream.batch_size
@@ -61,10 +61,10 @@ def fit_and_score(
     return _once(run, row, measure)
 
 
-def judge_content(run: Run, translated: Sequence[ImageDataset]) -> Scores:
+def judge_content(run: RunContext, translated: Sequence[ImageDataset]) -> Scores:
     """The oracle, which knows the target, judges whether translated images still show what their labels say."""
 
-    def measure() -> Measured:
+    def measure() -> Outcome:
         oracle = trained(run, ORACLE)
         batch_size = run.recipe.downstream.batch_size
         with timed(run, "judging content"):
@@ -72,12 +72,12 @@ def judge_content(run: Run, translated: Sequence[ImageDataset]) -> Scores:
                 score(run.session, run.task, oracle, dataset, batch_size, "judging content") for dataset in translated
             ]
         statistics = torch.cat([one.statistics for one in judged])
-        return Measured(run.task.scores(statistics.sum(0)), statistics)
+        return Outcome(run.task.scores(statistics.sum(0)), statistics)
 
     return _once(run, PRESERVATION, measure)
 
 
-def trained(run: Run, row: str) -> nn.Module:
+def trained(run: RunContext, row: str) -> nn.Module:
     """The task model of a finished row, frozen, on the session's device.
 
     Raises:
@@ -109,7 +109,7 @@ def versioned(row: str, version: int) -> str:
     return f"{row}.{version}" if version else row
 
 
-def _once(run: Run, row: str, measure: Callable[[], Measured]) -> Scores:
+def _once(run: RunContext, row: str, measure: Callable[[], Outcome]) -> Scores:
     """Scores from their file, or measured now and written there, with the statistics they come from beside them."""
     known = from_first(lambda: _known(run, row))
     if known is not None:
@@ -122,7 +122,7 @@ def _once(run: Run, row: str, measure: Callable[[], Measured]) -> Scores:
     return measured.scores
 
 
-def _known(run: Run, row: str) -> Scores | None:
+def _known(run: RunContext, row: str) -> Scores | None:
     path = run.folder.scores(row)
     if not path.exists():
         return None

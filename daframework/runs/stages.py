@@ -9,22 +9,22 @@ from contextlib import suppress
 from attrs import frozen
 
 from daframework.build import make_task
-from daframework.data.cached import Cached
+from daframework.compute.environment import describe
+from daframework.compute.ranks import from_first
+from daframework.compute.session import Session
+from daframework.data.cache.cached import Cached
 from daframework.errors import RunError
 from daframework.interfaces import ImageDataset
-from daframework.ranks import from_first
 from daframework.recipes.tables import AugmentTable, Recipe
 from daframework.registry import Plugins
-from daframework.runs.context import Run, opened, read_seconds, set_title
+from daframework.runs.context import RunContext, opened, read_seconds, set_title
 from daframework.runs.datasets import open_datasets
-from daframework.runs.environment import describe
-from daframework.runs.files import write_text
-from daframework.runs.folder import RunFolder
-from daframework.runs.hardware import Precision, for_task, precision_for
-from daframework.runs.results import Results, Row, read_results, results_to_json, write_results
+from daframework.runs.precision import Precision, for_task, precision_for
 from daframework.runs.rows import ORACLE, SOURCE_ONLY, fit_and_score, judge_content
 from daframework.runs.translation import translate
-from daframework.session import Session
+from daframework.storage.files import write_text
+from daframework.storage.results import Results, Row, read_results, results_to_json, write_results
+from daframework.storage.run_folder import RunFolder
 
 
 def execute(
@@ -51,7 +51,7 @@ def _compute(
     datasets = open_datasets(plugins, recipe)
     test = set_title(recipe, "target", "test" if recipe.downstream.score else "train")
     precision = precision or precision_for(plugins, recipe, session.fabric.device)
-    run = Run(
+    run = RunContext(
         session=session,
         task_session=for_task(session, recipe, precision),
         plugins=plugins,
@@ -105,7 +105,7 @@ class PlannedRow:
     translated: bool = False
 
 
-def planned_rows(run: Run, target: ImageDataset) -> list[PlannedRow]:
+def planned_rows(run: RunContext, target: ImageDataset) -> list[PlannedRow]:
     """The rows of the run's table, in its order; ``target`` is the target's training set with its labels."""
     recipe, common = run.recipe, run.recipe.downstream.augment
     own = recipe.augment or common
@@ -132,12 +132,12 @@ def by_needs(rows: Sequence[PlannedRow]) -> Iterator[PlannedRow]:
         finished.add(row.name)
 
 
-def _translated(run: Run) -> list[ImageDataset]:
+def _translated(run: RunContext) -> list[ImageDataset]:
     title = f"images translated by {run.recipe.name}"
     return [opened(run.session, run.recipe, version, title) for version in translate(run)]
 
 
-def _labelled_target(run: Run, target: ImageDataset) -> ImageDataset:
+def _labelled_target(run: RunContext, target: ImageDataset) -> ImageDataset:
     if isinstance(run.target, Cached):  # without labels until here
         return opened(run.session, run.recipe, target, set_title(run.recipe, "target", "train"))
     return run.target
@@ -151,7 +151,7 @@ def _finished(folder: RunFolder, recipe: Recipe) -> Results | None:
     return None
 
 
-def _describe(run: Run, precision: Precision) -> None:
+def _describe(run: RunContext, precision: Precision) -> None:
     fabric = run.session.fabric
     numbers = {
         "formats": {"translation": precision.translation, "task": precision.task},
@@ -160,7 +160,7 @@ def _describe(run: Run, precision: Precision) -> None:
     write_text(run.folder.environment, json.dumps(describe(fabric.device) | numbers, indent=2) + "\n")
 
 
-def _keep(run: Run, rows: Sequence[Row]) -> Results:
+def _keep(run: RunContext, rows: Sequence[Row]) -> Results:
     """Write what came out, and return it."""
     environment = json.loads(run.folder.environment.read_text(encoding="utf-8"))
     classes = tuple(run.source.classes)

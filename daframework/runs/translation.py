@@ -3,32 +3,32 @@
 import torch
 from torch import nn
 
-from daframework import checkpoint
 from daframework.adapt.loop import train
 from daframework.adapt.samples import sample_grid
 from daframework.adapt.translate import translate_set
 from daframework.adapt.translated_set import TranslatedSet, open_translated
 from daframework.build import DIRECTIONS, Networks, make_generator, make_networks
+from daframework.compute.ranks import from_first
+from daframework.compute.session import Session
 from daframework.data.decode import write_image
 from daframework.data.prepared import Unlabelled
 from daframework.data.whole import evenly_spread
 from daframework.errors import RunError
 from daframework.interfaces import Generator, ImageDataset
-from daframework.ranks import from_first
 from daframework.recipes.tables import Recipe
 from daframework.registry import Plugins
-from daframework.runs.context import Run, stream, timed
-from daframework.runs.folder import RunFolder
-from daframework.runs.matching import matched_samplers
+from daframework.runs.context import RunContext, stream, timed
+from daframework.runs.matched_crops import matched_samplers
+from daframework.runs.rare_crops import rare_sampler
 from daframework.runs.rows import SOURCE_ONLY, trained
-from daframework.runs.sampling import rare_sampler
-from daframework.session import Session
+from daframework.storage import checkpoint
+from daframework.storage.run_folder import RunFolder
 
 GENERATOR = "generator"
 _SAMPLES = 4
 
 
-def translate(run: Run) -> list[TranslatedSet]:
+def translate(run: RunContext) -> list[TranslatedSet]:
     """Train the translation, keep its generator, and translate the whole source set with it: all of its versions."""
     if not from_first(run.folder.translated.exists):
         finished = run.folder.checkpoint(GENERATOR)
@@ -50,7 +50,7 @@ def translate(run: Run) -> list[TranslatedSet]:
     return open_translated(run.folder.translated, run.source)
 
 
-def _train(run: Run) -> nn.Module:
+def _train(run: RunContext) -> nn.Module:
     networks = make_networks(run.plugins, run.recipe, len(run.source.classes))
     target = Unlabelled(run.target)
     prepare(networks, run.source, target)
@@ -109,7 +109,7 @@ def prepare(networks: Networks, source: ImageDataset, target: ImageDataset) -> N
         term.loss.prepare(source, target)
 
 
-def _draw_samples(run: Run, networks: Networks, step: int, translator: nn.Module) -> None:
+def _draw_samples(run: RunContext, networks: Networks, step: int, translator: nn.Module) -> None:
     if not run.session.fabric.is_global_zero:
         return
     samples = [run.source[index] for index in evenly_spread(len(run.source), _SAMPLES)]

@@ -10,10 +10,10 @@ from attrs import define, evolve, field, frozen
 from torch import Tensor, nn
 
 from daframework.build import first_line
-from daframework.data.sizes import Size, telling_sizes
+from daframework.compute.randomness import global_seed
+from daframework.data.checks.sizes import Size, telling_sizes
 from daframework.data.whole import apply_padded, padded_side
 from daframework.errors import DafError
-from daframework.randomness import global_seed
 from daframework.testing import check_size
 
 _BATCHES = (2, 3, 4, 8, 16)  # of which the first that works is named

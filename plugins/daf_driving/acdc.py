@@ -5,9 +5,9 @@ from typing import Literal
 
 import attrs
 
-from daf_driving.files import FileDataset, find_root, folders_of_split, names_only
-from daf_driving.folders import Folder, list_entries
-from daf_driving.spaces import id_table, label_space
+from daf_driving.file_dataset import FileDataset, find_root, folders_of_split, names_only
+from daf_driving.pairing import Folder, list_entries
+from daf_driving.space_files import id_table, label_space
 
 _DEFAULT = "cityscapes19"
 # Layout of the archives rgb_anon_trainvaltest.zip, gt_trainval.zip and gt_trainval_ref.zip ("annotations for half of

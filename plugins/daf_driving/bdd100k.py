@@ -4,10 +4,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
-from daf_driving.files import FileDataset, find_root, folders_of_split, names_only
-from daf_driving.folders import Folder, list_folders
-from daf_driving.spaces import id_table, label_space
-from daframework.data.folders import walk
+from daf_driving.file_dataset import FileDataset, find_root, folders_of_split, names_only
+from daf_driving.pairing import Folder, list_folders
+from daf_driving.space_files import id_table, label_space
+from daframework.data.walk import walk
 from daframework.errors import DataError, warn
 
 _DEFAULT = "cityscapes19"

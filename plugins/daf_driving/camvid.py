@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from daf_driving.files import FileDataset, find_root, folders_of_split, names_only
-from daf_driving.folders import Entry, Folder, check_unique, list_entries
-from daf_driving.spaces import label_space
+from daf_driving.file_dataset import FileDataset, find_root, folders_of_split, names_only
+from daf_driving.pairing import Entry, Folder, check_unique, list_entries
+from daf_driving.space_files import label_space
 from daframework.errors import DataError
 from daframework.interfaces import IGNORE_INDEX
 

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from daf_driving.files import FileDataset, find_root, folders_of_split, names_only
-from daf_driving.folders import Folder, check_unique, list_entries
-from daf_driving.spaces import id_table, label_space
+from daf_driving.file_dataset import FileDataset, find_root, folders_of_split, names_only
+from daf_driving.pairing import Folder, check_unique, list_entries
+from daf_driving.space_files import id_table, label_space
 from daframework.errors import DataError, unknown
 
 _DEFAULT = "cityscapes19"

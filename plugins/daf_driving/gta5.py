@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from daf_driving.files import FileDataset, find_root, names_only
-from daf_driving.folders import Folder
+from daf_driving.file_dataset import FileDataset, find_root, names_only
 from daf_driving.lists import list_split
-from daf_driving.spaces import id_table, label_space
+from daf_driving.pairing import Folder
+from daf_driving.space_files import id_table, label_space
 
 FAULTY = ("15188", "17705", *(str(number) for number in range(20801, 20861)))
 """Pairs that are no use: 15188 and 17705 show nothing, and of 20801 to 20860 image and label differ in size."""

@@ -6,10 +6,10 @@ from typing import Literal
 
 import attrs
 
-from daf_driving.files import FileDataset, find_root, folders_of_split, names_only
-from daf_driving.folders import Folder, list_entries, list_folders
-from daf_driving.spaces import id_table, label_space
-from daframework.data.folders import walk
+from daf_driving.file_dataset import FileDataset, find_root, folders_of_split, names_only
+from daf_driving.pairing import Folder, list_entries, list_folders
+from daf_driving.space_files import id_table, label_space
+from daframework.data.walk import walk
 from daframework.errors import DataError
 
 # Names and layout from README.md and preperation/createLabels.py of AutoNUE/public-code, and of IDD-Lite from viewer.py

@@ -6,12 +6,11 @@ from pathlib import Path
 
 from torch import Tensor
 
-from daf_driving.files import FileDataset, folders_of_split, names_only
-from daf_driving.folders import Folder
+from daf_driving.file_dataset import FileDataset, folders_of_split, names_only
 from daf_driving.lists import list_split
-from daf_driving.spaces import colour_map, id_map, label_space
+from daf_driving.pairing import Folder
+from daf_driving.space_files import colour_map, id_map, label_space
 from daframework.data.decode import IMAGE_SUFFIXES, map_ids
-from daframework.data.fingerprint import digest
 from daframework.data.label_files import (
     TRANSPARENT,
     Channel,
@@ -26,6 +25,7 @@ from daframework.data.label_files import (
 )
 from daframework.data.scaling import make_scaling
 from daframework.errors import DataError, unknown
+from daframework.fingerprint import digest
 from daframework.interfaces import IGNORE_INDEX, Sample
 
 _IGNORE = "ignore"

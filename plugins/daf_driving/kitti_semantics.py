@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from daf_driving.files import FileDataset, check_split, find_root
-from daf_driving.folders import Entry, Folder
+from daf_driving.file_dataset import FileDataset, check_split, find_root
 from daf_driving.lists import list_split
-from daf_driving.spaces import id_table, label_space
+from daf_driving.pairing import Entry, Folder
+from daf_driving.space_files import id_table, label_space
 from daframework.errors import DataError
 
 _DEFAULT = "cityscapes19"

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import attrs
 
-from daf_driving.files import check_split
-from daf_driving.folders import Entry, Folder, list_entries
+from daf_driving.file_dataset import check_split
+from daf_driving.pairing import Entry, Folder, list_entries
 from daframework.errors import DataError
 from daframework.text_file import read_text
 

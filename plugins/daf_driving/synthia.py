@@ -5,10 +5,10 @@ from pathlib import Path
 
 from torch import Tensor
 
-from daf_driving.files import FileDataset, find_root
-from daf_driving.folders import Folder
+from daf_driving.file_dataset import FileDataset, find_root
 from daf_driving.lists import list_split
-from daf_driving.spaces import id_table, label_space
+from daf_driving.pairing import Folder
+from daf_driving.space_files import id_table, label_space
 from daframework.data.label_files import read_first_channel
 
 _DEFAULT = "synthia16"

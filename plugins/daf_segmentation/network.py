@@ -11,7 +11,14 @@ import torch
 from attrs import field, frozen
 from torch import Tensor, nn
 
-from daf_segmentation.weights import PACKAGED, check_weights, download_failed, load_packaged, packaged_file, statistics
+from daf_segmentation.encoder_weights import (
+    PACKAGED,
+    check_weights,
+    download_failed,
+    load_packaged,
+    packaged_file,
+    statistics,
+)
 from daframework.errors import unknown
 
 _ARCHITECTURES: Mapping[str, Any] = smp.MODEL_ARCHITECTURES_MAPPING

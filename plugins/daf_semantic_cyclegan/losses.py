@@ -6,7 +6,8 @@ from torch.nn import functional as F
 
 from daf_cyclegan.layers import to_float32
 from daf_cyclegan.reconstruction import distance
-from daf_semantic_cyclegan.weights import ClassWeights, pixel_weights
+from daf_semantic_cyclegan.class_weights import ClassWeights, pixel_weights
+from daframework.compute.ranks import mean_over_ranks
 from daframework.downstream.metrics import cross_entropy
 from daframework.errors import PluginError
 from daframework.interfaces import (
@@ -17,7 +18,6 @@ from daframework.interfaces import (
     Loss,
     StepImages,
 )
-from daframework.ranks import mean_over_ranks
 
 
 class SemanticDiscriminator(Loss):

@@ -24,13 +24,13 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import seed as seeded
 from hypothesis import strategies as st
 
-from daframework.bench.plan import make_plan
-from daframework.bench.suite import Suite, read_suite
 from daframework.errors import DafError
 from daframework.recipes.read import offered_files, read
 from daframework.recipes.tables import Recipe
 from daframework.registry import KINDS, Plugins, components, load_plugins
 from daframework.runs.check import check
+from daframework.suites.plan import make_plan
+from daframework.suites.suite import Suite, read_suite
 
 LONGEST = 60  # seconds
 MEMORY = 6 * 2**30  # bytes a case may ask for, beside what torch maps

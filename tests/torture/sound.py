@@ -22,14 +22,14 @@ import torch
 from lightning_fabric import Fabric
 from PIL import Image
 
+from daframework.compute.session import Session
 from daframework.errors import DafError, RecipeError
 from daframework.listener import Listener
 from daframework.recipes.read import parse
 from daframework.registry import Plugins, load_plugins
 from daframework.runs.check import check
-from daframework.runs.folder import open_folder
 from daframework.runs.stages import execute
-from daframework.session import Session
+from daframework.storage.run_folder import open_folder
 
 FIXED = ("tu-swin_tiny_patch4_window7_224",)
 ENCODERS = ("resnet18", "tu-convnext_atto", *FIXED, "tu-mobilenetv3_small_050", "mit_b0")

@@ -15,15 +15,15 @@ from conftest import TABLES, Recorder, cpu
 from image_files import picture, write, write_palette
 from tiny_suite import finish
 
-from daframework import checkpoint
-from daframework.bench.plan import make_plan
-from daframework.bench.suite import read_suite
+from daframework.compute.session import Session, StoppedError
 from daframework.recipes.read import read
 from daframework.recipes.tables import Recipe
 from daframework.registry import load_plugins
-from daframework.runs.folder import open_folder
 from daframework.runs.stages import execute
-from daframework.session import Session, StoppedError
+from daframework.storage import checkpoint
+from daframework.storage.run_folder import open_folder
+from daframework.suites.plan import make_plan
+from daframework.suites.suite import read_suite
 
 SPACE = {"classes": [{"name": one, "colour": [90 * place, 0, 0], "id": place} for place, one in enumerate("abc")]}
 IDS = {"0": "a", "1": "b", "2": "c", "255": "ignore"}

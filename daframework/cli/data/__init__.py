@@ -14,11 +14,11 @@ _COMMANDS = {
 }
 
 
-class _Commands(LazyGroup):
+class _DataCommands(LazyGroup):
     package = __name__
     help_by_name = _COMMANDS
 
 
-@click.group("data", cls=_Commands)
+@click.group("data", cls=_DataCommands)
 def command() -> None:
     """Check, measure, show and convert datasets, before an hour is lost to a wrong file."""

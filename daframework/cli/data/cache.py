@@ -10,10 +10,10 @@ from daframework.cli.options import installed_plugins, set_option
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from daframework.cli.data.parts import Part
-    from daframework.data.cache_folder import Listing
+    from daframework.cli.data.parts import DomainPart
+    from daframework.compute.session import Session
+    from daframework.data.cache.layout import Listing
     from daframework.recipes.tables import Recipe
-    from daframework.session import Session
 
 
 @click.command("cache")
@@ -44,7 +44,7 @@ def command(recipe: str | None, overrides: tuple[str, ...], listing: bool, clear
         _build(loaded, parts)
 
 
-def _open(recipe: str, overrides: tuple[str, ...]) -> "tuple[Recipe, list[Part]]":
+def _open(recipe: str, overrides: tuple[str, ...]) -> "tuple[Recipe, list[DomainPart]]":
     from daframework.cli.data.parts import open_domains
     from daframework.errors import DataError
     from daframework.recipes.read import locate, read
@@ -57,13 +57,13 @@ def _open(recipe: str, overrides: tuple[str, ...]) -> "tuple[Recipe, list[Part]]
     return loaded, parts
 
 
-def _build(recipe: "Recipe", parts: "list[Part]") -> None:
+def _build(recipe: "Recipe", parts: "list[DomainPart]") -> None:
     from lightning_fabric import Fabric
 
     from daframework.cli.data.progress import make_console
     from daframework.cli.display import Display
     from daframework.cli.interrupt import stop_on_signal
-    from daframework.session import Session, StoppedError
+    from daframework.compute.session import Session, StoppedError
 
     console = make_console()
     try:
@@ -75,7 +75,7 @@ def _build(recipe: "Recipe", parts: "list[Part]") -> None:
     console.print(table)
 
 
-def _built(session: "Session", recipe: "Recipe", parts: "list[Part]") -> "Table":
+def _built(session: "Session", recipe: "Recipe", parts: "list[DomainPart]") -> "Table":
     """Build the caches one after another; a row for each."""
     import time
 
@@ -83,8 +83,8 @@ def _built(session: "Session", recipe: "Recipe", parts: "list[Part]") -> "Table"
     from rich.table import Table
     from rich.text import Text
 
-    from daframework.data.cache import open_cached
-    from daframework.data.cache_folder import gigabytes
+    from daframework.data.cache.layout import gigabytes
+    from daframework.data.cache.open import open_cached
     from daframework.data.parallel import default_workers
     from daframework.runs.context import set_title
 
@@ -112,7 +112,7 @@ def _list() -> None:
     from rich.text import Text
 
     from daframework.cli.data.progress import make_console
-    from daframework.data.cache_folder import cache_root, gigabytes, list_caches
+    from daframework.data.cache.layout import cache_root, gigabytes, list_caches
     from daframework.errors import visible
 
     found = list_caches()
@@ -134,14 +134,14 @@ def _holds(one: "Listing") -> str:
 
 
 def _total(found: "list[Listing]") -> str:
-    from daframework.data.cache_folder import gigabytes
+    from daframework.data.cache.layout import gigabytes
 
     return f"{len(found)} cache{'s' * (len(found) != 1)}, {gigabytes(sum(one.size for one in found))},"
 
 
-def _clear(recipe: "Recipe | None", parts: "list[Part]", *, yes: bool) -> None:
-    from daframework.data.cache import find_parts
-    from daframework.data.cache_folder import cache_root, list_caches, remove_cache
+def _clear(recipe: "Recipe | None", parts: "list[DomainPart]", *, yes: bool) -> None:
+    from daframework.data.cache.layout import cache_root, list_caches, remove_cache
+    from daframework.data.cache.open import find_parts
 
     found = list_caches()
     if recipe is not None:

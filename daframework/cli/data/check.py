@@ -22,9 +22,9 @@ from daframework.cli.options import installed_plugins
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from daframework.cli.data.parts import Part
+    from daframework.cli.data.parts import DomainPart
     from daframework.cli.data.progress import FileProgress
-    from daframework.data.audit import Audited, SetAudit
+    from daframework.data.checks.audit import Audited, SetAudit
     from daframework.registry import Plugins
 
 
@@ -105,16 +105,16 @@ def _open(
     overrides: tuple[str, ...],
     images_only: bool,
     findings: _Findings,
-) -> "list[Part]":
+) -> "list[DomainPart]":
     """What is to be checked; what cannot be opened is an error among the others."""
     from attrs import evolve
 
     from daframework.cli.data.parts import SPLITS, find_recipe, open_dataset, open_domains
-    from daframework.data.duplicates import same_files
+    from daframework.data.checks.duplicates import same_files
     from daframework.errors import DataError
 
     recipe = find_recipe(plugins, what, root, overrides)
-    parts: list[Part] = []
+    parts: list[DomainPart] = []
     if recipe is not None:
         parts, problems = open_domains(plugins, recipe)
         for problem in problems:
@@ -139,9 +139,11 @@ def _open(
 _APART = "give each split files of its own, by the dataset's options, if models are to be scored on it"
 
 
-def _check_part(part: "Part", workers: int | None, findings: _Findings, stopping: Callable[[], bool]) -> "SetAudit":
+def _check_part(
+    part: "DomainPart", workers: int | None, findings: _Findings, stopping: Callable[[], bool]
+) -> "SetAudit":
     """Look at every image of one set, until asked to stop."""
-    from daframework.data.audit import SetAudit, audit, turned_differently
+    from daframework.data.checks.audit import SetAudit, audit, turned_differently
     from daframework.data.parallel import default_workers, in_parallel
 
     dataset, progress = part.dataset, findings.progress
@@ -172,7 +174,7 @@ def _check_part(part: "Part", workers: int | None, findings: _Findings, stopping
     return found
 
 
-def _too_small(part: "Part", found: "Audited") -> list[str]:
+def _too_small(part: "DomainPart", found: "Audited") -> list[str]:
     if found.size is None or all(side >= least for side, least in zip(found.size, part.crop_size, strict=True)):
         return []
     sizes = ("{} x {}".format(*size) for size in (found.size, part.crop_size))
@@ -182,8 +184,8 @@ def _too_small(part: "Part", found: "Audited") -> list[str]:
     ]
 
 
-def _compare(sets: "list[tuple[Part, SetAudit]]", findings: _Findings) -> None:
-    from daframework.data.duplicates import Contents, find_duplicates
+def _compare(sets: "list[tuple[DomainPart, SetAudit]]", findings: _Findings) -> None:
+    from daframework.data.checks.duplicates import Contents, find_duplicates
 
     contents = [Contents(part.title, "test" in part.split, found.contents) for part, found in sets]
     errors, warnings = find_duplicates(contents)
@@ -192,7 +194,7 @@ def _compare(sets: "list[tuple[Part, SetAudit]]", findings: _Findings) -> None:
             findings.add(level, title, line)
 
 
-def _table(sets: "list[tuple[Part, SetAudit]]", findings: _Findings) -> "Table":
+def _table(sets: "list[tuple[DomainPart, SetAudit]]", findings: _Findings) -> "Table":
     """A column a set, which three of them leave room for in a narrow terminal."""
     from collections import Counter
 
@@ -201,7 +203,7 @@ def _table(sets: "list[tuple[Part, SetAudit]]", findings: _Findings) -> "Table":
     from rich.text import Text
 
     count = Counter((line["set"], line["level"]) for line in findings.lines)
-    rows: dict[str, Callable[[Part, SetAudit], str]] = {
+    rows: dict[str, Callable[[DomainPart, SetAudit], str]] = {
         "images": lambda part, found: f"{found.read:,}",
         "labels": lambda part, found: f"{found.labels:,}" if part.labelled else "not read",
         "height x width": lambda part, found: _size(found),
@@ -233,7 +235,9 @@ def _channels(values: list[float] | None) -> str:
     return "-" if values is None else " ".join(f"{value:.0f}" for value in values)
 
 
-def _write_json(json_to: str, sets: "list[tuple[Part, SetAudit]]", findings: _Findings, *, complete: bool) -> None:
+def _write_json(
+    json_to: str, sets: "list[tuple[DomainPart, SetAudit]]", findings: _Findings, *, complete: bool
+) -> None:
     content: dict[str, Any] = {
         "complete": complete,
         "errors": findings.errors,
@@ -244,7 +248,7 @@ def _write_json(json_to: str, sets: "list[tuple[Part, SetAudit]]", findings: _Fi
     write_json(json_to, content)
 
 
-def _described(part: "Part", found: "SetAudit") -> dict[str, Any]:
+def _described(part: "DomainPart", found: "SetAudit") -> dict[str, Any]:
     return {
         "set": part.title,
         "images": len(part.dataset),

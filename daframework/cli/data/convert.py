@@ -13,7 +13,7 @@ from daframework.cli.options import installed_plugins
 
 if TYPE_CHECKING:
     from daframework.cli.data.progress import FileProgress
-    from daframework.data.convert import Conversion, Converted
+    from daframework.data.conversion.labels import Conversion, Converted
     from daframework.data.label_files import Channel
     from daframework.registry import Plugins
 
@@ -67,8 +67,8 @@ def command(
 
     from daframework.cli.data.progress import FileProgress, make_console
     from daframework.cli.interrupt import stop_on_signal
-    from daframework.data.convert import convert_file
-    from daframework.data.outputs import planned_outputs
+    from daframework.data.conversion.labels import convert_file
+    from daframework.data.conversion.outputs import planned_outputs
     from daframework.data.parallel import default_workers, in_parallel
 
     source = from_ids or from_colours or ""
@@ -113,7 +113,7 @@ def _conversion(
     colours: bool,
 ) -> "tuple[Conversion, str]":
     """What each value becomes, and what the ids that are written mean, as a recipe says it."""
-    from daframework.data.convert import Conversion, colours_of, ids_of
+    from daframework.data.conversion.labels import Conversion, colours_of, ids_of
     from daframework.data.spaces import IGNORE, class_table, label_space, label_spaces
 
     first, second = label_space(plugins, source), label_space(plugins, target)

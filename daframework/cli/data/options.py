@@ -40,7 +40,7 @@ def write_json(json_to: str, content: dict[str, Any]) -> None:
     Raises:
         RunError: the file cannot be written.
     """
-    from daframework.runs.files import write_text
+    from daframework.storage.files import write_text
 
     text = json.dumps(content, indent=1) + "\n"
     if json_to == "-":

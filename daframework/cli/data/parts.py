@@ -15,7 +15,7 @@ _PARTS = (("source", "train"), ("target", "train"), ("target", "test"))
 
 
 @frozen(eq=False)
-class Part:
+class DomainPart:
     """One split of a recipe's domain, or of the dataset ``domain``; ``labelled`` if its labels are of use.
 
     ``crop_size`` is the height and width that each image must have at least, as crops of it are trained on.
@@ -51,7 +51,7 @@ def find_recipe(plugins: Plugins, what: str, root: str | None, overrides: tuple[
     return read(path, overrides)
 
 
-def open_domains(plugins: Plugins, recipe: Recipe) -> tuple[list[Part], list[str]]:
+def open_domains(plugins: Plugins, recipe: Recipe) -> tuple[list[DomainPart], list[str]]:
     """The domains of a recipe as a run opens them; and a line for each that cannot be opened.
 
     There is no test set where nothing is scored. The target's training images have labels of use only where an oracle
@@ -61,13 +61,13 @@ def open_domains(plugins: Plugins, recipe: Recipe) -> tuple[list[Part], list[str
         RecipeError: an option is wrong, or the domains do not fit together.
     """
     wanted = _PARTS if recipe.downstream.score else _PARTS[:2]
-    parts: list[Part] = []
+    parts: list[DomainPart] = []
     problems: list[str] = []
 
-    def part(domain: str, split: str, dataset: ImageDataset) -> Part:
+    def part(domain: str, split: str, dataset: ImageDataset) -> DomainPart:
         labelled = recipe.downstream.oracle if (domain, split) == ("target", "train") else True
         cropped = split == "train" and recipe.data.resize is None
-        return Part(domain, split, dataset, labelled, recipe.data.crop_size if cropped else (0, 0))
+        return DomainPart(domain, split, dataset, labelled, recipe.data.crop_size if cropped else (0, 0))
 
     try:
         found = open_datasets(plugins, recipe)
@@ -82,7 +82,7 @@ def open_domains(plugins: Plugins, recipe: Recipe) -> tuple[list[Part], list[str
     return [part(*which, dataset) for which, dataset in zip(wanted, opened, strict=False)], problems
 
 
-def open_dataset(plugins: Plugins, name: str, root: str | None, overrides: tuple[str, ...], split: str) -> Part:
+def open_dataset(plugins: Plugins, name: str, root: str | None, overrides: tuple[str, ...], split: str) -> DomainPart:
     """One split of the dataset ``name`` in the folder ``root``, with options as in ``--set KEY=VALUE``.
 
     Raises:
@@ -100,7 +100,7 @@ def open_dataset(plugins: Plugins, name: str, root: str | None, overrides: tuple
     except DataError as error:
         hint = "" if "root" in options else f"; or write the folder after the name: {name} FOLDER"
         raise DataError(f"{name} {split}: {error}{hint}") from error
-    return Part(name, split, dataset, labelled=True)
+    return DomainPart(name, split, dataset, labelled=True)
 
 
 def no_labels(dataset: ImageDataset) -> str | None:

@@ -9,7 +9,7 @@ from daframework.cli.data.options import overwrite_option, refuse_existing, root
 from daframework.cli.options import installed_plugins
 
 if TYPE_CHECKING:
-    from daframework.cli.data.parts import Part
+    from daframework.cli.data.parts import DomainPart
     from daframework.registry import Plugins
     from daframework.report.sheets import Tile
 
@@ -55,11 +55,11 @@ def command(
     click.echo(f"sheet in {file}")
 
 
-def _parts(plugins: "Plugins", what: str, root: str | None, overrides: tuple[str, ...]) -> "list[Part]":
+def _parts(plugins: "Plugins", what: str, root: str | None, overrides: tuple[str, ...]) -> "list[DomainPart]":
     from attrs import evolve
 
     from daframework.cli.data.parts import SPLITS, find_recipe, no_labels, open_dataset, open_domains
-    from daframework.data.duplicates import same_files
+    from daframework.data.checks.duplicates import same_files
     from daframework.errors import DataError, visible
 
     recipe = find_recipe(plugins, what, root, overrides)
@@ -78,7 +78,7 @@ def _parts(plugins: "Plugins", what: str, root: str | None, overrides: tuple[str
     return parts
 
 
-def _tiles(part: "Part", count: int) -> "list[Tile]":
+def _tiles(part: "DomainPart", count: int) -> "list[Tile]":
     from daframework.adapt.samples import colored
     from daframework.data.prepared import check_sample, resize_image
     from daframework.data.whole import evenly_spread

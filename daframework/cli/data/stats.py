@@ -21,7 +21,7 @@ from daframework.cli.options import installed_plugins
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from daframework.cli.data.parts import Part
+    from daframework.cli.data.parts import DomainPart
     from daframework.cli.data.progress import FileProgress
     from daframework.data.frequencies import ClassShare, Occurrence
     from daframework.registry import Plugins
@@ -64,7 +64,7 @@ def command(
         refuse_existing(*written)
     progress = FileProgress(make_console(stderr=json_to == "-"))
     progress.say(f"counting classes of {what}{'' if root is None else f' in {root}'}")
-    counted: dict[str, tuple[Part, Occurrence]] = {}
+    counted: dict[str, tuple[DomainPart, Occurrence]] = {}
     plugins = installed_plugins()
     # Importing torch, as this does, takes seconds: something is to be seen before.
     from daframework.data.frequencies import class_shares
@@ -93,7 +93,7 @@ def _parts(
     overrides: tuple[str, ...],
     target_labels: bool,
     progress: "FileProgress",
-) -> "list[Part]":
+) -> "list[DomainPart]":
     from daframework.cli.data.parts import find_recipe, open_dataset, open_domains
     from daframework.errors import DataError
 
@@ -112,7 +112,7 @@ def _parts(
 
 
 def _count(
-    part: "Part", images: int, workers: int | None, progress: "FileProgress", stopping: "Callable[[], bool]"
+    part: "DomainPart", images: int, workers: int | None, progress: "FileProgress", stopping: "Callable[[], bool]"
 ) -> "Occurrence | None":
     """Count classes in images spread over the set; None, and a word on it, where a target has no labels."""
     from daframework.cli.data.parts import no_labels
@@ -143,7 +143,7 @@ def _ratio(tables: "Tables", name: str) -> float | None:
     return pixel_ratio(first.get(name), second.get(name))
 
 
-def _print(tables: "Tables", counted: "Mapping[str, tuple[Part, Occurrence]]", progress: "FileProgress") -> None:
+def _print(tables: "Tables", counted: "Mapping[str, tuple[DomainPart, Occurrence]]", progress: "FileProgress") -> None:
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -183,7 +183,7 @@ def _draw(tables: "Tables", plot: Path, what: str) -> None:
     save_figure(class_shares_figure(shares, f"{what}: how often classes occur"), plot.parent, plot.name)
 
 
-def _write_json(json_to: str, tables: "Tables", counted: "Mapping[str, tuple[Part, Occurrence]]") -> None:
+def _write_json(json_to: str, tables: "Tables", counted: "Mapping[str, tuple[DomainPart, Occurrence]]") -> None:
     content: dict[str, Any] = {"sets": []}
     for title, (part, found) in counted.items():
         shares = {name: share._asdict() for name, share in tables[title].items()}

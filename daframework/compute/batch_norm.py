@@ -1,0 +1,79 @@
+"""Batch norm over the batches of all ranks, so that several processes train as one with all of their images does."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from daframework.compute.ranks import all_batches, count_ranks, mean_over_ranks, own_share
+
+
+def over_all_ranks(network: nn.Module, device: torch.device) -> nn.Module:
+    """``network`` with its batch norms, if it has any and there are several ranks, over all of them.
+
+    Weights, and their names, stay what they are. Every rank must have as many images.
+    """
+    if count_ranks() == 1:
+        return network
+    if device.type == "cuda":
+        converted: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
+        return converted
+    if isinstance(network, _BatchNorm):
+        return BatchNorm(network)
+    for name, child in network.named_children():
+        setattr(network, name, over_all_ranks(child, device))
+    return network
+
+
+class BatchNorm(_BatchNorm):
+    """PyTorch's batch norm over all ranks, on any device; PyTorch's own for several ranks needs a GPU."""
+
+    def __init__(self, like: _BatchNorm) -> None:
+        """Takes over the weights and running statistics of ``like``."""
+        super().__init__(like.num_features, like.eps, like.momentum, like.affine, like.track_running_stats)
+        for name, value in [*like.named_parameters(recurse=False), *like.named_buffers(recurse=False)]:
+            setattr(self, name, value)
+        self.train(like.training)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(N, C, ...) -> the same shape; in training by the mean and variance of all ranks' images."""
+        if not self.training or self.running_mean is None or self.running_var is None:
+            return super().forward(input)
+        precise = input.to(torch.promote_types(input.dtype, torch.float32))
+        others = [dim for dim in range(input.ndim) if dim != 1]
+        shape = [1, -1, *[1] * (input.ndim - 2)]
+        # Every rank's own mean and variance, (ranks, 2, C): as many values stand behind each, so that the whole
+        # batch's variance is the mean of theirs and of how far their means lie from its mean.
+        moments = _Gathered.apply(torch.stack(torch.var_mean(precise, others, correction=0)))
+        mean = moments[:, 1].mean(0)
+        variance = (moments[:, 0] + (moments[:, 1] - mean).square()).mean(0)
+        scaled = (precise - mean.view(shape)) * (variance + self.eps).rsqrt().view(shape)
+        if self.affine:
+            scaled = scaled * self.weight.view(shape) + self.bias.view(shape)
+        self._remember(mean.detach(), variance.detach(), count_ranks() * input.numel() // input.shape[1])
+        normed: Tensor = scaled.to(input.dtype)
+        return normed
+
+    def _remember(self, mean: Tensor, variance: Tensor, values: int) -> None:
+        assert self.running_mean is not None and self.running_var is not None and self.num_batches_tracked is not None
+        self.num_batches_tracked.add_(1)
+        share = 1 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
+        self.running_mean.lerp_(mean, share)
+        self.running_var.lerp_(variance * values / max(1, values - 1), share)
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        if input.ndim < 2:
+            raise ValueError(f"expected an input of two or more dimensions, got {input.ndim}")
+
+
+class _Gathered(torch.autograd.Function):
+    """What every rank has, (ranks, ...); each one's gradient is the mean of those of all ranks' losses."""
+
+    @staticmethod
+    def forward(context: Any, value: Tensor) -> Tensor:
+        return all_batches(value[None])
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> Tensor:
+        return own_share(mean_over_ranks(gradient) * count_ranks())[0]

@@ -1,0 +1,100 @@
+"""The device that a run computes on."""
+
+import logging
+from datetime import timedelta
+from functools import cache
+from typing import Any
+
+import torch
+from attrs import evolve
+from lightning_fabric import Fabric
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+from lightning_fabric.strategies.ddp import DDPStrategy
+
+from daframework.compute.place import ALONE, Place
+from daframework.errors import RecipeError, RunError
+from daframework.recipes.tables import Recipe
+
+SINGLE, MIXED = "32-true", "bf16-mixed"
+
+
+class Placed(LightningEnvironment):
+    """Tells lightning-fabric which process this is, whatever it would find out by itself."""
+
+    creates_processes_externally = True
+
+    def __init__(self, place: Place) -> None:
+        super().__init__()
+        self.place = place
+
+    main_address = property(lambda self: self.place.address)
+    main_port = property(lambda self: self.place.port)
+
+    def world_size(self) -> int:
+        return self.place.ranks
+
+    def global_rank(self) -> int:
+        return self.place.rank
+
+    def local_rank(self) -> int:
+        return self.place.local_rank
+
+    def node_rank(self) -> int:
+        return self.place.rank // self.place.local_ranks
+
+    def set_world_size(self, size: int) -> None:
+        pass
+
+    def set_global_rank(self, rank: int) -> None:
+        pass
+
+
+def make_fabric(recipe: Recipe, precision: str, place: Place = ALONE) -> Fabric:
+    """The device that ``[hardware]`` asks for, computing in ``precision``, joined to the others of a run.
+
+    Raises:
+        RecipeError: this machine does not have it.
+        RunError: the others cannot be reached.
+    """
+    # It tells everybody, on stderr, what the user asked for or is told in our own words.
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    if place.ranks > 1 and place.local_ranks > 1 == torch.cuda.device_count():
+        # A scheduler that shows each process its own GPU alone: as if each had a machine of its own.
+        place = evolve(place, local_rank=0, local_ranks=1)
+    environment = Placed(place)
+    strategy: Any = "auto"
+    if place.ranks > 1:
+        # A network may have weights that its output does not depend on, as an encoder's last stages. And a rank that
+        # dies is noticed otherwise, while the first may be busy for hours, as with a cache, and the others wait for it.
+        strategy = DDPStrategy(cluster_environment=environment, find_unused_parameters=True, timeout=timedelta(days=7))
+    try:
+        fabric = Fabric(
+            accelerator=recipe.hardware.accelerator,
+            strategy=strategy,
+            devices=place.local_ranks,
+            num_nodes=place.ranks // place.local_ranks,
+            precision=precision,  # type: ignore[arg-type]
+            plugins=None if place.ranks > 1 else environment,
+        )
+    except (RuntimeError, ValueError) as error:
+        raise RecipeError(f"hardware: {' '.join(str(error).split())}") from error
+    if place.ranks > 1:
+        try:
+            fabric.launch()
+        except (RuntimeError, ValueError) as error:
+            raise RunError(
+                f"process {place.rank} of {place.ranks} cannot join the others at {place.address}, port {place.port}: "
+                f"{' '.join(str(error).split())}"
+            ) from error
+    return fabric
+
+
+@cache
+def cpu_has_bf16() -> bool:
+    """Whether this CPU multiplies matrices of bf16 (AVX512-BF16 or AMX)."""
+    capabilities = getattr(torch.cpu, "get_capabilities", None)  # from torch 2.11 on
+    if capabilities is not None:
+        found = capabilities()
+        return bool(found.get("avx512_bf16") or found.get("amx_bf16"))
+    older: Any = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    return bool(older())

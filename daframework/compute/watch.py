@@ -1,0 +1,236 @@
+"""The end of one of a run's processes ends all of them, with its reason, instead of leaving them to wait for it.
+
+Every rank holds a connection to the first. A process that dies, however it dies, closes it; a machine that goes dark is
+noticed within 20 seconds. What a collective operation waits for then would never come, so those that are left end at
+once, whatever they are doing: nothing that they write is ever half there.
+"""
+
+import json
+import os
+import secrets
+import selectors
+import socket
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, NoReturn, Protocol
+
+import torch
+import torch.distributed as dist
+
+from daframework.compute.environment import software
+from daframework.compute.place import Place
+from daframework.compute.ranks import from_first
+from daframework.compute.session import StoppedError
+from daframework.errors import DafError, RunError, visible
+from daframework.recipes.read import dump
+from daframework.recipes.tables import Recipe
+
+_MEETING_SECONDS = 300  # for all to connect, once all are there
+_LEAVING_SECONDS = 10  # for a process that failed to end, which a library that waits for the others may prevent
+_REASON_SECONDS = 3  # for the reason to arrive why the others can no longer be reached
+_POLL_SECONDS = 0.2
+_SHOW_CURSOR = "\x1b[?25h"
+# Seconds of silence before a connection is probed, seconds between two probes, and how many may go unanswered.
+_KEEP_ALIVE = {"TCP_KEEPIDLE": 5, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
+
+
+class Asked(Protocol):
+    """What this process was asked by a signal."""
+
+    @property
+    def signal(self) -> int | None:
+        """The signal that asked it to stop."""
+
+    def stop(self, number: int) -> None:
+        """Ask it to stop, as the signal ``number`` would."""
+
+
+@contextmanager
+def watch(place: Place, asked: Asked) -> Iterator[None]:
+    """Inside, all processes of a run end when one does, and all are asked to stop when one is.
+
+    Raises:
+        RunError: the processes do not find one another.
+    """
+    if place.ranks == 1:
+        yield
+        return
+    watcher = _Watcher(place, asked, _meet(place))
+    watcher.start()
+    try:
+        yield
+    except BaseException as error:
+        if not isinstance(error, DafError | KeyboardInterrupt):
+            # Perhaps only because another process died: then the watcher ends this one, and says so.
+            watcher.join(_REASON_SECONDS)
+        if isinstance(error, StoppedError):
+            _wait_for_signal(asked)
+        code = 128 + (asked.signal or 2) if isinstance(error, StoppedError | KeyboardInterrupt) else 1
+        watcher.leave({"end": code, "why": " ".join(str(error).split()) or type(error).__name__})
+        _end_in(_LEAVING_SECONDS, code)
+        if isinstance(error, StoppedError):  # as all do, at the same step
+            dist.destroy_process_group()
+        raise
+    # Left open, its threads may abort a process that ends while another still has to.
+    dist.barrier()
+    dist.destroy_process_group()
+    watcher.leave({"bye": True})
+
+
+def require_same(recipe: Recipe) -> None:
+    """All ranks must do the same, or they would wait for one another in different places.
+
+    Raises:
+        RunError: this one has another recipe than the first, or other software.
+    """
+    mine = {"recipe": dump(recipe), "torch": str(torch.__version__)} | software()
+    first = from_first(lambda: mine)
+    for what, value in mine.items():
+        if value != first[what]:
+            shown = "" if what == "recipe" else f" ({value}, the first has {first[what]})"
+            raise RunError(f"this process has another {what} than the first{shown}; all must have the same")
+
+
+def _meet(place: Place) -> dict[int, socket.socket]:
+    """Connections by rank: the first has one to every other, the others have one to the first."""
+    server = socket.create_server(("", 0), backlog=place.ranks) if place.rank == 0 else None
+    port, token = from_first(lambda: (_port(server), secrets.token_hex(16)))
+    try:
+        if server is None:
+            connection = socket.create_connection((place.address, port), timeout=_MEETING_SECONDS)
+            _send(connection, {"token": token, "rank": place.rank})
+            return {0: _kept_alive(connection)}
+        with server:
+            return _accept_all(server, token, place.ranks)
+    except OSError as error:
+        raise RunError(
+            f"process {place.rank} of {place.ranks} and the first, at {place.address}, port {port}, do not reach one "
+            f"another ({error}); can these machines open connections to one another?"
+        ) from error
+
+
+def _port(server: socket.socket | None) -> int:
+    assert server is not None, "the first rank serves"
+    return int(server.getsockname()[1])
+
+
+def _accept_all(server: socket.socket, token: str, ranks: int) -> dict[int, socket.socket]:
+    found: dict[int, socket.socket] = {}
+    until = time.monotonic() + _MEETING_SECONDS
+    while len(found) < ranks - 1:
+        server.settimeout(max(0.01, until - time.monotonic()))
+        connection, _ = server.accept()
+        connection.settimeout(_REASON_SECONDS)
+        hello: dict[str, Any] = {}
+        with suppress(OSError, ValueError):  # a stranger who scans ports
+            hello = json.loads(connection.makefile(encoding="utf-8").readline())
+        if hello.get("token") == token:
+            found[int(hello["rank"])] = _kept_alive(connection)
+        else:
+            connection.close()
+    return found
+
+
+def _kept_alive(connection: socket.socket) -> socket.socket:
+    connection.settimeout(None)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _KEEP_ALIVE.items():
+        if hasattr(socket, name):  # not everywhere
+            connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+    return connection
+
+
+def _send(connection: socket.socket, message: dict[str, Any]) -> None:
+    with suppress(OSError):  # whoever is gone is noticed when reading
+        connection.sendall(json.dumps(message).encode() + b"\n")
+
+
+class _Watcher(threading.Thread):
+    """Listens to the other processes; ends this one when one of them has ended too soon."""
+
+    def __init__(self, place: Place, asked: Asked, connections: dict[int, socket.socket]) -> None:
+        super().__init__(daemon=True)
+        self._place, self._asked = place, asked
+        self._connections = connections
+        self._rest = dict.fromkeys(connections, b"")
+        self._told: int | None = None
+        self._left = threading.Event()
+
+    def run(self) -> None:
+        with selectors.DefaultSelector() as selector:
+            for rank, connection in self._connections.items():
+                selector.register(connection, selectors.EVENT_READ, rank)
+            while self._connections and not self._left.is_set():
+                for key, _ in selector.select(_POLL_SECONDS):
+                    rank = key.data
+                    if self._hear(rank):
+                        selector.unregister(self._connections.pop(rank))
+                if self._asked.signal != self._told:
+                    self._told = self._asked.signal
+                    self._tell({"stop": self._told})
+
+    def leave(self, message: dict[str, Any]) -> None:
+        """Tell the others that, and how, this process ends; and listen no longer."""
+        self._left.set()
+        self.join()
+        self._tell(message)
+
+    def _tell(self, message: dict[str, Any], *, besides: int | None = None) -> None:
+        for rank, connection in self._connections.items():
+            if rank != besides:
+                _send(connection, message)
+
+    def _hear(self, rank: int) -> bool:
+        """Read what ``rank`` says; whether it has said good-bye."""
+        try:
+            content = self._connections[rank].recv(65536)
+        except OSError:
+            content = b""
+        if not content:
+            self._lost(rank)
+        *lines, self._rest[rank] = (self._rest[rank] + content).split(b"\n")
+        for line in lines:
+            message = json.loads(line)
+            if message.get("bye"):
+                return True
+            if "stop" in message:
+                self._asked.stop(message["stop"])
+            elif "end" in message:
+                self._tell(message, besides=rank)
+                stopped = message["end"] > 1
+                self._end(message["end"], message["why"] if stopped else f"error: process {rank}: {message['why']}")
+        return False
+
+    def _lost(self, rank: int) -> NoReturn:
+        why = f"process {rank} of {self._place.ranks} was killed, or its machine is gone"
+        self._tell({"end": 1, "why": why}, besides=rank)
+        self._end(1, f"error: {why}; its own log may say why", teller=0 if rank else 1)
+
+    def _end(self, code: int, why: str, *, teller: int = 0) -> NoReturn:
+        """End this process at once, whatever it does; one of those that are left, ``teller``, says why."""
+        if self._place.rank == teller:
+            cursor = _SHOW_CURSOR if sys.stderr.isatty() else ""
+            print(f"{cursor}{visible(why)}; the same command goes on from what was saved", file=sys.stderr, flush=True)
+        with suppress(OSError, ValueError):
+            sys.stdout.flush()
+        os._exit(code)
+
+
+def _wait_for_signal(asked: Asked) -> None:
+    """A process may stop because another was asked to, before it is told by which signal, which is its exit code."""
+    until = time.monotonic() + _REASON_SECONDS
+    while asked.signal is None and time.monotonic() < until:
+        time.sleep(0.01)
+
+
+def _end_in(seconds: float, code: int) -> None:
+    """End this process if it has not ended by then."""
+
+    def end() -> None:
+        time.sleep(seconds)
+        os._exit(code)
+
+    threading.Thread(target=end, daemon=True).start()

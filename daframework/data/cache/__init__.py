@@ -1,0 +1,1 @@
+"""Decoded and resized images on disk, for all stages, processes and runs."""

@@ -1,0 +1,105 @@
+"""A set of images out of the cache: views of mapped files, of which no more is read than a crop covers."""
+
+import shutil
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from daframework.data.cache.shards import CachePart, Shard
+from daframework.errors import DataError
+from daframework.interfaces import ImageDataset, Sample
+
+
+class Stored:
+    """The images or labels of a whole set, mapped. What is known of each lies in numpy arrays, which do not grow."""
+
+    def __init__(self, part: CachePart, shards: Sequence[Shard]) -> None:
+        """``shards`` are all of the part's, in order, and known to be whole."""
+        self.part = part
+        heights = np.array([height for shard in shards for height in shard.heights], dtype=np.int64)
+        widths = np.array([width for shard in shards for width in shard.widths], dtype=np.int64)
+        self._sizes = np.stack([heights, widths], axis=1)
+        ends = np.cumsum(heights * widths * part.planes)
+        before = np.concatenate([[0], ends[:-1]])  # bytes of the whole set before each entry
+        self._offsets = before - before[np.arange(part.count) // part.size * part.size]
+        names = [name.encode() for shard in shards for name in shard.names]
+        self._names = np.frombuffer(b"".join(names), dtype=np.uint8)
+        self._name_ends = np.cumsum([0, *map(len, names)])
+        self._bytes = [shard.stamp[0] for shard in shards]
+        self._mapped = self._map()
+
+    @property
+    def size(self) -> int:
+        """Bytes of all pixels."""
+        return sum(self._bytes)
+
+    def __getitem__(self, index: int) -> Tensor:
+        """The pixels at ``index``, (3, H, W) or (H, W) uint8: not to be written to."""
+        height, width = self._sizes[index].tolist()
+        start, planes = int(self._offsets[index]), self.part.planes
+        pixels = self._mapped[index // self.part.size][start : start + planes * height * width]
+        return pixels.view(planes, height, width) if planes > 1 else pixels.view(height, width)
+
+    def name(self, index: int) -> str:
+        """The name of the image at ``index``."""
+        return self._names[self._name_ends[index] : self._name_ends[index + 1]].tobytes().decode()
+
+    def _map(self) -> list[Tensor]:
+        # torch closes a file once it is mapped, and numpy does not: a thousand shards would run out of open files.
+        # A private mapping: whoever does write to an image changes it for its own process alone, and never the file.
+        try:
+            return [
+                torch.from_file(str(self.part.pixels(number)), shared=False, size=size, dtype=torch.uint8)
+                for number, size in enumerate(self._bytes)
+            ]
+        except RuntimeError as error:
+            raise DataError(f"cache {self.part.folder}: cannot be mapped ({' '.join(str(error).split())})") from error
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the mapping: a worker that is not a fork of this process maps the files itself."""
+        return {name: value for name, value in vars(self).items() if name != "_mapped"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._mapped = self._map()
+
+
+class Cached(ImageDataset):
+    """A set out of the cache, checked and resized when it was put there: bit for bit what it was made of."""
+
+    def __init__(
+        self,
+        images: Stored,
+        labels: Stored | None,
+        classes: Sequence[str],
+        palette: Sequence[tuple[int, int, int]],
+    ) -> None:
+        """``labels`` are None where they must not be read."""
+        self.images, self.labels = images, labels
+        self.stored = [images] if labels is None else [images, labels]
+        self.classes, self.palette = classes, palette
+
+    def __len__(self) -> int:
+        return self.images.part.count
+
+    def __getitem__(self, index: int) -> Sample:
+        """The sample with its label.
+
+        Raises:
+            DataError: the set was opened without labels.
+        """
+        if self.labels is None:
+            raise DataError(f"image {self.images.name(index)}: its label is asked for, and this set was opened without")
+        return Sample(self.images[index], self.labels[index], self.images.name(index))
+
+    def unlabelled(self, index: int) -> Sample:
+        """The sample without its label."""
+        return Sample(self.images[index], None, self.images.name(index))
+
+    def remove(self) -> None:
+        """Delete it from the disk. What is mapped can still be read."""
+        for stored in self.stored:
+            shutil.rmtree(stored.part.folder, ignore_errors=True)

@@ -1,0 +1,1 @@
+"""What is wrong with a set of images, found without training on it."""

@@ -1,0 +1,115 @@
+"""The precision that a run computes in: what the recipe asks for, or what the device and the networks gain by."""
+
+import json
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+from attrs import evolve, frozen
+from lightning_fabric import Fabric
+from torch import nn
+
+from daframework.build import DIRECTIONS, make_generator, make_task
+from daframework.compute.device import MIXED, SINGLE, Placed, cpu_has_bf16, make_fabric
+from daframework.compute.place import ALONE, Place
+from daframework.compute.ranks import from_first
+from daframework.compute.session import Session
+from daframework.errors import DafError
+from daframework.recipes.tables import Recipe
+from daframework.registry import Plugins
+from daframework.storage.run_folder import RunFolder
+
+WIDE = 10_000
+"""Operations a pixel, one pass forward, from which bf16 pays on a CPU: below it, its conversions cost what it saves."""
+
+
+@frozen
+class Precision:
+    """lightning-fabric's name of the precision of each of a run's two kinds of training, and why it was chosen."""
+
+    translation: str
+    task: str
+    why: str
+
+    def __str__(self) -> str:
+        """For people: ``computing in bf16-mixed, since this GPU computes in bf16``."""
+        what = self.task if self.task == self.translation else f"{self.translation}, task models in {self.task}"
+        return f"computing in {what}, {self.why}"
+
+
+def open_device(
+    plugins: Plugins, recipe: Recipe, folder: RunFolder | None = None, place: Place = ALONE
+) -> tuple[Fabric, Precision]:
+    """The device that ``[hardware]`` asks for, computing in the translation's precision; and that of both trainings.
+
+    Both are those that the run in ``folder`` began with, if it has begun: one that goes on elsewhere does not change.
+
+    Raises:
+        RecipeError: this machine does not have it.
+    """
+    fabric = make_fabric(recipe, SINGLE, place)
+    if fabric.device.type == "cuda":
+        # Crops of a stage have one size: worth finding the fastest convolution once.
+        torch.backends.cudnn.benchmark = True
+    # All ranks compute in what the first one's device is good at.
+    precision = from_first(lambda: (folder and _precision_of(folder)) or precision_for(plugins, recipe, fabric.device))
+    return (fabric if precision.translation == SINGLE else make_fabric(recipe, precision.translation, place)), precision
+
+
+def _precision_of(folder: RunFolder) -> Precision | None:
+    """What a run has begun with; None where it has not, or did not say."""
+    try:
+        told = json.loads(folder.environment.read_text(encoding="utf-8"))["formats"]
+        return Precision(str(told["translation"]), str(told["task"]), "as this run has begun")
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def for_task(session: Session, recipe: Recipe, precision: Precision) -> Session:
+    """``session`` in the precision of the task model."""
+    if precision.task == precision.translation:
+        return session
+    environment = getattr(session.fabric.strategy, "cluster_environment", None)
+    place = environment.place if isinstance(environment, Placed) else ALONE
+    return evolve(session, fabric=make_fabric(recipe, precision.task, place))
+
+
+def precision_for(plugins: Plugins, recipe: Recipe, device: torch.device) -> Precision:
+    """What ``hardware.precision`` means on ``device``; "auto" goes by what it computes fast, and by the networks."""
+    asked = recipe.hardware.precision
+    if asked != "auto":
+        return Precision(asked, asked, "as hardware.precision asks")
+    if device.type == "cuda":
+        if torch.cuda.is_bf16_supported(including_emulation=False):
+            return Precision(MIXED, MIXED, "since this GPU computes in bf16")
+        return Precision(SINGLE, SINGLE, "since this GPU has no bf16, which would be faster")
+    if device.type != "cpu" or not cpu_has_bf16():
+        return Precision(SINGLE, SINGLE, f"since this {device.type.upper()} has no fast bf16")
+
+    def chosen(build: Callable[[], nn.Module]) -> str:
+        return MIXED if _operations(build, recipe.data.crop_size) >= WIDE else SINGLE
+
+    # Two classes stand for any number: only the last layer differs.
+    task = chosen(lambda: make_task(plugins, recipe, 2).model())
+    translation = SINGLE
+    if recipe.generator is not None:
+        translation = chosen(lambda: make_generator(plugins, recipe, DIRECTIONS[0], 2))
+    return Precision(translation, task, "since this CPU computes in bf16, which pays for all but narrow networks")
+
+
+def _operations(build: Callable[[], nn.Module], size: Sequence[int]) -> float:
+    """Multiplications and additions for each pixel that the network passes forward, of images of ``size``.
+
+    0 for what cannot be counted, such as a network that looks at values, which the meta device does not have.
+    """
+    from torch.utils.flop_counter import FlopCounterMode
+
+    counter = FlopCounterMode(display=False)
+    try:
+        with torch.device("meta"), torch.no_grad():
+            network = build().eval()
+            with counter:
+                network(torch.zeros(1, 3, *size))
+    except (DafError, RuntimeError, ValueError, TypeError, NotImplementedError):
+        return 0.0
+    return float(counter.get_total_flops()) / math.prod(size)

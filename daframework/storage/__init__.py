@@ -1,0 +1,1 @@
+"""What a run keeps: whole files, checkpoints, locks, its folder and its results."""

@@ -1,0 +1,124 @@
+"""Files that training goes on from. They hold tensors and plain values only, and are written whole or not at all.
+
+Each carries a digest of its content and its name: torch does not notice a bit that turned over on a disk, nor that a
+file has taken another's place.
+"""
+
+import hashlib
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from daframework.errors import RunError, warn
+from daframework.storage.files import write_whole
+
+_DIGEST = "digest"
+
+
+def save(path: Path, state: Mapping[str, Any], *, keep_previous: bool = False) -> None:
+    """Write ``state`` (tensors, numbers, strings, lists, dictionaries) to ``path``; a reader never sees half a file.
+
+    With ``keep_previous`` the file that was there stays beside it, and is what `load` takes where the new one is
+    damaged; without it the one that an earlier call left is deleted.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+    previous = _previous(path)
+    try:
+        write_whole(
+            path,
+            lambda file: torch.save({**state, _DIGEST: _digest(state, _name(path))}, file),
+            previous=previous if keep_previous else None,
+        )
+        if not keep_previous:
+            previous.unlink(missing_ok=True)
+    except (OSError, RuntimeError) as error:
+        raise RunError(f"checkpoint {path} cannot be written: {_reason(error)}; the one before it is kept") from error
+
+
+def load(path: Path, device: torch.device) -> dict[str, Any] | None:
+    """What was saved, on ``device``; None if there is no such file. Nothing in the file is executed.
+
+    Where it is damaged, what was kept before it takes its place, and a line says so.
+
+    Raises:
+        RunError: the file is damaged, or asks for code to be run, and none was kept.
+    """
+    previous = _previous(path)
+    if not path.exists():
+        # Between the two renames of `save` there is only the older one.
+        return _read(previous, device) if previous.exists() else None
+    try:
+        return _read(path, device)
+    except RunError as error:
+        if not previous.exists():
+            raise
+        state = _read(previous, device)
+        warn(f"{str(error).partition(';')[0]}; going on from the one before it")
+        # Or the next to be saved would put the damaged one in the place of the good one.
+        previous.replace(path)
+        return state
+
+
+def _read(path: Path, device: torch.device) -> dict[str, Any]:
+    try:
+        state = torch.load(path, map_location=device, weights_only=True)
+    except (MemoryError, torch.OutOfMemoryError):
+        raise  # nothing is wrong with the file
+    except pickle.UnpicklingError as error:
+        raise RunError(f"checkpoint {path} is damaged or holds more than weights; delete it to begin again") from error
+    except Exception as error:  # a damaged file makes torch raise almost anything
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise RunError(f"checkpoint {path} cannot be read ({reason}); delete it to begin again") from error
+    if not isinstance(state, dict):
+        raise RunError(f"checkpoint {path} holds no training state; delete it to begin again")
+    if _DIGEST not in state:
+        raise RunError(f"checkpoint {path} has no digest: another version wrote it; delete it to begin again")
+    # Those of earlier versions know no name.
+    if state.pop(_DIGEST) not in (_digest(state, _name(path)), _digest(state)):
+        raise RunError(f"checkpoint {path} is damaged: its content is not what was saved; delete it to begin again")
+    return state
+
+
+def _reason(error: BaseException) -> str:
+    """Where the disk is full, torch ends with an error of its own, which does not say so."""
+    cause = error.__context__ if isinstance(error.__context__, OSError) else error
+    return cause.strerror if isinstance(cause, OSError) and cause.strerror else " ".join(str(cause).split())
+
+
+def _previous(path: Path) -> Path:
+    return path.with_name(f"{path.stem}.previous{path.suffix}")
+
+
+def _name(path: Path) -> str:
+    """What a checkpoint is called, also where it is the one kept before."""
+    return path.stem.removesuffix(".previous")
+
+
+def _digest(state: Mapping[str, Any], name: str = "") -> str:
+    """Of ``name`` and of all values in ``state``, with their types, shapes and order."""
+    found = hashlib.blake2b(name.encode(), digest_size=16)
+
+    def add(value: object) -> None:
+        if isinstance(value, Tensor):
+            found.update(f"{value.dtype}{tuple(value.shape)}".encode())
+            found.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+        elif isinstance(value, Mapping):
+            found.update(f"mapping of {len(value)}".encode())
+            for key, inner in value.items():
+                add(key)
+                add(inner)
+        elif isinstance(value, list | tuple):
+            found.update(f"list of {len(value)}".encode())
+            for inner in value:
+                add(inner)
+        else:
+            found.update(repr(value).encode())
+
+    add(state)
+    return found.hexdigest()

@@ -1,0 +1,108 @@
+"""Files written whole or not at all, and lines of a run's log."""
+
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from hashlib import blake2b
+from pathlib import Path
+from typing import BinaryIO
+from uuid import uuid4
+
+from daframework.errors import RunError
+
+_LONGEST_NAME = 255  # bytes, on nearly every file system
+_LONGEST_LINE = 65_536  # bytes
+
+
+def write_whole(
+    path: Path,
+    write: Callable[[BinaryIO], object],
+    *,
+    previous: Path | None = None,
+    shared: bool = False,
+    synced: bool = True,
+) -> None:
+    """Let ``write`` fill a file beside ``path``, then rename it: a reader sees all of the old or the new, never half.
+
+    Missing folders are made.
+
+    Args:
+        path: where the file will be.
+        write: is handed the file, and writes into it.
+        previous: where the file goes that was at ``path``; it is replaced unless given.
+        shared: other processes may write ``path`` at the same time; else what a killed one left is written over.
+        synced: the file is on the disk on return, and outlives a power cut. Without, it is as quick as the disk's
+            cache: for one of very many files.
+
+    Raises:
+        OSError: it cannot be written; the file that was there is kept, and nothing is left of the new one.
+    """
+    partial = path.with_name(f".{uuid4().hex}.partial") if shared else partial_path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("wb") as file:
+            write(file)
+            file.flush()
+            if synced:
+                os.fsync(file.fileno())
+        if previous is not None and path.exists():
+            path.replace(previous)
+        partial.replace(path)
+        if synced:
+            _sync(path.parent)
+    finally:
+        with suppress(OSError):  # usually gone by now; and where it cannot be removed, the first error says why
+            partial.unlink()
+
+
+def partial_path(path: Path) -> Path:
+    """Where the file at ``path`` is written until it is whole: always the same, and no longer than a name may be."""
+    name = f".{path.name}.partial"
+    if len(os.fsencode(name)) > _LONGEST_NAME:
+        name = f".{blake2b(os.fsencode(path.name), digest_size=16).hexdigest()}.partial"
+    return path.with_name(name)
+
+
+def _sync(folder: Path) -> None:
+    """Bring a rename in ``folder`` to the disk, where the system can."""
+    with suppress(OSError):  # not every file system lets a folder be opened
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def write_text(path: Path, text: str) -> None:
+    """`write_bytes` of ``text`` as UTF-8."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write ``content`` to ``path``, whose folder is made; a reader sees the file before or after, never half of it.
+
+    Raises:
+        RunError: it cannot be written; then no part of it is left.
+    """
+    try:
+        write_whole(path, lambda file: file.write(content))
+    except OSError as error:
+        raise RunError(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+def append_line(path: Path, line: str) -> None:
+    """Add ``line`` to the file at ``path``, less half a line that a full disk or a killed process left at its end.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+    try:
+        with path.open("a+b") as file:
+            end = file.seek(0, os.SEEK_END)
+            file.seek(max(0, end - 1))
+            if file.read() not in (b"", b"\n"):
+                file.seek(max(0, end - _LONGEST_LINE))
+                file.truncate(end - len(file.read().rpartition(b"\n")[2]))
+            file.write(f"{line}\n".encode())
+    except OSError as error:
+        raise RunError(f"{path} cannot be written: {error.strerror or error}") from error

@@ -1,0 +1,57 @@
+"""One process at a time in a folder: the operating system holds the lock, and drops it when the process ends."""
+
+import json
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from daframework.errors import RunError
+from daframework.storage.files import write_text
+
+LOCK, HOLDER = ".lock", ".lock_holder.json"
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Inside, no other process may hold ``folder``, which is made. What a dead process held is free.
+
+    Raises:
+        RunError: another process holds it, or it cannot be written.
+    """
+    lock, holder = FileLock(folder / LOCK), folder / HOLDER
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise RunError(
+            f"{folder} is in use by {_said(holder)}; wait for it, stop it, or give another folder with --out"
+        ) from None
+    except (OSError, NotImplementedError) as error:  # the latter where a file system knows no locks
+        reason = error.strerror if isinstance(error, OSError) else "its file system knows no locks"
+        raise RunError(f"{folder} cannot be written: {reason}") from error
+    try:
+        mine = {
+            "process": os.getpid(),
+            "machine": socket.gethostname(),
+            "since": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        }
+        write_text(holder, json.dumps(mine) + "\n")
+        yield
+    finally:
+        with suppress(OSError):
+            holder.unlink(missing_ok=True)
+        lock.release()
+
+
+def _said(holder: Path) -> str:
+    """Who holds it, as far as it told."""
+    try:
+        told = json.loads(holder.read_text(encoding="utf-8"))
+        return f"process {told['process']} on {told['machine']} since {told['since']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "another process"

@@ -1,0 +1,146 @@
+"""results.json: one file a run, described in docs/results.md. Fractions in [0, 1], null where a class never occurs."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from attrs import field, frozen
+
+from daframework.errors import RunError
+from daframework.fingerprint import digest
+from daframework.interfaces import Scores
+from daframework.storage.files import write_text
+
+_DIGEST = "digest"
+_FOUND = ("recipe", "seed", "classes", "images", "rows")
+_MADE = ("seconds", "environment")
+
+
+@frozen
+class Row:
+    """One method's scores on the target's test set; ``preservation`` where images were translated."""
+
+    method: str
+    scores: Scores
+    preservation: Scores | None = None
+
+
+@frozen
+class Results:
+    """What a run found: a row for each method, the seconds each stage took, and where it ran.
+
+    ``images`` counts those of ``source``, ``target`` and ``target_test``; files of earlier versions hold none.
+    """
+
+    recipe: str
+    seed: int
+    classes: tuple[str, ...]
+    rows: tuple[Row, ...]
+    seconds: dict[str, float]
+    environment: dict[str, Any]
+    images: dict[str, int] = field(factory=dict)
+
+    def table(self) -> list[dict[str, str | float | None]]:
+        """A plain row for each method: ``method``, ``mIoU``, ``pixel_accuracy``, ``IoU/<class>`` and, where images were
+        translated, ``content_preservation``, the oracle's mIoU on them; fractions in [0, 1].
+        """
+        return [
+            {
+                "method": row.method,
+                "mIoU": row.scores.miou,
+                "pixel_accuracy": row.scores.pixel_accuracy,
+                **{f"IoU/{name}": iou for name, iou in zip(self.classes, row.scores.iou, strict=True)},
+                "content_preservation": None if row.preservation is None else row.preservation.miou,
+            }
+            for row in self.rows
+        ]
+
+
+def scores_to_json(scores: Scores, classes: Sequence[str]) -> dict[str, Any]:
+    """mIoU, pixel accuracy and IoU by class name."""
+    by_class = dict(zip(classes, scores.iou, strict=True))
+    return {"mIoU": scores.miou, "pixel_accuracy": scores.pixel_accuracy, "IoU": by_class}
+
+
+def scores_from_json(table: dict[str, Any], classes: Sequence[str]) -> Scores:
+    """The scores that `scores_to_json` wrote."""
+    iou = tuple(_fraction(table["IoU"][name]) for name in classes)
+    return Scores(_fraction(table["mIoU"]), _fraction(table["pixel_accuracy"]), iou)
+
+
+def _fraction(value: Any) -> float | None:
+    if value is None or (isinstance(value, int | float) and 0 <= value <= 1):
+        return value
+    raise ValueError(f"{value!r} is no fraction in [0, 1]")
+
+
+def results_to_json(results: Results) -> dict[str, Any]:
+    """The content of results.json, but for its digest."""
+    rows = []
+    for row in results.rows:
+        preserved = None if row.preservation is None else scores_to_json(row.preservation, results.classes)
+        table = {"method": row.method} | scores_to_json(row.scores, results.classes)
+        rows.append(table | {"semantic_preservation": preserved})
+    return {
+        "recipe": results.recipe,
+        "seed": results.seed,
+        "classes": list(results.classes),
+        "images": results.images,
+        "rows": rows,
+        "seconds": results.seconds,
+        "environment": results.environment,
+    }
+
+
+def write_results(path: Path, results: Results) -> None:
+    """Write ``results`` as a whole or not at all."""
+    content = results_to_json(results)
+    write_text(path, json.dumps(content | {_DIGEST: _digest(content)}, indent=2, allow_nan=False) + "\n")
+
+
+def read_results(path: Path) -> Results:
+    """The results in the file ``path``.
+
+    Raises:
+        RunError: there is no such file, or it is not a results file.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        classes = tuple(content["classes"])
+        rows = tuple(
+            Row(
+                row["method"],
+                scores_from_json(row, classes),
+                row["semantic_preservation"] and scores_from_json(row["semantic_preservation"], classes),
+            )
+            for row in content["rows"]
+        )
+        _check_digest(content)
+        if not all(isinstance(content.get(key, {}), dict) for key in ("images", *_MADE)):
+            raise TypeError(f"images, {' and '.join(_MADE)} must be objects")
+        return Results(
+            recipe=content["recipe"],
+            seed=content["seed"],
+            classes=classes,
+            rows=rows,
+            seconds=content["seconds"],
+            environment=content["environment"],
+            images=content.get("images", {}),
+        )
+    except OSError as error:
+        raise RunError(f"{path}: cannot be read: {error.strerror}; has the run finished?") from error
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise RunError(f"{path}: not a results file ({type(error).__name__}: {error}); run its recipe again") from error
+
+
+def _check_digest(content: Mapping[str, Any]) -> None:
+    """What was found may not have changed since it was written; files of earlier versions hold no digest to tell by."""
+    of_earlier = _DIGEST not in content and content.keys() <= {*_FOUND, *_MADE}
+    if not of_earlier and content.get(_DIGEST) != _digest(content):
+        raise ValueError("its content is not what was written")
+
+
+def _digest(content: Mapping[str, Any]) -> str:
+    """The same for the same results, whenever and wherever they were made."""
+    return digest({key: content[key] for key in _FOUND if key in content})

@@ -1,0 +1,176 @@
+"""A run's folder: where each stage leaves its files, and whose run it is."""
+
+import tomllib
+from pathlib import Path
+
+import attrs
+import tomli_w
+
+from daframework.errors import RecipeError, RunError
+from daframework.fingerprint import digest
+from daframework.recipes.read import dump, parse, without_gone
+from daframework.recipes.tables import HardwareTable, LogTable, Recipe
+from daframework.storage.files import write_text
+from daframework.storage.lock import HOLDER, LOCK
+from daframework.text_file import read_text
+
+_DIGEST = "# digest "
+
+
+@attrs.frozen
+class RunFolder:
+    """The files of a run, by what they hold."""
+
+    path: Path
+
+    @property
+    def recipe(self) -> Path:
+        """The recipe as run, defaults written out."""
+        return self.path / "recipe.toml"
+
+    @property
+    def environment(self) -> Path:
+        """Versions, commit and machine, as JSON."""
+        return self.path / "environment.json"
+
+    @property
+    def log(self) -> Path:
+        """A JSON line for every time a stage logged."""
+        return self.path / "log.jsonl"
+
+    @property
+    def seconds(self) -> Path:
+        """Seconds spent in each stage so far, over all sessions."""
+        return self.path / "seconds.json"
+
+    def class_counts(self, domain: str) -> Path:
+        """Pixels of each class in each image of a domain, where crops are drawn by class."""
+        return self.path / "class_counts" / f"{domain}.pt"
+
+    @property
+    def matched_crops(self) -> Path:
+        """Pairs of source and target crops with similar layouts, where the translation is trained on such."""
+        return self.path / "matched_crops.pt"
+
+    @property
+    def samples(self) -> Path:
+        """Grids of sample images."""
+        return self.path / "samples"
+
+    @property
+    def translated(self) -> Path:
+        """The translated set."""
+        return self.path / "translated"
+
+    @property
+    def results(self) -> Path:
+        """What came out."""
+        return self.path / "results.json"
+
+    def checkpoint(self, name: str) -> Path:
+        """The checkpoint of the translation, or of a row's task model."""
+        return self.path / "checkpoints" / f"{name}.pt"
+
+    def scores(self, name: str) -> Path:
+        """A row's scores."""
+        return self.path / "scores" / f"{name}.json"
+
+    def statistics(self, name: str) -> Path:
+        """What a row's scores were computed from, for each image."""
+        return self.path / "scores" / f"{name}.pt"
+
+
+def open_folder(path: Path, recipe: Recipe) -> RunFolder:
+    """The folder of a run of ``recipe``: a new one, or one in which the same recipe was run before.
+
+    Call it inside `daframework.storage.lock.held`, or another process may write its own recipe there in the meantime.
+
+    Raises:
+        RunError: it belongs to another recipe, holds other files, or cannot be written.
+    """
+    folder = find_folder(path, recipe)
+    if not folder.recipe.exists():
+        write_recipe(folder, recipe)
+    return folder
+
+
+def find_folder(path: Path, recipe: Recipe) -> RunFolder:
+    """The folder at ``path``, which may not be there yet, if a run of ``recipe`` may use it; nothing is written.
+
+    Raises:
+        RunError: it belongs to another recipe, or holds other files.
+    """
+    folder = RunFolder(path)
+    if folder.recipe.exists():
+        changed = difference(read_recipe(folder), recipe)
+        if changed is not None:
+            raise RunError(
+                f"{path} holds a run of another recipe ({changed}); give another folder with --out, or delete this one"
+            )
+        return folder
+    if holds_other_files(path):
+        raise RunError(f"{path} is not empty and holds no run; give another folder with --out")
+    if path.exists() and not path.is_dir():
+        raise RunError(f"{path} is a file; give a folder with --out")
+    return folder
+
+
+def holds_other_files(path: Path) -> bool:
+    """Whether ``path`` is a folder with more in it than a run leaves that was killed before it began."""
+    begun = {LOCK, HOLDER, f".{HOLDER}.partial", f".{RunFolder(path).recipe.name}.partial"}
+    return path.is_dir() and any(inside.name not in begun for inside in path.iterdir())
+
+
+def write_recipe(folder: RunFolder, recipe: Recipe) -> None:
+    """Keep ``recipe`` with its defaults written out, instead of what was there.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+    text = tomli_w.dumps(dump(recipe))
+    write_text(folder.recipe, f"{_DIGEST}{digest(text)}\n{text}")
+
+
+def read_recipe(folder: RunFolder, *, as_written: bool = False) -> Recipe:
+    """The recipe that was run in ``folder``; ``as_written`` refuses a changed one: where there is none to compare.
+
+    Raises:
+        RunError: the folder holds no run, or its recipe is damaged.
+    """
+    try:
+        text = read_text(folder.recipe)
+        first, _, rest = text.partition("\n")
+        if as_written and first.startswith(_DIGEST) and first != _DIGEST + digest(rest):
+            raise ValueError("its content is not what was written")
+        return parse(without_gone(tomllib.loads(text)), str(folder.recipe))
+    except OSError as error:
+        raise RunError(f"{folder.path} holds no run: {folder.recipe.name} cannot be read ({error.strerror})") from error
+    except (ValueError, RecursionError, RecipeError) as error:
+        raise RunError(f"{folder.recipe} is damaged: {' '.join(str(error).split())}") from error
+
+
+def _identity(recipe: Recipe) -> Recipe:
+    """The recipe without what may differ when a run goes on: when to log, where to compute, whether to cache."""
+    hardware = HardwareTable(precision=recipe.hardware.precision)
+    return attrs.evolve(recipe, log=LogTable(), hardware=hardware, data=attrs.evolve(recipe.data, cache=False))
+
+
+def difference(was: Recipe, now: Recipe) -> str | None:
+    """The first key in which two recipes give different runs, as ``key was 1, now 2``; None where they do not."""
+    if _identity(was) == _identity(now):
+        return None
+    before, after = _flat(dump(_identity(was))), _flat(dump(_identity(now)))
+    for key in sorted(before | after):
+        if before.get(key, "not set") != after.get(key, "not set"):
+            return f"{key} was {before.get(key, 'not set')}, now {after.get(key, 'not set')}"
+    return "the order of its losses"
+
+
+def _flat(value: object, path: str = "") -> dict[str, object]:
+    if isinstance(value, dict) and value:
+        items = [(str(key), inner) for key, inner in value.items()]
+    elif isinstance(value, list) and any(isinstance(inner, dict) for inner in value):
+        items = [(str(inner.get("name", place)), inner) for place, inner in enumerate(value)]
+    else:
+        return {path: value}
+    return {key: leaf for step, inner in items for key, leaf in _flat(inner, f"{path}.{step}".strip(".")).items()}

@@ -1,0 +1,1 @@
+"""Suites: every recipe with every seed, and the table that compares them."""

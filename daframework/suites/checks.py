@@ -1,0 +1,55 @@
+"""What is looked at before a suite's first run, so that no later one fails for what could have been told at once."""
+
+from collections.abc import Iterable
+from functools import cache
+
+from daframework.errors import DataError, RecipeError, warn
+from daframework.registry import Plugins
+from daframework.runs.check import check
+from daframework.runs.datasets import open_datasets
+from daframework.suites.bootstrap import MIN_IMAGES
+from daframework.suites.plan import Cell, Plan
+
+
+def check_cells(plugins: Plugins, plan: Plan, cells: Iterable[Cell]) -> list[str]:
+    """Check the recipe of each method and task among ``cells``; return warnings about data that is not there.
+
+    Raises:
+        RecipeError: with every problem found.
+    """
+    problems: list[str] = []
+    tell = cache(warn)  # each line once: the data of all cells is the same
+    warnings: dict[str, None] = {}
+    seen: dict[tuple[str, str], Cell] = {}
+    for cell in cells:
+        seen.setdefault((cell.task, cell.method), cell)
+    for (task, method), cell in seen.items():
+        try:
+            warnings |= dict.fromkeys(check(plugins, cell.recipe, f"{plan.name}: {task}: {method}", tell))
+            if not cell.recipe.downstream.score:
+                raise RecipeError(f"{plan.name}: downstream.score: a suite compares scores; leave it out")
+        except RecipeError as error:
+            # The same fault of the data or task would be told once a method.
+            problems += [line for line in error.problems if _fault(line) not in map(_fault, problems)]
+    if problems:
+        raise RecipeError(problems)
+    if plan.bootstrap and seen and not warnings:
+        _enough_images(plugins, plan, next(iter(seen.values())))
+    return list(warnings)
+
+
+def _fault(line: str) -> str:
+    """A problem without the method it was found in."""
+    return line.split(": ", 3)[-1]
+
+
+def _enough_images(plugins: Plugins, plan: Plan, cell: Cell) -> None:
+    try:
+        count = len(open_datasets(plugins, cell.recipe).target_test)
+    except DataError:
+        return  # a warning of the check already
+    if count < MIN_IMAGES:
+        raise RecipeError(
+            f"{plan.name}: the target's test set has {count} images, and intervals by bootstrap need at least "
+            f"{MIN_IMAGES}; give more test images, or add --set bootstrap=0"
+        )

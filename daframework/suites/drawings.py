@@ -1,0 +1,67 @@
+"""A suite's figures: scores by method, scores by class, and what every method makes of the same images."""
+
+import statistics
+from collections.abc import Mapping
+from pathlib import Path
+
+from torch import Tensor
+
+from daframework.adapt.samples import colored
+from daframework.adapt.translated_set import open_translated
+from daframework.data.whole import evenly_spread
+from daframework.interfaces import ImageDataset
+from daframework.report.figures import class_figure, miou_figure, save_figure
+from daframework.report.sheets import sheet_figure
+from daframework.suites.comparison import MethodRow, TaskTable
+from daframework.suites.plan import REFERENCES, Plan
+from daframework.suites.status import State, Status
+
+SHEET_IMAGES = 8
+
+
+def draw_scores(plan: Plan, table: TaskTable) -> list[Path]:
+    """mIoU by method and IoU by class and method, as PNG and SVG in the suite's folder; the files written."""
+    measured = [row for row in table.rows if row.miou]
+    if not measured:
+        return []
+    means = {row.method: row.mean for row in measured}
+    lines = {name: mean for name in REFERENCES if (mean := means.get(name)) is not None}
+    bars = {row.method: row.miou for row in measured if row.method not in REFERENCES}
+    files = []
+    if bars:
+        title = f"{plan.name}, {table.task}: mIoU on the target's test set"
+        files += save_figure(miou_figure(bars, lines, title), plan.out, f"{table.task}_miou")
+    by_class = {row.method: _class_means(row, table.classes) for row in measured}
+    title = f"{plan.name}, {table.task}: IoU by class"
+    return files + save_figure(class_figure(by_class, title), plan.out, f"{table.task}_classes")
+
+
+def _class_means(row: MethodRow, classes: tuple[str, ...]) -> dict[str, float | None]:
+    means: dict[str, float | None] = {}
+    for place, name in enumerate(classes):
+        found = [iou for one in row.seeds if (iou := one.row.scores.iou[place]) is not None]
+        means[name] = statistics.mean(found) if found else None
+    return means
+
+
+def draw_sheet(plan: Plan, found: Mapping[str, Status], source: ImageDataset) -> list[Path]:
+    """The same eight images of ``source``, as prepared, under every method that translated them; the files written.
+
+    ``found`` are the statuses of the runs by name: what another recipe made is left out.
+    """
+    places = evenly_spread(len(source), SHEET_IMAGES)
+    samples = [source[place] for place in places]
+    rows: dict[str, list[Tensor]] = {"source": [sample.image for sample in samples]}
+    for method in plan.methods:
+        cell = plan.cell(plan.tasks[0], method, plan.seeds[0])
+        if method in REFERENCES or cell is None or found[cell.name].state is State.FOREIGN:
+            continue
+        if not cell.folder.translated.exists():
+            continue
+        translated = open_translated(cell.folder.translated, source)[0]
+        if len(translated) == len(source):
+            rows[method] = [translated[place].image for place in places]
+    labels = [sample.label for sample in samples if sample.label is not None]
+    rows["label"] = [colored(label[None], source.palette)[0] for label in labels]
+    title = f"{plan.name}: source images under every method, seed {plan.seeds[0]}"
+    return save_figure(sheet_figure(rows, title), plan.out, "sheet")

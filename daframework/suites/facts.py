@@ -1,0 +1,64 @@
+"""What a table must be read with: data, sizes, budgets, seeds, commit and machine, and every row's notes."""
+
+from collections.abc import Sequence
+
+from daframework.recipes.tables import ComponentTable
+from daframework.storage.results import Results
+from daframework.suites.comparison import TaskTable
+from daframework.suites.plan import Plan
+
+
+def facts(plan: Plan, table: TaskTable) -> list[str]:
+    """Lines to stand under ``table``."""
+    cells = [cell for cell in plan.cells if cell.task == table.task]
+    recipe = cells[0].recipe
+    results = [one.results for row in table.rows for one in row.seeds]
+    data, downstream = recipe.data, recipe.downstream
+    images = next((one.images for one in results if one.images), {})
+    counts = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in images.items())
+    resized = f", resized to {_size(data.resize)}" if data.resize else ""
+    budgets = sorted(
+        {
+            f"{cell.recipe.translation.steps} steps of {cell.recipe.data.batch_size}"
+            for cell in cells
+            if cell.recipe.translation is not None and cell.recipe.translation.steps
+        }
+    )
+    lines = [
+        f"{_component(recipe.source)} to {_component(recipe.target)}; images: {counts or 'not counted'}; "
+        f"crops of {_size(data.crop_size)}{resized} (height x width)",
+        f"translation: {' or '.join(budgets) or 'nothing is trained'}; task {_component(recipe.task)}: "
+        f"{downstream.steps} steps of {downstream.batch_size}; seeds {', '.join(map(str, plan.seeds))}",
+    ]
+    if plan.baseline is not None:
+        interval = (
+            f", with the 95 % interval of {plan.bootstrap} bootstrap draws of the test images, paired by image and seed"
+            if plan.bootstrap
+            else ""
+        )
+        lines.append(f"percent; vs {plan.baseline}: difference of mIoU{interval}")
+    lines += [f"made by {made}" for made in sorted({_maker(one) for one in results})]
+    return lines + [f"{row.method}: {note}" for row in table.rows for note in row.notes]
+
+
+def _size(size: Sequence[int] | None) -> str:
+    return " x ".join(map(str, size or ()))
+
+
+def _component(table: ComponentTable) -> str:
+    options = ", ".join(f"{key} {value}" for key, value in table.options.items())
+    return f"{table.name} ({options})" if options else table.name
+
+
+def _maker(results: Results) -> str:
+    environment = results.environment
+    version = environment.get("versions", {}).get("daframework")
+    machine = environment.get("processor") if environment.get("device") == "cpu" else environment.get("device")
+    return (
+        f"daframework {version}, commit {environment.get('commit') or 'unknown'}, on {machine}, "
+        f"{environment.get('threads', '?')} of {environment.get('cores', '?')} cores a run, {_day(results)}"
+    )
+
+
+def _day(results: Results) -> str:
+    return str(results.environment.get("date", "")).partition("T")[0]

@@ -1,0 +1,218 @@
+"""From a suite to its runs: every recipe with the suite's data, budgets and tasks, once for each seed."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from daframework.errors import RecipeError, unknown
+from daframework.recipes.read import locate, parse, read_tables
+from daframework.recipes.tables import LogTable, Recipe
+from daframework.registry import Plugins
+from daframework.runs.rows import ORACLE, SOURCE_ONLY
+from daframework.storage.run_folder import RunFolder, difference
+from daframework.suites.suite import Suite, TaskEntry
+
+REFERENCES = (SOURCE_ONLY, ORACLE)
+"""The rows of every table. One run a seed and task trains both, and hands them to all others."""
+BASELINE = "cyclegan"
+_OWN_TASK = "task"
+
+
+@attrs.frozen
+class Cell:
+    """One run of a suite: a recipe with one task and one seed, in a folder of its own.
+
+    ``method`` is the recipe's name, `SOURCE_ONLY` for the run that trains both references.
+    """
+
+    task: str
+    method: str
+    seed: int
+    recipe: Recipe
+    folder: RunFolder
+
+    @property
+    def name(self) -> str:
+        """Its folder's path inside the suite's."""
+        return f"{self.task}/{self.method}/seed{self.seed}"
+
+
+@attrs.frozen
+class Plan:
+    """All runs of a suite, in an order in which each finds what it shares with others: references, first task, rest.
+
+    ``methods`` are the table's rows as the suite lists them, the references first; ``baseline`` is one of them.
+    """
+
+    name: str
+    out: Path
+    tasks: tuple[str, ...]
+    methods: tuple[str, ...]
+    seeds: tuple[int, ...]
+    baseline: str | None
+    bootstrap: int
+    cells: tuple[Cell, ...]
+
+    def cell(self, task: str, method: str, seed: int) -> Cell | None:
+        """The run that holds the row ``method``; None where it is not planned."""
+        wanted = SOURCE_ONLY if method in REFERENCES else method
+        found = [one for one in self.cells if (one.task, one.method, one.seed) == (task, wanted, seed)]
+        return found[0] if found else None
+
+
+def make_plan(
+    plugins: Plugins,
+    suite: Suite,
+    path: Path,
+    out: Path,
+    *,
+    seeds: Sequence[int] | None = None,
+    only: Sequence[str] | None = None,
+) -> Plan:
+    """The runs of ``suite``, read from ``path``, with folders in ``out``; ``seeds`` and ``only`` narrow it down.
+
+    Raises:
+        RecipeError: a recipe is unknown or unsound with the suite's tables, two are called alike, they disagree on the
+            data, or ``only`` or the suite's baseline names no method.
+    """
+    written = _recipes(plugins, suite, path)
+    used = {name for tables in written.values() for name in _component_names(tables)}
+    for name in suite.options:
+        if name not in used:
+            raise RecipeError(f"{path}: options: none of the recipes has a {unknown('component', name, used)[3:]}")
+    chosen_seeds = tuple(suite.seeds if seeds is None else seeds)
+    tasks: dict[str, TaskEntry | None] = {task.label: task for task in suite.tasks} or {_OWN_TASK: None}
+    cells = [
+        cell
+        for seed in chosen_seeds
+        for label, task in tasks.items()
+        for cell in _cells(suite, written, label, task, seed, path, out)
+    ]
+    references = REFERENCES if all(cell.recipe.downstream.oracle for cell in cells) else (SOURCE_ONLY,)
+    methods = [*references, *(name for name in written if name not in REFERENCES)]
+    for name in only or ():
+        if name not in methods:
+            raise RecipeError(f"--only: {unknown('method', name, methods)}")
+    baseline = suite.baseline or (BASELINE if BASELINE in methods else None)
+    if baseline is not None and baseline not in methods:
+        raise RecipeError(f"{path}: baseline: {unknown('method', baseline, methods)}")
+    chosen = [name for name in methods if only is None or name in (*REFERENCES, *only)]
+    order = list(tasks)
+    # Stable: seeds stay in their order, so that a table of one seed is there as early as can be.
+    cells.sort(key=lambda cell: (cell.method != SOURCE_ONLY, order.index(cell.task)))
+    return Plan(
+        name=suite.name,
+        out=out,
+        tasks=tuple(tasks),
+        methods=tuple(chosen),
+        seeds=chosen_seeds,
+        baseline=baseline if baseline in chosen else None,
+        bootstrap=suite.bootstrap,
+        cells=tuple(cell for cell in cells if cell.method in chosen),
+    )
+
+
+def _recipes(plugins: Plugins, suite: Suite, path: Path) -> dict[str, dict[str, Any]]:
+    """The recipes' tables by method."""
+    found: dict[str, dict[str, Any]] = {}
+    for entry in suite.recipes:
+        beside = path.parent / entry
+        file = beside if beside.is_file() else locate(plugins, entry)
+        tables = read_tables(file)
+        name = str(tables.get("name", file.stem))
+        if name in found:
+            raise RecipeError(f"{path}: recipes: two are named '{name}', and a table needs a name for each row")
+        if name not in REFERENCES and not {"generator", "augment"} & tables.keys():
+            raise RecipeError(
+                f"{path}: recipes: '{name}' has no [generator] and no [augment], so it is {SOURCE_ONLY} under another "
+                "name, and every table has that row; leave it out"
+            )
+        found[name] = tables
+    return found
+
+
+def _cells(
+    suite: Suite,
+    written: Mapping[str, dict[str, Any]],
+    label: str,
+    task: TaskEntry | None,
+    seed: int,
+    path: Path,
+    out: Path,
+) -> list[Cell]:
+    """The runs of one seed and of the task called ``label``, the recipes' own for None; the references' first."""
+    recipes = {
+        name: parse(_merged(tables, suite, task) | {"seed": seed}, f"{path}: {name}")
+        for name, tables in written.items()
+    }
+    first = next(iter(recipes.values()))
+    # The references do not depend on which recipe comes first: what is a recipe's own is left out of theirs.
+    data = first.data if "batch_size" in suite.data else _shared(first).data
+    reference = attrs.evolve(_shared(first), name=SOURCE_ONLY, data=data, log=first.log)
+    for name, recipe in recipes.items():
+        differs = difference(_shared(first), _shared(recipe))
+        if differs is not None:
+            raise RecipeError(
+                f"{path}: recipes '{first.name}' and '{name}' cannot be compared: "
+                f"{differs.replace(', now ', ' and ')}; "
+                "write [source], [target], [data], [downstream] and [[tasks]] into the suite"
+            )
+    own = {SOURCE_ONLY: reference} | {name: recipe for name, recipe in recipes.items() if name not in REFERENCES}
+    return [
+        Cell(label, name, seed, recipe, RunFolder(out / label / name / f"seed{seed}")) for name, recipe in own.items()
+    ]
+
+
+def _merged(tables: Mapping[str, Any], suite: Suite, task: TaskEntry | None) -> dict[str, Any]:
+    """A recipe's tables under the suite's."""
+    merged = dict(tables)
+    for domain in ("source", "target"):
+        if (given := getattr(suite, domain)) is not None:
+            merged[domain] = given
+    if task is not None:
+        merged["task"] = {"name": task.name} | task.options
+    trains = isinstance(tables.get("translation"), dict) and tables["translation"].get("steps") != 0
+    for name in ("data", "downstream", "hardware", *(("translation",) if trains else ())):
+        merged[name] = _over(merged.get(name, {}), getattr(suite, name))
+    for name in ("generator", "discriminator"):
+        if name in merged:
+            merged[name] = _with_options(merged[name], suite)
+    if isinstance(merged.get("losses"), list):
+        merged["losses"] = [_with_options(loss, suite) for loss in merged["losses"]]
+    return merged
+
+
+def _component_names(tables: Mapping[str, Any]) -> set[str]:
+    losses = tables.get("losses")
+    components = [tables.get("generator"), tables.get("discriminator"), *(losses if isinstance(losses, list) else ())]
+    return {str(one.get("name")) for one in components if isinstance(one, dict)}
+
+
+def _with_options(component: Any, suite: Suite) -> Any:
+    """A component's table with the suite's options for its name; what is no table is left for the parser to refuse."""
+    return (
+        _over(component, suite.options.get(str(component.get("name")), {}))
+        if isinstance(component, dict)
+        else component
+    )
+
+
+def _over(table: Any, given: dict[str, Any]) -> Any:
+    return table | given if isinstance(table, dict) else table
+
+
+def _shared(recipe: Recipe) -> Recipe:
+    """What must be the same in all recipes of a suite, so that their rows can be compared."""
+    return attrs.evolve(
+        recipe,
+        name="shared",
+        data=attrs.evolve(recipe.data, batch_size=1),
+        augment=None,
+        generator=None,
+        discriminator=None,
+        losses=(),
+        translation=None,
+        log=LogTable(),
+    )

@@ -1,0 +1,161 @@
+"""What every dataset of files shares: images and labels that are paired by name are read, checked and inspected."""
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+
+from torch import Tensor
+
+from daf_driving.pairing import Entry, Folder, unpaired
+from daf_driving.turned import one_is_turned, other_size
+from daframework.data.decode import map_ids, read_image, read_label
+from daframework.data.scaling import Scaling
+from daframework.errors import DataError
+from daframework.fingerprint import digest, fingerprint_files
+from daframework.interfaces import ImageDataset, Inspection, Sample
+
+
+class FileDataset(ImageDataset):
+    """Images in files, with labels in PNG files that are opened only when a label is asked for."""
+
+    scaling: Scaling | None = None  # of images of 16 bits
+
+    def __init__(self, entries: Sequence[Entry], folders: Iterable[Folder], table: Mapping[int, int]) -> None:
+        """``entries`` come from ``folders``; ``table`` maps the ids in label files to classes, or to 255 (ignore)."""
+        self._entries = tuple(entries)
+        self._folders = tuple(folders)
+        self._table = dict(table)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __getitem__(self, index: int) -> Sample:
+        entry = self._labelled[index]
+        image, ids = read_image(entry.image, scaling=self.scaling), self._read_ids(entry.label)
+        if image.shape[1:] != ids.shape:
+            raise DataError(other_size(entry.image, image, entry.label, ids))
+        return Sample(image, self._as_classes(ids, entry.label), entry.name)
+
+    def unlabelled(self, index: int) -> Sample:
+        """The image at ``index``; its label file is neither opened nor looked for."""
+        entry = self._entries[index]
+        return Sample(read_image(entry.image, scaling=self.scaling), None, entry.name)
+
+    def file(self, index: int) -> Path:
+        """The image file at ``index``."""
+        return self._entries[index].image
+
+    def fingerprint(self, *, labels: bool) -> str:
+        """Of paths, sizes and times of the image files, or with ``labels`` of the label files and their ids' table."""
+        # Strings, since making a Path of each takes longer than asking the file system about it.
+        if not labels:
+            images = fingerprint_files(f"{one.folder.images}/{one.image_name}" for one in self._entries)
+            return digest(images, repr(self.scaling)) if self.scaling else images
+        files = fingerprint_files(f"{one.folder.labels}/{one.label_name}" for one in self._labelled)
+        # A dataset may read label files in a way of its own.
+        return digest(files, type(self).__qualname__, sorted(self._table.items()))
+
+    def problems(self, *, labelled: bool) -> list[str]:
+        """A line for every image without a label and every label without an image, if ``labelled``."""
+        return [line for folder in self._folders for line in _lonely(folder)] if labelled else []
+
+    def inspect(self, index: int, *, labelled: bool) -> Inspection:
+        """Image and label at ``index``, each on its own: what is wrong with one does not hide the other."""
+        entry, problems = self._entries[index], []
+        image, label, turned = None, None, False
+        try:
+            image = read_image(entry.image, scaling=self.scaling)
+        except DataError as error:
+            problems.append(str(error))
+        if labelled and self._table and entry.label.exists():
+            try:
+                ids = self._read_ids(entry.label)
+                turned = image is not None and one_is_turned(entry.image, image, entry.label)
+                if image is not None and image.shape[1:] != ids.shape:
+                    problems.append(other_size(entry.image, image, entry.label, ids))
+                label = self._as_classes(ids, entry.label)
+            except DataError as error:
+                problems.append(str(error))
+        fits = label is not None and (image is None or image.shape[1:] == label.shape)
+        return Inspection(entry.name, image, label if fits else None, problems, turned)
+
+    def _read_ids(self, path: Path) -> Tensor:
+        """The ids in a label file, (H, W) uint8 or int32."""
+        return read_label(path)
+
+    def _as_classes(self, ids: Tensor, path: Path) -> Tensor:
+        """What `_read_ids` gave for the file ``path`` as class indices, or 255 (ignore), (H, W) uint8."""
+        return map_ids(ids, self._table, where=str(path))
+
+    @cached_property
+    def _labelled(self) -> tuple[Entry, ...]:
+        """The entries, once every image is known to have a label and every label an image.
+
+        Checked for all at the first label: a run must not stop hours later over a file that was never there.
+        """
+        for folder in self._folders:
+            for paths, what in unpaired(folder):
+                if paths:
+                    raise DataError(f"{_some(paths)} {what}")
+        return self._entries
+
+
+def _lonely(folder: Folder) -> list[str]:
+    try:
+        return [f"{path}: {what}" for paths, what in unpaired(folder) for path in paths]
+    except DataError as error:
+        return [str(error)]
+
+
+def _some(paths: Sequence[str]) -> str:
+    return ", ".join(paths[:3]) + (f" and {len(paths) - 3} more:" if len(paths) > 3 else ":")
+
+
+def find_root(dataset: str, root: str | None, holds: str) -> Path:
+    """The dataset's folder: ``root``, or the folder named after the dataset in the one that DAF_DATA names.
+
+    ``holds`` says in the message what the folder holds.
+
+    Raises:
+        DataError: there is neither.
+    """
+    if root is not None:
+        return Path(root).expanduser()
+    if data := os.environ.get("DAF_DATA"):
+        return Path(data).expanduser() / dataset
+    raise DataError(
+        f"{dataset}: no folder given; write --set source.root=FOLDER (or target.root=FOLDER) with the folder that "
+        f"holds {holds}, or set the environment variable DAF_DATA to the folder that holds {dataset}/"
+    )
+
+
+def names_only(option: str, value: Sequence[str]) -> tuple[str, ...]:
+    """``value`` as a tuple, refusing a bare string, which would be taken letter by letter.
+
+    Raises:
+        ValueError: it is a string.
+    """
+    if isinstance(value, str):
+        raise ValueError(f'{option} must be a list, got {value!r}; write ["{value}"]')
+    return tuple(value)
+
+
+def check_split(split: str) -> None:
+    """The split must be known.
+
+    Raises:
+        ValueError: it is neither "train" nor "test".
+    """
+    if split not in ("train", "test"):
+        raise ValueError(f"split must be 'train' or 'test', got {split!r}")
+
+
+def folders_of_split(split: str, *, train: Sequence[str], test: Sequence[str]) -> Sequence[str]:
+    """The folders of a split.
+
+    Raises:
+        ValueError: the split is neither "train" nor "test".
+    """
+    check_split(split)
+    return train if split == "train" else test

@@ -1,0 +1,184 @@
+"""Find the images in folders, and pair them with their labels by name; nothing is decoded."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+
+from attrs import frozen
+
+from daframework.data.decode import IMAGE_SUFFIXES
+from daframework.data.walk import walk
+from daframework.errors import DataError
+
+PREPARED = ("_color", "_instanceIds", "_instanceTrainIds", "_labelIds", "_labelTrainIds")
+"""What the field's tools append to the name of a label for what they made of it and wrote beside it; no label."""
+
+
+@frozen
+class Folder:
+    """A folder of images and the folder of their labels; files of one name belong together.
+
+    A name is the path below the folder without the file's beginning and ending. Files with others are passed over,
+    which is how several kinds of image or label can share a folder; so is what `PREPARED` names beside a label.
+
+    Args:
+        images: Folder of the images; sub-folders are searched too.
+        labels: Folder of the labels.
+        image_endings: How an image file's name may end; small and capital letters are the same here.
+        label_ending: How a label file's name ends, to the letter.
+        image_beginning: How an image file's name begins, to the letter.
+        label_beginning: How a label file's name begins, to the letter.
+        within: Search these sub-folders only; all if empty.
+        only: These names only; all if None.
+        skip: Pass these names over, in both folders.
+        hint: What to do about an image without a label; to add the label or take the image away, if empty.
+    """
+
+    images: Path
+    labels: Path
+    image_endings: tuple[str, ...] = IMAGE_SUFFIXES
+    label_ending: str = ".png"
+    image_beginning: str = ""
+    label_beginning: str = ""
+    within: tuple[str, ...] = ()
+    only: frozenset[str] | None = None
+    skip: frozenset[str] = frozenset()
+    hint: str = ""
+
+
+@frozen
+class Entry:
+    """One image of a folder; its paths are made when asked for, which keeps 25,000 entries small."""
+
+    folder: Folder
+    name: str
+    ending: str
+
+    @property
+    def image(self) -> Path:
+        """The image file."""
+        return self.folder.images / self.image_name
+
+    @property
+    def image_name(self) -> str:
+        """The path of the image file below its folder."""
+        return _begun(self.name, self.folder.image_beginning) + self.ending
+
+    @property
+    def label(self) -> Path:
+        """The file the label is expected in, which need not exist."""
+        return self.folder.labels / self.label_name
+
+    @property
+    def label_name(self) -> str:
+        """The path of the label file below its folder."""
+        return _begun(self.name, self.folder.label_beginning) + self.folder.label_ending
+
+
+def _begun(name: str, beginning: str) -> str:
+    folder, slash, file = name.rpartition("/")
+    return f"{folder}{slash}{beginning}{file}"
+
+
+def list_entries(folder: Folder) -> list[Entry]:
+    """The images of a folder and its sub-folders, by name; labels are not looked for.
+
+    Raises:
+        DataError: the folder is missing or holds no images, or two files share a name.
+    """
+    images = _list_images(folder)
+    if not images:
+        kinds = ", ".join(folder.image_endings)
+        raise DataError(f"{folder.images}: holds no images ({kinds}); check the dataset's folders")
+    return [Entry(folder, name, ending) for name, ending in images.items()]
+
+
+def _list_images(folder: Folder) -> dict[str, str]:
+    endings = tuple(map(str.lower, folder.image_endings))
+    return _list_files(folder, folder.images, folder.image_beginning, lambda file: _ending(file.lower(), endings))
+
+
+def _list_labels(folder: Folder) -> dict[str, str]:
+    ending = (folder.label_ending,)
+    return _list_files(folder, folder.labels, folder.label_beginning, lambda file: _ending(file, ending))
+
+
+def _ending(file: str, endings: tuple[str, ...]) -> int:
+    """How many letters of a file's name are its ending; 0 if it has none of ``endings``."""
+    for ending in endings:  # a loop: it runs for each of 100,000 files
+        if file.endswith(ending):
+            return len(ending)
+    return 0
+
+
+def _list_files(folder: Folder, base: Path, beginning: str, length: Callable[[str], int]) -> dict[str, str]:
+    """Name -> ending, as it is spelt, of the files below ``base``; sorted; hidden files are passed over."""
+    start_of_name = len(beginning)
+    found: dict[str, str] = {}
+    for start in folder.within or (".",):
+        if not (base / start).is_dir():
+            raise DataError(f"{base / start}: no such folder; check the dataset's root and folder names")
+        for parent, files in walk(base / start):
+            inside = parent.relative_to(base).as_posix()
+            prefix = "" if inside == "." else f"{inside}/"
+            for file in files:
+                cut = length(file)
+                if not cut or file.startswith(".") or not file.startswith(beginning):
+                    continue
+                name, ending = prefix + file[start_of_name:-cut], file[-cut:]
+                if name in folder.skip or (folder.only is not None and name not in folder.only):
+                    continue
+                if name in found:
+                    other = Path(name).name + found[name]
+                    raise DataError(f"{base / prefix / file}: has the same name as {other}; keep one of them")
+                found[name] = ending
+    return dict(sorted(found.items()))
+
+
+def list_folders(dataset: str, folders: Iterable[Folder]) -> list[Entry]:
+    """The images of several folders, in their order.
+
+    Raises:
+        DataError: a folder is missing or holds no images, or two images share a name.
+    """
+    entries = [entry for folder in folders for entry in list_entries(folder)]
+    check_unique(dataset, entries)
+    return entries
+
+
+def check_unique(dataset: str, entries: Sequence[Entry]) -> None:
+    """No two entries may share a name, as they would if a folder were named twice.
+
+    Raises:
+        DataError: two do.
+    """
+    seen: dict[str, Entry] = {}
+    for entry in entries:
+        first = seen.setdefault(entry.name, entry)
+        if first is not entry:
+            raise DataError(f"{dataset}: {first.image} and {entry.image} share a name; name each folder once")
+
+
+def unpaired(folder: Folder) -> list[tuple[list[str], str]]:
+    """Images without a label, then labels without an image, each with what is to be said about them.
+
+    Raises:
+        DataError: one of the two folders is missing.
+    """
+    labels, images = _list_labels(folder), _list_images(folder)
+    without = [str(Entry(folder, name, images[name]).image) for name in images if name not in labels]
+    orphans = [
+        str(Entry(folder, name, "").label)
+        for name in labels
+        if name not in images and not _prepared(name, images, folder)
+    ]
+    hint = folder.hint or f"add {folder.label_beginning}NAME{folder.label_ending}, or take it away"
+    return [
+        (without, f"without a label in {folder.labels}; {hint}"),
+        (orphans, f"without an image in {folder.images}; add it, or take the label away"),
+    ]
+
+
+def _prepared(name: str, images: Mapping[str, str], folder: Folder) -> bool:
+    """Whether it is the name of what a tool made of the label of an image, which need not be one that is taken."""
+    made_of = (name.removesuffix(ending) for ending in PREPARED if name.endswith(ending))
+    return any(label in images or label in folder.skip for label in made_of)

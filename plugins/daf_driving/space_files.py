@@ -1,0 +1,90 @@
+"""Label spaces, and what ids or colours in a dataset's labels mean: read once, when asked for, from TOML files here."""
+
+import tomllib
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from daframework.data.conversion.labels import colours_of
+from daframework.data.label_files import parse_colour
+from daframework.data.spaces import LabelSpace, read_space
+from daframework.errors import unknown
+from daframework.interfaces import IGNORE_INDEX
+from daframework.text_file import read_text
+
+_PACKAGE = "daf_driving"
+
+
+def space_names() -> tuple[str, ...]:
+    """The names of all label spaces, sorted."""
+    return _names("label_spaces")
+
+
+@cache
+def label_space(name: str) -> LabelSpace:
+    """The label space called ``name``.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if name not in space_names():
+        raise ValueError(f"classes: {unknown('label space', name, space_names())}")
+    return read_space(files(_PACKAGE).joinpath("label_spaces", f"{name}.toml"))
+
+
+@cache
+def id_map(dataset: str) -> Mapping[int, str]:
+    """What each id in the labels of ``dataset`` means: a class, or ``ignore``.
+
+    Raises:
+        ValueError: there is no such map.
+    """
+    if dataset not in _names("id_maps"):
+        raise ValueError(f"ids: {unknown('id map', dataset, _names('id_maps'))}")
+    content = _read("id_maps", dataset)
+    if "same_as" in content:
+        return id_map(content["same_as"])
+    return {int(raw): meaning for raw, meaning in content["ids"].items()}
+
+
+@cache
+def colour_map(name: str) -> Mapping[int, str]:
+    """What each colour, as its `colour_code`, means in the labels of a dataset, or in a label space.
+
+    Raises:
+        ValueError: there is neither.
+    """
+    if name in space_names():
+        return {code: one for one, code in colours_of(label_space(name)).items()}
+    if name not in _names("colour_maps"):
+        raise ValueError(f"colours: {unknown('colour map', name, (*_names('colour_maps'), *space_names()))}")
+    return {parse_colour(colour): meaning for colour, meaning in _read("colour_maps", name)["colours"].items()}
+
+
+def id_table(dataset: str, space: str) -> dict[int, int]:
+    """Each id in the labels of ``dataset`` -> index into the classes of ``space``, or 255 for a class outside it.
+
+    Raises:
+        ValueError: there is no such space, or the dataset lacks one of its classes, which would never be learned.
+    """
+    offered = set(id_map(dataset).values())
+    classes = label_space(space).classes
+    if missing := [name for name in classes if name not in offered]:
+        fitting = [name for name in space_names() if offered.issuperset(label_space(name).classes)]
+        raise ValueError(
+            f"classes: {dataset} has no {', '.join(missing)}, which the label space '{space}' holds; "
+            f"use {' or '.join(fitting)}, in source and target alike"
+        )
+    index = {name: place for place, name in enumerate(classes)}
+    return {raw: index.get(meaning, IGNORE_INDEX) for raw, meaning in id_map(dataset).items()}
+
+
+@cache
+def _names(folder: str) -> tuple[str, ...]:
+    names = (file.name for file in files(_PACKAGE).joinpath(folder).iterdir())
+    return tuple(sorted(name.removesuffix(".toml") for name in names if name.endswith(".toml")))
+
+
+def _read(folder: str, name: str) -> dict[str, Any]:
+    return tomllib.loads(read_text(files(_PACKAGE).joinpath(folder, f"{name}.toml")))

@@ -1,0 +1,94 @@
+"""Street scenes as a dataset: any image can be made on its own, from its seed, look, split and index alone."""
+
+from collections.abc import Sequence
+from functools import cache
+from importlib.resources import files
+from random import Random
+
+import numpy as np
+import torch
+
+from daf_streets.classes import CLASSES, PALETTE
+from daf_streets.looks import LOOKS
+from daf_streets.render import render
+from daf_streets.scene import sample_scene
+from daframework.fingerprint import digest
+from daframework.interfaces import ImageDataset, Sample
+
+SPLITS = ("train", "test")
+SMALLEST = 32
+
+
+class Streets(ImageDataset):
+    """Rendered street scenes with CamVid's classes; nothing is stored, every image is drawn when it is asked for."""
+
+    classes = CLASSES
+    palette = PALETTE
+
+    def __init__(self, look: str, split: str, height: int, width: int, images: int, seed: int) -> None:
+        self.look, self.split, self.seed = look, split, seed
+        self.height, self.width, self.images = height, width, images
+
+    def __len__(self) -> int:
+        return self.images
+
+    def __getitem__(self, index: int) -> Sample:
+        if not 0 <= index < self.images:
+            raise IndexError(f"index {index} of {self.images} images")
+        key = f"{self.seed}/{self.look}/{self.split}/{index}"
+        layout, appearance = LOOKS[self.look]
+        scene = sample_scene(Random(f"scene/{key}"), layout)
+        image, label = render(scene, appearance, self.height, self.width, Random(f"light/{key}"))
+        return Sample(torch.from_numpy(image), torch.from_numpy(label), f"{self.split}_{index:06d}")
+
+    def fingerprint(self, *, labels: bool) -> str:
+        """Of the options and of the code that draws; images and labels come of the same draws."""
+        return digest(_painters(), self.look, self.split, self.seed, self.height, self.width)
+
+
+@cache
+def _painters() -> str:
+    """A digest of this package's code: another version draws other pictures."""
+    modules = sorted((file for file in files("daf_streets").iterdir() if file.name.endswith(".py")), key=str)
+    return digest(np.__version__, [file.read_text(encoding="utf-8") for file in modules])
+
+
+def streets(
+    *,
+    look: str,
+    split: str,
+    size: Sequence[int] = (64, 96),
+    train_images: int = 600,
+    test_images: int = 150,
+    seed: int = 0,
+) -> Streets:
+    """Rendered street scenes with exact labels, in two looks: data without a download.
+
+    Args:
+        look: ``"game"`` (clean, saturated, flat) or ``"camera"`` (textured, lit, blurred, noisy; narrower streets).
+        split: ``"train"`` or ``"test"``; the two never share a scene.
+        size: height and width in pixels, each at least 32.
+        train_images: how many images the split ``"train"`` has.
+        test_images: how many images the split ``"test"`` has.
+        seed: another seed is another city.
+
+    Raises:
+        ValueError: an option has a value that is not allowed.
+    """
+    if look not in LOOKS:
+        raise ValueError(f"look must be one of {', '.join(LOOKS)}, got {look!r}")
+    if split not in SPLITS:
+        raise ValueError(f"split must be one of {', '.join(SPLITS)}, got {split!r}")
+    if not _is_size(size):
+        raise ValueError(f"size must be [height, width] in whole pixels, each at least {SMALLEST}, got {size!r}")
+    for name, count in (("train_images", train_images), ("test_images", test_images)):
+        if not isinstance(count, int) or count < 1:
+            raise ValueError(f"{name} must be a whole number of at least 1, got {count!r}")
+    height, width = size
+    return Streets(look, split, height, width, train_images if split == "train" else test_images, seed)
+
+
+def _is_size(size: Sequence[int]) -> bool:
+    if not isinstance(size, Sequence) or len(size) != 2:
+        return False
+    return all(isinstance(side, int) and side >= SMALLEST for side in size)
