@@ -43,23 +43,22 @@ def translate_set(
 ) -> None:
     """Write all of ``dataset`` to ``folder``: images/ translated, labels/ unchanged, and index.json that lists them.
 
-    Further versions of a generator that offers several go to images_1/ and so on. What the generator draws follows
-    from ``seed``, ``batch_size`` and the number of ranks, which share the set out. Files are read and written while the
+    Each further one of the generator's ``translators`` writes to images_1/ and so on. What they draw follows from
+    ``seed``, ``batch_size`` and the number of ranks, which share the set out. Files are read and written while the
     generator is at work. The folder appears when it is complete; what an earlier attempt left is thrown away.
 
     Raises:
         StoppedError: the user asked to stop; the next attempt begins this set again.
         DataError: an image cannot be read or a file cannot be written.
     """
-    fabric = session.fabric
+    fabric, translators = session.fabric, generator.eval().translators()
     partial = folder.with_name(f".{folder.name}.partial")
     if fabric.is_global_zero:
-        begin_set(partial, generator.versions)
+        begin_set(partial, len(translators))
     fabric.barrier()
     mine = range(fabric.global_rank, len(dataset), fabric.world_size)
-    total = len(mine) * generator.versions
+    total = len(mine) * len(translators)
     session.log.begin("translating", total, 0)
-    generator.eval()
     done, names = 0, list[str]()
 
     def files() -> Iterator[tuple[Path, Tensor]]:
@@ -70,11 +69,10 @@ def translate_set(
                 places = mine[len(names) : len(names) + len(samples)]
                 written = [file_name(place, sample.name) for place, sample in zip(places, samples, strict=True)]
                 image = stack_images(samples)
-                for version in range(generator.versions):
-                    generator.version = version
-                    start_global(fabric.device, seed, "translating", version, places[0])
-                    pictures = _translated(session, generator, image)
-                    to = partial / images_folder(version)
+                for member, translator in enumerate(translators):
+                    start_global(fabric.device, seed, "translating", member, places[0])
+                    pictures = _translated(session, translator, image)
+                    to = partial / images_folder(member)
                     yield from ((to / file, picture) for file, picture in zip(written, pictures, strict=True))
                     done += len(samples)
                     session.log.advance(done)
@@ -97,7 +95,7 @@ def translate_set(
         raise StoppedError(f"stopped after {done} of {total} translated images")
     if fabric.is_global_zero:
         checksums = dict(sorted(item for _, sums in told for item in sums.items()))
-        finish_set(partial, folder, shares, {"versions": generator.versions, "checksums": checksums})
+        finish_set(partial, folder, shares, {"versions": len(translators), "checksums": checksums})
     fabric.barrier()
 
 

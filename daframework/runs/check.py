@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
+from daframework.data.checked import check_sample
 from daframework.data.checks.audit import turned_differently
 from daframework.data.checks.sizes import Sizes, survey_sizes
-from daframework.data.prepared import check_sample
 from daframework.data.spaces import label_space
 from daframework.errors import DataError, PluginError, RecipeError, lines, warn
 from daframework.interfaces import ImageDataset

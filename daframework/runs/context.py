@@ -10,9 +10,10 @@ import attrs
 from daframework.compute.memory import is_out_of_memory, out_of_memory
 from daframework.compute.session import Session
 from daframework.data.cache.open import open_cached
+from daframework.data.checked import Checked
 from daframework.data.parallel import default_workers
-from daframework.data.prepared import Prepared
 from daframework.data.stream import CropSampler, TrainingStream
+from daframework.data.unlabelled import Unlabelled
 from daframework.errors import RunError
 from daframework.interfaces import ImageDataset, Task
 from daframework.recipes.tables import Recipe
@@ -23,7 +24,7 @@ from daframework.storage.run_folder import RunFolder
 
 @attrs.frozen(eq=False)
 class RunContext:
-    """What the stages of one run share. The datasets are as the recipe prepares them.
+    """What the stages of one run share. The datasets are checked and resized.
 
     ``task_session`` is ``session`` in the precision that task models are trained in.
     """
@@ -34,20 +35,25 @@ class RunContext:
     recipe: Recipe
     folder: RunFolder
     source: ImageDataset
-    target: ImageDataset
+    target: Unlabelled
     target_test: ImageDataset
     task: Task
 
 
-def prepared(recipe: Recipe, dataset: ImageDataset) -> Prepared:
+def checked(recipe: Recipe, dataset: ImageDataset) -> Checked:
     """``dataset`` checked, resized and kept in memory as ``recipe`` says."""
-    return Prepared(dataset, recipe.data.resize, recipe.hardware.cache_mb * 2**20)
+    return Checked(dataset, recipe.data.resize, recipe.hardware.cache_mb * 2**20)
+
+
+def opened_unlabelled(session: Session, recipe: Recipe, dataset: ImageDataset, name: str) -> Unlabelled:
+    """`opened` without labels, of which none is looked for or read, for the cache neither."""
+    return Unlabelled(opened(session, recipe, dataset, name, labels=False))
 
 
 def opened(session: Session, recipe: Recipe, dataset: ImageDataset, name: str, *, labels: bool = True) -> ImageDataset:
-    """``dataset`` out of the cache on disk, which is completed first, if ``recipe`` says so; or else `prepared`.
+    """``dataset`` out of the cache on disk, which is completed first, if ``recipe`` says so; or else `checked`.
 
-    ``name`` says in messages which set it is. Unless ``labels``, no label is read for the cache, and it hands out none.
+    ``name`` says in messages which set it is. Unless ``labels`` the cache has only images.
     """
     if recipe.data.cache:
         workers = recipe.hardware.workers or default_workers()
@@ -55,7 +61,7 @@ def opened(session: Session, recipe: Recipe, dataset: ImageDataset, name: str, *
         found = open_cached(session, dataset, name=name, resize=resize, workers=workers, labels=labels)
         if found is not None:
             return found
-    return prepared(recipe, dataset)
+    return checked(recipe, dataset)
 
 
 def set_title(recipe: Recipe, domain: str, split: str) -> str:

@@ -20,10 +20,10 @@ from daframework.storage import checkpoint
 _NEAREST = 10
 
 
-def matched_samplers(run: RunContext, target: ImageDataset) -> dict[str, CropSampler]:
+def matched_samplers(run: RunContext) -> dict[str, CropSampler]:
     """A sampler for each domain of the translation, "source" and "target", as ``data.matched_crops`` says; or none.
 
-    Each crop of ``target``, whose labels are not read, is paired with one of the ten source crops of the most similar
+    Each crop of the target is paired with one of the ten source crops of the most similar
     layout.
 
     Raises:
@@ -33,9 +33,9 @@ def matched_samplers(run: RunContext, target: ImageDataset) -> dict[str, CropSam
     """
     if not run.recipe.data.matched_crops:
         return {}
-    state = from_first(lambda: _pairs(run, target))
+    state = from_first(lambda: _pairs(run))
     places = {domain: state[domain] for domain in ("source", "target")}
-    for domain, dataset in (("source", run.source), ("target", target)):
+    for domain, dataset in (("source", run.source), ("target", run.target)):
         if len(places[domain]) != len(dataset) * run.recipe.data.matched_crops:
             raise RunError(f"{run.folder.matched_crops}: pairs of another set of images; delete it to pair them again")
     pairing = Pairing(len(places["target"]), run.recipe.seed)
@@ -46,14 +46,14 @@ def matched_samplers(run: RunContext, target: ImageDataset) -> dict[str, CropSam
     }
 
 
-def _pairs(run: RunContext, target: ImageDataset) -> dict[str, Tensor]:
+def _pairs(run: RunContext) -> dict[str, Tensor]:
     """Places of ``source`` and ``target`` crops, and of each of the latter the ``nearest`` of the former; kept."""
     state = checkpoint.load(run.folder.matched_crops, torch.device("cpu"))
     if state is None:
         with timed(run, "matching crops"):
             model = trained(run, SOURCE_ONLY)
             source_places, source_layouts = _survey(run, model, run.source, "source")
-            target_places, target_layouts = _survey(run, model, target, "target")
+            target_places, target_layouts = _survey(run, model, run.target, "target")
             nearest = nearest_layouts(target_layouts, source_layouts, _NEAREST)
         state = {"source": source_places, "target": target_places, "nearest": nearest}
         checkpoint.save(run.folder.matched_crops, state)

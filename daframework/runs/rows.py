@@ -45,10 +45,10 @@ def fit_and_score(
                     stream(run.recipe, dataset, "task", rare),
                     run.recipe,
                     row,
-                    run.folder.checkpoint(versioned(row, version)),
+                    run.folder.checkpoint(member_name(row, member)),
                     augment,
                 )
-                for version, dataset in enumerate(datasets)
+                for member, dataset in enumerate(datasets)
             ]
         if not run.recipe.downstream.score:
             nothing = Scores(None, None, (None,) * len(run.source.classes))
@@ -87,7 +87,7 @@ def trained(run: RunContext, row: str) -> nn.Module:
 
 
 def load_model(session: Session, task: Task, folder: RunFolder, name: str) -> nn.Module:
-    """The task model kept under ``name``, as `versioned` gives it, frozen, on the session's device.
+    """The task model kept under ``name``, as `member_name` gives it, frozen, on the session's device.
 
     Raises:
         RunError: the model is gone.
@@ -104,9 +104,9 @@ def load_model(session: Session, task: Task, folder: RunFolder, name: str) -> nn
     return frozen
 
 
-def versioned(row: str, version: int) -> str:
-    """What the model of a row is kept as that was trained on one of several versions of the translated set."""
-    return f"{row}.{version}" if version else row
+def member_name(row: str, member: int) -> str:
+    """What the model of a row is kept as that was trained on the set of an ensemble's ``member``, from 0."""
+    return f"{row}.{member}" if member else row
 
 
 def _once(run: RunContext, row: str, measure: Callable[[], Outcome]) -> Scores:
