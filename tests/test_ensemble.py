@@ -203,7 +203,7 @@ def test_content_preservation_is_that_of_every_members_images(plugins, tables, t
     ]
     kept = torch.load(tmp_path / "run" / "scores" / "semantic_preservation.pt", weights_only=True)["statistics"]
     assert torch.equal(kept, torch.stack(expected)) and len(kept) == 12
-    assert results.rows[1].preservation == task.scores(sum(expected))
+    assert results.rows[1].content_preservation == task.scores(sum(expected))
 
 
 @pytest.mark.parametrize("stop_after, stage", [(16, "translating"), (22, "training on tiny"), (26, "training on tiny")])

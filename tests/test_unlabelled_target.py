@@ -53,7 +53,7 @@ def test_without_oracle_a_target_needs_labels_for_its_test_images_only(plugins, 
     assert check(plugins, recipe, "own.toml") == []
     results = execute(session(), plugins, recipe, open_folder(tmp_path / "run", recipe))
     assert [row.method for row in results.rows] == ["source_only", "tiny"]
-    assert all(row.preservation is None for row in results.rows)
+    assert all(row.content_preservation is None for row in results.rows)
 
 
 # --- what hands out no label ---

@@ -124,9 +124,9 @@ def _trial(
 def _wholes(recipe: Recipe, kind: str, sizes: Mapping[str, Sizes]) -> list[Whole]:
     """The whole images that a network of this kind is given in a run."""
     if kind == "task":
-        judged = recipe.generator is not None and recipe.downstream.oracle
+        preservation = recipe.generator is not None and recipe.downstream.oracle
         scored = _whole(sizes, "target test", "as they are scored")
-        return scored + (_whole(sizes, "source", "as their content is judged") if judged else [])
+        return scored + (_whole(sizes, "source", "for content preservation") if preservation else [])
     if kind == "generator":
         return _whole(sizes, "source", "as they are translated")
     # It segments the first images of the source in the pictures of samples.

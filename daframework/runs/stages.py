@@ -20,7 +20,7 @@ from daframework.registry import Plugins
 from daframework.runs.context import RunContext, opened, opened_unlabelled, read_seconds, set_title
 from daframework.runs.datasets import open_datasets
 from daframework.runs.precision import Precision, for_task, precision_for
-from daframework.runs.rows import ORACLE, SOURCE_ONLY, fit_and_score, judge_content
+from daframework.runs.rows import ORACLE, SOURCE_ONLY, content_preservation, fit_and_score
 from daframework.runs.translation import translate
 from daframework.storage.files import write_text
 from daframework.storage.results import Results, Row, read_results, results_to_json, write_results
@@ -72,11 +72,11 @@ def _compute(
     translated: list[ImageDataset] = []
     for row in by_needs(rows):
         sets = row.sets()
-        scores, kept = fit_and_score(run, row.name, sets, row.augment, row.domain), None
+        scores, preservation = fit_and_score(run, row.name, sets, row.augment, row.domain), None
         if row.translated:
             translated += sets
-            kept = judge_content(run, sets) if recipe.downstream.oracle else None
-        done[row.name] = Row(row.name, scores, kept)
+            preservation = content_preservation(run, sets) if recipe.downstream.oracle else None
+        done[row.name] = Row(row.name, scores, preservation)
         del sets  # with the images that they keep in memory
 
     results = from_first(lambda: _keep(run, [done[row.name] for row in rows]))
@@ -97,7 +97,7 @@ class PlannedRow:
         augment: the changes drawn for its images.
         domain: whose labels the sets carry.
         needs: the rows that must be finished first.
-        translated: the sets are images that this run translated: the oracle judges what content they kept.
+        translated: the sets are images that this run translated: the oracle measures their content preservation.
     """
 
     name: str
@@ -114,7 +114,7 @@ def planned_rows(run: RunContext, target: ImageDataset) -> list[PlannedRow]:
     own = recipe.augment or common
     rows = [PlannedRow(SOURCE_ONLY, lambda: [run.source], common)]
     if recipe.generator is not None:
-        # The source's model for losses and matched crops, the oracle to judge.
+        # The source's model for losses and matched crops, the oracle for content preservation.
         needs = (SOURCE_ONLY, ORACLE) if recipe.downstream.oracle else (SOURCE_ONLY,)
         rows.append(PlannedRow(recipe.name, lambda: _translated(run), own, needs=needs, translated=True))
     elif recipe.augment is not None:
