@@ -9,7 +9,7 @@ import torch
 from attrs import evolve
 from torch import Tensor, nn
 
-from daframework.adapt.step import DiscriminatorObjective, Fake, GeneratorObjective
+from daframework.adapt.step import DiscriminatorObjective, GeneratorObjective, to_judge
 from daframework.build import (
     DIRECTIONS,
     DOMAINS,
@@ -25,7 +25,7 @@ from daframework.build import (
 from daframework.compute.ranks import count_ranks
 from daframework.data.checks.sizes import Sizes
 from daframework.errors import DafError, lines
-from daframework.interfaces import Discriminator, Generator
+from daframework.interfaces import Batch, Discriminator, Generator
 from daframework.recipes.tables import Recipe
 from daframework.registry import Plugins, components
 from daframework.runs.trial import Built, Trial, Whole, looks_at_values
@@ -194,17 +194,13 @@ def _step_problems(
         judge = cast(Discriminator, _Once(trials["discriminator"].built.network.train()))
         discriminators = dict.fromkeys(judged_domains(recipe), judge)
     try:
-        image = torch.zeros(batch, 3, height, width)
-        label = torch.zeros(batch, height, width, dtype=torch.int64)
-        made = GeneratorObjective(generators, discriminators, terms)(image, label, image)
+        given = Batch(torch.zeros(batch, 3, height, width), torch.zeros(batch, height, width, dtype=torch.int64))
+        made = GeneratorObjective(generators, discriminators, terms)(given.image, given.label, given.image)
         if not made.values:
             return ["losses: none of them trains the generators"]
         total = made.total
         if discriminators:
-            fakes = {domain: Fake(image, label if domain == "target" else None) for domain in DOMAINS}
-            rebuilt = {domain: image for domain in DOMAINS if f"rec_{domain}" in made.images}
-            real = {domain: image for domain in DOMAINS}
-            total = total + DiscriminatorObjective(discriminators, terms)(real, label, fakes, rebuilt).total
+            total = total + DiscriminatorObjective(discriminators, terms)(*to_judge(given, given, made)).total
         if total.requires_grad:
             total.backward()
     except DafError as error:
