@@ -94,7 +94,7 @@ def recipe(sizes: dict[str, Any], method: str, batch: int, device: str, hardware
     return parse(tables, "step.py")
 
 
-def prepared_networks(plugins: Plugins, made: Recipe, dataset: ImageDataset) -> Networks:
+def networks_on(plugins: Plugins, made: Recipe, dataset: ImageDataset) -> Networks:
     """The recipe's networks, with ``dataset`` as source and target."""
     networks = make_networks(plugins, made, CLASSES)
     measure_domains(networks, dataset, Unlabelled(dataset))
@@ -107,7 +107,7 @@ def run_ours(made: Recipe, clock: BlockClock, blocks: int) -> str:
     torch.manual_seed(0)
     fabric, precision = open_device(plugins, made)
     dataset = Checked(Noise(made.data.crop_size), None, 2**30)
-    networks = prepared_networks(plugins, made, dataset)
+    networks = networks_on(plugins, made, dataset)
     streams = {
         "source": TrainingStream(dataset, made.data.crop_size, True, 0, "source"),
         "target": TrainingStream(Unlabelled(dataset), made.data.crop_size, True, 0, "target"),
@@ -130,7 +130,7 @@ def bare_steps(made: Recipe, fabric: Fabric) -> Iterator[None]:
     plugins, table = load_plugins(), made.translation
     assert table is not None
     dataset = Noise(made.data.crop_size)
-    networks = prepared_networks(plugins, made, dataset)
+    networks = networks_on(plugins, made, dataset)
     nets = [*networks.generators.values(), *networks.discriminators.values()]
     order = accelerate(nets, made.hardware, table.steps, fabric.device)
     generators = GeneratorObjective(networks.generators, networks.discriminators, networks.terms)

@@ -113,7 +113,7 @@ class TranslationTable:
     """Training of the generators and discriminators.
 
     Args:
-        steps: updates of the generators, and of the discriminators. 0 for generators that are only prepared.
+        steps: updates of the generators, and of the discriminators. 0 for generators that only measure the domains.
         directions: "source_to_target", and "target_to_source" unless the method is one-sided.
         lr: learning rate of Adam, generators and discriminators alike.
         discriminator_lr: the discriminators', where it differs from ``lr``.

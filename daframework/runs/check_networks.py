@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, cast
 
 import torch
@@ -67,31 +68,23 @@ def _task(plugins: Plugins, recipe: Recipe, num_classes: int) -> Built:
     with bounded(f"task: task '{recipe.task.name}'"):
         model = task.model()
 
-    def train(batch: int, height: int, width: int) -> None:
-        check_task(task, num_classes=num_classes, height=height, width=width, batch_size=batch, model=model)
-
+    train = partial(check_task, task, num_classes=num_classes, model=model)
     return Built(model, task.multiple, task.smallest, train, model)
 
 
 def _generator(plugins: Plugins, recipe: Recipe, num_classes: int) -> Built:
     generator = make_generator(plugins, recipe, DIRECTIONS[0], num_classes)
-
-    def train(batch: int, height: int, width: int) -> None:
-        check_generator(generator, height=height, width=width, batch_size=batch)
-
-    return Built(generator, generator.multiple, generator.smallest, train, generator)
+    return Built(generator, generator.multiple, generator.smallest, partial(check_generator, generator), generator)
 
 
 def _discriminator(plugins: Plugins, recipe: Recipe, num_classes: int) -> Built:
     discriminator = make_discriminator(plugins, recipe, DOMAINS[0], num_classes)
 
-    def train(batch: int, height: int, width: int) -> None:
-        check_discriminator(discriminator, num_classes=num_classes, height=height, width=width, batch_size=batch)
-
     def whole(image: Tensor) -> Tensor:
         semantics = discriminator(image).semantics if discriminator.has_semantics else None
         return image if semantics is None else semantics
 
+    train = partial(check_discriminator, discriminator, num_classes=num_classes)
     return Built(discriminator, discriminator.multiple, 1, train, whole)
 
 

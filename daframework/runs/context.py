@@ -2,12 +2,16 @@
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import attrs
+import torch
+from torch import Tensor
 
 from daframework.compute.memory import is_out_of_memory, out_of_memory
+from daframework.compute.ranks import from_first
 from daframework.compute.session import Session
 from daframework.data.cache.open import open_cached
 from daframework.data.checked import Checked
@@ -18,6 +22,7 @@ from daframework.errors import RunError
 from daframework.interfaces import ImageDataset, Task
 from daframework.recipes.tables import Recipe
 from daframework.registry import Plugins
+from daframework.storage import checkpoint
 from daframework.storage.files import write_text
 from daframework.storage.run_folder import RunFolder
 
@@ -91,6 +96,20 @@ def timed(run: RunContext, stage: str) -> Iterator[None]:
             raise
         raise RunError(out_of_memory(run.recipe, stage, error)) from error
     _add_seconds(run, stage, time.monotonic() - start)
+
+
+def kept(run: RunContext, path: Path, stage: str, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
+    """What the first rank once made and left at ``path``, in ``stage``; made now where it is not there."""
+
+    def found() -> dict[str, Tensor]:
+        state = checkpoint.load(path, torch.device("cpu"))
+        if state is None:
+            with timed(run, stage):
+                state = make()
+            checkpoint.save(path, state)
+        return state
+
+    return from_first(found)
 
 
 def _add_seconds(run: RunContext, stage: str, seconds: float) -> None:

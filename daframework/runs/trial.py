@@ -25,14 +25,14 @@ _COMPUTED = 2**19  # pixels at most that are computed where a network looks at v
 class Built:
     """A network, what an image's sides must be multiples of and must be at least, and its two uses.
 
-    ``train`` is a training step on (batch, height, width); ``whole`` maps whole images, in evaluation, to something of
-    their size.
+    ``train`` is a training step on ``batch_size`` images of ``height`` and ``width``; ``whole`` maps whole images, in
+    evaluation, to something of their size.
     """
 
     network: nn.Module
     multiple: int
     smallest: int
-    train: Callable[[int, int, int], object]
+    train: Callable[..., object]
     whole: Callable[[Tensor], Tensor]
 
 
@@ -92,7 +92,7 @@ class Trial:
 
         def step() -> None:
             check_size(f"data.crop_size: {self.title}", self.built.multiple, *size)
-            self.built.train(batch, *size)
+            self.built.train(height=size[0], width=size[1], batch_size=batch)
 
         return self._failure(step, batch * size[0] * size[1])
 
