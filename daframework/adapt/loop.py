@@ -16,7 +16,6 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from daframework.adapt.finite import FiniteCheck, require_finite_weights
 from daframework.adapt.pool import ImagePool
 from daframework.adapt.saved import restore, save
-from daframework.adapt.schedule import lr_factor
 from daframework.adapt.step import DiscriminatorObjective, Fake, GeneratorObjective, GeneratorStep, to_judge
 from daframework.build import DIRECTIONS, DOMAINS, Networks
 from daframework.compute.acceleration import accelerate, lay_out_like_weights
@@ -70,6 +69,7 @@ def train(
     judging = [weight for network in networks.discriminators.values() for weight in network.parameters()]
     translator = networks.generators[DIRECTIONS[0]]
     average = _average(translator, table.ema_decay) if table.ema_decay else None
+    translating = translator if average is None else average.module
     # Every rank holds the same pools and the same draws: the name's number stands for all of them.
     pools = {domain: ImagePool(table.pool_size, recipe.seed, f"{domain}/0") for domain in DOMAINS}
     parts: dict[str, Any] = {
@@ -158,7 +158,7 @@ def train(
         if last or (log.samples_every and done % log.samples_every == 0):
             # Before saving: a run that is killed between the two would never draw them. Not worth compiling for.
             with span("drawing samples"), torch.compiler.set_stance("force_eager"):
-                draw(done, _translating(translator, average))
+                draw(done, translating)
         if done % log.checkpoint_every == 0 or last or stopping or saving:
             with span("saving"):
                 finite.require(kept)
@@ -170,8 +170,14 @@ def train(
             raise StoppedError(f"stopped after step {done} of {table.steps} of the translation")
 
     if table.steps == 0:
-        draw(0, translator)
-    return _translating(translator, average).eval()
+        draw(0, translating)
+    return translating.eval()
+
+
+def lr_factor(step: int, steps: int, constant_fraction: float) -> float:
+    """Factor on the learning rate at ``step`` (from 0): 1 at first, then linear to 0, reached after the last step."""
+    decay_from = round(steps * constant_fraction)
+    return min(1.0, (steps - step) / max(1, steps - decay_from))
 
 
 def _set_up(
@@ -194,10 +200,6 @@ def _unsynchronised(fabric: Fabric, module: nn.Module, kept: bool) -> AbstractCo
     if kept and isinstance(module, _FabricModule):
         return fabric.no_backward_sync(module)
     return nullcontext()
-
-
-def _translating(generator: Generator, average: AveragedModel | None) -> nn.Module:
-    return generator if average is None else average.module
 
 
 def _average(generator: Generator, decay: float) -> AveragedModel:

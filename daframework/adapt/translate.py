@@ -23,11 +23,19 @@ from daframework.data.overlap import in_threads
 from daframework.data.parallel import default_workers
 from daframework.data.scaling import Scaling
 from daframework.data.stream import to_bytes, to_float
-from daframework.data.whole import apply_padded, batches_by_size, batches_in_order, padded_side, stack_images
+from daframework.data.whole import (
+    apply_padded,
+    batches_by_size,
+    batches_in_order,
+    padded_side,
+    stack_images,
+    weights_dtype,
+)
 from daframework.errors import DataError
 from daframework.interfaces import Generator, ImageDataset
 
 T = TypeVar("T")
+R = TypeVar("R")
 _WRITTEN_SUFFIXES = (".jpeg", ".jpg", ".png")
 _WINDOW = 256  # files of a folder among which those of one size are brought together
 _BATCH = 16  # images at most, of a folder, that go through the generator at once
@@ -156,19 +164,26 @@ def translate_folder(
             else:
                 yield item
 
-    planned = in_threads(lambda one: _plan(one, most), outputs, threads=_READERS, most=_WINDOW)
+    @_tried
+    def plan(paths: tuple[Path, Path]) -> _Planned:
+        return _Planned(*paths, image_size(paths[0], most=most))
+
+    @_tried
+    def read(one: _Planned) -> tuple[_Planned, Tensor]:
+        return one, read_image(one.path, scaling=scaling, most=most)
+
+    planned = in_threads(plan, outputs, threads=_READERS, most=_WINDOW)
     batches = batches_by_size(sound(planned), lambda one: one.size, window=_WINDOW, batch_size=fitting)
-    reading = in_threads(lambda batch: _read(batch, most, scaling), batches, threads=ahead, most=ahead)
+    reading = in_threads(lambda batch: [read(one) for one in batch], batches, threads=ahead, most=ahead)
 
     def files() -> Iterator[tuple[Path, Tensor]]:
         nonlocal done
         with closing(planned), closing(reading):
             for found in reading:
-                read = list(sound(found))
-                if not read:
+                if not (whole := list(sound(found))):
                     continue
-                batch = [one for one, _ in read]
-                image = torch.stack([picture for _, picture in read])
+                batch = [one for one, _ in whole]
+                image = torch.stack([picture for _, picture in whole])
                 first = batch[0].path.relative_to(images).as_posix()
                 start_global(session.fabric.device, seed, "translating a folder", first)
                 try:
@@ -190,22 +205,16 @@ def translate_folder(
     return done
 
 
-def _plan(image_and_output: tuple[Path, Path], most: int) -> _Planned | DataError:
-    path, output = image_and_output
-    try:
-        return _Planned(path, output, image_size(path, most=most))
-    except DataError as error:
-        return error
+def _tried(function: Callable[[T], R]) -> Callable[[T], R | DataError]:
+    """``function``, which hands out what is wrong with an image instead of raising it, so that the others go on."""
 
-
-def _read(batch: list[_Planned], most: int, scaling: Scaling | None) -> list[tuple[_Planned, Tensor] | DataError]:
-    def read(one: _Planned) -> tuple[_Planned, Tensor] | DataError:
+    def call(item: T) -> R | DataError:
         try:
-            return one, read_image(one.path, scaling=scaling, most=most)
+            return function(item)
         except DataError as error:
             return error
 
-    return [read(one) for one in batch]
+    return call
 
 
 def _write_all(files: Iterator[tuple[Path, Tensor]], *, waiting: int = _WRITING) -> Iterator[tuple[Path, int]]:
@@ -221,12 +230,6 @@ def _write(file: tuple[Path, Tensor]) -> tuple[Path, int]:
     else:
         write_label(path, pixels)
     return path, crc32(path.read_bytes())
-
-
-def weights_dtype(generator: Generator) -> torch.dtype:
-    """What a generator's images must be: double, where the run has that."""
-    weight = next(generator.parameters(), None)
-    return torch.float32 if weight is None else weight.dtype
 
 
 def in_precision(session: Session, generator: Generator) -> AbstractContextManager[None]:

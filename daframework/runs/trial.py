@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from daframework.build import first_line
 from daframework.compute.randomness import global_seed
 from daframework.data.checks.sizes import Size, telling_sizes
-from daframework.data.whole import apply_padded, padded_side
+from daframework.data.whole import apply_padded, padded_side, weights_dtype
 from daframework.errors import DafError
 from daframework.testing import check_size
 
@@ -100,8 +100,7 @@ class Trial:
         """What is raised on a whole image of this size; None if it works."""
 
         def apply() -> None:
-            weight = next(self.built.network.parameters(), torch.empty(0))
-            image = torch.zeros(1, 3, *size, dtype=weight.dtype)
+            image = torch.zeros(1, 3, *size, dtype=weights_dtype(self.built.network))
             self.built.network.eval()
             with torch.no_grad():
                 output = apply_padded(self.built.whole, image, self.built.multiple, self.built.smallest)
