@@ -50,16 +50,20 @@ def checked(recipe: Recipe, dataset: ImageDataset) -> Checked:
     return Checked(dataset, recipe.data.resize, recipe.hardware.cache_mb * 2**20)
 
 
-def opened_unlabelled(session: Session, recipe: Recipe, dataset: ImageDataset, name: str) -> Unlabelled:
-    """`opened` without labels, of which none is looked for or read, for the cache neither."""
-    return Unlabelled(opened(session, recipe, dataset, name, labels=False))
-
-
-def opened(session: Session, recipe: Recipe, dataset: ImageDataset, name: str, *, labels: bool = True) -> ImageDataset:
+def opened(session: Session, recipe: Recipe, dataset: ImageDataset, name: str) -> ImageDataset:
     """``dataset`` out of the cache on disk, which is completed first, if ``recipe`` says so; or else `checked`.
 
-    ``name`` says in messages which set it is. Unless ``labels`` the cache has only images.
+    ``name`` says in messages which set it is.
     """
+    return _opened(session, recipe, dataset, name, labels=True)
+
+
+def opened_unlabelled(session: Session, recipe: Recipe, dataset: ImageDataset, name: str) -> Unlabelled:
+    """`opened` without labels, of which none is looked for or read, for the cache neither."""
+    return Unlabelled(_opened(session, recipe, dataset, name, labels=False))
+
+
+def _opened(session: Session, recipe: Recipe, dataset: ImageDataset, name: str, *, labels: bool) -> ImageDataset:
     if recipe.data.cache:
         workers = recipe.hardware.workers or default_workers()
         resize = recipe.data.resize
