@@ -20,8 +20,7 @@ _NEAREST = 10
 def matched_samplers(run: RunContext) -> dict[str, CropSampler]:
     """A sampler for each domain of the translation, "source" and "target", as ``data.matched_crops`` says; or none.
 
-    Each crop of the target is paired with one of the ten source crops of the most similar
-    layout.
+    Each crop of the target is paired with one of the ten source crops of the most similar layout.
 
     Raises:
         DataError: an image cannot be used.
