@@ -10,13 +10,13 @@ import attrs
 import torch
 from torch import nn
 
-from daframework.adapt.translate import in_precision, weights_dtype
+from daframework.adapt.translate import in_precision
 from daframework.build import make_task
 from daframework.compute.randomness import start_global
 from daframework.compute.session import Session
 from daframework.data.pictures import to_network
 from daframework.data.stream import to_bytes
-from daframework.data.whole import apply_padded
+from daframework.data.whole import apply_padded, weights_dtype
 from daframework.downstream.predict import predicted
 from daframework.errors import warn
 from daframework.interfaces import Generator, Task

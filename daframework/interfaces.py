@@ -102,11 +102,6 @@ class Generator(nn.Module, ABC):
     multiple: int = 1
     smallest: int = 1
     """Height and width of an input must be multiples of the one and no less than the other; images are padded to it."""
-    versions: int = 1
-    """How many translations of each image it offers. The set is translated into each, a task model is trained on each,
-    and their predictions are averaged."""
-    version: int = 0
-    """Which of them `forward` gives; set from outside."""
 
     @abstractmethod
     def forward(self, image: Tensor) -> Tensor:
@@ -115,6 +110,11 @@ class Generator(nn.Module, ABC):
     def prepare(self, source: ImageDataset, target: ImageDataset) -> None:
         """Called once before training, on every generator, which maps ``source`` to ``target``: measure both here.
         Target labels are not given."""
+
+    def translators(self) -> "Sequence[Generator]":
+        """What the source set is translated with: itself, or an ensemble's members, each into a set on which a task
+        model is trained; their predictions are averaged. Elsewhere the generator itself is used."""
+        return [self]
 
     def features(self, image: Tensor, layers: Sequence[int]) -> list[Tensor]:
         """Intermediate activations, one (N, C, h, w) for each entry of ``layers``: for contrastive losses."""

@@ -9,7 +9,7 @@ Each raises `PluginError`, or `DataError` for a sample, and says what was promis
 import torch
 from torch import Tensor, nn
 
-from daframework.data.prepared import check_sample
+from daframework.data.checked import check_sample
 from daframework.data.whole import padded_side
 from daframework.errors import PluginError
 from daframework.interfaces import (
@@ -35,8 +35,9 @@ def check_size(name: str, multiple: int, height: int, width: int) -> None:
 def check_generator(generator: Generator, *, height: int, width: int, batch_size: int = 1) -> None:
     """An image goes in, one of the same shape and type comes out, within [-1, 1]; so does the smallest it promises."""
     name = f"generator {type(generator).__name__}"
-    if generator.versions < 1:
-        raise PluginError(f"{name} must offer at least 1 version of an image, got {generator.versions}")
+    translators = generator.translators()
+    if not translators or not all(isinstance(one, Generator) for one in translators):
+        raise PluginError(f"{name} must give one or more generators in translators(), got {translators!r}")
     check_size(name, generator.multiple, height, width)
     image = _image(generator, batch_size, height, width)
     output = generator(image)

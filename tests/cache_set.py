@@ -4,8 +4,8 @@ import torch
 
 from daf_driving.image_folder import ImageFolder
 from daframework.data.cache.open import open_cached
+from daframework.data.checked import Checked
 from daframework.data.decode import write_image, write_label
-from daframework.data.prepared import Prepared
 
 IDS = {"0": "dark", "1": "bright", "7": "ignore"}
 SHARD = 64  # images, where there are few of them
@@ -42,9 +42,9 @@ def assert_same(some, others, *, labels=True):
         assert torch.equal(one.label, other.label) if labels else one.label is None and other.label is None
 
 
-def prepared(dataset, resize=None):
+def checked(dataset, resize=None):
     """What the cached set must equal."""
-    return Prepared(dataset, resize)
+    return Checked(dataset, resize)
 
 
 def folders(one):

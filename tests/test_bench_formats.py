@@ -64,7 +64,7 @@ METHODS = [
     ["source_only", "25.0 ± 0.0", "-", "+0.0 [-20.0, +0.0] worse", "-", "-", "-", "-"],
     ["none †", "-", "-", "-", "-", "-", "-", "-"],
 ]
-HEADINGS = ["method", "mIoU", "vs source_only", "vs base", "gap closed", "content kept", "minutes", "images/s"]
+HEADINGS = ["method", "mIoU", "vs source_only", "vs base", "gap closed", "content preservation", "minutes", "images/s"]
 IOU = ["50.0 ± 0.0", "25.0 ± 0.0", "-", "0.0 ± 0.0"]
 
 

@@ -136,7 +136,7 @@ def test_asking_changes_nothing(copied):
 
 def test_nothing_is_trained_twice(finished):
     plan, told = finished
-    own = ["training on one", "scoring one", "judging content"]
+    own = ["training on one", "scoring one", "content preservation"]
     for task in plan.tasks:
         references = stages(told[f"{task}/source_only/seed0"])
         assert references == [

@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 import tiny
 import torch
-from cache_set import IDS, SHARD, assert_same, cached, files, folders, identity, prepared, shards, write_set
+from cache_set import IDS, SHARD, assert_same, cached, checked, files, folders, identity, shards, write_set
 
 from daf_streets.streets import streets
 from daframework.adapt.translated_set import TranslatedSet
+from daframework.data.cache import open as cache
 from daframework.data.cache.layout import cache_root
-from daframework.data.cache.open import open as cache
-from daframework.data.prepared import Unlabelled
 from daframework.data.spaces import LabelSpace, Mapped
 from daframework.data.stream import TrainingStream, training_batches
+from daframework.data.unlabelled import Unlabelled
 from daframework.errors import DataError
 
 
@@ -38,7 +38,7 @@ def root(tmp_path):
 def test_a_cached_set_is_the_prepared_set_bit_for_bit(session, tmp_path, resize):
     dataset = files(write_set(tmp_path / "set", sizes=[(8, 12), (10, 7), (9, 9)]))
     for _ in range(2):  # made, and found
-        assert_same(cached(session(), dataset, resize=resize), prepared(dataset, resize))
+        assert_same(cached(session(), dataset, resize=resize), checked(dataset, resize))
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -50,7 +50,7 @@ def test_training_batches_are_the_same_with_the_cache_as_without(session, root, 
         return list(training_batches(stream, **given))
 
     dataset = files(root)
-    for one, other in zip(batches(cached(session(), dataset)), batches(prepared(dataset)), strict=True):
+    for one, other in zip(batches(cached(session(), dataset)), batches(checked(dataset)), strict=True):
         assert torch.equal(one.image, other.image) and torch.equal(one.label, other.label)
 
 
@@ -69,7 +69,7 @@ def test_images_are_views_of_the_mapped_file_and_never_change_it(session, root):
     before = [path.read_bytes() for path in shards(one)]
     one[3].image.zero_()
     assert [path.read_bytes() for path in shards(one)] == before
-    assert_same(cached(session(), files(root)), prepared(files(root)))
+    assert_same(cached(session(), files(root)), checked(files(root)))
 
 
 def test_a_set_that_is_sent_to_another_process_takes_no_pixels_along(session, root):
@@ -103,7 +103,7 @@ def test_a_cache_that_is_deleted_can_still_be_read_where_it_is_open(session, roo
     one = cached(session(), files(root))
     one.remove()
     assert not any(folder.exists() for folder in folders(one))
-    assert_same(one, prepared(files(root)))
+    assert_same(one, checked(files(root)))
 
 
 # --- labels that may not be read ---
@@ -112,18 +112,17 @@ def test_a_cache_that_is_deleted_can_still_be_read_where_it_is_open(session, roo
 def test_without_labels_none_is_opened_or_looked_for(session, tmp_path):
     dataset = files(write_set(tmp_path / "set", labels=False))
     one = cached(session(), dataset, labels=False)
-    assert_same(one, prepared(dataset), labels=False)
-    assert_same(Unlabelled(one), Unlabelled(prepared(dataset)), labels=False)
+    assert_same(one, checked(dataset), labels=False)
+    assert_same(Unlabelled(one), Unlabelled(checked(dataset)), labels=False)
     assert len(folders(one)) == 1 and folders(one)[0].name.startswith("images-")
-    with pytest.raises(DataError, match="image 0000: its label is asked for, and this set was opened without"):
-        one[0]
+    assert one[0].label is None
 
 
 def test_labels_are_added_later_and_the_images_stay(session, root):
     without = cached(session(), files(root), labels=False)
     before = identity(shards(without))
     one = cached(session(), files(root))
-    assert_same(one, prepared(files(root)))
+    assert_same(one, checked(files(root)))
     assert identity(before) == before and folders(one)[0] == folders(without)[0]
 
 
@@ -161,14 +160,14 @@ def test_a_file_that_is_changed_added_or_removed_gives_another_cache(session, ro
     assert key(session, root) == before
     change(root)
     assert key(session, root)[0] != before[0]
-    assert_same(cached(session(), files(root)), prepared(files(root)))
+    assert_same(cached(session(), files(root)), checked(files(root)))
 
 
 def test_a_changed_label_gives_other_labels_and_the_same_images(session, root):
     images, labels = key(session, root)
     shutil.copy(root / "labels" / "0004.png", root / "labels" / "0003.png")
     assert key(session, root)[0] == images and key(session, root)[1] != labels
-    assert_same(cached(session(), files(root)), prepared(files(root)))
+    assert_same(cached(session(), files(root)), checked(files(root)))
 
 
 def test_another_size_gives_another_cache(session, root):
@@ -181,7 +180,7 @@ def test_another_map_of_ids_gives_other_labels_and_the_same_images(session, root
     found = cached(session(), other)
     names = [folder.name for folder in folders(found)]
     assert names[0] == images and names[1] != labels
-    assert_same(found, prepared(other))
+    assert_same(found, checked(other))
 
 
 def test_another_label_space_gives_other_labels_and_the_same_images(session, root):
@@ -193,7 +192,7 @@ def test_another_label_space_gives_other_labels_and_the_same_images(session, roo
         names = [folder.name for folder in folders(found)]
         assert names[0] == images and names[1] != labels
         labels = names[1]
-        assert_same(found, prepared(Mapped(dataset, space, table)))
+        assert_same(found, checked(Mapped(dataset, space, table)))
 
 
 def test_another_version_of_the_format_gives_another_cache(session, root, monkeypatch):
@@ -217,7 +216,7 @@ def test_a_file_that_vanished_is_named(session, root):
 
 def test_drawn_streets_are_cached_by_their_options(session):
     one = streets(look="game", split="train", size=(32, 48), train_images=3)
-    assert_same(cached(session(), one), prepared(one))
+    assert_same(cached(session(), one), checked(one))
     prints = {
         streets(look=look, split=split, size=size, seed=seed).fingerprint(labels=False)
         for look in ("game", "camera")
@@ -237,7 +236,7 @@ def test_translated_images_are_cached_by_their_files(session, root):
     names = [name[:-4] for name in entries]
     versions = [TranslatedSet(root / "translated", one, ("a",) * 8, ((0, 0, 0),) * 8, names) for one in (0, 1)]
     assert versions[0].fingerprint(labels=False) != versions[1].fingerprint(labels=False)
-    assert_same(cached(session(), versions[1]), prepared(versions[1]))
+    assert_same(cached(session(), versions[1]), checked(versions[1]))
 
 
 def test_a_set_without_fingerprint_is_said_not_to_be_cached(session, capsys):

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import pytest
 import torch
-from cache_set import SHARD, assert_same, cached, files, folders, identity, prepared, shards, write_set
+from cache_set import SHARD, assert_same, cached, checked, files, folders, identity, shards, write_set
 from conftest import Recorder
 
 from daframework.compute.session import StoppedError
@@ -91,7 +91,7 @@ def test_a_damaged_shard_is_made_anew_with_a_word_and_the_others_stay(session, d
     others = identity(path for path in shards(one) if path != hurt)
     damage(hurt)
     log = Recorder()
-    assert_same(cached(session(log=log), dataset), prepared(dataset))
+    assert_same(cached(session(log=log), dataset), checked(dataset))
     assert log.stages[-1] == (CACHING, SHARD + 6, 6)
     errors = capsys.readouterr().err
     assert errors.startswith(f"warning: the cache of the set: {folders(one)[kind]}/00000.") and errors.count("\n") == 1
@@ -114,7 +114,7 @@ def test_a_cache_that_was_copied_is_checked_once_and_not_made_again(session, dat
         log = Recorder()
         one = cached(session(log=log), dataset)
         assert log.stages == stages
-    assert_same(one, prepared(dataset))
+    assert_same(one, checked(dataset))
 
 
 def test_the_cache_of_another_set_under_this_ones_name_is_not_used(session, dataset, tmp_path, capsys):
@@ -122,7 +122,7 @@ def test_the_cache_of_another_set_under_this_ones_name_is_not_used(session, data
     one = cached(session(), dataset, labels=False)
     shutil.rmtree(folders(one)[0])
     shutil.copytree(folders(other)[0], folders(one)[0])
-    assert_same(cached(session(), dataset), prepared(dataset))
+    assert_same(cached(session(), dataset), checked(dataset))
     assert "00000.json is of another cache" in capsys.readouterr().err
 
 
@@ -139,7 +139,7 @@ def test_an_interrupted_build_leaves_whole_shards_and_goes_on(session, tmp_path)
     one = cached(session(log=log), dataset)
     assert log.stages == [(CACHING, 192, SHARD * (len(before) // 2))]
     assert identity(before) == before
-    assert_same(one, prepared(dataset))
+    assert_same(one, checked(dataset))
 
 
 def test_what_a_killed_process_left_is_thrown_away_after_an_hour(session, dataset, tmp_path):
@@ -204,7 +204,7 @@ def test_a_write_that_fails_is_a_line_and_leaves_nothing_half_written(session, t
     assert [path.name for path in (tmp_path / "cache").rglob("*.bin")] == ["00000.bin"]
     assert left_over(tmp_path / "cache") == []
     log = Recorder()
-    assert_same(cached(session(log=log), dataset, labels=False), prepared(dataset), labels=False)
+    assert_same(cached(session(log=log), dataset, labels=False), checked(dataset), labels=False)
     assert log.stages == [(CACHING, SHARD + 6, SHARD)]
 
 
@@ -242,7 +242,7 @@ def test_a_disk_that_fills_up_is_a_line_and_leaves_nothing_half_written(session,
     assert [path.name for path in small_disk.rglob("*.bin")] == ["00000.bin"]
     os.sync()
     subprocess.run(["mount", "-o", "remount,size=8m", str(small_disk)], check=True)
-    assert_same(cached(session(), dataset, labels=False), prepared(dataset), labels=False)
+    assert_same(cached(session(), dataset, labels=False), checked(dataset), labels=False)
 
 
 def test_a_folder_that_cannot_be_made_is_a_line(session, dataset, tmp_path, monkeypatch):
@@ -261,7 +261,7 @@ def test_two_processes_that_build_the_same_cache_do_not_hurt_it(session, tmp_pat
 
     def work():
         start.wait()
-        assert_same(cached(session(), dataset), prepared(dataset))
+        assert_same(cached(session(), dataset), checked(dataset))
 
     others = [multiprocessing.get_context("fork").Process(target=work) for _ in range(2)]
     for other in others:
@@ -271,6 +271,6 @@ def test_two_processes_that_build_the_same_cache_do_not_hurt_it(session, tmp_pat
         other.join()
     assert [other.exitcode for other in others] == [0, 0]
     log = Recorder()
-    assert_same(cached(session(log=log), dataset), prepared(dataset))
+    assert_same(cached(session(log=log), dataset), checked(dataset))
     assert CACHING not in [stage for stage, _, _ in log.stages] and left_over(tmp_path / "cache") == []
     assert capsys.readouterr().err == ""

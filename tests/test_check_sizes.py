@@ -226,7 +226,7 @@ def test_source_images_are_tried_where_an_oracle_judges_their_content(parts, tab
     tables["task"] = {"name": "fixed"}
     tables["target"]["size"] = [16, 24]
     (problem,) = problems(parts, tables)
-    assert "the whole images of source, as their content is judged: 32 x 48 (train/0)" in problem
+    assert "the whole images of source, for content preservation: 32 x 48 (train/0)" in problem
     tables["downstream"]["oracle"] = False
     assert problems(parts, tables) == []
 

@@ -54,10 +54,11 @@ def test_a_generator_gives_images_like_its_input(make, says):
         check_generator(Made(make), height=8, width=12)
 
 
-def test_a_generator_offers_at_least_one_version():
+@pytest.mark.parametrize("given", [[], [abs]])
+def test_a_generator_translates_with_one_generator_or_more(given):
     generator = Made(lambda image: image)
-    generator.versions = 0
-    with pytest.raises(PluginError, match="generator Made must offer at least 1 version of an image, got 0"):
+    generator.translators = lambda: given
+    with pytest.raises(PluginError, match=r"Made must give one or more generators in translators\(\), got \["):
         check_generator(generator, height=8, width=12)
 
 

@@ -13,11 +13,11 @@ from torch.nn import functional as F
 
 from daframework.adapt.loop import train
 from daframework.build import make_dataset, make_networks
-from daframework.data.prepared import Unlabelled
 from daframework.data.stream import TrainingStream, training_batches
+from daframework.data.unlabelled import Unlabelled
 from daframework.recipes.read import parse
 from daframework.registry import load_plugins
-from daframework.runs.translation import prepare
+from daframework.runs.translation import measure_domains
 
 LR, BETAS, EPSILON, STEPS = 1e-3, (0.5, 0.999), 1e-8, 2
 
@@ -49,8 +49,8 @@ class Training:
             for name, dataset in (("source", source), ("target", target))
         }
         self.before, self.after = make_networks(plugins, recipe, 3), make_networks(plugins, recipe, 3)
-        prepare(self.before, source, target)
-        prepare(self.after, source, target)
+        measure_domains(self.before, source, target)
+        measure_domains(self.after, source, target)
         log = Recorder()
         made = session(log=log, precision=recipe.hardware.precision)
         train(made, self.after, streams, recipe, path, lambda step, translator: None)

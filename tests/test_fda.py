@@ -7,7 +7,7 @@ from tiny import Pictures
 from torch.nn.functional import interpolate
 
 from daf_baselines.fda import FDA, swap_low_frequencies
-from daframework.data.prepared import resize_image
+from daframework.data.checked import resize_image
 
 SIZES = [(16, 16), (15, 15), (16, 21), (15, 22), (22, 15), (21, 16), (1, 1), (2, 7)]
 
@@ -123,18 +123,19 @@ def test_brightness_is_taken_over_on_the_scale_where_black_is_zero():
     assert (fda(image) + 1).mul(127.5).mean().item() == pytest.approx(fda.targets.float().mean().item(), abs=3)
 
 
-def test_several_bands_are_versions_in_their_order():
+def test_several_bands_are_an_ensemble_in_their_order_and_alone_the_first_is_taken():
     bands = [0.3, 0.05, 0.1]
     several = prepared((16, 20), band=bands)
-    assert several.versions == 3 and FDA(band=0.1).versions == FDA(band=[0.1]).versions == 1
+    assert len(several.translators()) == 3
+    assert len(FDA(band=0.1).translators()) == len(FDA(band=[0.1]).translators()) == 1
     source, _ = pair(16, 20)
     image = source / 127.5 - 1
     outputs = []
-    for version, band in enumerate(bands):
-        several.version = version
-        outputs.append(several(image))
+    for member, band in zip(several.translators(), bands, strict=True):
+        outputs.append(member(image))
         assert torch.equal(outputs[-1], prepared((16, 20), band=band)(image))
     assert not torch.equal(outputs[0], outputs[1])
+    assert torch.equal(several(image), outputs[0])
 
 
 def test_targets_of_other_sizes_are_kept_in_the_first_ones():

@@ -114,7 +114,7 @@ def test_a_one_sided_translation_that_was_stopped_goes_on_exactly(plugins, table
 def test_a_run_of_one_direction_gives_the_same_rows_and_goes_on_to_the_same_results(plugins, tables, tmp_path, session):
     results, _ = run(plugins, tables, tmp_path / "whole", session)
     assert [row.method for row in results.rows] == ["source_only", "tiny", "oracle"]
-    assert results.rows[1].preservation is not None
+    assert results.rows[1].content_preservation is not None
     grid = read_image(tmp_path / "whole" / "samples" / "step_000004.png")
     assert grid.shape == (3, 4 * 32 + 3 * 2, 3 * 48 + 2 * 2)  # source, fake_target, label
     with pytest.raises(StoppedError, match="of the translation"):

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from daframework.adapt.finite import FiniteCheck
+from daframework.adapt.loop import lr_factor
 from daframework.adapt.pool import ImagePool
-from daframework.adapt.schedule import lr_factor
 from daframework.adapt.step import Fake
 from daframework.errors import TrainingError
 

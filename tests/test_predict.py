@@ -7,8 +7,8 @@ from conftest import TABLES, refused
 from PIL import Image
 
 from daframework.build import make_task
+from daframework.data.checked import resize_image
 from daframework.data.decode import image_size, read_image, read_label
-from daframework.data.prepared import resize_image
 from daframework.data.stream import to_float
 from daframework.recipes.read import parse
 from daframework.runs.rows import load_model

@@ -45,7 +45,7 @@ def test_mean_and_sample_standard_deviation_over_seeds():
     table = cells(results_table(THREE))
     # 10, 20, 60: mean 30, deviations -20, -10, 30, so sqrt((400 + 100 + 900) / 2) = 26.458; the same around 50.
     assert table == [
-        ["method", "mIoU", "pixel accuracy", "content kept"],
+        ["method", "mIoU", "pixel accuracy", "content preservation"],
         ["a", "50.0 ± 26.5", "50.0 ± 0.0", "90.0 ± 0.0"],
         ["source_only", "30.0 ± 26.5", "50.0 ± 0.0", "-"],
     ]

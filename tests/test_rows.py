@@ -81,7 +81,7 @@ def test_own_colours_stand_in_place_of_the_common_ones(plain, plugins, tables, t
 def test_colours_alone_make_a_row_of_the_untranslated_source(plain, plugins, source_only, tmp_path, session):
     path = tmp_path / "run"
     results, recorder = run(plugins, source_only | {"name": "colours", "augment": COLOURS}, path, session)
-    assert [(row.method, row.preservation) for row in results.rows] == [
+    assert [(row.method, row.content_preservation) for row in results.rows] == [
         ("source_only", None),
         ("colours", None),
         ("oracle", None),
@@ -128,7 +128,7 @@ def test_statistics_add_up_to_the_scores(plain, plugins, recipe):
     task = make_task(plugins, recipe, 3)
     for row in results.rows:
         assert task.scores(statistics_of(path, row.method).sum(0)) == row.scores
-    assert task.scores(statistics_of(path, "semantic_preservation").sum(0)) == results.rows[1].preservation
+    assert task.scores(statistics_of(path, "semantic_preservation").sum(0)) == results.rows[1].content_preservation
 
 
 # --- files that were damaged ---

@@ -100,7 +100,7 @@ def test_results_have_their_documented_form(finished):
         "translation",
         "translating",
         "training on tiny",
-        "judging content",
+        "content preservation",
     ]
     assert all(second >= 0 for second in content["seconds"].values())
     assert {"date", "versions", "device", "cores"} <= set(content["environment"])
@@ -122,7 +122,7 @@ def test_a_class_that_never_occurs_is_null(plugins, source_only, tmp_path, sessi
 
 def test_a_recipe_without_a_generator_has_two_rows(plugins, source_only, tmp_path, session):
     results, _ = run(plugins, source_only | {"name": "source_only"}, tmp_path / "run", session)
-    assert [(row.method, row.preservation) for row in results.rows] == [("source_only", None), ("oracle", None)]
+    assert [(row.method, row.content_preservation) for row in results.rows] == [("source_only", None), ("oracle", None)]
     assert not (tmp_path / "run" / "translated").exists() and not (tmp_path / "run" / "samples").exists()
 
 
@@ -240,7 +240,7 @@ STAGES = {
     "translating": 19,
     "training on tiny": 22,
     "scoring tiny": 26,
-    "judging content": 29,
+    "content preservation": 29,
 }
 
 

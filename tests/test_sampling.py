@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 import torch
-from test_prepared import Listed
+from test_checked import Listed
 from test_run import comparable, run
 
 from daframework.compute.session import StoppedError

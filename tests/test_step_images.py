@@ -290,8 +290,6 @@ def test_asking_for_what_the_recipe_does_not_have_says_what_is_missing():
         PluginError, match="asks for a discriminator's output on 'fake_target', and the recipe has none"
     ):
         StepImages({"source_to_target": tiny.Painter()}, {}, image, image, image).judged("fake_target")
-    domain = DomainImages(
-        "source", tiny.Judge(num_classes=2), real=image, fake=image, rec=None, real_label=None, fake_label=None
-    )
+    domain = DomainImages("source", tiny.Judge(num_classes=2), image, Fake(image, None), None, None)
     with pytest.raises(PluginError, match="rec_source, which no loss of the generators makes; add a reconstruction"):
         _ = domain.rec_output

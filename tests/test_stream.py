@@ -6,8 +6,8 @@ import pytest
 import tiny
 import torch
 
-from daframework.data.prepared import Unlabelled
 from daframework.data.stream import TrainingStream, random_crop, to_bytes, to_float, training_batches
+from daframework.data.unlabelled import Unlabelled
 from daframework.errors import DataError
 from daframework.interfaces import ImageDataset, Sample
 

@@ -15,8 +15,8 @@ from daframework.adapt.loop import train
 from daframework.adapt.step import GeneratorObjective
 from daframework.build import make_dataset, make_networks, make_task
 from daframework.compute.session import StoppedError
-from daframework.data.prepared import Unlabelled
 from daframework.data.stream import TrainingStream
+from daframework.data.unlabelled import Unlabelled
 from daframework.downstream.fit import fit, warmup_cosine
 from daframework.downstream.score import score
 from daframework.errors import DataError, PluginError, TrainingError

@@ -4,7 +4,7 @@ import pytest
 import tiny
 import torch
 from PIL import Image
-from test_prepared import Listed, sample
+from test_checked import Listed, sample
 
 from daframework.adapt.translate import translate_folder, translate_set
 from daframework.adapt.translated_set import open_translated

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from test_prepared import Listed, sample
+from test_checked import Listed, sample
 from torch import nn
 
 from daf_cyclegan.resnet import ResNet

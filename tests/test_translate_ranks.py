@@ -8,8 +8,8 @@ from pathlib import Path
 
 import tiny
 import torch
-from test_prepared import Listed
-from test_versions import Tinted, pictures
+from test_checked import Listed
+from test_ensemble import Tinted, pictures
 
 from daframework.adapt.translate import translate_set
 from daframework.adapt.translated_set import open_translated
@@ -23,7 +23,7 @@ from lightning_fabric import Fabric
 import tiny
 from conftest import Recorder
 from test_translate_ranks import given
-from test_versions import Tinted
+from test_ensemble import Tinted
 from daframework.adapt.translate import translate_set
 from daframework.errors import DafError
 from daframework.compute.session import Session

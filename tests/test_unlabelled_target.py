@@ -1,12 +1,20 @@
-"""A target whose training images have no labels at all: the usual case of a user's own data."""
+"""The target's labels: nothing but the oracle comes upon them, and there need be none."""
 
 import copy
+import pickle
 
+import pytest
+import tiny
 import torch
 from conftest import TABLES
 
+from daframework import hookimpl
+from daframework.data.checked import Checked
 from daframework.data.decode import write_image, write_label
+from daframework.data.unlabelled import Unlabelled
+from daframework.interfaces import ImageDataset, Inspection, Loss, Sample
 from daframework.recipes.read import parse
+from daframework.registry import load_plugins
 from daframework.runs.check import check
 from daframework.runs.stages import execute
 from daframework.storage.run_folder import open_folder
@@ -45,4 +53,98 @@ def test_without_oracle_a_target_needs_labels_for_its_test_images_only(plugins, 
     assert check(plugins, recipe, "own.toml") == []
     results = execute(session(), plugins, recipe, open_folder(tmp_path / "run", recipe))
     assert [row.method for row in results.rows] == ["source_only", "tiny"]
-    assert all(row.preservation is None for row in results.rows)
+    assert all(row.content_preservation is None for row in results.rows)
+
+
+# --- what hands out no label ---
+
+
+class Telling(tiny.Blocks):
+    """Answers every question about its labels, and gives one where none is asked for."""
+
+    def unlabelled(self, index):
+        return tiny.Blocks.__getitem__(self, index)
+
+    def fingerprint(self, *, labels):
+        return f"labels {labels}"
+
+    def problems(self, *, labelled):
+        return [f"labelled {labelled}"]
+
+    def inspect(self, index, *, labelled):
+        return Inspection("x", None, self[index].label, [])
+
+
+class Secret(tiny.Blocks):
+    """Its labels may not be read."""
+
+    def __getitem__(self, index):
+        raise AssertionError("a label was asked for")
+
+    def unlabelled(self, index):
+        return Sample(super().__getitem__(index).image, None, "x")
+
+
+def assert_no_way_to_a_label(dataset):
+    """Through all that the interface has, and all that it shows."""
+    assert type(dataset) is Unlabelled and len(dataset) > 0
+    assert {name for name in dir(dataset) if not name.startswith("_")} == {
+        name for name in dir(ImageDataset) if not name.startswith("_")
+    } | {"classes", "palette"}
+    again = pickle.loads(pickle.dumps(dataset))
+    samples = [dataset[0], dataset.unlabelled(0), next(iter(dataset)), again[0]]
+    assert [one.label for one in samples] == [None] * 4
+    for labels in (True, False):
+        assert dataset.fingerprint(labels=labels) is dataset.inspect(0, labelled=labels) is dataset.file(0) is None
+        assert dataset.problems(labelled=labels) == []
+
+
+@pytest.mark.parametrize("kind", [Telling, Secret])
+@pytest.mark.parametrize("wrapped", [lambda one: one, lambda one: Checked(one, (4, 6), 10**6), Unlabelled])
+def test_no_way_leads_from_an_unlabelled_set_to_a_label(kind, wrapped):
+    dataset = Unlabelled(wrapped(kind("bright", "train", 3, (8, 12), tiny.CLASSES)))
+    assert_no_way_to_a_label(dataset)
+    assert dataset.classes == tiny.CLASSES and dataset.palette == tiny.PALETTE
+
+
+SEEN = []
+
+
+class Asking(Loss):
+    def prepare(self, source, target):
+        SEEN.append(target)
+
+    def generator_loss(self, images):
+        return (images.fake_target - images.target).square().mean()
+
+
+class Painting(tiny.Painter):
+    def prepare(self, source, target):
+        SEEN.append(target)
+
+
+class Offers:
+    @hookimpl
+    def daf_losses(self):
+        return {"asking": Asking}
+
+    @hookimpl
+    def daf_generators(self):
+        return {"painting": Painting}
+
+
+@pytest.mark.parametrize("cache", [False, True])
+def test_no_plugin_comes_upon_a_label_of_the_target(tables, tmp_path, session, monkeypatch, cache):
+    """Which for the generator back is the source."""
+    SEEN.clear()
+    monkeypatch.setattr(tiny.Blocks, "fingerprint", lambda self, labels: f"{self.shift} {self.split} {labels}")
+    monkeypatch.setenv("DAF_CACHE", str(tmp_path / "cache"))
+    tables["generator"], tables["losses"] = {"name": "painting"}, [{"name": "asking", "weight": 1.0}]
+    del tables["discriminator"]
+    tables["data"]["cache"] = cache
+    recipe = parse(tables, "r")
+    plugins = load_plugins(extra={"tiny": tiny, "offers": Offers()})
+    execute(session(), plugins, recipe, open_folder(tmp_path / "a", recipe))
+    assert len(SEEN) == 3
+    for dataset in SEEN:
+        assert_no_way_to_a_label(dataset)

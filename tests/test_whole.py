@@ -2,7 +2,7 @@ import threading
 
 import pytest
 import torch
-from test_prepared import Listed, sample
+from test_checked import Listed, sample
 from torch import nn
 
 from daframework.data.whole import (

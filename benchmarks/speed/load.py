@@ -30,9 +30,9 @@ from daframework.cli.display import Display
 from daframework.compute.environment import describe
 from daframework.compute.session import Session
 from daframework.data.cache.open import open_cached
+from daframework.data.checked import Checked
 from daframework.data.decode import write_label
 from daframework.data.parallel import in_parallel
-from daframework.data.prepared import Prepared
 from daframework.data.stream import TrainingStream, to_float, training_batches
 from daframework.interfaces import ImageDataset
 
@@ -128,7 +128,7 @@ def measure(root: Path, images: int, workers: int, seconds: float) -> dict[str, 
     found["megabytes_per_png"] = round(sum(sizes) / len(sizes) / 1e6, 2)
     found["crops_per_second"] = rates = {}
     rates["plain PyTorch, PNG"] = crops_per_second(plain_batches(root, workers), seconds)
-    rates["daframework, PNG"] = crops_per_second(our_batches(Prepared(dataset), workers), seconds)
+    rates["daframework, PNG"] = crops_per_second(our_batches(Checked(dataset), workers), seconds)
     session = Session(Fabric(accelerator="cpu", devices=1), Display(Console(stderr=True)), lambda: False)
     start = time.perf_counter()
     cached = open_cached(session, dataset, name="images", resize=None, workers=max(1, workers), labels=True)

@@ -16,14 +16,15 @@ from daframework.adapt.step import DiscriminatorObjective, Fake, GeneratorObject
 from daframework.build import Networks, make_networks
 from daframework.compute.acceleration import accelerate
 from daframework.compute.session import Session, StoppedError
-from daframework.data.prepared import Prepared, Unlabelled
+from daframework.data.checked import Checked
 from daframework.data.stream import TrainingStream, to_float
+from daframework.data.unlabelled import Unlabelled
 from daframework.interfaces import ImageDataset, Sample
 from daframework.recipes.read import parse
 from daframework.recipes.tables import Recipe
 from daframework.registry import Plugins, load_plugins
 from daframework.runs.precision import open_device
-from daframework.runs.translation import prepare
+from daframework.runs.translation import measure_domains
 
 CLASSES = 11
 PAPER = {
@@ -93,10 +94,10 @@ def recipe(sizes: dict[str, Any], method: str, batch: int, device: str, hardware
     return parse(tables, "step.py")
 
 
-def prepared_networks(plugins: Plugins, made: Recipe, dataset: ImageDataset) -> Networks:
+def networks_on(plugins: Plugins, made: Recipe, dataset: ImageDataset) -> Networks:
     """The recipe's networks, with ``dataset`` as source and target."""
     networks = make_networks(plugins, made, CLASSES)
-    prepare(networks, dataset, Unlabelled(dataset))
+    measure_domains(networks, dataset, Unlabelled(dataset))
     return networks
 
 
@@ -105,8 +106,8 @@ def run_ours(made: Recipe, clock: BlockClock, blocks: int) -> str:
     plugins = load_plugins()
     torch.manual_seed(0)
     fabric, precision = open_device(plugins, made)
-    dataset = Prepared(Noise(made.data.crop_size), None, 2**30)
-    networks = prepared_networks(plugins, made, dataset)
+    dataset = Checked(Noise(made.data.crop_size), None, 2**30)
+    networks = networks_on(plugins, made, dataset)
     streams = {
         "source": TrainingStream(dataset, made.data.crop_size, True, 0, "source"),
         "target": TrainingStream(Unlabelled(dataset), made.data.crop_size, True, 0, "target"),
@@ -129,7 +130,7 @@ def bare_steps(made: Recipe, fabric: Fabric) -> Iterator[None]:
     plugins, table = load_plugins(), made.translation
     assert table is not None
     dataset = Noise(made.data.crop_size)
-    networks = prepared_networks(plugins, made, dataset)
+    networks = networks_on(plugins, made, dataset)
     nets = [*networks.generators.values(), *networks.discriminators.values()]
     order = accelerate(nets, made.hardware, table.steps, fabric.device)
     generators = GeneratorObjective(networks.generators, networks.discriminators, networks.terms)

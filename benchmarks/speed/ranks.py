@@ -24,7 +24,7 @@ from daframework.recipes.read import locate, read
 from daframework.registry import load_plugins
 
 RECIPE = "semantic_cyclegan"
-SHARED_OUT = ("translating", "scoring", "judging content")
+SHARED_OUT = ("translating", "scoring", "content preservation")
 """Stages in which the processes share a set out; in all others each has images of its own in every step."""
 
 

@@ -36,14 +36,13 @@ from daframework.adapt.loop import train
 from daframework.build import make_networks
 from daframework.compute.session import Session, StoppedError
 from daframework.data.decode import write_image, write_label
-from daframework.data.prepared import Unlabelled
 from daframework.recipes.read import locate, parse, read_tables
 from daframework.recipes.tables import Recipe
 from daframework.registry import load_plugins
-from daframework.runs.context import opened, stream
+from daframework.runs.context import opened, opened_unlabelled, stream
 from daframework.runs.datasets import open_datasets
 from daframework.runs.precision import open_device
-from daframework.runs.translation import prepare
+from daframework.runs.translation import measure_domains
 
 RECIPE = "semantic_cyclegan"
 CLASSES = ["road", "sky", "tree", "car"]
@@ -122,10 +121,10 @@ def measure(point: Point, root: Path, asked: Namespace, device: torch.device) ->
     start = time.perf_counter()
     datasets = open_datasets(plugins, recipe)
     source = opened(session, recipe, datasets.source, "source")
-    target = Unlabelled(opened(session, recipe, datasets.target, "target", labels=False))
+    target = opened_unlabelled(session, recipe, datasets.target, "target")
     seconds_to_open = time.perf_counter() - start
     networks = make_networks(plugins, recipe, len(source.classes))
-    prepare(networks, source, target)
+    measure_domains(networks, source, target)
     seconds_to_prepare = time.perf_counter() - start - seconds_to_open
     streams = {"source": stream(recipe, source, "source"), "target": stream(recipe, target, "target")}
     with suppress(StoppedError), tempfile.TemporaryDirectory() as folder:

@@ -43,7 +43,7 @@ from daframework.interfaces import IGNORE_INDEX, ImageDataset, Sample, Task
 from daframework.recipes.read import locate, read
 from daframework.recipes.tables import Recipe
 from daframework.registry import Plugins, load_plugins
-from daframework.runs.context import prepared, stream
+from daframework.runs.context import checked, stream
 from daframework.runs.precision import for_task, open_device, precision_for
 
 RECIPE = "semantic_cyclegan"
@@ -149,7 +149,7 @@ def open_case(plugins: Plugins, size: Sequence[int], asked: Namespace, device: t
         f"hardware.accelerator={device.type}",
     ]
     recipe = read(locate(plugins, RECIPE), [*overrides, *asked.overrides])
-    train, test = (prepared(recipe, make_dataset(plugins, recipe, "source", split)) for split in ("train", "test"))
+    train, test = (checked(recipe, make_dataset(plugins, recipe, "source", split)) for split in ("train", "test"))
     return Case(plugins, recipe, make_task(plugins, recipe, len(train.classes)), train, test, device)
 
 

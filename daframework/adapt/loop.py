@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from daframework.adapt.finite import FiniteCheck, require_finite_weights
 from daframework.adapt.pool import ImagePool
 from daframework.adapt.saved import restore, save
-from daframework.adapt.schedule import lr_factor
-from daframework.adapt.step import DiscriminatorObjective, Fake, GeneratorObjective, GeneratorStep
+from daframework.adapt.step import DiscriminatorObjective, Fake, GeneratorObjective, GeneratorStep, to_judge
 from daframework.build import DIRECTIONS, DOMAINS, Networks
 from daframework.compute.acceleration import accelerate, lay_out_like_weights
 from daframework.compute.batch_norm import over_all_ranks
@@ -24,7 +24,7 @@ from daframework.compute.randomness import start_global
 from daframework.compute.ranks import all_batches, any_rank, count_ranks, mean_over_ranks, own_share
 from daframework.compute.session import Session, StoppedError
 from daframework.data.stream import TrainingStream, training_batches
-from daframework.interfaces import Batch, Generator
+from daframework.interfaces import Generator
 from daframework.recipes.tables import Recipe
 from daframework.spans import span
 
@@ -69,6 +69,7 @@ def train(
     judging = [weight for network in networks.discriminators.values() for weight in network.parameters()]
     translator = networks.generators[DIRECTIONS[0]]
     average = _average(translator, table.ema_decay) if table.ema_decay else None
+    translating = translator if average is None else average.module
     # Every rank holds the same pools and the same draws: the name's number stands for all of them.
     pools = {domain: ImagePool(table.pool_size, recipe.seed, f"{domain}/0") for domain in DOMAINS}
     parts: dict[str, Any] = {
@@ -137,7 +138,7 @@ def train(
             for number, ((source, target), one) in enumerate(zip(pairs, made, strict=True), start=1):
                 with _unsynchronised(fabric, discriminator_step, number < table.accumulate):
                     with span("losses"):
-                        judged.append(discriminator_step(*_to_judge(source, target, one, pools)))
+                        judged.append(discriminator_step(*to_judge(source, target, one, partial(_exchanged, pools))))
                     with span("discriminators backward"):
                         _backward(session, judged[-1].total, table.accumulate)
             with span("discriminators update"):
@@ -157,7 +158,7 @@ def train(
         if last or (log.samples_every and done % log.samples_every == 0):
             # Before saving: a run that is killed between the two would never draw them. Not worth compiling for.
             with span("drawing samples"), torch.compiler.set_stance("force_eager"):
-                draw(done, _translating(translator, average))
+                draw(done, translating)
         if done % log.checkpoint_every == 0 or last or stopping or saving:
             with span("saving"):
                 finite.require(kept)
@@ -169,8 +170,14 @@ def train(
             raise StoppedError(f"stopped after step {done} of {table.steps} of the translation")
 
     if table.steps == 0:
-        draw(0, translator)
-    return _translating(translator, average).eval()
+        draw(0, translating)
+    return translating.eval()
+
+
+def lr_factor(step: int, steps: int, constant_fraction: float) -> float:
+    """Factor on the learning rate at ``step`` (from 0): 1 at first, then linear to 0, reached after the last step."""
+    decay_from = round(steps * constant_fraction)
+    return min(1.0, (steps - step) / max(1, steps - decay_from))
 
 
 def _set_up(
@@ -195,10 +202,6 @@ def _unsynchronised(fabric: Fabric, module: nn.Module, kept: bool) -> AbstractCo
     return nullcontext()
 
 
-def _translating(generator: Generator, average: AveragedModel | None) -> nn.Module:
-    return generator if average is None else average.module
-
-
 def _average(generator: Generator, decay: float) -> AveragedModel:
     running_average: Any = get_ema_multi_avg_fn
     return AveragedModel(generator, multi_avg_fn=running_average(decay), use_buffers=True)
@@ -217,21 +220,9 @@ def _frozen(weights: Iterable[nn.Parameter]) -> Iterator[None]:
             weight.requires_grad_(True)
 
 
-def _to_judge(
-    source: Batch, target: Batch, made: GeneratorStep, pools: Mapping[str, ImagePool]
-) -> tuple[dict[str, Tensor], Tensor | None, dict[str, Fake], dict[str, Tensor]]:
-    """What the discriminators' objective sees of a batch; the translations are exchanged for past ones."""
-    fakes = {
-        domain: _exchanged(pools[domain], Fake(made.images[f"fake_{domain}"], label))
-        for domain, label in (("source", None), ("target", source.label))
-        if f"fake_{domain}" in made.images
-    }
-    rebuilt = {domain: made.images[f"rec_{domain}"] for domain in DOMAINS if f"rec_{domain}" in made.images}
-    return {"source": source.image, "target": target.image}, source.label, fakes, rebuilt
-
-
-def _exchanged(pool: ImagePool, fake: Fake) -> Fake:
-    """Translations exchanged for past ones, of whatever rank: one pool for all of a step's images."""
+def _exchanged(pools: Mapping[str, ImagePool], domain: str, fake: Fake) -> Fake:
+    """Translations exchanged for past ones, of whatever rank: one pool for all of a step's images of a domain."""
+    pool = pools[domain]
     if pool.size == 0 or count_ranks() == 1:
         return pool.exchange(fake)
     label = None if fake.label is None else all_batches(fake.label.to(torch.uint8)).long()

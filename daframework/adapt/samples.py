@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from daframework.build import DIRECTIONS, Networks
 from daframework.data.stream import to_bytes, to_float
-from daframework.data.whole import apply_padded, stack_images, stack_labels
+from daframework.data.whole import apply_padded, stack_images, stack_labels, weights_dtype
 from daframework.interfaces import Discriminator, Sample
 
 COLUMNS = ("source", "fake_target", "rec_source", "label", "semantics")
@@ -34,8 +34,7 @@ def sample_grid(
     training = [network.training for network in used]
     for network in used:
         network.eval()
-    weight = next(translator.parameters(), torch.empty(0))
-    image = to_float(stack_images(samples).to(device)).to(weight.dtype)
+    image = to_float(stack_images(samples).to(device)).to(weights_dtype(translator))
     fake = apply_padded(translator, image, forward.multiple, forward.smallest)
     columns = [image, fake]
     if backward is not None:

@@ -9,25 +9,17 @@ from functools import cached_property
 from typing import Any, NamedTuple, TypeVar, cast
 
 import torch
+from attrs import define, field
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from daframework.build import Term
+from daframework.build import DOMAINS, Term
 from daframework.errors import PluginError
-from daframework.interfaces import Discriminator, DiscriminatorOutput, Generator
+from daframework.interfaces import Batch, Discriminator, DiscriminatorOutput, Generator
 from daframework.spans import span
 
 T = TypeVar("T")
 Network = Callable[[Tensor], Any]
-ORIGINS = {
-    "fake_target": "source",
-    "fake_source": "target",
-    "rec_source": "fake_target",
-    "rec_target": "fake_source",
-    "idt_target": "target",
-    "idt_source": "source",
-}
-"""What each of a step's images is translated from. The last word of a name is the domain that it looks like."""
 
 
 class Fake(NamedTuple):
@@ -78,9 +70,7 @@ class GeneratorObjective(nn.Module):
     def forward(self, source: Tensor, source_label: Tensor, target: Tensor) -> GeneratorStep:
         """One step's images (N, 3, H, W) in [-1, 1] and source labels (N, H, W) -> the sum of weighted losses."""
         generators = cast("dict[str, Generator]", dict(self.generators.items()))
-        images = StepImages(
-            generators, dict(self._discriminators), source, source_label, target, recompute=self._recompute
-        )
+        images = StepImages(generators, dict(self._discriminators), source, source_label, target, self._recompute)
         total, values = source.new_zeros(()), {}
         for term in self.terms:
             value = _scalar(term, term.loss.generator_loss, images)
@@ -111,21 +101,30 @@ class DiscriminatorObjective(nn.Module):
         for domain, discriminator in self.discriminators.items():
             if domain not in fake:
                 continue
-            images = DomainImages(
-                domain,
-                discriminator,
-                real=real[domain],
-                fake=fake[domain].image,
-                rec=reconstructed.get(domain),
-                real_label=source_label if domain == "source" else None,
-                fake_label=fake[domain].label,
-            )
+            label = source_label if domain == "source" else None
+            images = DomainImages(domain, discriminator, real[domain], fake[domain], reconstructed.get(domain), label)
             for term in self._terms:
                 value = _scalar(term, term.loss.discriminator_loss, images)
                 if value is not None:
                     total = total + term.weight * value
                     values[f"discriminator_{domain}/{term.name}"] = value.detach()
         return DiscriminatorStep(total, values)
+
+
+def to_judge(
+    source: Batch,
+    target: Batch,
+    made: GeneratorStep,
+    exchanged: Callable[[str, Fake], Fake] = lambda domain, fake: fake,
+) -> tuple[dict[str, Tensor], Tensor | None, dict[str, Fake], dict[str, Tensor]]:
+    """What `DiscriminatorObjective` is given of a batch; a domain's translations are ``exchanged`` for past ones."""
+    fakes = {
+        domain: exchanged(domain, Fake(made.images[f"fake_{domain}"], label))
+        for domain, label in (("source", None), ("target", source.label))
+        if f"fake_{domain}" in made.images
+    }
+    rebuilt = {domain: made.images[f"rec_{domain}"] for domain in DOMAINS if f"rec_{domain}" in made.images}
+    return {"source": source.image, "target": target.image}, source.label, fakes, rebuilt
 
 
 def _scalar(term: Term, side: Callable[[T], Tensor | None], images: T) -> Tensor | None:
@@ -144,52 +143,41 @@ def _scalar(term: Term, side: Callable[[T], Tensor | None], images: T) -> Tensor
     return value
 
 
+class _Made(cached_property[Tensor]):
+    """An image of a step, translated from its ``origin`` when first asked for. Its name's last word is how it looks."""
+
+    def __init__(self, origin: str) -> None:
+        super().__init__(self._translated)
+        self.origin = origin
+
+    def _translated(self, images: "StepImages") -> Tensor:
+        image: Tensor = getattr(images, self.origin)
+        direction = "source_to_target" if _domain_of(str(self.attrname)) == "target" else "target_to_source"
+        return images.translated(image, direction)
+
+
+@define(eq=False, slots=False)
 class StepImages:
-    """See `daframework.interfaces.StepImages`. Generators go by direction, discriminators by domain."""
+    """See `daframework.interfaces.StepImages`. Generators go by direction, discriminators by domain.
 
-    def __init__(
-        self,
-        generators: Mapping[str, Generator],
-        discriminators: Mapping[str, Network],
-        source: Tensor,
-        source_label: Tensor,
-        target: Tensor,
-        *,
-        recompute: bool = False,
-    ) -> None:
-        """Keep what the images are made from; nothing is computed yet. See `GeneratorObjective` for ``recompute``."""
-        self._recompute = recompute
-        self._generators = generators
-        self._discriminators = discriminators
-        self._judged: dict[str, DiscriminatorOutput] = {}
-        self.domains = tuple(_domain_of(direction) for direction in generators)
-        self.source = source
-        self.source_label = source_label
-        self.target = target
+    See `GeneratorObjective` for ``recompute``.
+    """
 
-    @cached_property
-    def fake_target(self) -> Tensor:
-        return self._translated("fake_target")
+    _generators: Mapping[str, Generator]
+    _discriminators: Mapping[str, Network]
+    source: Tensor
+    source_label: Tensor
+    target: Tensor
+    _recompute: bool = False
+    _judged: dict[str, DiscriminatorOutput] = field(factory=dict, init=False)
 
-    @cached_property
-    def fake_source(self) -> Tensor:
-        return self._translated("fake_source")
+    fake_target, fake_source = _Made("source"), _Made("target")
+    rec_source, rec_target = _Made("fake_target"), _Made("fake_source")
+    idt_target, idt_source = _Made("target"), _Made("source")
 
-    @cached_property
-    def rec_source(self) -> Tensor:
-        return self._translated("rec_source")
-
-    @cached_property
-    def rec_target(self) -> Tensor:
-        return self._translated("rec_target")
-
-    @cached_property
-    def idt_target(self) -> Tensor:
-        return self._translated("idt_target")
-
-    @cached_property
-    def idt_source(self) -> Tensor:
-        return self._translated("idt_source")
+    @property
+    def domains(self) -> tuple[str, ...]:
+        return tuple(map(_domain_of, self._generators))
 
     def judged(self, image: str) -> DiscriminatorOutput:
         if image not in self._judged:
@@ -206,11 +194,15 @@ class StepImages:
 
     def made(self) -> dict[str, Tensor]:
         """The generated images that some loss asked for, by name, cut off from the graph."""
-        return {name: vars(self)[name].detach() for name in ORIGINS if name in vars(self)}
+        names = (name for name, one in vars(StepImages).items() if isinstance(one, _Made))
+        return {name: vars(self)[name].detach() for name in names if name in vars(self)}
 
-    def _translated(self, name: str) -> Tensor:
-        image: Tensor = getattr(self, ORIGINS[name])
-        direction = "source_to_target" if _domain_of(name) == "target" else "target_to_source"
+    def translated(self, image: Tensor, direction: str) -> Tensor:
+        """``image`` by the generator of ``direction``.
+
+        Raises:
+            PluginError: there is none, or it changes the image's shape.
+        """
         if direction not in self._generators:
             raise PluginError(
                 "a loss asks for an image translated from target to source, and the recipe has no such generator; "
@@ -229,29 +221,24 @@ class StepImages:
         return translated
 
 
+@define(eq=False, slots=False)
 class DomainImages:
-    """See `daframework.interfaces.DomainImages`."""
+    """See `daframework.interfaces.DomainImages`. ``rec`` is None where no loss of the generators made it."""
 
-    def __init__(
-        self,
-        domain: str,
-        discriminator: Network,
-        *,
-        real: Tensor,
-        fake: Tensor,
-        rec: Tensor | None,
-        real_label: Tensor | None,
-        fake_label: Tensor | None,
-    ) -> None:
-        """Keep the domain's images; the discriminator runs when its output is first asked for."""
-        self.domain = domain
-        self.real_label = real_label
-        self.fake_label = fake_label
-        self.rec_label = real_label
-        self._discriminator = discriminator
-        self._real = real
-        self._fake = fake
-        self._rec = rec
+    domain: str
+    _discriminator: Network
+    _real: Tensor
+    _fake: Fake
+    _rec: Tensor | None
+    real_label: Tensor | None
+
+    @property
+    def fake_label(self) -> Tensor | None:
+        return self._fake.label
+
+    @property
+    def rec_label(self) -> Tensor | None:
+        return self.real_label
 
     @cached_property
     def real_output(self) -> DiscriminatorOutput:
@@ -259,7 +246,7 @@ class DomainImages:
 
     @cached_property
     def fake_output(self) -> DiscriminatorOutput:
-        return _judge(self._discriminator, self._fake)
+        return _judge(self._discriminator, self._fake.image)
 
     @cached_property
     def rec_output(self) -> DiscriminatorOutput:

@@ -23,11 +23,19 @@ from daframework.data.overlap import in_threads
 from daframework.data.parallel import default_workers
 from daframework.data.scaling import Scaling
 from daframework.data.stream import to_bytes, to_float
-from daframework.data.whole import apply_padded, batches_by_size, batches_in_order, padded_side, stack_images
+from daframework.data.whole import (
+    apply_padded,
+    batches_by_size,
+    batches_in_order,
+    padded_side,
+    stack_images,
+    weights_dtype,
+)
 from daframework.errors import DataError
 from daframework.interfaces import Generator, ImageDataset
 
 T = TypeVar("T")
+R = TypeVar("R")
 _WRITTEN_SUFFIXES = (".jpeg", ".jpg", ".png")
 _WINDOW = 256  # files of a folder among which those of one size are brought together
 _BATCH = 16  # images at most, of a folder, that go through the generator at once
@@ -43,23 +51,22 @@ def translate_set(
 ) -> None:
     """Write all of ``dataset`` to ``folder``: images/ translated, labels/ unchanged, and index.json that lists them.
 
-    Further versions of a generator that offers several go to images_1/ and so on. What the generator draws follows
-    from ``seed``, ``batch_size`` and the number of ranks, which share the set out. Files are read and written while the
+    Each further one of the generator's ``translators`` writes to images_1/ and so on. What they draw follows from
+    ``seed``, ``batch_size`` and the number of ranks, which share the set out. Files are read and written while the
     generator is at work. The folder appears when it is complete; what an earlier attempt left is thrown away.
 
     Raises:
         StoppedError: the user asked to stop; the next attempt begins this set again.
         DataError: an image cannot be read or a file cannot be written.
     """
-    fabric = session.fabric
+    fabric, translators = session.fabric, generator.eval().translators()
     partial = folder.with_name(f".{folder.name}.partial")
     if fabric.is_global_zero:
-        begin_set(partial, generator.versions)
+        begin_set(partial, len(translators))
     fabric.barrier()
     mine = range(fabric.global_rank, len(dataset), fabric.world_size)
-    total = len(mine) * generator.versions
+    total = len(mine) * len(translators)
     session.log.begin("translating", total, 0)
-    generator.eval()
     done, names = 0, list[str]()
 
     def files() -> Iterator[tuple[Path, Tensor]]:
@@ -70,11 +77,10 @@ def translate_set(
                 places = mine[len(names) : len(names) + len(samples)]
                 written = [file_name(place, sample.name) for place, sample in zip(places, samples, strict=True)]
                 image = stack_images(samples)
-                for version in range(generator.versions):
-                    generator.version = version
-                    start_global(fabric.device, seed, "translating", version, places[0])
-                    pictures = _translated(session, generator, image)
-                    to = partial / images_folder(version)
+                for member, translator in enumerate(translators):
+                    start_global(fabric.device, seed, "translating", member, places[0])
+                    pictures = _translated(session, translator, image)
+                    to = partial / images_folder(member)
                     yield from ((to / file, picture) for file, picture in zip(written, pictures, strict=True))
                     done += len(samples)
                     session.log.advance(done)
@@ -97,7 +103,7 @@ def translate_set(
         raise StoppedError(f"stopped after {done} of {total} translated images")
     if fabric.is_global_zero:
         checksums = dict(sorted(item for _, sums in told for item in sums.items()))
-        finish_set(partial, folder, shares, {"versions": generator.versions, "checksums": checksums})
+        finish_set(partial, folder, shares, {"versions": len(translators), "checksums": checksums})
     fabric.barrier()
 
 
@@ -158,19 +164,26 @@ def translate_folder(
             else:
                 yield item
 
-    planned = in_threads(lambda one: _plan(one, most), outputs, threads=_READERS, most=_WINDOW)
+    @_tried
+    def plan(paths: tuple[Path, Path]) -> _Planned:
+        return _Planned(*paths, image_size(paths[0], most=most))
+
+    @_tried
+    def read(one: _Planned) -> tuple[_Planned, Tensor]:
+        return one, read_image(one.path, scaling=scaling, most=most)
+
+    planned = in_threads(plan, outputs, threads=_READERS, most=_WINDOW)
     batches = batches_by_size(sound(planned), lambda one: one.size, window=_WINDOW, batch_size=fitting)
-    reading = in_threads(lambda batch: _read(batch, most, scaling), batches, threads=ahead, most=ahead)
+    reading = in_threads(lambda batch: [read(one) for one in batch], batches, threads=ahead, most=ahead)
 
     def files() -> Iterator[tuple[Path, Tensor]]:
         nonlocal done
         with closing(planned), closing(reading):
             for found in reading:
-                read = list(sound(found))
-                if not read:
+                if not (whole := list(sound(found))):
                     continue
-                batch = [one for one, _ in read]
-                image = torch.stack([picture for _, picture in read])
+                batch = [one for one, _ in whole]
+                image = torch.stack([picture for _, picture in whole])
                 first = batch[0].path.relative_to(images).as_posix()
                 start_global(session.fabric.device, seed, "translating a folder", first)
                 try:
@@ -192,22 +205,16 @@ def translate_folder(
     return done
 
 
-def _plan(image_and_output: tuple[Path, Path], most: int) -> _Planned | DataError:
-    path, output = image_and_output
-    try:
-        return _Planned(path, output, image_size(path, most=most))
-    except DataError as error:
-        return error
+def _tried(function: Callable[[T], R]) -> Callable[[T], R | DataError]:
+    """``function``, which hands out what is wrong with an image instead of raising it, so that the others go on."""
 
-
-def _read(batch: list[_Planned], most: int, scaling: Scaling | None) -> list[tuple[_Planned, Tensor] | DataError]:
-    def read(one: _Planned) -> tuple[_Planned, Tensor] | DataError:
+    def call(item: T) -> R | DataError:
         try:
-            return one, read_image(one.path, scaling=scaling, most=most)
+            return function(item)
         except DataError as error:
             return error
 
-    return [read(one) for one in batch]
+    return call
 
 
 def _write_all(files: Iterator[tuple[Path, Tensor]], *, waiting: int = _WRITING) -> Iterator[tuple[Path, int]]:
@@ -223,12 +230,6 @@ def _write(file: tuple[Path, Tensor]) -> tuple[Path, int]:
     else:
         write_label(path, pixels)
     return path, crc32(path.read_bytes())
-
-
-def weights_dtype(generator: Generator) -> torch.dtype:
-    """What a generator's images must be: double, where the run has that."""
-    weight = next(generator.parameters(), None)
-    return torch.float32 if weight is None else weight.dtype
 
 
 def in_precision(session: Session, generator: Generator) -> AbstractContextManager[None]:

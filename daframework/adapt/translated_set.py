@@ -1,4 +1,4 @@
-"""A translated set on the disk: images/ of each version, labels/, and index.json that lists and vouches for them."""
+"""A translated set on the disk: images/ of each of an ensemble's members, labels/, index.json that vouches for them."""
 
 import json
 import os
@@ -20,9 +20,9 @@ from daframework.interfaces import ImageDataset, Sample
 _INDEX, _DIGEST = "index.json", "digest"
 
 
-def images_folder(version: int) -> str:
-    """Where the images of a version are, below the set's folder."""
-    return f"images_{version}" if version else "images"
+def images_folder(member: int) -> str:
+    """Where the images are, below the set's folder, that a member of the ensemble translated."""
+    return f"images_{member}" if member else "images"
 
 
 def file_name(index: int, name: str) -> str:
@@ -30,15 +30,15 @@ def file_name(index: int, name: str) -> str:
     return f"{index:06d}_{re.sub(r'[^A-Za-z0-9_.-]+', '_', name)[-100:]}.png"
 
 
-def begin_set(partial: Path, versions: int) -> None:
-    """Make the folders of a set with so many versions; what was there is deleted.
+def begin_set(partial: Path, members: int) -> None:
+    """Make the folders of a set that so many generators translate; what was there is deleted.
 
     Raises:
         DataError: they cannot be made.
     """
     shutil.rmtree(partial, ignore_errors=True)
     try:
-        for kind in (*(images_folder(version) for version in range(versions)), "labels"):
+        for kind in (*map(images_folder, range(members)), "labels"):
             (partial / kind).mkdir(parents=True)
     except OSError as error:
         raise DataError(f"{partial} cannot be made: {error.strerror}") from error
@@ -67,10 +67,10 @@ def finish_set(partial: Path, folder: Path, shares: Sequence[Sequence[str]], fac
 
 @frozen(eq=False)
 class TranslatedSet(ImageDataset):
-    """One version of what `daframework.adapt.translate.translate_set` wrote to ``folder``, in the same order."""
+    """What one ``member`` made in `daframework.adapt.translate.translate_set`, in ``folder``, in the same order."""
 
     folder: Path
-    version: int
+    member: int
     classes: Sequence[str]
     palette: Sequence[tuple[int, int, int]]
     names: Sequence[str]
@@ -87,7 +87,7 @@ class TranslatedSet(ImageDataset):
             DataError: a file is not what was written.
         """
         file = file_name(index, self.names[index])
-        label_file, image_file = f"labels/{file}", f"{images_folder(self.version)}/{file}"
+        label_file, image_file = f"labels/{file}", f"{images_folder(self.member)}/{file}"
         label = read_label(self.folder / label_file).to(torch.uint8)
         image = read_image(self.folder / image_file)
         for one in (label_file, image_file):
@@ -98,12 +98,12 @@ class TranslatedSet(ImageDataset):
 
     def fingerprint(self, *, labels: bool) -> str:
         """Of the paths, sizes and times of the files."""
-        folder = self.folder / ("labels" if labels else images_folder(self.version))
+        folder = self.folder / ("labels" if labels else images_folder(self.member))
         return fingerprint_files(f"{folder}/{file_name(index, name)}" for index, name in enumerate(self.names))
 
 
 def open_translated(folder: Path, like: ImageDataset) -> list[TranslatedSet]:
-    """Every version of the set in ``folder``, with the classes of the dataset it was made from.
+    """The set of each member in ``folder``, with the classes of the dataset it was made from.
 
     Raises:
         DataError: the folder was not written by `translate_set`, or was changed since.
@@ -114,7 +114,7 @@ def open_translated(folder: Path, like: ImageDataset) -> list[TranslatedSet]:
         of_earlier = said is None and index.keys() <= {"names", "versions"}
         if not of_earlier and said != digest(index):
             raise ValueError(f"{_INDEX} is not what was written")
-        names, versions, checksums = index["names"], range(index["versions"]), index.get("checksums", {})
+        names, members, checksums = index["names"], range(index["versions"]), index.get("checksums", {})
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DataError(f"{folder}: not a translated set ({error}); delete the folder to translate again") from error
-    return [TranslatedSet(folder, version, like.classes, like.palette, names, checksums) for version in versions]
+    return [TranslatedSet(folder, member, like.classes, like.palette, names, checksums) for member in members]

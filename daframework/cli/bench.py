@@ -249,7 +249,7 @@ def _table(
 
 def _draw(plugins: "Plugins", plan: "Plan", found: "dict[str, Status]", tables: "list[TaskTable]") -> None:
     from daframework.errors import DataError, warn
-    from daframework.runs.context import prepared
+    from daframework.runs.context import checked
     from daframework.runs.datasets import open_datasets
     from daframework.suites.drawings import draw_scores, draw_sheet
 
@@ -257,6 +257,6 @@ def _draw(plugins: "Plugins", plan: "Plan", found: "dict[str, Status]", tables: 
         draw_scores(plan, table)
     recipe = plan.cells[0].recipe
     try:
-        draw_sheet(plan, found, prepared(recipe, open_datasets(plugins, recipe).source))
+        draw_sheet(plan, found, checked(recipe, open_datasets(plugins, recipe).source))
     except DataError as error:
         warn(f"no sheet of images: {error}")

@@ -25,7 +25,7 @@ On a CPU it brought nothing: nearly all of the time is spent in convolutions, wh
 def accelerate(
     networks: Sequence[nn.Module], hardware: HardwareTable, steps: int, device: torch.device
 ) -> torch.memory_format:
-    """Prepare ``networks``, in place, for a stage of ``steps``; the order in which their images should lie."""
+    """Set up ``networks``, in place, for a stage of ``steps``; the order in which their images should lie."""
     compiled = _compile(networks, hardware.compile, steps, device)
     wanted = hardware.channels_last == "always" and not _cannot_be_channels_last(device.type)
     if hardware.channels_last == "auto" and device.type == "cuda":

@@ -9,7 +9,7 @@ from daframework.recipes.tables import Recipe
 
 # What PyTorch says where it has no error of its own for it: CPU, MPS, cuBLAS and cuDNN, in this order.
 _SAYINGS = ("can't allocate memory", "not enough memory", "out of memory", "_status_alloc_failed")
-_ON_WHOLE_IMAGES = ("scoring", "judging content", "translating")
+_ON_WHOLE_IMAGES = ("scoring", "content preservation", "translating")
 _ASKED = re.compile(r"tried to allocate ([\d.]+) ?(bytes|[KMG]iB)", re.IGNORECASE)
 
 

@@ -1,12 +1,15 @@
 """What every stage of a run is handed: the device, who listens, and whether to stop."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
 
 from attrs import frozen
 from lightning_fabric import Fabric
 
 from daframework.errors import RunError
 from daframework.listener import Listener
+
+T = TypeVar("T")
 
 
 class StoppedError(RunError):
@@ -23,3 +26,16 @@ class Session:
     log: Listener
     stopping: Callable[[], bool]
     saving: Callable[[], bool] = lambda: False
+
+    def steps(self, stage: str, items: Iterable[T], total: int) -> Iterator[T]:
+        """``items``, each a step of ``stage``, for one that saves nothing in between.
+
+        Raises:
+            StoppedError: the user asked to stop.
+        """
+        self.log.begin(stage, total, 0)
+        for done, item in enumerate(items, start=1):
+            yield item
+            self.log.advance(done)
+            if self.stopping():
+                raise StoppedError(f"stopped while {stage}")

@@ -73,6 +73,11 @@ def apply_padded(
     return output[..., :height, :width]
 
 
+def weights_dtype(network: nn.Module) -> torch.dtype:
+    """What the network's images must be: double, where it was trained in that."""
+    return next(network.parameters(), torch.empty(0)).dtype
+
+
 def stack_images(samples: Sequence[Sample]) -> Tensor:
     """Images of one size as (N, 3, H, W) uint8."""
     return torch.stack([sample.image for sample in samples])

@@ -113,7 +113,7 @@ class TranslationTable:
     """Training of the generators and discriminators.
 
     Args:
-        steps: updates of the generators, and of the discriminators. 0 for generators that are only prepared.
+        steps: updates of the generators, and of the discriminators. 0 for generators that only measure the domains.
         directions: "source_to_target", and "target_to_source" unless the method is one-sided.
         lr: learning rate of Adam, generators and discriminators alike.
         discriminator_lr: the discriminators', where it differs from ``lr``.
@@ -182,7 +182,7 @@ class DownstreamTable:
         lr: highest learning rate of AdamW; it rises over the first tenth of the steps and falls to 0 along a cosine.
         weight_decay: AdamW's.
         oracle: whether to train a row on the target's own training labels too; false where there are none, and then
-            nothing judges how much of the content a translation kept.
+            content preservation is not measured.
         score: whether to score on the target's test set; false where no image of the target has a label, and then the
             rows have models and no scores.
         augment: random changes of the images, the same in every row; only the recipe's own row may have others.

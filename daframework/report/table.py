@@ -82,10 +82,10 @@ def summarise(results: Sequence[Results]) -> list[Summary]:
 
 
 def results_table(results: Sequence[Results]) -> Group:
-    """A row a method: mIoU, pixel accuracy and, where images were translated, how much of their content was kept."""
+    """A row a method: mIoU, pixel accuracy and, where images were translated, content preservation."""
     table = Table()
     table.add_column("method")
-    for heading in ("mIoU", "pixel accuracy", "content kept"):
+    for heading in ("mIoU", "pixel accuracy", "content preservation"):
         table.add_column(heading, justify="right")
     summaries = summarise(results)
     best = summaries[0].mean() if summaries else None
@@ -95,7 +95,7 @@ def results_table(results: Sequence[Results]) -> Group:
             Text(visible(summary.method)),
             spread([one.miou for one in scores]),
             spread([one.pixel_accuracy for one in scores]),
-            spread([row.preservation.miou if row.preservation else None for row in summary.rows]),
+            spread([row.preserved for row in summary.rows]),
             style="bold" if summary.mean() == best else None,
         )
     return Group(_title("mIoU on the target's test set", results), table)

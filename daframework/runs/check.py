@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
+from daframework.data.checked import check_sample
 from daframework.data.checks.audit import turned_differently
 from daframework.data.checks.sizes import Sizes, survey_sizes
-from daframework.data.prepared import check_sample
 from daframework.data.spaces import label_space
 from daframework.errors import DataError, PluginError, RecipeError, lines, warn
 from daframework.interfaces import ImageDataset
@@ -34,11 +34,9 @@ def check(plugins: Plugins, recipe: Recipe, where: str, tell: Callable[[str], No
     try:
         datasets = open_datasets(plugins, recipe)
         classes = datasets.source.classes
-        problems += _label_problems(recipe, datasets)
+        problems += _label_problems(recipe, datasets, tell)
         sizes = _survey(recipe, datasets)
         problems += _size_problems(recipe, sizes, tell)
-        for line in _turned(recipe, datasets):
-            tell(line)
     except DataError as error:
         warnings.append(str(error))
     except (RecipeError, PluginError) as error:
@@ -60,33 +58,30 @@ def _promised_classes(plugins: Plugins, recipe: Recipe) -> Sequence[str] | None:
     return None if known is None else getattr(known.factory, "classes", None)
 
 
-def _label_problems(recipe: Recipe, datasets: Datasets) -> list[str]:
+def _label_problems(recipe: Recipe, datasets: Datasets, tell: Callable[[str], None]) -> list[str]:
     """What is wrong with the first image and label of each set whose labels are read; others are seen when read.
+
+    ``tell`` is told where EXIF turns that image and not its label.
 
     Raises:
         DataError: an image or label is not there.
     """
-    problems = _sample_problems(datasets.source)
+    problems = _sample_problems("source", datasets.source, tell)
     if recipe.downstream.score:
-        problems += _sample_problems(datasets.target_test)
+        problems += _sample_problems("target test", datasets.target_test, tell)
     if recipe.downstream.oracle:
         try:
-            problems += _sample_problems(datasets.target)
+            problems += _sample_problems("target", datasets.target, tell)
         except DataError as error:
             hint = "if the target's training images have no labels, add --set downstream.oracle=false"
             raise DataError(f"{error}; {hint}") from error
     return list(dict.fromkeys(problems))
 
 
-def _turned(recipe: Recipe, datasets: Datasets) -> list[str]:
-    """A warning of each labelled set whose first image is turned by EXIF, and its label not."""
-    sets = {"source": datasets.source} | ({"target test": datasets.target_test} if recipe.downstream.score else {})
-    found = [(title, dataset.file(0), dataset.inspect(0, labelled=True)) for title, dataset in sets.items()]
-    return [turned_differently(title, [str(file)]) for title, file, one in found if one is not None and one.turned]
-
-
-def _sample_problems(dataset: ImageDataset) -> list[str]:
+def _sample_problems(title: str, dataset: ImageDataset, tell: Callable[[str], None]) -> list[str]:
     found = dataset.inspect(0, labelled=True)
+    if found is not None and found.turned:
+        tell(turned_differently(title, [str(dataset.file(0))]))
     if found is not None and found.problems:
         return list(found.problems)
     sample = dataset[0]

@@ -3,13 +3,14 @@
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, cast
 
 import torch
 from attrs import evolve
 from torch import Tensor, nn
 
-from daframework.adapt.step import DiscriminatorObjective, Fake, GeneratorObjective
+from daframework.adapt.step import DiscriminatorObjective, GeneratorObjective, to_judge
 from daframework.build import (
     DIRECTIONS,
     DOMAINS,
@@ -25,7 +26,7 @@ from daframework.build import (
 from daframework.compute.ranks import count_ranks
 from daframework.data.checks.sizes import Sizes
 from daframework.errors import DafError, lines
-from daframework.interfaces import Discriminator, Generator
+from daframework.interfaces import Batch, Discriminator, Generator
 from daframework.recipes.tables import Recipe
 from daframework.registry import Plugins, components
 from daframework.runs.trial import Built, Trial, Whole, looks_at_values
@@ -67,31 +68,23 @@ def _task(plugins: Plugins, recipe: Recipe, num_classes: int) -> Built:
     with bounded(f"task: task '{recipe.task.name}'"):
         model = task.model()
 
-    def train(batch: int, height: int, width: int) -> None:
-        check_task(task, num_classes=num_classes, height=height, width=width, batch_size=batch, model=model)
-
+    train = partial(check_task, task, num_classes=num_classes, model=model)
     return Built(model, task.multiple, task.smallest, train, model)
 
 
 def _generator(plugins: Plugins, recipe: Recipe, num_classes: int) -> Built:
     generator = make_generator(plugins, recipe, DIRECTIONS[0], num_classes)
-
-    def train(batch: int, height: int, width: int) -> None:
-        check_generator(generator, height=height, width=width, batch_size=batch)
-
-    return Built(generator, generator.multiple, generator.smallest, train, generator)
+    return Built(generator, generator.multiple, generator.smallest, partial(check_generator, generator), generator)
 
 
 def _discriminator(plugins: Plugins, recipe: Recipe, num_classes: int) -> Built:
     discriminator = make_discriminator(plugins, recipe, DOMAINS[0], num_classes)
 
-    def train(batch: int, height: int, width: int) -> None:
-        check_discriminator(discriminator, num_classes=num_classes, height=height, width=width, batch_size=batch)
-
     def whole(image: Tensor) -> Tensor:
         semantics = discriminator(image).semantics if discriminator.has_semantics else None
         return image if semantics is None else semantics
 
+    train = partial(check_discriminator, discriminator, num_classes=num_classes)
     return Built(discriminator, discriminator.multiple, 1, train, whole)
 
 
@@ -124,9 +117,9 @@ def _trial(
 def _wholes(recipe: Recipe, kind: str, sizes: Mapping[str, Sizes]) -> list[Whole]:
     """The whole images that a network of this kind is given in a run."""
     if kind == "task":
-        judged = recipe.generator is not None and recipe.downstream.oracle
+        preservation = recipe.generator is not None and recipe.downstream.oracle
         scored = _whole(sizes, "target test", "as they are scored")
-        return scored + (_whole(sizes, "source", "as their content is judged") if judged else [])
+        return scored + (_whole(sizes, "source", "for content preservation") if preservation else [])
     if kind == "generator":
         return _whole(sizes, "source", "as they are translated")
     # It segments the first images of the source in the pictures of samples.
@@ -194,17 +187,13 @@ def _step_problems(
         judge = cast(Discriminator, _Once(trials["discriminator"].built.network.train()))
         discriminators = dict.fromkeys(judged_domains(recipe), judge)
     try:
-        image = torch.zeros(batch, 3, height, width)
-        label = torch.zeros(batch, height, width, dtype=torch.int64)
-        made = GeneratorObjective(generators, discriminators, terms)(image, label, image)
+        given = Batch(torch.zeros(batch, 3, height, width), torch.zeros(batch, height, width, dtype=torch.int64))
+        made = GeneratorObjective(generators, discriminators, terms)(given.image, given.label, given.image)
         if not made.values:
             return ["losses: none of them trains the generators"]
         total = made.total
         if discriminators:
-            fakes = {domain: Fake(image, label if domain == "target" else None) for domain in DOMAINS}
-            rebuilt = {domain: image for domain in DOMAINS if f"rec_{domain}" in made.images}
-            real = {domain: image for domain in DOMAINS}
-            total = total + DiscriminatorObjective(discriminators, terms)(real, label, fakes, rebuilt).total
+            total = total + DiscriminatorObjective(discriminators, terms)(*to_judge(given, given, made)).total
         if total.requires_grad:
             total.backward()
     except DafError as error:

@@ -2,28 +2,34 @@
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import attrs
+import torch
+from torch import Tensor
 
 from daframework.compute.memory import is_out_of_memory, out_of_memory
+from daframework.compute.ranks import from_first
 from daframework.compute.session import Session
 from daframework.data.cache.open import open_cached
+from daframework.data.checked import Checked
 from daframework.data.parallel import default_workers
-from daframework.data.prepared import Prepared
 from daframework.data.stream import CropSampler, TrainingStream
+from daframework.data.unlabelled import Unlabelled
 from daframework.errors import RunError
 from daframework.interfaces import ImageDataset, Task
 from daframework.recipes.tables import Recipe
 from daframework.registry import Plugins
+from daframework.storage import checkpoint
 from daframework.storage.files import write_text
 from daframework.storage.run_folder import RunFolder
 
 
 @attrs.frozen(eq=False)
 class RunContext:
-    """What the stages of one run share. The datasets are as the recipe prepares them.
+    """What the stages of one run share. The datasets are checked and resized.
 
     ``task_session`` is ``session`` in the precision that task models are trained in.
     """
@@ -34,28 +40,37 @@ class RunContext:
     recipe: Recipe
     folder: RunFolder
     source: ImageDataset
-    target: ImageDataset
+    target: Unlabelled
     target_test: ImageDataset
     task: Task
 
 
-def prepared(recipe: Recipe, dataset: ImageDataset) -> Prepared:
+def checked(recipe: Recipe, dataset: ImageDataset) -> Checked:
     """``dataset`` checked, resized and kept in memory as ``recipe`` says."""
-    return Prepared(dataset, recipe.data.resize, recipe.hardware.cache_mb * 2**20)
+    return Checked(dataset, recipe.data.resize, recipe.hardware.cache_mb * 2**20)
 
 
-def opened(session: Session, recipe: Recipe, dataset: ImageDataset, name: str, *, labels: bool = True) -> ImageDataset:
-    """``dataset`` out of the cache on disk, which is completed first, if ``recipe`` says so; or else `prepared`.
+def opened(session: Session, recipe: Recipe, dataset: ImageDataset, name: str) -> ImageDataset:
+    """``dataset`` out of the cache on disk, which is completed first, if ``recipe`` says so; or else `checked`.
 
-    ``name`` says in messages which set it is. Unless ``labels``, no label is read for the cache, and it hands out none.
+    ``name`` says in messages which set it is.
     """
+    return _opened(session, recipe, dataset, name, labels=True)
+
+
+def opened_unlabelled(session: Session, recipe: Recipe, dataset: ImageDataset, name: str) -> Unlabelled:
+    """`opened` without labels, of which none is looked for or read, for the cache neither."""
+    return Unlabelled(_opened(session, recipe, dataset, name, labels=False))
+
+
+def _opened(session: Session, recipe: Recipe, dataset: ImageDataset, name: str, *, labels: bool) -> ImageDataset:
     if recipe.data.cache:
         workers = recipe.hardware.workers or default_workers()
         resize = recipe.data.resize
         found = open_cached(session, dataset, name=name, resize=resize, workers=workers, labels=labels)
         if found is not None:
             return found
-    return prepared(recipe, dataset)
+    return checked(recipe, dataset)
 
 
 def set_title(recipe: Recipe, domain: str, split: str) -> str:
@@ -85,6 +100,20 @@ def timed(run: RunContext, stage: str) -> Iterator[None]:
             raise
         raise RunError(out_of_memory(run.recipe, stage, error)) from error
     _add_seconds(run, stage, time.monotonic() - start)
+
+
+def kept(run: RunContext, path: Path, stage: str, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
+    """What the first rank once made and left at ``path``, in ``stage``; made now where it is not there."""
+
+    def found() -> dict[str, Tensor]:
+        state = checkpoint.load(path, torch.device("cpu"))
+        if state is None:
+            with timed(run, stage):
+                state = make()
+            checkpoint.save(path, state)
+        return state
+
+    return from_first(found)
 
 
 def _add_seconds(run: RunContext, stage: str, seconds: float) -> None:

@@ -2,7 +2,9 @@
 
 import json
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -16,31 +18,38 @@ from daframework.registry import Origin, Plugins, each, fault
 from daframework.storage.files import append_line
 
 
+class _Passing(Listener, ABC):
+    """Passes everything on by `_tell`."""
+
+    def begin(self, stage: str, total: int, done: int) -> None:
+        self._tell("begin", stage, total, done)
+
+    def advance(self, done: int) -> None:
+        self._tell("advance", done)
+
+    def values(self, step: int, values: Mapping[str, float]) -> None:
+        self._tell("values", step, values)
+
+    def image(self, name: str, step: int, image: Tensor) -> None:
+        self._tell("image", name, step, image)
+
+    def end(self, results: Mapping[str, Any] | None) -> None:
+        self._tell("end", results)
+
+    @abstractmethod
+    def _tell(self, what: str, *told: Any) -> None:
+        """Call the method ``what``."""
+
+
 @frozen(eq=False)
-class Listeners(Listener):
+class Listeners(_Passing):
     """Passes everything on to each of ``listeners``, in their order."""
 
     listeners: Sequence[Listener]
 
-    def begin(self, stage: str, total: int, done: int) -> None:
+    def _tell(self, what: str, *told: Any) -> None:
         for one in self.listeners:
-            one.begin(stage, total, done)
-
-    def advance(self, done: int) -> None:
-        for one in self.listeners:
-            one.advance(done)
-
-    def values(self, step: int, values: Mapping[str, float]) -> None:
-        for one in self.listeners:
-            one.values(step, values)
-
-    def image(self, name: str, step: int, image: Tensor) -> None:
-        for one in self.listeners:
-            one.image(name, step, image)
-
-    def end(self, results: Mapping[str, Any] | None) -> None:
-        for one in self.listeners:
-            one.end(results)
+            getattr(one, what)(*told)
 
 
 @define(eq=False)
@@ -59,7 +68,7 @@ class LogFile(Listener):
 
 
 @define(eq=False)
-class PluginListener(Listener):
+class PluginListener(_Passing):
     """A plugin's ``listener``: the first time it fails it is named and switched off, and the run goes on."""
 
     plugins: Plugins
@@ -67,27 +76,12 @@ class PluginListener(Listener):
     listener: Listener | None
     _slow: bool = False
 
-    def begin(self, stage: str, total: int, done: int) -> None:
-        self._tell("begin", stage, total, done)
-
-    def advance(self, done: int) -> None:
-        self._tell("advance", done)
-
-    def values(self, step: int, values: Mapping[str, float]) -> None:
-        self._tell("values", step, dict(values))
-
-    def image(self, name: str, step: int, image: Tensor) -> None:
-        self._tell("image", name, step, image.clone())
-
-    def end(self, results: Mapping[str, Any] | None) -> None:
-        self._tell("end", results)
-
     def _tell(self, what: str, *told: Any) -> None:
         if self.listener is None:
             return
         begun = time.monotonic()
         try:
-            getattr(self.listener, what)(*told)
+            getattr(self.listener, what)(*deepcopy(told))  # which it may keep and change
         except (Exception, SystemExit) as error:  # a stranger's code may raise anything
             self.listener = None
             fault(self.plugins, self.origin, f": its listener's {what}() failed and is told no more", error)

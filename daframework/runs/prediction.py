@@ -10,13 +10,13 @@ from daframework.errors import RunError, unknown
 from daframework.interfaces import Task
 from daframework.recipes.tables import Recipe
 from daframework.registry import Plugins
-from daframework.runs.rows import load_model, versioned
+from daframework.runs.rows import load_model, member_name
 from daframework.storage.results import read_results
 from daframework.storage.run_folder import RunFolder
 
 
 def load_models(session: Session, task: Task, recipe: Recipe, folder: RunFolder, row: str | None) -> nn.Module:
-    """The model of a finished row, or the mean of its models where its generator has versions; the recipe's own row
+    """The model of a finished row, or the mean of its models where its generator is an ensemble; the recipe's own row
     if None, and source_only where the recipe has none.
 
     Raises:
@@ -27,8 +27,8 @@ def load_models(session: Session, task: Task, recipe: Recipe, folder: RunFolder,
     if chosen not in rows:
         raise RunError(f"{folder.path}: {unknown('row', chosen, rows)}")
     models = [load_model(session, task, folder, chosen)]
-    while folder.checkpoint(versioned(chosen, len(models))).exists():
-        models.append(load_model(session, task, folder, versioned(chosen, len(models))))
+    while folder.checkpoint(member_name(chosen, len(models))).exists():
+        models.append(load_model(session, task, folder, member_name(chosen, len(models))))
     return models[0] if len(models) == 1 else Averaged(models)
 
 

@@ -18,12 +18,11 @@ from daframework.runs.context import RunContext, stream, timed
 from daframework.runs.rare_crops import rare_sampler
 from daframework.storage import checkpoint
 from daframework.storage.files import write_text
-from daframework.storage.results import scores_from_json, scores_to_json
+from daframework.storage.results import CONTENT_PRESERVATION, scores_from_json, scores_to_json
 from daframework.storage.run_folder import RunFolder
 
 SOURCE_ONLY = "source_only"
 ORACLE = "oracle"
-PRESERVATION = "semantic_preservation"
 
 
 def fit_and_score(
@@ -45,10 +44,10 @@ def fit_and_score(
                     stream(run.recipe, dataset, "task", rare),
                     run.recipe,
                     row,
-                    run.folder.checkpoint(versioned(row, version)),
+                    run.folder.checkpoint(member_name(row, member)),
                     augment,
                 )
-                for version, dataset in enumerate(datasets)
+                for member, dataset in enumerate(datasets)
             ]
         if not run.recipe.downstream.score:
             nothing = Scores(None, None, (None,) * len(run.source.classes))
@@ -61,20 +60,18 @@ def fit_and_score(
     return _once(run, row, measure)
 
 
-def judge_content(run: RunContext, translated: Sequence[ImageDataset]) -> Scores:
-    """The oracle, which knows the target, judges whether translated images still show what their labels say."""
+def content_preservation(run: RunContext, translated: Sequence[ImageDataset]) -> Scores:
+    """The scores of the oracle, which knows the target, on translated images: do they show what their labels say?"""
 
     def measure() -> Outcome:
         oracle = trained(run, ORACLE)
         batch_size = run.recipe.downstream.batch_size
-        with timed(run, "judging content"):
-            judged = [
-                score(run.session, run.task, oracle, dataset, batch_size, "judging content") for dataset in translated
-            ]
-        statistics = torch.cat([one.statistics for one in judged])
+        with timed(run, stage := "content preservation"):
+            found = [score(run.session, run.task, oracle, one, batch_size, stage) for one in translated]
+        statistics = torch.cat([one.statistics for one in found])
         return Outcome(run.task.scores(statistics.sum(0)), statistics)
 
-    return _once(run, PRESERVATION, measure)
+    return _once(run, CONTENT_PRESERVATION, measure)
 
 
 def trained(run: RunContext, row: str) -> nn.Module:
@@ -87,7 +84,7 @@ def trained(run: RunContext, row: str) -> nn.Module:
 
 
 def load_model(session: Session, task: Task, folder: RunFolder, name: str) -> nn.Module:
-    """The task model kept under ``name``, as `versioned` gives it, frozen, on the session's device.
+    """The task model kept under ``name``, as `member_name` gives it, frozen, on the session's device.
 
     Raises:
         RunError: the model is gone.
@@ -104,9 +101,9 @@ def load_model(session: Session, task: Task, folder: RunFolder, name: str) -> nn
     return frozen
 
 
-def versioned(row: str, version: int) -> str:
-    """What the model of a row is kept as that was trained on one of several versions of the translated set."""
-    return f"{row}.{version}" if version else row
+def member_name(row: str, member: int) -> str:
+    """What the model of a row is kept as that was trained on the set of an ensemble's ``member``, from 0."""
+    return f"{row}.{member}" if member else row
 
 
 def _once(run: RunContext, row: str, measure: Callable[[], Outcome]) -> Scores:

@@ -17,10 +17,10 @@ from daframework.errors import RunError
 from daframework.interfaces import ImageDataset
 from daframework.recipes.tables import AugmentTable, Recipe
 from daframework.registry import Plugins
-from daframework.runs.context import RunContext, opened, read_seconds, set_title
+from daframework.runs.context import RunContext, opened, opened_unlabelled, read_seconds, set_title
 from daframework.runs.datasets import open_datasets
 from daframework.runs.precision import Precision, for_task, precision_for
-from daframework.runs.rows import ORACLE, SOURCE_ONLY, fit_and_score, judge_content
+from daframework.runs.rows import ORACLE, SOURCE_ONLY, content_preservation, fit_and_score
 from daframework.runs.translation import translate
 from daframework.storage.files import write_text
 from daframework.storage.results import Results, Row, read_results, results_to_json, write_results
@@ -49,7 +49,9 @@ def _compute(
     session: Session, plugins: Plugins, recipe: Recipe, folder: RunFolder, precision: Precision | None
 ) -> Results:
     datasets = open_datasets(plugins, recipe)
-    test = set_title(recipe, "target", "test" if recipe.downstream.score else "train")
+    source = opened(session, recipe, datasets.source, set_title(recipe, "source", "train"))
+    target = opened_unlabelled(session, recipe, datasets.target, set_title(recipe, "target", "train"))
+    test = set_title(recipe, "target", "test")
     precision = precision or precision_for(plugins, recipe, session.fabric.device)
     run = RunContext(
         session=session,
@@ -57,9 +59,9 @@ def _compute(
         plugins=plugins,
         recipe=recipe,
         folder=folder,
-        source=opened(session, recipe, datasets.source, set_title(recipe, "source", "train")),
-        target=opened(session, recipe, datasets.target, set_title(recipe, "target", "train"), labels=False),
-        target_test=opened(session, recipe, datasets.target_test, test, labels=recipe.downstream.score),
+        source=source,
+        target=target,
+        target_test=opened(session, recipe, datasets.target_test, test) if recipe.downstream.score else target,
         task=make_task(plugins, recipe, len(datasets.source.classes)),
     )
     if session.fabric.is_global_zero:
@@ -70,11 +72,12 @@ def _compute(
     translated: list[ImageDataset] = []
     for row in by_needs(rows):
         sets = row.sets()
-        scores, kept = fit_and_score(run, row.name, sets, row.augment, row.domain), None
+        scores, preservation = fit_and_score(run, row.name, sets, row.augment, row.domain), None
         if row.translated:
             translated += sets
-            kept = judge_content(run, sets) if recipe.downstream.oracle else None
-        done[row.name] = Row(row.name, scores, kept)
+            preservation = content_preservation(run, sets) if recipe.downstream.oracle else None
+        done[row.name] = Row(row.name, scores, preservation)
+        del sets  # with the images that they keep in memory
 
     results = from_first(lambda: _keep(run, [done[row.name] for row in rows]))
     if session.fabric.is_global_zero:
@@ -94,7 +97,7 @@ class PlannedRow:
         augment: the changes drawn for its images.
         domain: whose labels the sets carry.
         needs: the rows that must be finished first.
-        translated: the sets are images that this run translated: the oracle judges what content they kept.
+        translated: the sets are images that this run translated: the oracle measures their content preservation.
     """
 
     name: str
@@ -111,13 +114,14 @@ def planned_rows(run: RunContext, target: ImageDataset) -> list[PlannedRow]:
     own = recipe.augment or common
     rows = [PlannedRow(SOURCE_ONLY, lambda: [run.source], common)]
     if recipe.generator is not None:
-        # The source's model for losses and matched crops, the oracle to judge.
+        # The source's model for losses and matched crops, the oracle for content preservation.
         needs = (SOURCE_ONLY, ORACLE) if recipe.downstream.oracle else (SOURCE_ONLY,)
         rows.append(PlannedRow(recipe.name, lambda: _translated(run), own, needs=needs, translated=True))
     elif recipe.augment is not None:
         rows.append(PlannedRow(recipe.name, lambda: [run.source], own))
-    if recipe.downstream.oracle:
-        rows.append(PlannedRow(ORACLE, lambda: [_labelled_target(run, target)], common, domain="target"))
+    if recipe.downstream.oracle:  # alone opens the target with its labels
+        title = set_title(recipe, "target", "train")
+        rows.append(PlannedRow(ORACLE, lambda: [opened(run.session, recipe, target, title)], common, domain="target"))
     return rows
 
 
@@ -134,13 +138,7 @@ def by_needs(rows: Sequence[PlannedRow]) -> Iterator[PlannedRow]:
 
 def _translated(run: RunContext) -> list[ImageDataset]:
     title = f"images translated by {run.recipe.name}"
-    return [opened(run.session, run.recipe, version, title) for version in translate(run)]
-
-
-def _labelled_target(run: RunContext, target: ImageDataset) -> ImageDataset:
-    if isinstance(run.target, Cached):  # without labels until here
-        return opened(run.session, run.recipe, target, set_title(run.recipe, "target", "train"))
-    return run.target
+    return [opened(run.session, run.recipe, one, title) for one in translate(run)]
 
 
 def _finished(folder: RunFolder, recipe: Recipe) -> Results | None:

@@ -11,7 +11,7 @@ from daframework.build import DIRECTIONS, Networks, make_generator, make_network
 from daframework.compute.ranks import from_first
 from daframework.compute.session import Session
 from daframework.data.decode import write_image
-from daframework.data.prepared import Unlabelled
+from daframework.data.unlabelled import Unlabelled
 from daframework.data.whole import evenly_spread
 from daframework.errors import RunError
 from daframework.interfaces import Generator, ImageDataset
@@ -29,7 +29,7 @@ _SAMPLES = 4
 
 
 def translate(run: RunContext) -> list[TranslatedSet]:
-    """Train the translation, keep its generator, and translate the whole source set with it: all of its versions."""
+    """Train the translation, keep its generator, and translate the whole source set with all of its translators."""
     if not from_first(run.folder.translated.exists):
         finished = run.folder.checkpoint(GENERATOR)
         if not from_first(finished.exists):
@@ -52,17 +52,16 @@ def translate(run: RunContext) -> list[TranslatedSet]:
 
 def _train(run: RunContext) -> nn.Module:
     networks = make_networks(run.plugins, run.recipe, len(run.source.classes))
-    target = Unlabelled(run.target)
-    prepare(networks, run.source, target)
+    measure_domains(networks, run.source, run.target)
     for term in networks.terms:
         if term.loss.needs_source_model:
             term.loss.take_source_model(trained(run, SOURCE_ONLY).to(_weights_dtype(run.recipe)))
-    samplers = matched_samplers(run, target)
+    samplers = matched_samplers(run)
     if not samplers and (rare := rare_sampler(run, run.source, "source")) is not None:
         samplers = {"source": rare}
     streams = {
         "source": stream(run.recipe, run.source, "source", samplers.get("source")),
-        "target": stream(run.recipe, target, "target", samplers.get("target")),
+        "target": stream(run.recipe, run.target, "target", samplers.get("target")),
     }
 
     def draw(step: int, translator: nn.Module) -> None:
@@ -98,8 +97,8 @@ def load_generator(session: Session, plugins: Plugins, recipe: Recipe, folder: R
     return generator.to(session.fabric.device).eval()
 
 
-def prepare(networks: Networks, source: ImageDataset, target: ImageDataset) -> None:
-    """Let generators and losses measure the domains; ``target`` must hand out no labels."""
+def measure_domains(networks: Networks, source: ImageDataset, target: Unlabelled) -> None:
+    """Let generators and losses `prepare`."""
     for direction, generator in networks.generators.items():
         if direction == DIRECTIONS[0]:
             generator.prepare(source, target)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from daframework.build import first_line
 from daframework.compute.randomness import global_seed
 from daframework.data.checks.sizes import Size, telling_sizes
-from daframework.data.whole import apply_padded, padded_side
+from daframework.data.whole import apply_padded, padded_side, weights_dtype
 from daframework.errors import DafError
 from daframework.testing import check_size
 
@@ -25,14 +25,14 @@ _COMPUTED = 2**19  # pixels at most that are computed where a network looks at v
 class Built:
     """A network, what an image's sides must be multiples of and must be at least, and its two uses.
 
-    ``train`` is a training step on (batch, height, width); ``whole`` maps whole images, in evaluation, to something of
-    their size.
+    ``train`` is a training step on ``batch_size`` images of ``height`` and ``width``; ``whole`` maps whole images, in
+    evaluation, to something of their size.
     """
 
     network: nn.Module
     multiple: int
     smallest: int
-    train: Callable[[int, int, int], object]
+    train: Callable[..., object]
     whole: Callable[[Tensor], Tensor]
 
 
@@ -92,7 +92,7 @@ class Trial:
 
         def step() -> None:
             check_size(f"data.crop_size: {self.title}", self.built.multiple, *size)
-            self.built.train(batch, *size)
+            self.built.train(height=size[0], width=size[1], batch_size=batch)
 
         return self._failure(step, batch * size[0] * size[1])
 
@@ -100,8 +100,7 @@ class Trial:
         """What is raised on a whole image of this size; None if it works."""
 
         def apply() -> None:
-            weight = next(self.built.network.parameters(), torch.empty(0))
-            image = torch.zeros(1, 3, *size, dtype=weight.dtype)
+            image = torch.zeros(1, 3, *size, dtype=weights_dtype(self.built.network))
             self.built.network.eval()
             with torch.no_grad():
                 output = apply_padded(self.built.whole, image, self.built.multiple, self.built.smallest)

@@ -12,6 +12,8 @@ from daframework.fingerprint import digest
 from daframework.interfaces import Scores
 from daframework.storage.files import write_text
 
+CONTENT_PRESERVATION = "semantic_preservation"
+"""What files call content preservation, from the first version on."""
 _DIGEST = "digest"
 _FOUND = ("recipe", "seed", "classes", "images", "rows")
 _MADE = ("seconds", "environment")
@@ -19,11 +21,16 @@ _MADE = ("seconds", "environment")
 
 @frozen
 class Row:
-    """One method's scores on the target's test set; ``preservation`` where images were translated."""
+    """One method's scores on the target's test set; ``content_preservation`` where images were translated."""
 
     method: str
     scores: Scores
-    preservation: Scores | None = None
+    content_preservation: Scores | None = None
+
+    @property
+    def preserved(self) -> float | None:
+        """Content preservation as a table shows it: its mIoU."""
+        return None if self.content_preservation is None else self.content_preservation.miou
 
 
 @frozen
@@ -51,7 +58,7 @@ class Results:
                 "mIoU": row.scores.miou,
                 "pixel_accuracy": row.scores.pixel_accuracy,
                 **{f"IoU/{name}": iou for name, iou in zip(self.classes, row.scores.iou, strict=True)},
-                "content_preservation": None if row.preservation is None else row.preservation.miou,
+                "content_preservation": row.preserved,
             }
             for row in self.rows
         ]
@@ -79,9 +86,9 @@ def results_to_json(results: Results) -> dict[str, Any]:
     """The content of results.json, but for its digest."""
     rows = []
     for row in results.rows:
-        preserved = None if row.preservation is None else scores_to_json(row.preservation, results.classes)
+        preservation = row.content_preservation and scores_to_json(row.content_preservation, results.classes)
         table = {"method": row.method} | scores_to_json(row.scores, results.classes)
-        rows.append(table | {"semantic_preservation": preserved})
+        rows.append(table | {CONTENT_PRESERVATION: preservation})
     return {
         "recipe": results.recipe,
         "seed": results.seed,
@@ -112,7 +119,7 @@ def read_results(path: Path) -> Results:
             Row(
                 row["method"],
                 scores_from_json(row, classes),
-                row["semantic_preservation"] and scores_from_json(row["semantic_preservation"], classes),
+                row[CONTENT_PRESERVATION] and scores_from_json(row[CONTENT_PRESERVATION], classes),
             )
             for row in content["rows"]
         )

@@ -45,7 +45,7 @@ def _class_means(row: MethodRow, classes: tuple[str, ...]) -> dict[str, float | 
 
 
 def draw_sheet(plan: Plan, found: Mapping[str, Status], source: ImageDataset) -> list[Path]:
-    """The same eight images of ``source``, as prepared, under every method that translated them; the files written.
+    """The same eight images of ``source``, checked, under every method that translated them; the files written.
 
     ``found`` are the statuses of the runs by name: what another recipe made is left out.
     """

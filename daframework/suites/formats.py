@@ -17,7 +17,7 @@ from rich.text import Text
 from daframework.errors import visible
 from daframework.report.table import spread
 from daframework.runs.rows import ORACLE
-from daframework.storage.results import scores_to_json
+from daframework.storage.results import CONTENT_PRESERVATION, scores_to_json
 from daframework.suites.bootstrap import Difference
 from daframework.suites.comparison import MethodRow, TaskTable
 
@@ -39,20 +39,19 @@ class Grid:
 
 
 def method_grid(table: TaskTable, notes: Sequence[str]) -> Grid:
-    """A row a method: mIoU, differences, share of the gap, content kept, minutes and images a second."""
+    """A row a method: mIoU, differences, share of the gap, content preservation, minutes and images a second."""
     headings = ["method", "mIoU", "vs source_only"]
     if table.baseline is not None:
         headings.append(f"vs {table.baseline}")
-    headings += ["gap closed", "content kept", "minutes", "images/s"]
+    headings += ["gap closed", "content preservation", "minutes", "images/s"]
     rows = []
     for row in table.rows:
-        kept = [one.row.preservation.miou if one.row.preservation else None for one in row.seeds]
         cells = [row.method + (" †" if row.notes else ""), spread(row.miou), _signed(row.to_source_only)]
         if table.baseline is not None:
             cells.append(_difference(row))
         cells += [
             NOTHING if row.recovered is None else f"{_unsigned_zero(100 * row.recovered, 0):.0f} %",
-            spread(kept),
+            spread([one.row.preserved for one in row.seeds]),
             NOTHING if row.minutes is None else f"{row.minutes:.1f}",
             NOTHING if row.images_per_second is None else f"{row.images_per_second:.0f}",
         ]
@@ -210,9 +209,8 @@ def _row_to_json(row: MethodRow, classes: Sequence[str]) -> dict[str, Any]:
             {"seed": one.seed}
             | scores_to_json(one.row.scores, classes)
             | {
-                "semantic_preservation": scores_to_json(one.row.preservation, classes)
-                if one.row.preservation
-                else None,
+                CONTENT_PRESERVATION: one.row.content_preservation
+                and scores_to_json(one.row.content_preservation, classes),
                 "seconds": one.results.seconds,
                 "environment": one.results.environment,
             }

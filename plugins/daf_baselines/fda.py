@@ -1,6 +1,7 @@
 """Fourier domain adaptation: the low frequencies' amplitudes of a target image."""
 
 from collections.abc import Sequence
+from copy import copy
 from math import floor
 
 import torch
@@ -8,8 +9,8 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from daf_baselines.measured import Measured, check_options, draw, precise, spread_images
-from daframework.data.prepared import resize_image
-from daframework.interfaces import ImageDataset
+from daframework.data.checked import resize_image
+from daframework.interfaces import Generator, ImageDataset
 
 FAINT = 1e-3
 """An amplitude up to this counts as 0, whose phase is 0. At frequencies that an even image does not have, rounding
@@ -30,8 +31,8 @@ class FDA(Measured):
 
         Args:
             band: the paper's beta: amplitudes up to floor(band * the shorter side) periods an image, down and across,
-                are taken over; 0 takes over the mean only, 0.5 all. Several values give as many versions of each image,
-                in their order: the paper's multi-band transfer, for which it takes 0.01, 0.05 and 0.09.
+                are taken over; 0 takes over the mean only, 0.5 all. Several values make an ensemble, a member each: the
+                paper's multi-band transfer, for which it takes 0.01, 0.05 and 0.09. Alone it takes the first.
             limit: how many target images are kept to draw from, spread evenly over the set and resized to the first
                 one's size. They are saved with the generator: 200 of 1024x512 pixels are 300 MiB.
 
@@ -47,7 +48,6 @@ class FDA(Measured):
             if not 0 <= one <= 0.5:
                 raise ValueError(f"band must be between 0 and 0.5, got {one}")
         self.limit = limit
-        self.versions = len(self.bands)
         self.register_buffer("targets", torch.empty(0, dtype=torch.uint8))
 
     def prepare(self, source: ImageDataset, target: ImageDataset) -> None:
@@ -55,13 +55,21 @@ class FDA(Measured):
         size = images[0].shape[-2:]
         self.keep("targets", torch.stack([resize_image(image, size) for image in images]))
 
+    def translators(self) -> Sequence[Generator]:
+        return [self._of(band) for band in self.bands]
+
+    def _of(self, band: float) -> Generator:
+        member = copy(self)  # which shares the buffers
+        member.bands = (band,)
+        return member
+
     def translate(self, image: Tensor) -> Tensor:
         size = image.shape[-2:]
         source = (image.to(precise(image)) + 1) * 127.5
         target = draw(self.targets, len(image)).to(source)
         if target.shape[-2:] != size:
             target = interpolate(target, size, mode="bilinear", antialias=True)
-        half_window = floor(min(size) * self.bands[self.version])
+        half_window = floor(min(size) * self.bands[0])
         swapped = swap_low_frequencies(source, target, half_window)
         return (swapped.clamp(0, 255) / 127.5 - 1).to(image.dtype)
 

@@ -80,7 +80,7 @@ def _parts(plugins: "Plugins", what: str, root: str | None, overrides: tuple[str
 
 def _tiles(part: "DomainPart", count: int) -> "list[Tile]":
     from daframework.adapt.samples import colored
-    from daframework.data.prepared import check_sample, resize_image
+    from daframework.data.checked import check_sample, resize_image
     from daframework.data.whole import evenly_spread
     from daframework.interfaces import IGNORE_INDEX
     from daframework.report.sheets import Tile, overlaid

@@ -86,14 +86,9 @@ class Cached(ImageDataset):
         return self.images.part.count
 
     def __getitem__(self, index: int) -> Sample:
-        """The sample with its label.
-
-        Raises:
-            DataError: the set was opened without labels.
-        """
-        if self.labels is None:
-            raise DataError(f"image {self.images.name(index)}: its label is asked for, and this set was opened without")
-        return Sample(self.images[index], self.labels[index], self.images.name(index))
+        """The sample, with its label unless the set was opened without."""
+        label = None if self.labels is None else self.labels[index]
+        return Sample(self.images[index], label, self.images.name(index))
 
     def unlabelled(self, index: int) -> Sample:
         """The sample without its label."""

@@ -13,8 +13,8 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from daframework.compute.session import Session, StoppedError
 from daframework.data.cache.layout import cache_root, describe, gigabytes
 from daframework.data.cache.shards import CachePart, Shard, ShardWriter
+from daframework.data.checked import check_sample, resize_image, resize_label
 from daframework.data.parallel import leave_interrupts_to_the_parent, until_killed
-from daframework.data.prepared import check_sample, resize_image, resize_label
 from daframework.data.whole import evenly_spread
 from daframework.errors import DafError, DataError
 from daframework.interfaces import ImageDataset, Sample

@@ -8,9 +8,9 @@ import torch
 from attrs import define, field, frozen
 from torch import Tensor
 
+from daframework.data.checked import check_sample
 from daframework.data.checks.duplicates import content_digest
 from daframework.data.frequencies import label_counts
-from daframework.data.prepared import check_sample
 from daframework.errors import DataError
 from daframework.interfaces import ImageDataset, Inspection, Sample
 

@@ -27,7 +27,7 @@ def resize_label(label: Tensor, size: Sequence[int]) -> Tensor:
 
 
 @define(eq=False)
-class Prepared(ImageDataset):
+class Checked(ImageDataset):
     """``dataset`` with every sample checked against its promises, resized, and kept up to ``cache_bytes``.
 
     Args:
@@ -78,26 +78,6 @@ class Prepared(ImageDataset):
             self._room -= size
             self._kept[key] = sample
         return self._kept[key]
-
-
-@define(eq=False)
-class Unlabelled(ImageDataset):
-    """``dataset`` without its labels: they are not read, whoever asks for a sample."""
-
-    dataset: ImageDataset
-    classes: Sequence[str] = field(init=False)
-    palette: Sequence[tuple[int, int, int]] = field(init=False)
-
-    def __attrs_post_init__(self) -> None:
-        self.classes, self.palette = self.dataset.classes, self.dataset.palette
-
-    def __len__(self) -> int:
-        """As many as the dataset."""
-        return len(self.dataset)
-
-    def __getitem__(self, index: int) -> Sample:
-        """The sample with ``label`` None."""
-        return self.dataset.unlabelled(index)
 
 
 def check_sample(sample: Sample, num_classes: int, *, labelled: bool) -> None:

@@ -1,4 +1,4 @@
-"""A generator that offers several translations of each image, and one that draws at random."""
+"""An ensemble of generators, and one that draws at random."""
 
 import json
 
@@ -6,7 +6,7 @@ import pytest
 import tiny
 import torch
 from PIL import Image
-from test_prepared import Listed, sample
+from test_checked import Listed, sample
 from test_run import comparable, run
 from test_training import same
 from torch import nn
@@ -23,19 +23,22 @@ from daframework.downstream.score import Averaged
 from daframework.interfaces import Generator, Sample
 from daframework.recipes.read import parse
 from daframework.registry import load_plugins
-from daframework.runs.context import prepared, stream
+from daframework.runs.context import checked, stream
 
 
 class Tinted(Generator):
-    """Version 0 is darker, version 1 lighter, and so on; with noise, each draws at random."""
+    """The first member is darker, the second lighter, and so on; with noise, each draws at random."""
 
-    def __init__(self, *, versions: int = 2, noise: float = 0.0) -> None:
+    def __init__(self, *, members: int = 2, noise: float = 0.0, tint: float = -0.3) -> None:
         super().__init__()
-        self.versions, self.noise = versions, noise
+        self.members, self.noise, self.tint = members, noise, tint
+
+    def translators(self):
+        return [Tinted(members=1, noise=self.noise, tint=0.6 * member - 0.3) for member in range(self.members)]
 
     def forward(self, image):
         drawn = self.noise * torch.randn(image.shape, device=image.device)
-        return (image + 0.6 * self.version - 0.3 + drawn).clamp(-1, 1)
+        return (image + self.tint + drawn).clamp(-1, 1)
 
 
 class Offers:
@@ -59,7 +62,7 @@ GREY = torch.full((3, 8, 12), 128, dtype=torch.uint8)
 
 
 def grey(count):
-    """Images that no version or noise takes to the ends of the range."""
+    """Images that no tint or noise takes to the ends of the range."""
     return Listed([Sample(GREY, torch.zeros(8, 12, dtype=torch.uint8), str(place)) for place in range(count)])
 
 
@@ -70,9 +73,9 @@ def pictures(folder):
 # --- a translated set ---
 
 
-def test_a_set_holds_every_version_and_its_labels_once(tmp_path, session):
+def test_a_set_holds_every_members_images_and_its_labels_once(tmp_path, session):
     given = [sample(8, 12, label=place, name=str(place)) for place in range(3)]
-    translate_set(session(), Tinted(versions=3), Listed(given), tmp_path / "out", batch_size=2, seed=0)
+    translate_set(session(), Tinted(members=3), Listed(given), tmp_path / "out", batch_size=2, seed=0)
     files = [f"{place:06d}_{place}.png" for place in range(3)]
     folders = ("images", "images_1", "images_2", "labels")
     assert set(pictures(tmp_path / "out")) == {"index.json", *(f"{kind}/{file}" for kind in folders for file in files)}
@@ -81,15 +84,15 @@ def test_a_set_holds_every_version_and_its_labels_once(tmp_path, session):
     assert set(index["checksums"]) == {f"{kind}/{file}" for kind in folders for file in files}
     found = open_translated(tmp_path / "out", Listed(given))
     assert len(found) == 3
-    for version, dataset in enumerate(found):
+    for member, dataset in enumerate(found):
         assert len(dataset) == 3 and dataset.classes == tiny.CLASSES
         for one, original in zip((dataset[place] for place in range(3)), given, strict=True):
-            shifted = (to_float(original.image) + 0.6 * version - 0.3).clamp(-1, 1)
+            shifted = (to_float(original.image) + 0.6 * member - 0.3).clamp(-1, 1)
             assert (to_float(one.image) - shifted).abs().max() < 0.51 / 127.5
             assert one.name == original.name and torch.equal(one.label, original.label)
 
 
-def test_progress_counts_the_images_of_all_versions(tmp_path, session):
+def test_progress_counts_the_images_of_all_members(tmp_path, session):
     given = Listed([sample(name=str(place)) for place in range(3)])
     one = session()
     translate_set(one, Tinted(), given, tmp_path / "whole", batch_size=2, seed=0)
@@ -116,12 +119,12 @@ def test_what_a_set_draws_follows_from_the_seed_alone(tmp_path, session):
     assert all(one[name] != other[name] for name in one if name.startswith("images"))
 
 
-def test_no_two_batches_or_versions_draw_the_same(tmp_path, session):
+def test_no_two_batches_or_members_draw_the_same(tmp_path, session):
     given = grey(4)
     translate_set(session(), Tinted(noise=0.1), given, tmp_path / "out", batch_size=2, seed=0)
     drawn = [
-        to_float(found[place].image) - to_float(given[place].image) - 0.6 * version + 0.3
-        for version, found in enumerate(open_translated(tmp_path / "out", given))
+        to_float(found[place].image) - to_float(given[place].image) - 0.6 * member + 0.3
+        for member, found in enumerate(open_translated(tmp_path / "out", given))
         for place in range(4)
     ]
     assert all((one - other).abs().max() > 0.1 for place, one in enumerate(drawn) for other in drawn[:place])
@@ -143,7 +146,7 @@ def test_what_a_folder_draws_follows_from_the_seed_alone(tmp_path, session):
     assert not same(one, translated("three", seed=4, before=1))
 
 
-# --- one task model a version ---
+# --- one task model a member ---
 
 
 def test_the_mean_of_probabilities_is_taken_and_not_that_of_logits():
@@ -162,15 +165,15 @@ def probabilities_of(path, task, image):
         return model(to_float(image)[None]).softmax(1)
 
 
-def test_a_run_trains_a_model_on_each_version_and_scores_their_mean(plugins, tables, tmp_path, session):
+def test_a_run_trains_a_model_on_each_members_images_and_scores_their_mean(plugins, tables, tmp_path, session):
     results, _ = run(plugins, tables, tmp_path / "run", session)
     recipe, path = parse(tables, "r"), tmp_path / "run"
     task = make_task(plugins, recipe, 3)
 
     source = tiny.blocks(split="train")
-    versions = [prepared(recipe, one) for one in open_translated(path / "translated", source)]
+    sets = [checked(recipe, one) for one in open_translated(path / "translated", source)]
     saved = [path / "checkpoints" / name for name in ("tiny.pt", "tiny.1.pt")]
-    for dataset, file in zip(versions, saved, strict=True):
+    for dataset, file in zip(sets, saved, strict=True):
         crops = stream(recipe, dataset, "task")
         alone = fit(session(), task, crops, recipe, "x", tmp_path / "x.pt", recipe.downstream.augment)
         assert same(alone.state_dict(), torch.load(file, weights_only=True)["model"])
@@ -189,7 +192,7 @@ def test_a_run_trains_a_model_on_each_version_and_scores_their_mean(plugins, tab
     assert torch.equal(kept, torch.stack(confusions))
 
 
-def test_content_is_judged_in_every_version(plugins, tables, tmp_path, session):
+def test_content_preservation_is_that_of_every_members_images(plugins, tables, tmp_path, session):
     results, _ = run(plugins, tables, tmp_path / "run", session)
     task = make_task(plugins, parse(tables, "r"), 3)
     oracle = tmp_path / "run" / "checkpoints" / "oracle.pt"
@@ -200,11 +203,11 @@ def test_content_is_judged_in_every_version(plugins, tables, tmp_path, session):
     ]
     kept = torch.load(tmp_path / "run" / "scores" / "semantic_preservation.pt", weights_only=True)["statistics"]
     assert torch.equal(kept, torch.stack(expected)) and len(kept) == 12
-    assert results.rows[1].preservation == task.scores(sum(expected))
+    assert results.rows[1].content_preservation == task.scores(sum(expected))
 
 
 @pytest.mark.parametrize("stop_after, stage", [(16, "translating"), (22, "training on tiny"), (26, "training on tiny")])
-def test_a_run_of_versions_goes_on_to_the_same_results(plugins, tables, tmp_path, session, stop_after, stage):
+def test_a_run_of_an_ensemble_goes_on_to_the_same_results(plugins, tables, tmp_path, session, stop_after, stage):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     run(plugins, tables, whole, session)
     with pytest.raises(StoppedError, match=stage if "training" in stage else "translated images"):

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from daframework.data.prepared import Prepared, Unlabelled, check_sample, resize_image, resize_label
+from daframework.data.checked import Checked, check_sample, resize_image, resize_label
 from daframework.errors import DataError
 from daframework.interfaces import ImageDataset, Sample
 
@@ -34,7 +34,7 @@ def sample(height=8, width=12, label=0, name="a"):
 
 @pytest.mark.parametrize("good", [0, 2, 255])
 def test_class_indices_and_255_are_labels(good):
-    assert Prepared(Listed([sample(label=good)]))[0].label.unique().tolist() == [good]
+    assert Checked(Listed([sample(label=good)]))[0].label.unique().tolist() == [good]
 
 
 @pytest.mark.parametrize("bad", [3, 254])
@@ -42,7 +42,7 @@ def test_an_id_that_is_no_class_is_refused_by_name_and_count(bad):
     wrong = sample(label=0, name="0042.png")
     wrong.label[0, :5] = bad
     with pytest.raises(DataError) as caught:
-        Prepared(Listed([wrong]))[0]
+        Checked(Listed([wrong]))[0]
     assert str(caught.value) == (
         f"label of 0042.png: id {bad} (5 pixels have such ids) is not a class; allowed: 0 to 2, and 255 to ignore; "
         "map it to a class or to ignore"
@@ -52,7 +52,7 @@ def test_an_id_that_is_no_class_is_refused_by_name_and_count(bad):
 def test_a_label_of_another_size_than_its_image_is_refused_with_both():
     wrong = Sample(sample(8, 12).image, sample(12, 8).label, "x")
     with pytest.raises(DataError, match=r"label of x: must be uint8 \(8, 12\) .* got torch\.uint8 \(12, 8\)"):
-        Prepared(Listed([wrong]), resize=(4, 4))[0]
+        Checked(Listed([wrong]), resize=(4, 4))[0]
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_a_label_of_another_type_is_refused():
 
 
 def test_a_missing_label_is_refused_only_where_it_is_needed():
-    dataset = Prepared(Listed([Sample(sample().image, None, "x")]))
+    dataset = Checked(Listed([Sample(sample().image, None, "x")]))
     assert dataset.unlabelled(0).label is None
     with pytest.raises(DataError, match="image x: has no label, and this domain's labels are needed here"):
         dataset[0]
@@ -84,7 +84,7 @@ def test_a_missing_label_is_refused_only_where_it_is_needed():
 def test_samples_are_kept_until_the_cache_is_full_and_then_read_again():
     listed = Listed([sample(name=str(index)) for index in range(3)])
     one = 8 * 12 * 4  # bytes of an image and its label
-    dataset = Prepared(listed, cache_bytes=2 * one + one // 2)
+    dataset = Checked(listed, cache_bytes=2 * one + one // 2)
     for _ in range(3):
         assert [dataset[index].name for index in range(3)] == ["0", "1", "2"]
     assert listed.reads == [0, 1, 2, 2, 2]
@@ -92,7 +92,7 @@ def test_samples_are_kept_until_the_cache_is_full_and_then_read_again():
 
 def test_what_is_kept_is_the_resized_sample():
     listed = Listed([sample(), sample()])
-    dataset = Prepared(listed, resize=(4, 6), cache_bytes=2 * 4 * 6 * 4)
+    dataset = Checked(listed, resize=(4, 6), cache_bytes=2 * 4 * 6 * 4)
     for _ in range(2):
         assert dataset[0].image.shape == (3, 4, 6) and dataset[1].label.shape == (4, 6)
     assert listed.reads == [0, 1]
@@ -100,28 +100,15 @@ def test_what_is_kept_is_the_resized_sample():
 
 def test_nothing_is_kept_without_a_cache():
     listed = Listed([sample()])
-    dataset = Prepared(listed)
+    dataset = Checked(listed)
     assert dataset[0] is not None and dataset[0] is not None and listed.reads == [0, 0]
 
 
 def test_a_sample_kept_without_its_label_does_not_stand_for_the_whole():
-    dataset = Prepared(Listed([sample(label=2)]), cache_bytes=10**6)
+    dataset = Checked(Listed([sample(label=2)]), cache_bytes=10**6)
     assert dataset.unlabelled(0).label is None
     assert dataset[0].label is not None
     assert dataset.unlabelled(0).label is None
-
-
-def test_an_unlabelled_set_hands_out_no_label_and_does_not_open_it():
-    class Secret(Listed):
-        def __getitem__(self, index):
-            raise AssertionError("a label was asked for")
-
-        def unlabelled(self, index):
-            return Sample(self.samples[index].image, None, "x")
-
-    for dataset in (Unlabelled(Secret([sample()])), Unlabelled(Prepared(Secret([sample()]), resize=(4, 6)))):
-        assert len(dataset) == 1 and dataset.classes == tiny.CLASSES and dataset.palette == tiny.PALETTE
-        assert dataset[0].label is None and dataset.unlabelled(0).label is None
 
 
 @settings(max_examples=40, deadline=None)
@@ -150,5 +137,5 @@ def test_an_image_is_averaged_when_it_shrinks():
 def test_image_and_label_stay_over_one_another_when_resized():
     image, label = torch.zeros(3, 40, 60, dtype=torch.uint8), torch.zeros(40, 60, dtype=torch.uint8)
     image[:, 10:30, 20:50], label[10:30, 20:50] = 255, 1
-    dataset = Prepared(Listed([Sample(image, label, "x")]), resize=(20, 30))
+    dataset = Checked(Listed([Sample(image, label, "x")]), resize=(20, 30))
     assert torch.equal(dataset[0].image[0] > 127, dataset[0].label == 1)
