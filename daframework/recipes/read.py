@@ -172,7 +172,7 @@ def parse(tables: Mapping[str, Any], where: str) -> Recipe:
     Raises:
         RecipeError: with every problem found.
     """
-    recipe, problems = structure(without_gone(tables), Recipe, open_tables=(ComponentTable, LossTable))
+    recipe, problems = structure(without_gone(tables), Recipe)
     if recipe is not None:
         problems = _contradictions(recipe)
     problems += [
