@@ -6,7 +6,6 @@ from contextlib import AbstractContextManager, closing, nullcontext
 from math import prod
 from pathlib import Path
 from typing import TypeVar
-from zlib import crc32
 
 import torch
 from attrs import frozen
@@ -25,6 +24,7 @@ from daframework.data.scaling import Scaling
 from daframework.data.stream import to_bytes, to_float
 from daframework.data.whole import apply_padded, batches_by_size, batches_in_order, padded_side, stack_images
 from daframework.errors import DataError
+from daframework.fingerprint import checksum_file
 from daframework.interfaces import Generator, ImageDataset
 
 T = TypeVar("T")
@@ -222,7 +222,7 @@ def _write(file: tuple[Path, Tensor]) -> tuple[Path, int]:
         write_image(path, pixels)  # on a GPU it is copied here: the generator goes on with the next meanwhile
     else:
         write_label(path, pixels)
-    return path, crc32(path.read_bytes())
+    return path, checksum_file(path)
 
 
 def weights_dtype(generator: Generator) -> torch.dtype:
