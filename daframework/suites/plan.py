@@ -47,6 +47,7 @@ class Plan:
     """
 
     name: str
+    file: Path
     out: Path
     tasks: tuple[str, ...]
     methods: tuple[str, ...]
@@ -104,6 +105,7 @@ def make_plan(
     cells.sort(key=lambda cell: (cell.method != SOURCE_ONLY, order.index(cell.task)))
     return Plan(
         name=suite.name,
+        file=path,
         out=out,
         tasks=tuple(tasks),
         methods=tuple(chosen),
