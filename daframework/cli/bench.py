@@ -16,16 +16,15 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str | No
     if value is None:
         return None
     parts = [part.strip() for part in value.split(",")]
-    if not all(part.isdecimal() and len(part) <= 10 for part in parts) or len(set(map(int, parts))) < len(parts):
+    numbers = [int(part) for part in parts if part.isdecimal() and len(part) <= 10]
+    if len(set(numbers)) < len(parts):
         raise click.BadParameter("must be different whole numbers with commas between them, as in 0,1,2")
-    return [int(part) for part in parts]
+    return numbers
 
 
 def _names(context: click.Context, parameter: click.Parameter, value: str | None) -> list[str] | None:
-    if value is None:
-        return None
-    parts = [part.strip() for part in value.split(",")]
-    if not all(parts):
+    parts = None if value is None else [part.strip() for part in value.split(",")]
+    if parts and not all(parts):
         raise click.BadParameter("must be names with commas between them, as in fda,cyclegan")
     return parts
 
