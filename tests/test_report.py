@@ -1,12 +1,10 @@
-import io
-
 import pytest
-from rich.console import Console
+from test_bench_formats import boxed
 
 from daframework.errors import RunError
 from daframework.interfaces import Scores
 from daframework.report.summary import class_grid, gather, results_grid, summarise
-from daframework.report.table import show
+from daframework.report.table import as_text
 from daframework.storage.results import Results, Row, write_results
 
 CLASSES = ("road", "sky")
@@ -25,14 +23,11 @@ def results(recipe, seed, rows, classes=CLASSES):
 
 
 def shown(table):
-    text = io.StringIO()
-    show([table], console=Console(file=text, width=200, color_system=None))
-    return text.getvalue()
+    return as_text([table], "rich")
 
 
 def cells(table):
-    lines = [line.replace("┃", "│").split("│") for line in shown(table).splitlines()]
-    return [[cell.strip() for cell in line[1:-1]] for line in lines if len(line) > 2]
+    return boxed(shown(table))
 
 
 THREE = [
@@ -103,13 +98,6 @@ def test_a_class_that_never_occurs_has_no_number_and_lowers_no_mean():
 
 def test_a_score_that_does_not_exist_is_a_dash():
     assert cells(results_grid([results("a", 0, {"a": scores(None, None)})]))[1] == ["a", "-", "-", "90.0"]
-
-
-def test_markup_in_names_is_shown_as_text():
-    found = [results("[red]a[/red]", 0, {"[red]a[/red]": scores(0.5)}, classes=("[b]road", "sky[/]"))]
-    assert "[red]a[/red]" in shown(results_grid(found))
-    assert [row[0] for row in cells(class_grid(found))] == ["class", "[b]road", "sky[/]"]
-    assert cells(class_grid(found))[0][1] == "[red]a[/red]"
 
 
 def test_the_title_names_the_seeds():

@@ -69,18 +69,16 @@ def command(
     """
     from functools import partial
 
-    from rich.console import Console
-
     from daframework.cli.bench_view import BenchView
     from daframework.cli.interrupt import stop_on_signal
     from daframework.errors import RunError
-    from daframework.report.table import show
+    from daframework.report.table import make_console, show
     from daframework.suites.bench import compare, finish, open_suite
 
     plugins = installed_plugins()
     plan = open_suite(plugins, suite, out=out, seeds=seeds, only=only, overrides=overrides)
     # The tables alone go to standard output, so that they can be piped.
-    console = Console(stderr=True)
+    console = make_console(stderr=True)
     click.echo(f"suite {plan.file}, into {plan.out}", err=True)
     if dry_run:
         _tell(plugins, plan)

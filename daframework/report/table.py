@@ -21,7 +21,7 @@ from daframework.errors import visible
 from daframework.runs.rows import ORACLE
 
 NOTHING = "-"
-_UNCUT = 10_000  # columns: a file or a pipe has no width of its own to cut a table to
+_UNCUT = 10_000  # columns
 
 Record = dict[str, Any]
 """A row as plain data: a ``method``, ``mIoU`` as `over_seeds` gives it, and whatever else a table has."""
@@ -97,11 +97,17 @@ def _cell(row: Record, key: str | Callable[[Record], Any]) -> str:
 
 def show(grids: Sequence[Grid], form: str = "rich", console: Console | None = None) -> None:
     """Print ``grids`` as "rich", "markdown", "csv" or "latex", to standard output unless ``console`` is given."""
-    console = console or Console(width=None if sys.stdout.isatty() else _UNCUT)
+    console = console or make_console()
     if form == "rich":
         console.print(*(_rich(one, console.width) for one in grids), sep="\n")
     else:
         console.out(as_text(grids, form), highlight=False)
+
+
+def make_console(*, stderr: bool = False) -> Console:
+    """A console that cuts nothing where output goes to a file or a pipe, which have no width of their own."""
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(stderr=stderr, width=None if stream.isatty() else _UNCUT)
 
 
 def as_text(grids: Sequence[Grid], form: str) -> str:

@@ -59,10 +59,10 @@ def _open(recipe: str, overrides: tuple[str, ...]) -> "tuple[Recipe, list[Domain
 def _build(recipe: "Recipe", parts: "list[DomainPart]") -> None:
     from lightning_fabric import Fabric
 
-    from daframework.cli.data.progress import make_console
     from daframework.cli.display import Display
     from daframework.cli.interrupt import stop_on_signal
     from daframework.compute.session import Session
+    from daframework.report.table import make_console
 
     console = make_console()
     with stop_on_signal("the same command goes on from there") as stopping, Display(console) as display:
@@ -106,9 +106,9 @@ def _list() -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from daframework.cli.data.progress import make_console
     from daframework.data.cache.layout import cache_root, gigabytes, list_caches
     from daframework.errors import visible
+    from daframework.report.table import make_console
 
     found = list_caches()
     if found:
