@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pluggy import HookimplMarker
 
 if TYPE_CHECKING:
-    from daframework.api import Run, check, open, recipe, run
+    from daframework.api import Bench, Run, bench, check, open, recipe, run
     from daframework.errors import DafError
     from daframework.interfaces import Discriminator, Generator, ImageDataset, Loss, Sample, Task
     from daframework.listener import Listener
@@ -26,12 +26,13 @@ hookimpl = HookimplMarker("daframework")
 __version__ = version("daframework")
 
 _LATER = {
-    "api": ("Run", "check", "open", "recipe", "run"),
+    "api": ("Bench", "Run", "bench", "check", "open", "recipe", "run"),
     "errors": ("DafError",),
     "interfaces": ("Discriminator", "Generator", "ImageDataset", "Loss", "Sample", "Task"),
     "listener": ("Listener",),
 }
 __all__ = [
+    "Bench",
     "DafError",
     "Discriminator",
     "Generator",
@@ -42,6 +43,7 @@ __all__ = [
     "Sample",
     "Task",
     "__version__",
+    "bench",
     "check",
     "hookimpl",
     "open",

@@ -1,7 +1,6 @@
 """The door for scripts and notebooks: ``import daframework as daf``; docs/python.md shows it."""
 
-from collections.abc import Iterable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -10,29 +9,38 @@ import attrs
 import torch
 from torch import nn
 
-from daframework.adapt.translate import in_precision
+from daframework.adapt.translate import in_precision, translate_folder
 from daframework.build import make_task
+from daframework.compute.device import SINGLE, make_fabric
 from daframework.compute.randomness import start_global
 from daframework.compute.session import Session
+from daframework.data.conversion.outputs import raise_it
 from daframework.data.pictures import to_network
+from daframework.data.scaling import scaling_of
 from daframework.data.stream import to_bytes
 from daframework.data.whole import apply_padded, weights_dtype
-from daframework.downstream.predict import predicted
-from daframework.errors import warn
+from daframework.downstream.predict import predict_folder, predicted
+from daframework.errors import DataError, warn
 from daframework.interfaces import Generator, Task
 from daframework.listener import Listener
-from daframework.recipes.read import locate, parse, put, read_tables
+from daframework.recipes.read import locate, read
 from daframework.recipes.tables import Recipe
 from daframework.registry import Plugins, load_plugins
 from daframework.runs import check as checks
 from daframework.runs.begin import begin
-from daframework.runs.log import Listeners, LogFile, plugin_listeners
 from daframework.runs.precision import open_device
-from daframework.runs.prediction import load_models
-from daframework.runs.stages import execute
+from daframework.runs.prediction import load_models, written_values
 from daframework.runs.translation import load_generator
 from daframework.storage.results import Results, read_results
 from daframework.storage.run_folder import RunFolder, read_recipe
+from daframework.suites.bench import compare, finish, open_suite
+from daframework.suites.outcome import Bench as Bench
+
+_NOBODY = Listener()
+
+
+def _never() -> bool:
+    return False
 
 
 def recipe(name_or_path: str | Path, **overrides: Any) -> Recipe:
@@ -44,11 +52,7 @@ def recipe(name_or_path: str | Path, **overrides: Any) -> Recipe:
     Raises:
         RecipeError: with everything that is wrong with it.
     """
-    path = locate(load_plugins(warn=warn), str(name_or_path))
-    tables = read_tables(path)
-    for key, value in overrides.items():
-        put(tables, key, value, f"{key}={value!r}")
-    return parse(tables, str(path))
+    return read(locate(load_plugins(warn=warn), str(name_or_path)), overrides)
 
 
 def check(recipe: Recipe) -> list[str]:
@@ -70,12 +74,33 @@ def run(recipe: Recipe, out: str | Path | None = None, *, listeners: Iterable[Li
         DafError: something that can be mended stopped it.
     """
     plugins = load_plugins(warn=warn)
-    with ExitStack() as stack:
-        folder = begin(stack, plugins, recipe, recipe.name, None if out is None else Path(out))
-        fabric, precision = open_device(plugins, recipe, folder)
-        told = [LogFile(folder.log), *plugin_listeners(plugins, folder.path, recipe), *listeners]
-        execute(Session(fabric, Listeners(told), lambda: False), plugins, recipe, folder, precision)
+    folder, _ = begin(plugins, recipe, recipe.name, None if out is None else Path(out), lambda *_: listeners)
     return Run(folder, plugins, recipe)
+
+
+def bench(
+    suite: str | Path,
+    out: str | Path | None = None,
+    *,
+    seeds: Sequence[int] | None = None,
+    only: Sequence[str] | None = None,
+    set: Mapping[str, Any] | None = None,
+    jobs: int | None = None,
+    on: str | None = None,
+) -> Bench:
+    """Run what is missing of a suite as ``daf bench`` does, each run in a process of its own, and compare all of it.
+
+    The suite is a file, or one that a plugin offers; its folder is ``bench/<name>`` unless ``out`` is given. ``seeds``
+    take the place of the suite's, ``only`` names the methods beside source_only and oracle, ``set`` sets keys of the
+    suite anew, ``jobs`` runs go on at a time, and ``on="ray"`` runs them on a cluster.
+
+    Raises:
+        DafError: a recipe is wrong, data is missing, the folder is in use, or no run could be finished.
+    """
+    plugins = load_plugins(warn=warn)
+    folder = None if out is None else Path(out)
+    plan = open_suite(plugins, str(suite), out=folder, seeds=seeds, only=only, overrides=set or {})
+    return compare(plugins, plan, finish(plugins, plan, jobs=jobs, on=on))
 
 
 def open(folder: str | Path, *, device: str | None = None) -> "Run":
@@ -146,11 +171,83 @@ class Run:
         if isinstance(images, list | tuple):
             return [self.translate(one) for one in images]
         shown, back = to_network(images)
-        generator, device = self._generator, self._session.fabric.device
+        generator, session = self._generator, self._in_its_precision
+        device = session.fabric.device
         shown = shown.to(device, weights_dtype(generator))
         start_global(device, self.recipe.seed, "translating")
-        with in_precision(self._session, generator):
+        with in_precision(session, generator):
             return back(apply_padded(generator, shown, generator.multiple, generator.smallest).float())
+
+    def translate_folder(
+        self,
+        images: str | Path,
+        out: str | Path,
+        *,
+        overwrite: bool = False,
+        tile: tuple[int, int] | None = None,
+        listener: Listener = _NOBODY,
+        stopping: Callable[[], bool] = _never,
+        failed: Callable[[DataError], None] = raise_it,
+    ) -> int:
+        """Translate every image below a folder into another, as ``daf translate`` does; how many there are.
+
+        Names and sub-folders are kept. With ``tile`` larger images go through the generator in blended tiles of that
+        height and width. What is wrong with an image that cannot be read is raised, or handed to ``failed``.
+
+        Raises:
+            DataError: an image cannot be read, or a file not be written; a file that is there is kept.
+            RunError: the run has no generator, or not yet.
+            StoppedError: ``stopping``, asked between images, said so.
+        """
+        scaling = scaling_of(self.recipe.source.options)
+        return translate_folder(
+            attrs.evolve(self._in_its_precision, log=listener, stopping=stopping),
+            self._generator,
+            Path(images),
+            Path(out),
+            overwrite=overwrite,
+            seed=self.recipe.seed,
+            tile=tile,
+            scaling=scaling,
+            failed=failed,
+        )
+
+    def predict_folder(
+        self,
+        images: str | Path,
+        out: str | Path,
+        *,
+        row: str | None = None,
+        write: str = "index",
+        overwrite: bool = False,
+        listener: Listener = _NOBODY,
+        stopping: Callable[[], bool] = _never,
+        failed: Callable[[DataError], None] = raise_it,
+    ) -> int:
+        """Segment every image below a folder into PNG files below another, as ``daf predict`` does; how many there are.
+
+        They hold the "index" of the class, the "id" or the "colour" that the label space gives it, as ``write`` says.
+        The rest is as in `translate_folder`.
+
+        Raises:
+            DataError: an image cannot be read, or a file not be written; a file that is there is kept.
+            RunError: there is no such row, it is not finished, or its classes have no such ids or colours.
+            StoppedError: ``stopping``, asked between images, said so.
+        """
+        values = written_values(self._plugins, self.recipe, self._folder, write)
+        return predict_folder(
+            attrs.evolve(self._session, log=listener, stopping=stopping),
+            self.model(row),
+            Path(images),
+            Path(out),
+            values=values,
+            resize=self.recipe.data.resize,
+            multiple=self._task.multiple,
+            smallest=self._task.smallest,
+            overwrite=overwrite,
+            scaling=scaling_of(self.recipe.target.options),
+            failed=failed,
+        )
 
     def predict(self, images: Any, row: str | None = None) -> Any:
         """The class of each pixel, (H, W) or (N, H, W) int64, of images as `translate` takes them: a tensor on the CPU.
@@ -180,11 +277,16 @@ class Run:
 
     @cached_property
     def _session(self) -> Session:
-        return Session(open_device(self._plugins, self.recipe, self._folder)[0], Listener(), lambda: False)
+        return Session(make_fabric(self.recipe, SINGLE), _NOBODY, _never)
+
+    @cached_property
+    def _in_its_precision(self) -> Session:
+        """That of the generator: of translation, on this device, which need not be the one that trained it."""
+        return Session(open_device(self._plugins, self.recipe)[0], _NOBODY, _never)
 
     @cached_property
     def _generator(self) -> Generator:
-        return load_generator(self._session, self._plugins, self.recipe, self._folder)
+        return load_generator(self._in_its_precision, self._plugins, self.recipe, self._folder)
 
     @cached_property
     def _task(self) -> Task:

@@ -14,7 +14,7 @@ from torch.nn.modules.module import register_module_module_registration_hook
 from daframework.compute.randomness import global_seed
 from daframework.errors import DafError, PluginError, RecipeError, lines, unknown
 from daframework.interfaces import Discriminator, Generator, ImageDataset, Loss, Task
-from daframework.recipes.strict import read_option
+from daframework.recipes.strict import structure
 from daframework.recipes.tables import ComponentTable, LossTable, Recipe
 from daframework.registry import Component, Plugins, find
 
@@ -126,11 +126,9 @@ def _arguments(
             known = [name for name in parameters if name not in SUPPLIED]
             problems.append(f"{where}: {component.kind} '{component.name}' has {unknown('option', key, known)}")
             continue
-        try:
-            annotation = parameters[key].annotation if key in parameters else Any
-            arguments[key] = read_option(value, annotation)
-        except ValueError as error:
-            problems.append(f"{where}.{key}: {error}")
+        annotation = parameters[key].annotation if key in parameters else Any
+        arguments[key], wrong = structure(value, annotation, f"{where}.{key}")
+        problems += wrong
     for name, parameter in parameters.items():
         needed = parameter.default is parameter.empty and parameter.kind not in _OPEN
         if needed and name not in arguments and name not in options:

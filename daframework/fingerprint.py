@@ -1,18 +1,32 @@
-"""A short text for what files hold, made without reading them."""
+"""Digests and checksums: of facts, of bytes, of files without reading them, and of a file's content.
 
-import hashlib
+They are part of run folders and caches, so what one gives for something must never change.
+"""
+
 import json
 import os
 from collections.abc import Iterable
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 from daframework.errors import DataError
+
+_BLOCK = 2**24  # bytes of a file in memory at a time
 
 
 def digest(*facts: Any) -> str:
     """32 hexadecimal digits that change with any of ``facts``: strings, numbers, None, and lists and tables of them."""
-    return hashlib.blake2b(json.dumps(facts).encode(), digest_size=16).hexdigest()
+    return digest_bytes([json.dumps(facts).encode()])
+
+
+def digest_bytes(parts: Iterable[bytes | memoryview], *, size: int = 16) -> str:
+    """Hexadecimal digits, two for each byte of ``size``, of all ``parts`` one after another (BLAKE2b)."""
+    found = blake2b(digest_size=size)
+    for part in parts:
+        found.update(part)
+    return found.hexdigest()
 
 
 def fingerprint_files(paths: Iterable[str]) -> str:
@@ -34,4 +48,17 @@ def fingerprint_files(paths: Iterable[str]) -> str:
             raise DataError(f"{path}: cannot be found ({error.strerror}); fetch it again, or allow it") from error
         whole = path if isabs(path) else here + path
         facts.append(f"{whole}\0{status.st_size}\0{status.st_mtime_ns}")
-    return hashlib.blake2b("\n".join(facts).encode(), digest_size=16).hexdigest()
+    return digest_bytes(["\n".join(facts).encode()])
+
+
+def checksum_file(path: Path) -> int:
+    """The CRC-32 of a file's content: quick, and enough to notice a bit that turned over.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    found = 0
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            found = crc32(block, found)
+    return found

@@ -9,16 +9,17 @@ import attrs
 import click
 import pytest
 import torch
-from test_bench_formats import HEADINGS, NOTES, TABLE
+from test_bench_formats import HEADINGS, TABLE
 from test_docs import commands, documented, fenced, range_of, table_rows, text
 from tiny_suite import write_suite
 
-from daframework.cli.bench import FORMATS, command
+from daframework.cli.bench import command
+from daframework.cli.options import FORMATS
 from daframework.data.decode import write_image, write_label
 from daframework.recipes.read import locate, offered_files, read_tables
 from daframework.registry import load_plugins
 from daframework.suites.checks import check_cells
-from daframework.suites.formats import as_json
+from daframework.suites.outcome import Bench
 from daframework.suites.plan import make_plan
 from daframework.suites.suite import Suite, parse_suite, read_suite
 
@@ -85,7 +86,7 @@ def test_every_option_format_column_and_suite_is_named():
 
 
 def test_every_key_of_table_json_is_named():
-    (table,) = json.loads(as_json([TABLE], [NOTES]))["tables"]
+    (table,) = json.loads(Bench(None, (TABLE,), {}).text("json"))["tables"]
     row = table["rows"][0]
     keys = {"tables", *table, *row, *row["mIoU"], "seed", "seconds", "environment"}
     assert {key for key in keys if f"`{key}`" not in text(PAGE)} == set()

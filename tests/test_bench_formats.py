@@ -8,53 +8,51 @@ import re
 import pytest
 from rich.console import Console
 
-from daframework.interfaces import Scores
-from daframework.storage.results import Results, Row
-from daframework.suites.bootstrap import Difference, Interval
-from daframework.suites.comparison import MethodRow, SeedScores, TaskTable
-from daframework.suites.formats import Grid, as_csv, as_json, class_grid, latex, markdown, method_grid, render
+from daframework.report.table import Grid, as_json, as_text, over_seeds, show
+from daframework.suites.comparison import TaskTable
+from daframework.suites.outcome import Bench, class_grid, method_grid
 
 CLASSES = ("road", "[red]sky[/red]", "a|b_c & 10 % <i>", "\x1b[2Jwall\nnew")
 SHOWN = ("road", "[red]sky[/red]", "a|b_c & 10 % <i>", r"\x1b[2Jwall\nnew")
-SHARP = Scores(0.5, 0.9, (0.5, 0.25, None, 0.0))
+SHARP = {"mIoU": 0.5, "pixel_accuracy": 0.9, "IoU": dict(zip(CLASSES, (0.5, 0.25, None, 0.0), strict=True))}
 
 
-def row(method, *mious, iou=SHARP.iou, preservation=None, **measured):
-    seeds = []
-    for seed, miou in enumerate(mious):
-        made = Row(method, Scores(miou, 0.9, iou), preservation)
-        results = Results(method, seed, CLASSES, (made,), {"scoring": 1.5}, {"device": "cpu"})
-        seeds.append(SeedScores(seed, made, results, None))
-    return MethodRow(method, tuple(seeds), tuple(mious), **measured)
+def row(method, *mious, preservation=None, **measured):
+    told = {"semantic_preservation": preservation, "seconds": {"scoring": 1.5}, "environment": {"device": "cpu"}}
+    seeds = [{"seed": seed} | SHARP | {"mIoU": miou} | told for seed, miou in enumerate(mious)]
+    keys = "to_source_only to_baseline to_baseline_interval verdict gap_closed minutes images_per_second"
+    found = {"method": method, "mIoU": over_seeds(mious)} | dict.fromkeys(keys.split())
+    return found | {"notes": [], "seeds": seeds} | measured
 
 
-def interval(estimate, low, high):
-    return Difference(estimate, Interval(low, high))
+def interval(estimate, low, high, verdict=None):
+    return {"to_baseline": estimate, "to_baseline_interval": [low, high], "verdict": verdict}
 
 
+NOTES = ("base: seed 1: failed: \x1b[31mno |memory|", "[bold]made[/bold] by 100 % _hand_")
 TABLE = TaskTable(
     "unet_1",
     CLASSES,
     "base",
     (
-        row("oracle", 0.8, 0.7, to_source_only=0.5, to_baseline=interval(0.3, 0.2, 0.4)),
+        row("oracle", 0.8, 0.7, to_source_only=0.5, **interval(0.3, 0.2, 0.4, "better")),
         row(
             "good_one",
             0.5,
             0.6,
             preservation=SHARP,
             to_source_only=0.3,
-            to_baseline=interval(0.1, 0.05, 0.1512),
-            recovered=0.6,
+            **interval(0.1, 0.05, 0.1512, "better"),
+            gap_closed=0.6,
             minutes=12.34,
             images_per_second=150.4,
         ),
-        row("base", 0.45, to_source_only=-0.0004, recovered=-0.001, notes=("seed 1: failed: \x1b[31mno |memory|",)),
-        row("source_only", 0.25, 0.25, to_baseline=interval(-0.0002, -0.2, -0.0001)),
-        row("none", notes=("seeds 0, 1: to run",)),
+        row("base", 0.45, to_source_only=-0.0004, gap_closed=-0.001, notes=["seed 1: failed: no memory"]),
+        row("source_only", 0.25, 0.25, **interval(-0.0002, -0.2, -0.0001, "worse")),
+        row("none", notes=["seeds 0, 1: to run"]),
     ),
+    NOTES,
 )
-NOTES = ["base: seed 1: failed: \x1b[31mno |memory|", "[bold]made[/bold] by 100 % _hand_"]
 NOTES_SHOWN = [r"base: seed 1: failed: \x1b[31mno |memory|", "[bold]made[/bold] by 100 % _hand_"]
 
 METHODS = [
@@ -72,7 +70,7 @@ def printed(form, width=200, terminal=False):
     """What is printed of both tables."""
     out = io.StringIO()
     color = {"force_terminal": True, "color_system": "standard"} if terminal else {"color_system": None}
-    render([method_grid(TABLE, NOTES), class_grid(TABLE)], form)(Console(file=out, width=width, **color))
+    show([method_grid(TABLE), class_grid(TABLE)], form, Console(file=out, width=width, **color))
     return out.getvalue()
 
 
@@ -82,7 +80,7 @@ def boxed(text):
 
 
 def test_a_grid_holds_the_numbers_in_percent():
-    grid = method_grid(TABLE, NOTES)
+    grid = method_grid(TABLE)
     assert list(grid.headings) == HEADINGS and list(map(list, grid.rows)) == METHODS
     by_class = class_grid(TABLE)
     assert by_class.headings == ("method", *SHOWN) and list(by_class.rows[1]) == ["good_one", *IOU]
@@ -91,22 +89,22 @@ def test_a_grid_holds_the_numbers_in_percent():
 
 def test_without_a_baseline_there_is_no_column_for_it():
     table = TaskTable("t", CLASSES, None, (row("a", 0.5),))
-    assert list(method_grid(table, []).headings) == [one for one in HEADINGS if one != "vs base"]
+    assert list(method_grid(table).headings) == [one for one in HEADINGS if one != "vs base"]
 
 
 @pytest.mark.parametrize("value", [-0.0, -0.0004, 0.0004, 0.0])
 def test_zero_never_has_a_minus(value):
-    table = TaskTable("t", (), "b", (row("a", 0.5, to_source_only=value, recovered=value, to_baseline=value),))
-    assert method_grid(table, []).rows[0][2:5] == ("+0.0", "+0.0", "0 %")
-    table = TaskTable("t", (), "b", (row("a", 0.5, to_baseline=interval(value, value, value)),))
-    assert method_grid(table, []).rows[0][3].startswith("+0.0 [+0.0, +0.0]")
+    table = TaskTable("t", (), "b", (row("a", 0.5, to_source_only=value, gap_closed=value, to_baseline=value),))
+    assert method_grid(table).rows[0][2:5] == ("+0.0", "+0.0", "0 %")
+    table = TaskTable("t", (), "b", (row("a", 0.5, **interval(value, value, value)),))
+    assert method_grid(table).rows[0][3].startswith("+0.0 [+0.0, +0.0]")
 
 
 def test_the_best_is_the_highest_mean_that_has_not_seen_the_targets_labels():
-    assert method_grid(TABLE, []).best == class_grid(TABLE).best == {1}
+    assert method_grid(TABLE).best == class_grid(TABLE).best == {1}
     alike = TaskTable("t", (), None, (row("a", 0.5), row("b", 0.25, 0.75), row("c", 0.25)))
-    assert method_grid(alike, []).best == {0, 1}
-    assert method_grid(TaskTable("t", (), None, (row("oracle", 0.5), row("none"))), []).best == frozenset()
+    assert method_grid(alike).best == {0, 1}
+    assert method_grid(TaskTable("t", (), None, (row("oracle", 0.5), row("none")))).best == frozenset()
 
 
 # --- for a terminal ---
@@ -124,8 +122,8 @@ def test_a_terminal_shows_names_as_text_and_only_the_best_in_bold():
 
 def test_markup_in_a_cell_is_shown_as_text():
     out = io.StringIO()
-    render([Grid("[b]t", ("[i]m",), (("[red]a[/red]",),), frozenset(), ("[u]n",))], "rich")(Console(file=out))
-    assert out.getvalue().startswith("[b]t, percent\n") and out.getvalue().endswith("\n[u]n\n")
+    show([Grid("[b]t", ("[i]m",), (("[red]a[/red]",),), notes=("[u]n",))], console=Console(file=out))
+    assert out.getvalue().startswith("[b]t\n") and out.getvalue().endswith("\n[u]n\n")
     assert boxed(out.getvalue()) == [["[i]m"], ["[red]a[/red]"]]
 
 
@@ -137,12 +135,11 @@ def test_a_narrow_terminal_shows_every_number_whole(width):
     assert {cell for line in METHODS for cell in line} | {"50.0 ± 0.0", "25.0 ± 0.0"} <= values
 
 
-def test_a_wide_table_is_not_cut_in_a_file():
+def test_a_wide_table_is_not_cut_in_a_file(capsys):
     heads = tuple(f"class number {place}" for place in range(150))
-    grid = Grid("t", ("method", *heads), (("a", *["50.0 ± 26.5"] * 150),), frozenset(), ("note " * 100,))
-    out = io.StringIO()
-    render([grid], "rich")(Console(file=out, width=10_000))
-    assert [len(line) for line in boxed(out.getvalue())] == [151, 151] and len(out.getvalue().splitlines()) == 7
+    show([Grid("t", ("method", *heads), (("a", *["50.0 ± 26.5"] * 150),), notes=("note " * 100,))])
+    text = capsys.readouterr().out
+    assert [len(line) for line in boxed(text)] == [151, 151] and len(text.splitlines()) == 7
 
 
 # --- for a README ---
@@ -168,7 +165,7 @@ def test_markdown_shows_names_as_text_and_the_best_in_bold():
 
 def test_markdown_escapes_what_would_be_markup_and_nothing_else():
     names = ("a|b", "*a*", "_a_", "a_b", "`a`", "<a>", "&lt;", "[a](b)", "~a~", "$a$", "a\\b", "[+0.1, +0.2]")
-    shown = markdown(Grid("t", names, (), frozenset(), ())).splitlines()[2]
+    shown = as_text([Grid("t", names, ())], "markdown").splitlines()[2]
     assert shown == (
         r"| a\|b | \*a\* | \_a\_ | a_b | \`a\` | &lt;a> | &amp;lt; | [a]\(b) | \~a\~ | \$a\$ | a\\b | [+0.1, +0.2] |"
     )
@@ -178,12 +175,12 @@ def test_markdown_escapes_what_would_be_markup_and_nothing_else():
 
 
 def test_csv_is_read_as_it_was_written():
-    found = list(csv.reader(io.StringIO(as_csv(method_grid(TABLE, NOTES)))))
+    found = list(csv.reader(io.StringIO(as_text([method_grid(TABLE)], "csv"))))
     assert found == [HEADINGS, *METHODS]
-    (head, *lines) = csv.reader(io.StringIO(as_csv(class_grid(TABLE))))
+    (head, *lines) = csv.reader(io.StringIO(as_text([class_grid(TABLE)], "csv")))
     assert head == ["method", *SHOWN] and lines[1] == ["good_one", *IOU]
-    odd = Grid("t", ('say "a, b"',), (("x\\y",),), frozenset(), ())
-    assert list(csv.reader(io.StringIO(as_csv(odd)))) == [['say "a, b"'], ["x\\y"]]
+    odd = Grid("t", ('say "a, b"',), (("x\\y",),))
+    assert list(csv.reader(io.StringIO(as_text([odd], "csv")))) == [['say "a, b"'], ["x\\y"]]
 
 
 # --- for a paper ---
@@ -206,7 +203,7 @@ def test_latex_escapes_names_and_sets_the_best_in_bold():
 
 
 def test_latex_leaves_no_special_character_alone():
-    text = latex(Grid("t", tuple(r"\~^&%$#_{}<>|"), (), frozenset(), ())).splitlines()[3]
+    text = as_text([Grid("t", tuple(r"\~^&%$#_{}<>|"), ())], "latex").splitlines()[3]
     bare = re.sub(r"\\[&%$#_{}]|\\text\w+\{\}", "", text.removesuffix(r" \\").replace(" & ", ""))
     assert bare == ""
 
@@ -214,34 +211,19 @@ def test_latex_leaves_no_special_character_alone():
 # --- for a program ---
 
 
-def test_json_holds_fractions_and_null_where_there_is_nothing():
-    def constant(name):
-        raise AssertionError(f"{name} is no JSON")
-
-    content = json.loads(as_json([TABLE], [NOTES]), parse_constant=constant)
-    (table,) = content["tables"]
+def test_json_holds_fractions_and_null_where_there_is_nothing(tmp_path):
+    made = Bench(tmp_path, (TABLE,), {})
+    (table,) = json.loads(made.text("json"))["tables"]
     assert (table["task"], table["classes"], table["baseline"]) == ("unet_1", list(CLASSES), "base")
-    assert table["notes"] == NOTES
-    oracle, good, base, source, none = table["rows"]
-    assert good["mIoU"] == {"mean": pytest.approx(0.55), "standard_deviation": pytest.approx(0.0707107)}
-    assert (good["to_source_only"], good["to_baseline"], good["to_baseline_interval"]) == (0.3, 0.1, [0.05, 0.1512])
-    assert (good["verdict"], good["gap_closed"], good["minutes"], good["images_per_second"]) == (
-        "better",
-        0.6,
-        12.34,
-        150.4,
-    )
-    assert [one["seed"] for one in good["seeds"]] == [0, 1]
-    assert good["seeds"][1]["mIoU"] == 0.6 and good["seeds"][1]["semantic_preservation"]["mIoU"] == 0.5
-    assert good["seeds"][0]["IoU"] == dict(zip(CLASSES, SHARP.iou, strict=True))
-    assert (good["seeds"][0]["seconds"], good["seeds"][0]["environment"]) == ({"scoring": 1.5}, {"device": "cpu"})
-    assert base["mIoU"] == {"mean": 0.45, "standard_deviation": None} and base["verdict"] is None
-    assert base["to_baseline"] is None and base["to_baseline_interval"] is None and base["notes"]
-    assert oracle["seeds"][0]["semantic_preservation"] is None and source["verdict"] == "worse"
-    assert none["mIoU"] == {"mean": None, "standard_deviation": None} and none["seeds"] == []
+    assert table["notes"] == list(NOTES) and table["rows"] == list(TABLE.rows)
+    assert made.rows[1] == {"task": "unet_1"} | table["rows"][1]
+    assert table["rows"][1]["mIoU"] == {"mean": pytest.approx(0.55), "standard_deviation": pytest.approx(0.0707107)}
+    assert table["rows"][2]["mIoU"] == {"mean": 0.45, "standard_deviation": None}
+    assert table["rows"][4]["mIoU"] == {"mean": None, "standard_deviation": None}
+    assert str(made) == made.text() == as_text([method_grid(TABLE)], "markdown")
+    assert made.text("csv", per_class=True).startswith("method,road,")
 
 
 def test_json_refuses_what_is_no_number():
-    table = TaskTable("t", CLASSES, None, (row("a", 0.5, minutes=float("nan")),))
     with pytest.raises(ValueError, match="not JSON compliant"):
-        as_json([table], [[]])
+        as_json({"minutes": float("nan")})

@@ -8,7 +8,9 @@ import pytest
 from conftest import TABLES
 from tiny_suite import RECIPES, finish, install_parts, log_of, plan_of, scores_in, start, write_suite
 
+import daframework
 from daframework.data.decode import image_size
+from daframework.errors import RecipeError
 from daframework.storage.results import read_results
 
 
@@ -130,6 +132,22 @@ def test_results_that_were_cut_off_are_written_anew_without_training(copied, daf
     assert code == 0 and "narrow/one/seed0: done in" in errors and errors.count("begins") == 1
     assert scores_in(out) == before and "damaged" not in text
     assert "steps" not in log_of(out, "narrow/one/seed0").rpartition("daf bench: narrow/one/seed0 begins")[2]
+
+
+def test_a_script_gets_the_rows_and_the_tables_of_the_command(copied, installed, capsys):
+    path, out, plan = copied
+    plan.cell("narrow", "one", 0).folder.results.unlink()
+    bench = daframework.bench(path, out, seeds=[0], only=["one"], set={"bootstrap": 0}, jobs=1)
+    assert (bench.folder, bench.failures) == (out, {})
+    assert {(row["task"], row["method"]) for row in bench.rows} == {
+        (task, method) for task in ("narrow", "wide") for method in ("source_only", "oracle", "one")
+    }
+    assert all(row["seeds"][0]["mIoU"] == row["mIoU"]["mean"] is not None for row in bench.rows)
+    assert {row["to_baseline_interval"] for row in bench.rows} == {None}
+    assert json.loads(bench.text("json")) == json.loads((out / "table.json").read_text())
+    assert str(bench).startswith("narrow: mIoU on the target's test set, percent\n") and capsys.readouterr().out == ""
+    with pytest.raises(RecipeError, match=r"bootstrap: must be a whole number, got 'x'"):
+        daframework.bench(path, out, set={"bootstrap": "x"})
 
 
 def test_a_run_of_another_recipe_is_left_out_and_left_alone(copied, daf, monkeypatch):

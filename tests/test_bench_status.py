@@ -6,13 +6,14 @@ import shutil
 
 import attrs
 import pytest
-from tiny_suite import finish, plan_of, statuses
+from tiny_suite import finish, plan_of
 
 from daframework.compute.session import StoppedError
 from daframework.errors import RunError
 from daframework.storage.results import read_results
 from daframework.storage.run_folder import open_folder, read_recipe
 from daframework.suites import share
+from daframework.suites.bench import statuses
 from daframework.suites.share import receive
 from daframework.suites.status import State, status
 

@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from daframework.compute.randomness import generator
 from daframework.downstream.metrics import mean_iou, mean_iou_of
 from daframework.suites import bootstrap
 from daframework.suites.bootstrap import MIN_IMAGES, Interval, interval, paired_difference, resample_weights
@@ -100,14 +101,14 @@ def test_percentiles_of_known_draws():
 
 
 def test_weights_count_images_drawn_with_replacement():
-    weights = resample_weights(50, 4000, seed=3)
+    weights = resample_weights(50, 4000, generator(3, "bootstrap"))
     assert weights.shape == (4000, 50) and weights.dtype == torch.int64
     assert (weights.sum(1) == 50).all() and weights.min() == 0
     assert weights.double().mean(0).sub(1).abs().max() < 0.08
     # The share of images that a resample leaves out is (1 - 1/n)^n.
     assert (weights == 0).double().mean().item() == pytest.approx((1 - 1 / 50) ** 50, abs=0.002)
-    assert torch.equal(weights, resample_weights(50, 4000, seed=3))
-    assert not torch.equal(weights, resample_weights(50, 4000, seed=4))
+    assert torch.equal(weights, resample_weights(50, 4000, generator(3, "bootstrap")))
+    assert not torch.equal(weights, resample_weights(50, 4000, generator(4, "bootstrap")))
 
 
 @pytest.mark.parametrize("numbers", [1, 10_000, 16_000_000])
@@ -117,7 +118,7 @@ def test_sums_are_taken_with_the_weights_whatever_the_chunks(monkeypatch, number
     first, second = confusions_of_two_methods(40)
     found = paired_difference([a.long() for a in first], second, mean_iou_of, repetitions=200, seed=5)
 
-    weights, draws = resample_weights(40, 200, seed=5), torch.zeros(200, dtype=torch.float64)
+    weights, draws = resample_weights(40, 200, generator(5, "bootstrap")), torch.zeros(200, dtype=torch.float64)
     for draw, counts in enumerate(weights):
         for a, b in zip(first, second, strict=True):
             resampled = [one.repeat_interleave(counts, dim=0).sum(0).long() for one in (a, b)]

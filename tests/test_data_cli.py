@@ -188,7 +188,7 @@ def test_a_digest_is_of_pixels_and_size():
 
 
 def test_duplicates_are_errors_between_train_and_test_and_warnings_elsewhere():
-    one, two, three = (bytes([number]) for number in range(3))
+    one, two, three = "abc"
     source = Contents("source train", False, [("s1", one), ("s2", two), ("s3", two)])
     target = Contents("target train", False, [("t1", one), ("t2", three)])
     test = Contents("target test", True, [("t1", one), ("e2", three)])

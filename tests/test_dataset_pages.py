@@ -9,7 +9,7 @@ import pytest
 
 from daf_driving.space_files import label_space, space_names
 from daframework.errors import DataError
-from daframework.recipes.strict import read_option
+from daframework.recipes.strict import structure
 from daframework.registry import components, load_plugins
 
 PAGES = Path(__file__).parents[1] / "docs" / "datasets"
@@ -79,7 +79,7 @@ def test_the_options_in_recipes_exist_and_take_such_values():
         parameters = signature(DATASETS[name]).parameters
         for option, value in options.items():
             assert option in parameters, f"{page}: {name} has no option {option}"
-            read_option(value, parameters[option].annotation)
+            assert structure(value, parameters[option].annotation)[1] == []
 
 
 @pytest.mark.parametrize("name", sorted(DATASETS))

@@ -7,10 +7,11 @@ import pytest
 import test_cityscapes
 import test_gta5
 import test_synthia
-from tiny_suite import finish, statuses
+from tiny_suite import finish
 
 from daframework.recipes.read import locate
 from daframework.registry import load_plugins
+from daframework.suites.bench import statuses
 from daframework.suites.comparison import task_table
 from daframework.suites.plan import make_plan
 from daframework.suites.suite import read_suite
@@ -80,5 +81,5 @@ def test_suites_of_the_field_run_on_files_as_distributed(suite, method, classes,
         finish(plugins, plan, cell, session)
     table = task_table(plan, plan.tasks[0], statuses(plan), {}, None)
     assert len(table.classes) == classes
-    assert {row.method for row in table.rows} == {"source_only", "oracle", method}
-    assert all(row.mean is not None and not row.notes for row in table.rows)
+    assert {row["method"] for row in table.rows} == {"source_only", "oracle", method}
+    assert all(row["mIoU"]["mean"] is not None and not row["notes"] for row in table.rows)

@@ -1,11 +1,10 @@
-import io
-
 import pytest
-from rich.console import Console
+from test_bench_formats import boxed
 
 from daframework.errors import RunError
 from daframework.interfaces import Scores
-from daframework.report.table import class_table, gather, results_table, summarise
+from daframework.report.summary import class_grid, gather, results_grid, summarise
+from daframework.report.table import as_text
 from daframework.storage.results import Results, Row, write_results
 
 CLASSES = ("road", "sky")
@@ -24,14 +23,11 @@ def results(recipe, seed, rows, classes=CLASSES):
 
 
 def shown(table):
-    text = io.StringIO()
-    Console(file=text, width=200, color_system=None).print(table)
-    return text.getvalue()
+    return as_text([table], "rich")
 
 
 def cells(table):
-    lines = [line.replace("┃", "│").split("│") for line in shown(table).splitlines()]
-    return [[cell.strip() for cell in line[1:-1]] for line in lines if len(line) > 2]
+    return boxed(shown(table))
 
 
 THREE = [
@@ -42,7 +38,7 @@ THREE = [
 
 
 def test_mean_and_sample_standard_deviation_over_seeds():
-    table = cells(results_table(THREE))
+    table = cells(results_grid(THREE))
     # 10, 20, 60: mean 30, deviations -20, -10, 30, so sqrt((400 + 100 + 900) / 2) = 26.458; the same around 50.
     assert table == [
         ["method", "mIoU", "pixel accuracy", "content preservation"],
@@ -52,13 +48,13 @@ def test_mean_and_sample_standard_deviation_over_seeds():
 
 
 def test_one_seed_has_no_deviation():
-    assert cells(results_table(THREE[:1]))[1] == ["a", "30.0", "50.0", "90.0"]
+    assert cells(results_grid(THREE[:1]))[1] == ["a", "30.0", "50.0", "90.0"]
 
 
 def test_methods_come_by_falling_mean():
-    assert [one.method for one in summarise(THREE)] == ["a", "source_only"]
+    assert [one["method"] for one in summarise(THREE)] == ["a", "source_only"]
     worse = [results("b", 0, {"source_only": scores(0.5), "b": scores(None), "oracle": scores(0.9)})]
-    assert [one.method for one in summarise(worse)] == ["oracle", "source_only", "b"]
+    assert [one["method"] for one in summarise(worse)] == ["oracle", "source_only", "b"]
 
 
 def test_a_row_that_runs_share_counts_once_a_seed():
@@ -66,14 +62,14 @@ def test_a_row_that_runs_share_counts_once_a_seed():
         results("b", seed, {"source_only": found, "b": scores(0.7)})
         for seed, found in enumerate((scores(0.10), scores(0.20), scores(0.60)))
     ]
-    table = {row[0]: row[1] for row in cells(results_table(THREE + other))}
+    table = {row[0]: row[1] for row in cells(results_grid(THREE + other))}
     assert table["source_only"] == "30.0 ± 26.5" and table["b"] == "70.0 ± 0.0"
-    assert {one.method: len(one.rows) for one in summarise(THREE + other)} == {"a": 3, "b": 3, "source_only": 3}
+    assert {one["method"]: len(one["seeds"]) for one in summarise(THREE + other)} == {"a": 3, "b": 3, "source_only": 3}
 
 
 def test_rows_that_differ_between_recipes_are_told_apart():
     other = [results("b", 0, {"source_only": scores(0.11), "b": scores(0.7)})]
-    found = {one.method: len(one.rows) for one in summarise(THREE + other)}
+    found = {one["method"]: len(one["seeds"]) for one in summarise(THREE + other)}
     assert found == {"a": 3, "b": 1, "source_only (in a)": 3, "source_only (in b)": 1}
 
 
@@ -81,7 +77,7 @@ def test_a_run_given_twice_counts_once(tmp_path):
     for seed, one in enumerate(THREE):
         write_results(tmp_path / f"seed{seed}" / "results.json", one)
     found = gather([tmp_path, tmp_path / "seed1"])
-    assert cells(results_table(found)) == cells(results_table(THREE))
+    assert cells(results_grid(found)) == cells(results_grid(THREE))
 
 
 def test_two_runs_of_one_recipe_and_seed_that_differ_are_refused(tmp_path):
@@ -97,23 +93,16 @@ def test_a_class_that_never_occurs_has_no_number_and_lowers_no_mean():
         results("a", 1, {"a": scores(0.5, iou=(0.6, None))}),
         results("a", 2, {"a": scores(0.5, iou=(None, None))}),
     ]
-    assert cells(class_table(found)) == [["class", "a"], ["road", "50.0 ± 14.1"], ["sky", "-"]]
+    assert cells(class_grid(found)) == [["class", "a"], ["road", "50.0 ± 14.1"], ["sky", "-"]]
 
 
 def test_a_score_that_does_not_exist_is_a_dash():
-    assert cells(results_table([results("a", 0, {"a": scores(None, None)})]))[1] == ["a", "-", "-", "90.0"]
-
-
-def test_markup_in_names_is_shown_as_text():
-    found = [results("[red]a[/red]", 0, {"[red]a[/red]": scores(0.5)}, classes=("[b]road", "sky[/]"))]
-    assert "[red]a[/red]" in shown(results_table(found))
-    assert [row[0] for row in cells(class_table(found))] == ["class", "[b]road", "sky[/]"]
-    assert cells(class_table(found))[0][1] == "[red]a[/red]"
+    assert cells(results_grid([results("a", 0, {"a": scores(None, None)})]))[1] == ["a", "-", "-", "90.0"]
 
 
 def test_the_title_names_the_seeds():
-    assert "percent, seeds 0, 1, 2" in shown(results_table(THREE))
-    assert "percent, seed 0\n" in shown(class_table(THREE[:1])).replace(" \n", "\n")
+    assert "percent, seeds 0, 1, 2" in shown(results_grid(THREE))
+    assert "percent, seed 0\n" in shown(class_grid(THREE[:1])).replace(" \n", "\n")
 
 
 def test_a_folder_stands_for_all_runs_below_it(tmp_path):

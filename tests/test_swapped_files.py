@@ -8,7 +8,7 @@ import torch
 from conftest import refused
 from image_files import picture
 from image_files import write as write_image
-from tiny_suite import finish, plan_of, statuses
+from tiny_suite import finish, plan_of
 
 from daframework.adapt.translated_set import open_translated
 from daframework.build import make_dataset, make_task
@@ -18,6 +18,7 @@ from daframework.runs.stages import execute
 from daframework.storage import checkpoint
 from daframework.storage.results import read_results
 from daframework.storage.run_folder import RunFolder, open_folder
+from daframework.suites.bench import statuses
 from daframework.suites.comparison import task_table
 from daframework.suites.status import State
 

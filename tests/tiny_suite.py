@@ -13,7 +13,6 @@ from daframework.runs.log import Listeners, LogFile
 from daframework.runs.stages import execute
 from daframework.suites.plan import make_plan
 from daframework.suites.share import receive
-from daframework.suites.status import status
 from daframework.suites.suite import read_suite
 
 SUITE = {
@@ -61,11 +60,6 @@ def finish(plugins, plan, cell, session, stop_after=None):
     log = Listeners([LogFile(cell.folder.log), recorder])
     execute(type(made)(made.fabric, log, recorder.stopping), plugins, cell.recipe, cell.folder)
     return recorder
-
-
-def statuses(plan):
-    """The status of every run, by name."""
-    return {cell.name: status(cell) for cell in plan.cells}
 
 
 # --- by real processes ---

@@ -6,7 +6,6 @@ from contextlib import AbstractContextManager, closing, nullcontext
 from math import prod
 from pathlib import Path
 from typing import TypeVar
-from zlib import crc32
 
 import torch
 from attrs import frozen
@@ -32,6 +31,7 @@ from daframework.data.whole import (
     weights_dtype,
 )
 from daframework.errors import DataError
+from daframework.fingerprint import checksum_file
 from daframework.interfaces import Generator, ImageDataset
 
 T = TypeVar("T")
@@ -229,7 +229,7 @@ def _write(file: tuple[Path, Tensor]) -> tuple[Path, int]:
         write_image(path, pixels)  # on a GPU it is copied here: the generator goes on with the next meanwhile
     else:
         write_label(path, pixels)
-    return path, crc32(path.read_bytes())
+    return path, checksum_file(path)
 
 
 def in_precision(session: Session, generator: Generator) -> AbstractContextManager[None]:

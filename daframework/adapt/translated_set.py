@@ -7,14 +7,13 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from zlib import crc32
 
 import torch
 from attrs import field, frozen
 
 from daframework.data.decode import read_image, read_label
 from daframework.errors import DataError
-from daframework.fingerprint import digest, fingerprint_files
+from daframework.fingerprint import checksum_file, digest, fingerprint_files
 from daframework.interfaces import ImageDataset, Sample
 
 _INDEX, _DIGEST = "index.json", "digest"
@@ -92,7 +91,7 @@ class TranslatedSet(ImageDataset):
         image = read_image(self.folder / image_file)
         for one in (label_file, image_file):
             path = self.folder / one
-            if one in self.checksums and crc32(path.read_bytes()) != self.checksums[one]:
+            if one in self.checksums and checksum_file(path) != self.checksums[one]:
                 raise DataError(f"{path}: is not what was written; delete {self.folder} to translate again")
         return Sample(image, label, self.names[index])
 

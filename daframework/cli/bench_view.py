@@ -14,9 +14,10 @@ from rich.text import Text
 from daframework.errors import visible
 from daframework.suites.estimate import duration
 from daframework.suites.plan import Cell
+from daframework.suites.processes import Screen
 
 
-class BenchView:
+class BenchView(Screen):
     """Runs done, running and left, and how long is left. Use it as a context manager."""
 
     def __init__(

@@ -11,57 +11,37 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-_SAVE = getattr(signal, "SIGUSR1", None)  # not everywhere
+import click
 
-
-class Signals:
-    """What signals have asked for so far."""
-
-    def __init__(self) -> None:
-        """Nothing."""
-        self.signal: int | None = None
-        self._save = False
-
-    def __call__(self) -> bool:
-        """Whether to stop."""
-        return self.signal is not None
-
-    def saving(self) -> bool:
-        """Whether to save and go on; asked once for each time that it was."""
-        asked, self._save = self._save, False
-        return asked
-
-    @property
-    def exit_code(self) -> int:
-        """Of a process that a signal stopped, as shells count: 130 for Ctrl-C, 143 for SIGTERM."""
-        return 128 + (self.signal or signal.SIGINT)
-
-    def stop(self, number: int) -> None:
-        """Ask to stop, as the signal ``number`` would."""
-        self.signal = self.signal or number
-
-    def take(self, number: int, frame: FrameType | None) -> None:
-        """Handle a signal; the second that asks to stop interrupts at once."""
-        if number == _SAVE:
-            self._save = True
-        elif self.signal is None:
-            self.signal = number
-        else:
-            raise KeyboardInterrupt
+from daframework.compute.signals import SAVE, Signals
+from daframework.errors import RunError
 
 
 @contextmanager
-def stop_on_signal() -> Iterator[Signals]:
-    """Inside, signals only ask: see `Signals`, which is handed out."""
+def stop_on_signal(hint: str | None = None) -> Iterator[Signals]:
+    """Inside, signals only ask: see `Signals`, which is handed out.
+
+    What stops because they asked ends the command with their exit code: in a line that ends with ``hint`` or, without
+    one, in silence.
+    """
     asked = Signals()
     with handled(asked.take):
-        yield asked
+        try:
+            yield asked
+        except RunError as stopped:
+            from daframework.compute.session import StoppedError  # which takes torch's seconds to import
+
+            if not isinstance(stopped, StoppedError):
+                raise
+            if hint is not None:
+                click.echo(f"{stopped}; {hint}", err=True)
+            sys.exit(asked.exit_code)
 
 
 @contextmanager
 def handled(take: Callable[[int, FrameType | None], None]) -> Iterator[None]:
     """Inside, ``take`` gets the signals that ask to stop, and the one that asks to save."""
-    numbers = [signal.SIGINT, signal.SIGTERM, *([] if _SAVE is None else [_SAVE])]
+    numbers = [signal.SIGINT, signal.SIGTERM, *([] if SAVE is None else [SAVE])]
     before = {number: signal.signal(number, take) for number in numbers}
     try:
         yield

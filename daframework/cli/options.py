@@ -19,6 +19,10 @@ set_option = click.option(
     metavar="KEY=VALUE",
     help="Set one key of the recipe, as in --set translation.steps=10; the value is TOML. May be repeated.",
 )
+FORMATS = ("rich", "markdown", "csv", "json", "latex")
+format_option = click.option(
+    "--format", "form", type=click.Choice(FORMATS), default="rich", help="How to print the tables."
+)
 seed_option = click.option("--seed", type=int, help="The recipe's seed, instead of the one written in it.")
 
 

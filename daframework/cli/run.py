@@ -9,14 +9,16 @@ import click
 from daframework.cli.options import installed_plugins, read_recipe, recipe_argument, seed_option, set_option
 
 if TYPE_CHECKING:
-    from contextlib import ExitStack
+    from collections.abc import Iterator
 
-    from rich.console import Console
+    import torch
 
     from daframework.compute.place import Place
     from daframework.compute.profiler import StepProfiler
+    from daframework.listener import Listener
     from daframework.recipes.tables import Recipe
     from daframework.registry import Plugins
+    from daframework.runs.precision import Precision
     from daframework.storage.results import Results
     from daframework.storage.run_folder import RunFolder
 
@@ -83,67 +85,45 @@ def _run(place: "Place", plugins: "Plugins", recipe: "Recipe", path: Path, out: 
 
     from daframework.cli.display import Display
     from daframework.cli.interrupt import stop_on_signal
-    from daframework.compute.device import SINGLE, make_fabric
     from daframework.compute.profiler import StepProfiler
-    from daframework.compute.ranks import from_first
-    from daframework.compute.session import Session, StoppedError
-    from daframework.compute.watch import require_same, watch
-    from daframework.listener import Listener
-    from daframework.runs.log import Listeners, LogFile, plugin_listeners
-    from daframework.runs.precision import open_device
-    from daframework.runs.stages import execute
-    from daframework.storage.run_folder import RunFolder
-
-    console, first, profiler = Console(), place.rank == 0, None
-    with stop_on_signal() as stopping:
-        try:
-            with ExitStack() as stack:
-                if place.ranks > 1:
-                    make_fabric(recipe, SINGLE, place)
-                    stack.enter_context(watch(place, stopping))
-                    require_same(recipe)
-                folder = RunFolder(from_first(lambda: _begin(stack, plugins, recipe, path, out)))
-                finished = from_first(folder.results.exists)
-                if stopping():
-                    raise StoppedError("stopped before anything was computed")
-                fabric, precision = open_device(plugins, recipe, folder, place)
-                if first:
-                    click.echo(f"{precision}{f', in {place.ranks} processes' * (place.ranks > 1)}")
-                listeners: list[Listener] = []
-                if first:
-                    listeners = [LogFile(folder.log), *plugin_listeners(plugins, folder.path, recipe)]
-                    listeners.append(stack.enter_context(Display(console)))
-                if first and profile:
-                    profiler = stack.enter_context(StepProfiler(folder.path / "profile", fabric.device))
-                    listeners.append(profiler)
-                session = Session(fabric, Listeners(listeners), stopping, stopping.saving)
-                results = execute(session, plugins, recipe, folder, precision)
-        except StoppedError as stopped:
-            if profiler is not None and profiler.profiles:
-                _show(console, profiler, finished=finished)
-            if first:
-                click.echo(f"{stopped}; the same command goes on from there", err=True)
-            sys.exit(stopping.exit_code)
-    if first:
-        _tell(console, recipe, folder, results)
-    if profiler is not None:
-        _show(console, profiler, finished=finished)
-
-
-def _begin(stack: "ExitStack", plugins: "Plugins", recipe: "Recipe", path: Path, out: Path | None) -> Path:
-    """The run's folder, held in ``stack`` from now on, and what it is said to be a run of."""
+    from daframework.compute.session import StoppedError
     from daframework.runs.begin import begin
 
-    folder = begin(stack, plugins, recipe, str(path), out)
-    click.echo(f"recipe {path}, seed {recipe.seed}, into {folder.path}")
-    return folder.path
+    first = place.rank == 0
+    profilers: list[StepProfiler] = []
+    finished = False
+
+    def listeners(folder: "RunFolder", device: "torch.device", precision: "Precision") -> "Iterator[Listener]":
+        nonlocal finished
+        finished = folder.results.exists()
+        click.echo(f"recipe {path}, seed {recipe.seed}, into {folder.path}")
+        click.echo(f"{precision}{f', in {place.ranks} processes' * (place.ranks > 1)}")
+        yield stack.enter_context(Display(Console()))
+        if profile:
+            profilers.append(stack.enter_context(StepProfiler(folder.path / "profile", device)))
+            yield profilers[0]
+
+    with stop_on_signal("the same command goes on from there" if first else None) as asked:
+        try:
+            with ExitStack() as stack:
+                folder, results = begin(plugins, recipe, str(path), out, listeners, place=place, asked=asked)
+        except StoppedError:
+            for profiler in profilers:
+                if profiler.profiles:
+                    _show(profiler, finished=finished)
+            raise
+    if first:
+        _tell(recipe, folder, results)
+    for profiler in profilers:
+        _show(profiler, finished=finished)
 
 
-def _tell(console: "Console", recipe: "Recipe", folder: "RunFolder", results: "Results") -> None:
+def _tell(recipe: "Recipe", folder: "RunFolder", results: "Results") -> None:
     """Print what came out, and where it lies."""
-    from daframework.report.table import class_table, results_table
+    from daframework.report.summary import class_grid, results_grid
+    from daframework.report.table import show
 
-    console.print(class_table([results]), results_table([results]))
+    show([class_grid([results]), results_grid([results])])
     if not recipe.downstream.score:
         click.echo("nothing was scored, as downstream.score = false asks; daf predict uses the models")
     click.echo(f"results in {folder.results}")
@@ -151,21 +131,17 @@ def _tell(console: "Console", recipe: "Recipe", folder: "RunFolder", results: "R
         click.echo(f"sample images in {folder.samples}")
 
 
-def _show(console: "Console", profiler: "StepProfiler", *, finished: bool) -> None:
+def _show(profiler: "StepProfiler", *, finished: bool) -> None:
     """Print where the time went, and keep these tables beside the traces."""
-    from io import StringIO
-
-    from rich.console import Console
-
-    from daframework.report.step_table import step_tables
+    from daframework.report.step_table import step_grid
+    from daframework.report.table import as_text, show
     from daframework.storage.files import write_text
 
     if not profiler.profiles:
         why = "this run was finished before" if finished else "no stage had two training steps left to do"
         click.echo(f"nothing to profile: {why}; give another folder with --out")
         return
-    tables, page = step_tables(profiler.profiles), StringIO()
-    console.print(tables)
-    Console(file=page, width=100).print(tables)
-    write_text(profiler.folder / "tables.txt", page.getvalue())
+    grids = [step_grid(one) for one in profiler.profiles]
+    show(grids)
+    write_text(profiler.folder / "tables.txt", as_text(grids, "rich"))
     click.echo(f"these tables and traces in {profiler.folder}; open a trace at ui.perfetto.dev or chrome://tracing")

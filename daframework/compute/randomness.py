@@ -3,17 +3,17 @@
 Draws that depend on a step are made from (seed, name, step) alone: resuming needs no saved state for them.
 """
 
-import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
 
+from daframework.fingerprint import digest_bytes
+
 
 def derive(seed: int, *names: str | int) -> int:
     """A seed in [0, 2**63) for the stream called ``names``; another name gives an unrelated one."""
-    digest = hashlib.blake2b("/".join(map(str, (seed, *names))).encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big") >> 1
+    return int(digest_bytes(["/".join(map(str, (seed, *names))).encode()], size=8), 16) >> 1
 
 
 def generator(seed: int, *names: str | int) -> torch.Generator:

@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, NoReturn, Protocol
+from typing import Any, NoReturn
 
 import torch
 import torch.distributed as dist
@@ -24,6 +24,7 @@ from daframework.compute.environment import software
 from daframework.compute.place import Place
 from daframework.compute.ranks import from_first
 from daframework.compute.session import StoppedError
+from daframework.compute.signals import Signals
 from daframework.errors import DafError, RunError, visible
 from daframework.recipes.read import dump
 from daframework.recipes.tables import Recipe
@@ -37,19 +38,8 @@ _SHOW_CURSOR = "\x1b[?25h"
 _KEEP_ALIVE = {"TCP_KEEPIDLE": 5, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
 
 
-class Asked(Protocol):
-    """What this process was asked by a signal."""
-
-    @property
-    def signal(self) -> int | None:
-        """The signal that asked it to stop."""
-
-    def stop(self, number: int) -> None:
-        """Ask it to stop, as the signal ``number`` would."""
-
-
 @contextmanager
-def watch(place: Place, asked: Asked) -> Iterator[None]:
+def watch(place: Place, asked: Signals) -> Iterator[None]:
     """Inside, all processes of a run end when one does, and all are asked to stop when one is.
 
     Raises:
@@ -151,7 +141,7 @@ def _send(connection: socket.socket, message: dict[str, Any]) -> None:
 class _Watcher(threading.Thread):
     """Listens to the other processes; ends this one when one of them has ended too soon."""
 
-    def __init__(self, place: Place, asked: Asked, connections: dict[int, socket.socket]) -> None:
+    def __init__(self, place: Place, asked: Signals, connections: dict[int, socket.socket]) -> None:
         super().__init__(daemon=True)
         self._place, self._asked = place, asked
         self._connections = connections
@@ -219,7 +209,7 @@ class _Watcher(threading.Thread):
         os._exit(code)
 
 
-def _wait_for_signal(asked: Asked) -> None:
+def _wait_for_signal(asked: Signals) -> None:
     """A process may stop because another was asked to, before it is told by which signal, which is its exit code."""
     until = time.monotonic() + _REASON_SECONDS
     while asked.signal is None and time.monotonic() < until:

@@ -92,7 +92,7 @@ def read_space(file: Path | Traversable) -> LabelSpace:
         raise RecipeError(f"{file}: cannot be read ({error.strerror})") from error
     except (ValueError, RecursionError) as error:
         raise RecipeError(f"{file}: not TOML: {' '.join(str(error).split())}") from error
-    table, problems = structure(tables, SpaceTable, ())
+    table, problems = structure(tables, SpaceTable)
     if table is not None:
         problems = _faults(table)
     if table is None or problems:

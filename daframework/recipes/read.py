@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 
 from daframework.errors import PluginError, RecipeError, unknown
-from daframework.recipes.strict import structure
+from daframework.recipes.strict import shown, structure
 from daframework.recipes.tables import ComponentTable, LossTable, Recipe
 from daframework.registry import Plugins, folders
 from daframework.text_file import read_text
@@ -20,6 +20,9 @@ _TAKEN = ("generator", "oracle", "semantic_preservation", "source_only", "transl
 _GONE = {"hardware": {"side_by_side": "a step is computed in one order on every machine"}}
 """Keys that a recipe or run folder of before may hold, by table, and why they are needed no more."""
 _DEEPEST = 20  # tables and lists within one another
+
+Overrides = Iterable[str] | Mapping[str, Any]
+"""Keys set anew: as ``KEY=VALUE``, or with their values, where a table sets the keys it holds and leaves the others."""
 
 
 def locate(plugins: Plugins, argument: str, hook: str = "daf_recipes") -> Path:
@@ -55,8 +58,8 @@ def offered_files(plugins: Plugins, hook: str = "daf_recipes") -> list[tuple[str
     ]
 
 
-def read(path: Path, overrides: Iterable[str] = (), *, seed: int | None = None) -> Recipe:
-    """The recipe in ``path`` with each ``KEY=VALUE`` of ``overrides`` put in its place.
+def read(path: Path, overrides: Overrides = (), *, seed: int | None = None) -> Recipe:
+    """The recipe in ``path`` with each of ``overrides`` put in its place.
 
     Raises:
         RecipeError: the file or an override cannot be read, or a key is unknown, missing, of a wrong type or out of
@@ -82,8 +85,8 @@ def read_toml(path: Path) -> str:
         raise RecipeError(f"{path}: not a TOML file: {error}") from error
 
 
-def read_tables(path: Path, overrides: Iterable[str] = ()) -> dict[str, Any]:
-    """The tables of a TOML file as they are written, with each ``KEY=VALUE`` of ``overrides`` put in its place.
+def read_tables(path: Path, overrides: Overrides = ()) -> dict[str, Any]:
+    """The tables of a TOML file as they are written, with each of ``overrides`` put in its place.
 
     Raises:
         RecipeError: the file or an override cannot be read.
@@ -92,8 +95,12 @@ def read_tables(path: Path, overrides: Iterable[str] = ()) -> dict[str, Any]:
         tables = tomllib.loads(read_toml(path))
     except (ValueError, RecursionError) as error:  # bad TOML, a number of thousands of digits, lists in lists
         raise RecipeError(f"{path}: not a TOML file: {error}") from error
-    for text in overrides:
-        apply_override(tables, text)
+    if isinstance(overrides, Mapping):
+        for key, value in overrides.items():
+            put(tables, key, value, f"{key}={shown(value)}")
+    else:
+        for text in overrides:
+            apply_override(tables, text)
     if _is_deep(tables):
         raise RecipeError(f"{path}: has tables or lists more than {_DEEPEST} deep in one another")
     return tables
@@ -172,7 +179,7 @@ def parse(tables: Mapping[str, Any], where: str) -> Recipe:
     Raises:
         RecipeError: with every problem found.
     """
-    recipe, problems = structure(without_gone(tables), Recipe, open_tables=(ComponentTable, LossTable))
+    recipe, problems = structure(without_gone(tables), Recipe)
     if recipe is not None:
         problems = _contradictions(recipe)
     problems += [

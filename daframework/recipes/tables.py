@@ -6,7 +6,7 @@ from typing import Any, Literal
 from attrs import Attribute, field, frozen
 from attrs.validators import and_, optional
 
-from daframework.recipes.strict import shown
+from daframework.recipes.strict import REST, shown
 
 _MOST_PIXELS = 89_478_485  # what an image file may have
 _MOST_IMAGES = 2**16
@@ -63,7 +63,7 @@ class ComponentTable:
     """A component by ``name``; every other key is one of its factory's keyword arguments."""
 
     name: str
-    options: dict[str, Any] = field(factory=dict)
+    options: dict[str, Any] = field(factory=dict, metadata=REST)
 
 
 @frozen
@@ -72,7 +72,7 @@ class LossTable:
 
     name: str
     weight: float = 1.0
-    options: dict[str, Any] = field(factory=dict)
+    options: dict[str, Any] = field(factory=dict, metadata=REST)
 
 
 @frozen

@@ -6,13 +6,13 @@ when a figure is made, and never its pyplot: no window, no global state.
 
 import io
 import re
-import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from daframework.errors import visible
+from daframework.report.table import mean, over_seeds, spread
 from daframework.storage.files import write_bytes
 
 if TYPE_CHECKING:
@@ -51,16 +51,16 @@ def miou_figure(bars: Mapping[str, Sequence[float]], lines: Mapping[str, float],
         ValueError: there is no method, or a value is no fraction.
     """
     _check_fractions(bars, [value for values in (*bars.values(), lines.values()) for value in values])
-    percents = [[100 * value for value in values] for values in bars.values()]
+    spreads = [over_seeds(values) for values in bars.values()]
+    farthest = [sum(value or 0.0 for value in found.values()) for found in spreads]
+    everything = [*farthest, *lines.values(), *(value for values in bars.values() for value in values)]
     with plain_style():
         figure, axes = _rows(title, list(bars), extra=1.3)
-        farthest = [statistics.mean(percent) + _deviation(percent) for percent in percents if percent]
-        everything = [*farthest, *(value for percent in percents for value in percent)]
-        axes.set_xlim(0, 1.04 * max([1.0, *everything, *(100 * value for value in lines.values())]))
+        axes.set_xlim(0, 1.04 * max(1.0, *(100 * value for value in everything)))
         axes.grid(axis="x", color=RULE, linewidth=0.6)
-        for place, percent in enumerate(percents):
-            _bar(axes, place, percent)
-            _beside(axes, place, _mean_and_deviation(percent), INK if percent else SOFT)
+        for place, (values, found) in enumerate(zip(bars.values(), spreads, strict=True)):
+            _bar(axes, place, [100 * value for value in values], 100 * (found["standard_deviation"] or 0.0))
+            _beside(axes, place, spread(found), INK if values else SOFT)
         for place, value in enumerate(lines.values()):
             axes.axvline(100 * value, color=INK, linewidth=1.2, dashes=_DASHES[place % len(_DASHES)], zorder=2.5)
         names = [wrapped(f"{name} {100 * value:.1f}", 60) for name, value in lines.items()]
@@ -229,27 +229,17 @@ def _beside(axes: "Axes", place: int, text: str, colour: str) -> None:
     axes.text(1.01, place, text, va="center", color=colour, fontsize=9, transform=axes.get_yaxis_transform())
 
 
-def _bar(axes: "Axes", place: int, percent: Sequence[float]) -> None:
-    if not percent:
+def _bar(axes: "Axes", place: int, percent: Sequence[float], deviation: float) -> None:
+    middle = mean(percent)
+    if middle is None:
         return
-    mean = statistics.mean(percent)
-    axes.barh(place, mean, height=0.66, color=_BAR, linewidth=0, zorder=2)
+    axes.barh(place, middle, height=0.66, color=_BAR, linewidth=0, zorder=2)
     several = len(percent) > 1
     if several:
         look: dict[str, Any] = {"capsize": 2.5, "elinewidth": 1.1, "capthick": 1.1, "ecolor": INK, "zorder": 3}
-        axes.errorbar(mean, place - 0.14, xerr=_deviation(percent), fmt="none", **look)
+        axes.errorbar(middle, place - 0.14, xerr=deviation, fmt="none", **look)
     dots: dict[str, Any] = {"s": 13, "color": _DOT, "edgecolors": "white", "linewidths": 0.5, "zorder": 4}
     axes.scatter(percent, [place + 0.14 * several] * len(percent), clip_on=False, **dots)
-
-
-def _deviation(values: Sequence[float]) -> float:
-    return statistics.stdev(values) if len(values) > 1 else 0.0
-
-
-def _mean_and_deviation(percent: Sequence[float]) -> str:
-    if len(percent) < 2:
-        return f"{percent[0]:.1f}" if percent else "-"
-    return f"{statistics.mean(percent):.1f} ± {_deviation(percent):.1f}"
 
 
 def _check_fractions(names: Mapping[str, Any] | Sequence[str], values: Sequence[float]) -> None:

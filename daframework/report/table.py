@@ -1,128 +1,199 @@
-"""One table over runs: a row a method, mean and standard deviation over seeds."""
+"""Tables of rows, which are plain dictionaries, in the formats that people need: for a terminal, a README, a
+spreadsheet, a program, a paper.
+"""
 
+import csv
+import io
+import json
+import re
 import statistics
-from collections.abc import Sequence
-from pathlib import Path
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 from attrs import frozen
-from rich.console import Group
+from rich.cells import cell_len
+from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from daframework.errors import RunError, visible
-from daframework.storage.results import Results, Row, read_results
-from daframework.storage.run_folder import RunFolder
+from daframework.errors import visible
+from daframework.runs.rows import ORACLE
+
+NOTHING = "-"
+_UNCUT = 10_000  # columns
+
+Record = dict[str, Any]
+"""A row as plain data: a ``method``, ``mIoU`` as `over_seeds` gives it, and whatever else a table has."""
+
+Column = tuple[str, str | Callable[[Record], Any]]
+"""A heading, and the key of a row's cell, or what makes one: text, None, or fractions as `over_seeds` gives them."""
+
+
+def mean(values: Iterable[float | None]) -> float | None:
+    """Of those there are; None where there are none."""
+    found = [value for value in values if value is not None]
+    return statistics.mean(found) if found else None
+
+
+def over_seeds(values: Iterable[float | None]) -> dict[str, float | None]:
+    """``mean`` and sample ``standard_deviation`` of those there are; None where there are too few."""
+    found = [value for value in values if value is not None]
+    return {"mean": mean(found), "standard_deviation": statistics.stdev(found) if len(found) > 1 else None}
+
+
+def spread(found: Mapping[str, float | None]) -> str:
+    """What `over_seeds` gives of fractions, in percent: mean ± standard deviation; ``-`` where there is none."""
+    middle, deviation = found["mean"], found["standard_deviation"]
+    if middle is None:
+        return NOTHING
+    return f"{100 * middle:.1f}" if deviation is None else f"{100 * middle:.1f} ± {100 * deviation:.1f}"
+
+
+def ranked(rows: Iterable[Record]) -> list[Record]:
+    """By falling mean mIoU; rows without one come last."""
+    return sorted(rows, key=lambda row: -1.0 if row["mIoU"]["mean"] is None else row["mIoU"]["mean"], reverse=True)
+
+
+def best(rows: Sequence[Record]) -> frozenset[int]:
+    """Places of the highest mean mIoU, the oracle apart, which has seen the target's labels."""
+    means = {place: row["mIoU"]["mean"] for place, row in enumerate(rows) if row["method"].split()[0] != ORACLE}
+    highest = max((one for one in means.values() if one is not None), default=None)
+    return frozenset(place for place, one in means.items() if highest is not None and one == highest)
 
 
 @frozen
-class Summary:
-    """A method's rows of several seeds."""
+class Grid:
+    """A table as text: a title, headings, rows of cells, which rows are best, and lines to stand under it.
 
-    method: str
-    rows: tuple[Row, ...]
+    No text holds a line break or another control character, whatever classes are called and runs have printed.
+    """
 
-    def mean(self) -> float:
-        """Mean mIoU, -1 where there is none: for sorting."""
-        found = [row.scores.miou for row in self.rows if row.scores.miou is not None]
-        return statistics.mean(found) if found else -1.0
+    title: str
+    headings: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    best: frozenset[int] = frozenset()
+    notes: tuple[str, ...] = ()
 
 
-def gather(folders: Sequence[Path]) -> list[Results]:
-    """The results in ``folders``; a folder without results of its own stands for all runs below it.
+def grid(
+    title: str,
+    rows: Iterable[Record],
+    columns: Iterable[Column],
+    *,
+    best: frozenset[int] = frozenset(),
+    notes: Iterable[str] = (),
+) -> Grid:
+    """The table of ``rows`` with these ``columns``, the first of which names the rows."""
+    headings, keys = zip(*columns, strict=True)
+    cells = tuple(tuple(visible(_cell(row, key)) for key in keys) for row in rows)
+    return Grid(visible(title), tuple(map(visible, headings)), cells, best, tuple(map(visible, notes)))
+
+
+def _cell(row: Record, key: str | Callable[[Record], Any]) -> str:
+    value = row[key] if isinstance(key, str) else key(row)
+    return spread(value) if isinstance(value, dict) else NOTHING if value is None else str(value)
+
+
+def show(grids: Sequence[Grid], form: str = "rich", console: Console | None = None) -> None:
+    """Print ``grids`` as "rich", "markdown", "csv" or "latex", to standard output unless ``console`` is given."""
+    console = console or make_console()
+    if form == "rich":
+        console.print(*(_rich(one, console.width) for one in grids), sep="\n")
+    else:
+        console.out(as_text(grids, form), highlight=False)
+
+
+def make_console(*, stderr: bool = False) -> Console:
+    """A console that cuts nothing where output goes to a file or a pipe, which have no width of their own."""
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(stderr=stderr, width=None if stream.isatty() else _UNCUT)
+
+
+def as_text(grids: Sequence[Grid], form: str) -> str:
+    """``grids`` as "rich", as a terminal shows them, "markdown", "csv" or "latex"."""
+    if form == "rich":
+        show(grids, console=Console(file=(page := io.StringIO()), width=_UNCUT))
+        return page.getvalue()
+    return "\n".join({"markdown": _markdown, "csv": _csv, "latex": _latex}[form](one) for one in grids)
+
+
+def as_json(content: Any) -> str:
+    """Rows and what is told with them, as numbers; null where there is nothing to measure.
 
     Raises:
-        RunError: a folder holds no finished run, the runs have different classes, or two of one recipe and seed differ.
+        ValueError: a number is infinite or none.
     """
-    results: list[Results] = []
-    known: dict[tuple[str, int], tuple[Path, Results]] = {}
-    for folder in folders:
-        own = RunFolder(folder).results
-        files = [own] if own.exists() else sorted(folder.rglob(own.name))
-        if not files:
-            raise RunError(f"{folder} holds no finished run; give folders that daf run has finished")
-        for file in files:
-            one = read_results(file)
-            first, before = known.setdefault((one.recipe, one.seed), (file, one))
-            if before.rows != one.rows:
-                raise RunError(
-                    f"{first.parent} and {file.parent} hold different results of recipe '{one.recipe}' with seed "
-                    f"{one.seed}; report them apart, or give one of the recipes another name"
-                )
-            results.append(one)
-    for other in results[1:]:
-        if other.classes != results[0].classes:
-            raise RunError(
-                f"runs of '{results[0].recipe}' and '{other.recipe}' have different classes, and one table cannot "
-                "hold both; report them apart"
-            )
-    return results
+    return json.dumps(content, indent=2, allow_nan=False) + "\n"
 
 
-def summarise(results: Sequence[Results]) -> list[Summary]:
-    """Methods by falling mean mIoU. Rows that runs share, such as source_only, count once a seed.
+def _rich(grid: Grid, width: int) -> Group:
+    tables = []
+    for columns in _pieces(grid, width):
+        table = Table()
+        for column in columns:
+            table.add_column(Text(grid.headings[column]), justify="right" if column else "left", overflow="fold")
+        for place, row in enumerate(grid.rows):
+            table.add_row(*(Text(row[column]) for column in columns), style="bold" if place in grid.best else None)
+        tables.append(table)
+    return Group(Text(grid.title), *tables, *(Text(note, style="dim") for note in grid.notes))
 
-    Where two recipes disagree on a row of one seed, as after different budgets, each recipe keeps a row of its own.
+
+def _pieces(grid: Grid, width: int) -> list[list[int]]:
+    """The columns of one table or, where a terminal is too narrow for it, of several, each with the first column.
+
+    A number that is cut off would be taken for another one.
     """
-    by_method: dict[str, dict[tuple[str, int], Row]] = {}
-    for result in results:
-        for row in result.rows:
-            by_method.setdefault(row.method, {})[result.recipe, result.seed] = row
-    summaries = []
-    for method, rows in by_method.items():
-        by_seed: dict[int, set[Row]] = {}
-        for (_, seed), row in rows.items():
-            by_seed.setdefault(seed, set()).add(row)
-        if all(len(found) == 1 for found in by_seed.values()):
-            summaries.append(Summary(method, tuple(found.pop() for found in by_seed.values())))
-            continue
-        for recipe in sorted({recipe for recipe, _ in rows}):
-            own = tuple(row for (name, _), row in rows.items() if name == recipe)
-            summaries.append(Summary(f"{method} (in {recipe})", own))
-    return sorted(summaries, key=Summary.mean, reverse=True)
+    wide = [max(map(cell_len, texts)) + 3 for texts in zip(grid.headings, *grid.rows, strict=True)]
+    pieces, used = [[0]], 1 + wide[0]
+    for column in range(1, len(wide)):
+        if used + wide[column] > width and len(pieces[-1]) > 1:
+            pieces.append([0])
+            used = 1 + wide[0]
+        pieces[-1].append(column)
+        used += wide[column]
+    return pieces
 
 
-def results_table(results: Sequence[Results]) -> Group:
-    """A row a method: mIoU, pixel accuracy and, where images were translated, content preservation."""
-    table = Table()
-    table.add_column("method")
-    for heading in ("mIoU", "pixel accuracy", "content preservation"):
-        table.add_column(heading, justify="right")
-    summaries = summarise(results)
-    best = summaries[0].mean() if summaries else None
-    for summary in summaries:
-        scores = [row.scores for row in summary.rows]
-        table.add_row(
-            Text(visible(summary.method)),
-            spread([one.miou for one in scores]),
-            spread([one.pixel_accuracy for one in scores]),
-            spread([row.preserved for row in summary.rows]),
-            style="bold" if summary.mean() == best else None,
-        )
-    return Group(_title("mIoU on the target's test set", results), table)
+def _markdown(grid: Grid) -> str:
+    """A table for a README, notes below it."""
+    lines = [
+        _md(grid.title),
+        "",
+        f"| {' | '.join(map(_md, grid.headings))} |",
+        f"| --- |{' ---: |' * (len(grid.headings) - 1)}",
+    ]
+    for place, row in enumerate(grid.rows):
+        cells = [f"**{_md(text)}**" if place in grid.best else _md(text) for text in row]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join([*lines, "", *(f"- {_md(note)}" for note in grid.notes), ""])
 
 
-def class_table(results: Sequence[Results]) -> Group:
-    """A row a class, a column a method: IoU; ``-`` where the class occurs neither in labels nor in predictions."""
-    table = Table()
-    table.add_column("class")
-    summaries = summarise(results)
-    for summary in summaries:
-        table.add_column(Text(visible(summary.method)), justify="right")
-    for place, name in enumerate(results[0].classes):
-        table.add_row(Text(visible(name)), *(spread([row.scores.iou[place] for row in one.rows]) for one in summaries))
-    return Group(_title("IoU on the target's test set", results), table)
+def _md(text: str) -> str:
+    """Text that Markdown shows as it is; underscores inside a word, which mean nothing there, stay readable."""
+    escaped = re.sub(r"[\\`*|~$]|(?<=\])\(|(?<![^\W_])_|_(?![^\W_])", r"\\\g<0>", text)
+    return escaped.replace("&", "&amp;").replace("<", "&lt;")
 
 
-def _title(what: str, results: Sequence[Results]) -> Text:
-    seeds = sorted({result.seed for result in results})
-    return Text(f"{what}, percent, {'seed' if len(seeds) == 1 else 'seeds'} {', '.join(map(str, seeds))}")
+def _csv(grid: Grid) -> str:
+    """Comma-separated values with a line of headings; no notes."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([grid.headings, *grid.rows])
+    return text.getvalue()
 
 
-def spread(values: Sequence[float | None]) -> str:
-    """Fractions as percent: mean ± standard deviation over seeds; ``-`` where there are none."""
-    found = [100 * value for value in values if value is not None]
-    if not found:
-        return "-"
-    if len(found) == 1:
-        return f"{found[0]:.1f}"
-    return f"{statistics.mean(found):.1f} ± {statistics.stdev(found):.1f}"
+def _latex(grid: Grid) -> str:
+    """A booktabs table, notes below it as comments."""
+    lines = [f"% {grid.title}", rf"\begin{{tabular}}{{l{'r' * (len(grid.headings) - 1)}}}", r"\toprule"]
+    lines += [" & ".join(map(_tex, grid.headings)) + r" \\", r"\midrule"]
+    for place, row in enumerate(grid.rows):
+        cells = [rf"\textbf{{{_tex(text)}}}" if place in grid.best else _tex(text) for text in row]
+        lines.append(" & ".join(cells) + r" \\")
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", *(f"% {note}" for note in grid.notes), ""])
+
+
+def _tex(text: str) -> str:
+    special = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+    special |= {"<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}"}
+    special |= {sign: rf"\{sign}" for sign in "&%$#_{}"} | {"±": r"$\pm$", "†": r"\textdagger{}"}
+    return "".join(special.get(sign, sign) for sign in text)

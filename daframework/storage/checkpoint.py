@@ -4,9 +4,9 @@ Each carries a digest of its content and its name: torch does not notice a bit t
 file has taken another's place.
 """
 
-import hashlib
 import pickle
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from daframework.errors import RunError, warn
+from daframework.fingerprint import digest_bytes
 from daframework.storage.files import write_whole
 
 _DIGEST = "digest"
@@ -102,23 +103,20 @@ def _name(path: Path) -> str:
 
 def _digest(state: Mapping[str, Any], name: str = "") -> str:
     """Of ``name`` and of all values in ``state``, with their types, shapes and order."""
-    found = hashlib.blake2b(name.encode(), digest_size=16)
 
-    def add(value: object) -> None:
+    def parts(value: object) -> Iterator[bytes | memoryview]:
         if isinstance(value, Tensor):
-            found.update(f"{value.dtype}{tuple(value.shape)}".encode())
-            found.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+            yield f"{value.dtype}{tuple(value.shape)}".encode()
+            yield value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data
         elif isinstance(value, Mapping):
-            found.update(f"mapping of {len(value)}".encode())
-            for key, inner in value.items():
-                add(key)
-                add(inner)
+            yield f"mapping of {len(value)}".encode()
+            for inner in chain.from_iterable(value.items()):
+                yield from parts(inner)
         elif isinstance(value, list | tuple):
-            found.update(f"list of {len(value)}".encode())
+            yield f"list of {len(value)}".encode()
             for inner in value:
-                add(inner)
+                yield from parts(inner)
         else:
-            found.update(repr(value).encode())
+            yield repr(value).encode()
 
-    add(state)
-    return found.hexdigest()
+    return digest_bytes(chain([name.encode()], parts(state)))

@@ -3,12 +3,12 @@
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from hashlib import blake2b
 from pathlib import Path
 from typing import BinaryIO
 from uuid import uuid4
 
 from daframework.errors import RunError
+from daframework.fingerprint import digest_bytes
 
 _LONGEST_NAME = 255  # bytes, on nearly every file system
 _LONGEST_LINE = 65_536  # bytes
@@ -59,7 +59,7 @@ def partial_path(path: Path) -> Path:
     """Where the file at ``path`` is written until it is whole: always the same, and no longer than a name may be."""
     name = f".{path.name}.partial"
     if len(os.fsencode(name)) > _LONGEST_NAME:
-        name = f".{blake2b(os.fsencode(path.name), digest_size=16).hexdigest()}.partial"
+        name = f".{digest_bytes([os.fsencode(path.name)])}.partial"
     return path.with_name(name)
 
 

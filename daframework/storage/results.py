@@ -48,7 +48,7 @@ class Results:
     environment: dict[str, Any]
     images: dict[str, int] = field(factory=dict)
 
-    def table(self) -> list[dict[str, str | float | None]]:
+    def table(self) -> list[dict[str, Any]]:
         """A plain row for each method: ``method``, ``mIoU``, ``pixel_accuracy``, ``IoU/<class>`` and, where images were
         translated, ``content_preservation``, the oracle's mIoU on them; fractions in [0, 1].
         """
@@ -82,19 +82,20 @@ def _fraction(value: Any) -> float | None:
     raise ValueError(f"{value!r} is no fraction in [0, 1]")
 
 
+def row_to_json(row: Row, classes: Sequence[str]) -> dict[str, Any]:
+    """A row's scores, and those of the oracle on what was translated."""
+    preservation = row.content_preservation and scores_to_json(row.content_preservation, classes)
+    return scores_to_json(row.scores, classes) | {CONTENT_PRESERVATION: preservation}
+
+
 def results_to_json(results: Results) -> dict[str, Any]:
     """The content of results.json, but for its digest."""
-    rows = []
-    for row in results.rows:
-        preservation = row.content_preservation and scores_to_json(row.content_preservation, results.classes)
-        table = {"method": row.method} | scores_to_json(row.scores, results.classes)
-        rows.append(table | {CONTENT_PRESERVATION: preservation})
     return {
         "recipe": results.recipe,
         "seed": results.seed,
         "classes": list(results.classes),
         "images": results.images,
-        "rows": rows,
+        "rows": [{"method": row.method} | row_to_json(row, results.classes) for row in results.rows],
         "seconds": results.seconds,
         "environment": results.environment,
     }

@@ -17,55 +17,41 @@ from daframework.text_file import read_text
 _DIGEST = "# digest "
 
 
+class _Part:
+    """A file or folder of a run, by the name it has there."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, folder: "RunFolder", owner: type) -> Path:
+        return folder.path / self._name
+
+
 @attrs.frozen
 class RunFolder:
     """The files of a run, by what they hold."""
 
     path: Path
-
-    @property
-    def recipe(self) -> Path:
-        """The recipe as run, defaults written out."""
-        return self.path / "recipe.toml"
-
-    @property
-    def environment(self) -> Path:
-        """Versions, commit and machine, as JSON."""
-        return self.path / "environment.json"
-
-    @property
-    def log(self) -> Path:
-        """A JSON line for every time a stage logged."""
-        return self.path / "log.jsonl"
-
-    @property
-    def seconds(self) -> Path:
-        """Seconds spent in each stage so far, over all sessions."""
-        return self.path / "seconds.json"
+    recipe = _Part("recipe.toml")
+    """The recipe as run, defaults written out."""
+    environment = _Part("environment.json")
+    """Versions, commit and machine, as JSON."""
+    log = _Part("log.jsonl")
+    """A JSON line for every time a stage logged."""
+    seconds = _Part("seconds.json")
+    """Seconds spent in each stage so far, over all sessions."""
+    matched_crops = _Part("matched_crops.pt")
+    """Pairs of source and target crops with similar layouts, where the translation is trained on such."""
+    samples = _Part("samples")
+    """Grids of sample images."""
+    translated = _Part("translated")
+    """The translated set."""
+    results = _Part("results.json")
+    """What came out."""
 
     def class_counts(self, domain: str) -> Path:
         """Pixels of each class in each image of a domain, where crops are drawn by class."""
         return self.path / "class_counts" / f"{domain}.pt"
-
-    @property
-    def matched_crops(self) -> Path:
-        """Pairs of source and target crops with similar layouts, where the translation is trained on such."""
-        return self.path / "matched_crops.pt"
-
-    @property
-    def samples(self) -> Path:
-        """Grids of sample images."""
-        return self.path / "samples"
-
-    @property
-    def translated(self) -> Path:
-        """The translated set."""
-        return self.path / "translated"
-
-    @property
-    def results(self) -> Path:
-        """What came out."""
-        return self.path / "results.json"
 
     def checkpoint(self, name: str) -> Path:
         """The checkpoint of the translation, or of a row's task model."""

@@ -39,19 +39,11 @@ class Difference:
     interval: Interval
 
 
-def resample_weights(images: int, repetitions: int, seed: int) -> Tensor:
+def resample_weights(images: int, repetitions: int, random: torch.Generator) -> Tensor:
     """How often each image occurs in each resample of as many: (repetitions, images) int64, each row adds up to images.
 
     The same for every method and training seed that is scored on these images, which is what pairs them.
     """
-    return _draw(images, repetitions, _stream(seed))
-
-
-def _stream(seed: int) -> torch.Generator:
-    return generator(seed, "bootstrap")
-
-
-def _draw(images: int, repetitions: int, random: torch.Generator) -> Tensor:
     chosen = torch.randint(images, (repetitions, images), generator=random)
     return torch.zeros_like(chosen).scatter_add_(1, chosen, torch.tensor(1).expand_as(chosen))
 
@@ -133,10 +125,10 @@ def paired_difference(
     images = _count_images(first, second)
     pairs = list(zip(first, second, strict=True))
     estimate = _differences(torch.ones(1, images), pairs, score)
-    random, draws = _stream(seed), []
+    random, draws = generator(seed, "bootstrap"), []
     most = max(1, _CHUNK_NUMBERS // (3 * images + 4 * first[0][0].numel()))
     for start in range(0, repetitions, most):
-        weights = _draw(images, min(most, repetitions - start), random)
+        weights = resample_weights(images, min(most, repetitions - start), random)
         draws.append(_differences(weights, pairs, score))
     return Difference(estimate.item(), interval(estimate.item(), torch.cat(draws), images))
 

@@ -1,7 +1,6 @@
 """The table of a suite: one row a method, with everything that a careful reader would ask for."""
 
-import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from attrs import frozen
@@ -9,69 +8,40 @@ from torch import Tensor
 
 from daframework.errors import RunError
 from daframework.interfaces import Task
+from daframework.report.table import Record, mean, over_seeds, ranked
 from daframework.runs.rows import ORACLE, SOURCE_ONLY, require_scores
 from daframework.storage import checkpoint
-from daframework.storage.results import Results, Row
-from daframework.suites.bootstrap import Difference, paired_difference
-from daframework.suites.plan import Cell, Plan
+from daframework.storage.results import Results, Row, row_to_json
+from daframework.suites.bootstrap import paired_difference
+from daframework.suites.facts import facts
+from daframework.suites.plan import REFERENCES, Cell, Plan
 from daframework.suites.status import State, Status
 
 BOOTSTRAP_SEED = 0
 
 
 @frozen
-class SeedScores:
-    """A method's row of one seed, and the run that holds it."""
-
-    seed: int
-    row: Row
-    results: Results
-    cell: Cell
-
-
-@frozen
-class MethodRow:
-    """A method in the table. Scores are fractions in [0, 1]; differences and the interval are in the same unit.
-
-    ``to_source_only`` is the mean over seeds that both have. ``to_baseline`` has a 95 % interval, or none where the
-    suite asks for none; it is None for the baseline itself and where there is no common seed. ``recovered`` is the
-    share of the way from source_only to the oracle, of the means over common seeds. ``minutes`` of training, of the
-    translation and of the task model together, and ``images_per_second`` of translating the set are means over seeds.
-    ``notes`` say what is missing, failed or stale.
-    """
-
-    method: str
-    seeds: tuple[SeedScores, ...]
-    miou: tuple[float, ...]
-    to_source_only: float | None = None
-    to_baseline: Difference | float | None = None
-    recovered: float | None = None
-    minutes: float | None = None
-    images_per_second: float | None = None
-    notes: tuple[str, ...] = ()
-
-    @property
-    def mean(self) -> float | None:
-        """Mean mIoU over seeds."""
-        return statistics.mean(self.miou) if self.miou else None
-
-    @property
-    def verdict(self) -> str:
-        """``better`` or ``worse`` than the baseline where the whole interval is; otherwise an empty string."""
-        if not isinstance(self.to_baseline, Difference):
-            return ""
-        interval = self.to_baseline.interval
-        return "better" if interval.low > 0 else "worse" if interval.high < 0 else ""
-
-
-@frozen
 class TaskTable:
-    """The rows of one task, by falling mean mIoU; rows without a result come last."""
+    """The rows of one task, by falling mean mIoU; those without a result come last. ``notes`` stand under them.
+
+    A row is plain data, as docs/bench.md says of table.json. Scores are fractions in [0, 1], differences and intervals
+    in the same unit; None stands where there is nothing to measure.
+    """
 
     task: str
     classes: tuple[str, ...]
     baseline: str | None
-    rows: tuple[MethodRow, ...]
+    rows: tuple[Record, ...]
+    notes: tuple[str, ...] = ()
+
+
+@frozen
+class Scored:
+    """A method's row of one seed, and the run that holds it."""
+
+    row: Row
+    results: Results
+    cell: Cell
 
 
 def task_table(
@@ -83,96 +53,96 @@ def task_table(
         RunError: statistics of a finished run are damaged, or the runs have different classes.
         ValueError: there is no interval, as with too few test images.
     """
-    scores = {method: _scores(plan, task, method, found) for method in plan.methods}
-    classes = {one.results.classes for ones in scores.values() for one in ones}
-    if len(classes) > 1:
+    scored = {method: _scored(plan, task, method, found) for method in plan.methods}
+    results = [one.results for by_seed in scored.values() for one in by_seed.values()]
+    if len({one.classes for one in results}) > 1:
         raise RunError(f"runs of task '{task}' in {plan.out} have different classes, and one table cannot hold them")
-    rows = []
-    for method in plan.methods:
-        notes = _notes(plan, task, method, found, failures)
-        rows.append(_row(plan, method, scores, notes, built))
-    rows.sort(key=lambda row: -1.0 if row.mean is None else row.mean, reverse=True)
-    return TaskTable(task, next(iter(classes), ()), plan.baseline, tuple(rows))
+    rows = ranked(
+        _record(plan, method, scored, built) | {"notes": _notes(plan, task, method, found, failures)}
+        for method in plan.methods
+    )
+    lines = [f"{row['method']}: {note}" for row in rows for note in row["notes"]]
+    classes = results[0].classes if results else ()
+    return TaskTable(task, classes, plan.baseline, tuple(rows), (*facts(plan, task, results), *lines))
 
 
-def _scores(plan: Plan, task: str, method: str, found: Mapping[str, Status]) -> list[SeedScores]:
-    scores = []
+def _scored(plan: Plan, task: str, method: str, found: Mapping[str, Status]) -> dict[int, Scored]:
+    """What the method's finished runs found, by seed."""
+    scored: dict[int, Scored] = {}
     for seed in plan.seeds:
         cell = plan.cell(task, method, seed)
         results = found[cell.name].results if cell is not None else None
         if cell is None or results is None:
             continue
-        scores += [SeedScores(seed, row, results, cell) for row in results.rows if row.method == method]
-    return scores
+        row = next((one for one in results.rows if one.method == method), None)
+        if row is not None:
+            scored[seed] = Scored(row, results, cell)
+    return scored
 
 
-def _row(
-    plan: Plan, method: str, scores: Mapping[str, list[SeedScores]], notes: tuple[str, ...], built: Task | None
-) -> MethodRow:
-    own = scores[method]
-    miou = tuple(one.row.scores.miou for one in own if one.row.scores.miou is not None)
-    to_source = None
-    recovered = None
-    if method != SOURCE_ONLY:
-        to_source = _mean_difference(own, scores[SOURCE_ONLY])
-        recovered = _recovered(own, scores[SOURCE_ONLY], scores.get(ORACLE, [])) if method != ORACLE else None
-    return MethodRow(
-        method=method,
-        seeds=tuple(own),
-        miou=miou,
-        to_source_only=to_source,
-        to_baseline=_to_baseline(plan, method, scores, built),
-        recovered=recovered,
-        minutes=_minutes(own),
-        images_per_second=_images_per_second(own),
-        notes=notes,
-    )
+def _record(plan: Plan, method: str, scored: Mapping[str, dict[int, Scored]], built: Task | None) -> Record:
+    own, mious = scored[method], {name: _mious(by_seed) for name, by_seed in scored.items()}
+    gap = (mious[method], mious[SOURCE_ONLY], mious.get(ORACLE, {}))
+    return {
+        "method": method,
+        "mIoU": over_seeds(mious[method].values()),
+        "to_source_only": None if method == SOURCE_ONLY else _mean_difference(mious[method], mious[SOURCE_ONLY]),
+        **_to_baseline(plan, method, scored, built),
+        "gap_closed": None if method in REFERENCES else _gap_closed(*gap),
+        "minutes": _minutes(own.values()),
+        "images_per_second": _images_per_second(own.values()),
+        "seeds": [
+            {"seed": seed}
+            | row_to_json(one.row, one.results.classes)
+            | {"seconds": one.results.seconds, "environment": one.results.environment}
+            for seed, one in own.items()
+        ],
+    }
 
 
-def _mean_difference(first: Sequence[SeedScores], second: Sequence[SeedScores]) -> float | None:
+def _mious(by_seed: Mapping[int, Scored]) -> dict[int, float]:
+    return {seed: one.row.scores.miou for seed, one in by_seed.items() if one.row.scores.miou is not None}
+
+
+def _mean_difference(first: Mapping[int, float], second: Mapping[int, float]) -> float | None:
     """Mean over the seeds that both have."""
-    others = {one.seed: one.row.scores.miou for one in second}
-    differences = [
-        one.row.scores.miou - other
-        for one in first
-        if one.row.scores.miou is not None and (other := others.get(one.seed)) is not None
-    ]
-    return statistics.mean(differences) if differences else None
+    return mean(first[seed] - second[seed] for seed in first if seed in second)
 
 
-def _recovered(own: Sequence[SeedScores], source: Sequence[SeedScores], oracle: Sequence[SeedScores]) -> float | None:
-    by_seed = [
-        {one.seed: one.row.scores.miou for one in rows if one.row.scores.miou is not None}
-        for rows in (own, source, oracle)
-    ]
+def _gap_closed(*by_seed: Mapping[int, float]) -> float | None:
+    """The share of the way from source_only to the oracle, of the means over the seeds that all three have."""
     seeds = set.intersection(*map(set, by_seed))
-    if not seeds:
+    reached, low, high = (mean(scores[seed] for seed in seeds) for scores in by_seed)
+    if reached is None or low is None or high is None or high <= low:
         return None
-    reached, low, high = (statistics.mean(scores[seed] for seed in seeds) for scores in by_seed)
-    return (reached - low) / (high - low) if high > low else None
+    return (reached - low) / (high - low)
 
 
-def _to_baseline(
-    plan: Plan, method: str, scores: Mapping[str, list[SeedScores]], built: Task | None
-) -> Difference | float | None:
-    if plan.baseline is None or method == plan.baseline:
-        return None
-    others = {one.seed: one for one in scores[plan.baseline]} if plan.baseline in scores else {}
-    pairs = [(one, others[one.seed]) for one in scores[method] if one.seed in others]
-    if not pairs:
-        return None
-    if plan.bootstrap and built is not None:
-        return paired_difference(
-            [_statistics(one, built) for one, _ in pairs],
-            [_statistics(other, built) for _, other in pairs],
+def _to_baseline(plan: Plan, method: str, scored: Mapping[str, dict[int, Scored]], built: Task | None) -> Record:
+    """The difference to the baseline over the seeds that both have, its 95 % interval, and what follows from that."""
+    own, others = scored[method], scored.get(plan.baseline or "", {})
+    seeds = [seed for seed in own if seed in others and method != plan.baseline]
+    estimate, interval = _mean_difference(_mious(own), _mious({seed: others[seed] for seed in seeds})), None
+    if seeds and plan.bootstrap and built is not None:
+        found = paired_difference(
+            [_statistics(own[seed], built) for seed in seeds],
+            [_statistics(others[seed], built) for seed in seeds],
             built.mious,
             repetitions=plan.bootstrap,
             seed=BOOTSTRAP_SEED,
         )
-    return _mean_difference([one for one, _ in pairs], [other for _, other in pairs])
+        estimate, interval = found.estimate, [found.interval.low, found.interval.high]
+    return {"to_baseline": estimate, "to_baseline_interval": interval, "verdict": verdict(interval)}
 
 
-def _statistics(one: SeedScores, built: Task) -> Tensor:
+def verdict(interval: Sequence[float] | None) -> str | None:
+    """``better`` or ``worse`` than the baseline where the whole interval is."""
+    if interval is None:
+        return None
+    return "better" if interval[0] > 0 else "worse" if interval[1] < 0 else None
+
+
+def _statistics(one: Scored, built: Task) -> Tensor:
     path = one.cell.folder.statistics(one.row.method)
     state = checkpoint.load(path, torch.device("cpu"))
     if state is None:
@@ -187,26 +157,25 @@ def _statistics(one: SeedScores, built: Task) -> Tensor:
     return found.double()
 
 
-def _minutes(own: Sequence[SeedScores]) -> float | None:
+def _minutes(own: Iterable[Scored]) -> float | None:
+    """Of training, the translation and the task model together: mean over seeds."""
     spent = [
         sum(one.results.seconds.get(stage, 0.0) for stage in ("translation", f"training on {one.row.method}"))
         for one in own
     ]
-    return statistics.mean(spent) / 60 if any(spent) else None
+    return sum(spent) / len(spent) / 60 if any(spent) else None
 
 
-def _images_per_second(own: Sequence[SeedScores]) -> float | None:
-    rates = [
+def _images_per_second(own: Iterable[Scored]) -> float | None:
+    """Of translating the set: mean over seeds."""
+    return mean(
         one.results.images["source"] / one.results.seconds["translating"]
         for one in own
         if one.results.seconds.get("translating") and "source" in one.results.images
-    ]
-    return statistics.mean(rates) if rates else None
+    )
 
 
-def _notes(
-    plan: Plan, task: str, method: str, found: Mapping[str, Status], failures: Mapping[str, str]
-) -> tuple[str, ...]:
+def _notes(plan: Plan, task: str, method: str, found: Mapping[str, Status], failures: Mapping[str, str]) -> list[str]:
     """What the reader must know about a row's runs, a line each."""
     seeds: dict[str, list[int]] = {}
     for seed in plan.seeds:
@@ -214,7 +183,7 @@ def _notes(
         note = None if cell is None else _note(found[cell.name], failures.get(cell.name))
         if note is not None:
             seeds.setdefault(note, []).append(seed)
-    return tuple(f"seed{'s' * (len(of) > 1)} {', '.join(map(str, of))}: {note}" for note, of in seeds.items())
+    return [f"seed{'s' * (len(of) > 1)} {', '.join(map(str, of))}: {note}" for note, of in seeds.items()]
 
 
 def _note(one: Status, failure: str | None) -> str | None:

@@ -1,6 +1,5 @@
 """A suite's figures: scores by method, scores by class, and what every method makes of the same images."""
 
-import statistics
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,7 +11,8 @@ from daframework.data.whole import evenly_spread
 from daframework.interfaces import ImageDataset
 from daframework.report.figures import class_figure, miou_figure, save_figure
 from daframework.report.sheets import sheet_figure
-from daframework.suites.comparison import MethodRow, TaskTable
+from daframework.report.table import mean
+from daframework.suites.comparison import TaskTable
 from daframework.suites.plan import REFERENCES, Plan
 from daframework.suites.status import State, Status
 
@@ -21,27 +21,25 @@ SHEET_IMAGES = 8
 
 def draw_scores(plan: Plan, table: TaskTable) -> list[Path]:
     """mIoU by method and IoU by class and method, as PNG and SVG in the suite's folder; the files written."""
-    measured = [row for row in table.rows if row.miou]
-    if not measured:
+    rows = {row["method"]: row for row in table.rows if row["mIoU"]["mean"] is not None}
+    if not rows:
         return []
-    means = {row.method: row.mean for row in measured}
-    lines = {name: mean for name in REFERENCES if (mean := means.get(name)) is not None}
-    bars = {row.method: row.miou for row in measured if row.method not in REFERENCES}
+    lines = {name: rows[name]["mIoU"]["mean"] for name in REFERENCES if name in rows}
+    bars = {
+        name: [one["mIoU"] for one in row["seeds"] if one["mIoU"] is not None]
+        for name, row in rows.items()
+        if name not in REFERENCES
+    }
     files = []
     if bars:
         title = f"{plan.name}, {table.task}: mIoU on the target's test set"
         files += save_figure(miou_figure(bars, lines, title), plan.out, f"{table.task}_miou")
-    by_class = {row.method: _class_means(row, table.classes) for row in measured}
+    by_class = {
+        method: {name: mean(one["IoU"][name] for one in row["seeds"]) for name in table.classes}
+        for method, row in rows.items()
+    }
     title = f"{plan.name}, {table.task}: IoU by class"
     return files + save_figure(class_figure(by_class, title), plan.out, f"{table.task}_classes")
-
-
-def _class_means(row: MethodRow, classes: tuple[str, ...]) -> dict[str, float | None]:
-    means: dict[str, float | None] = {}
-    for place, name in enumerate(classes):
-        found = [iou for one in row.seeds if (iou := one.row.scores.iou[place]) is not None]
-        means[name] = statistics.mean(found) if found else None
-    return means
 
 
 def draw_sheet(plan: Plan, found: Mapping[str, Status], source: ImageDataset) -> list[Path]:

@@ -1,18 +1,16 @@
-"""What a table must be read with: data, sizes, budgets, seeds, commit and machine, and every row's notes."""
+"""What a table must be read with: data, sizes, budgets, seeds, commit and machine."""
 
 from collections.abc import Sequence
 
 from daframework.recipes.tables import ComponentTable
 from daframework.storage.results import Results
-from daframework.suites.comparison import TaskTable
 from daframework.suites.plan import Plan
 
 
-def facts(plan: Plan, table: TaskTable) -> list[str]:
-    """Lines to stand under ``table``."""
-    cells = [cell for cell in plan.cells if cell.task == table.task]
+def facts(plan: Plan, task: str, results: Sequence[Results]) -> list[str]:
+    """Lines to stand under the table of a task; ``results`` are those in it."""
+    cells = [cell for cell in plan.cells if cell.task == task]
     recipe = cells[0].recipe
-    results = [one.results for row in table.rows for one in row.seeds]
     data, downstream = recipe.data, recipe.downstream
     images = next((one.images for one in results if one.images), {})
     counts = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in images.items())
@@ -37,8 +35,7 @@ def facts(plan: Plan, table: TaskTable) -> list[str]:
             else ""
         )
         lines.append(f"percent; vs {plan.baseline}: difference of mIoU{interval}")
-    lines += [f"made by {made}" for made in sorted({_maker(one) for one in results})]
-    return lines + [f"{row.method}: {note}" for row in table.rows for note in row.notes]
+    return lines + [f"made by {made}" for made in sorted({_maker(one) for one in results})]
 
 
 def _size(size: Sequence[int] | None) -> str:

@@ -1,6 +1,7 @@
 """From a suite to its runs: every recipe with the suite's data, budgets and tasks, once for each seed."""
 
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,7 @@ class Plan:
     """
 
     name: str
+    file: Path
     out: Path
     tasks: tuple[str, ...]
     methods: tuple[str, ...]
@@ -78,10 +80,9 @@ def make_plan(
             data, or ``only`` or the suite's baseline names no method.
     """
     written = _recipes(plugins, suite, path)
-    used = {name for tables in written.values() for name in _component_names(tables)}
-    for name in suite.options:
-        if name not in used:
-            raise RecipeError(f"{path}: options: none of the recipes has a {unknown('component', name, used)[3:]}")
+    used = {str(one.get("name")) for tables in written.values() for one in _components(tables)}
+    for name in sorted(suite.options.keys() - used):
+        raise RecipeError(f"{path}: options: none of the recipes has a {unknown('component', name, used)[3:]}")
     chosen_seeds = tuple(suite.seeds if seeds is None else seeds)
     tasks: dict[str, TaskEntry | None] = {task.label: task for task in suite.tasks} or {_OWN_TASK: None}
     cells = [
@@ -104,6 +105,7 @@ def make_plan(
     cells.sort(key=lambda cell: (cell.method != SOURCE_ONLY, order.index(cell.task)))
     return Plan(
         name=suite.name,
+        file=path,
         out=out,
         tasks=tuple(tasks),
         methods=tuple(chosen),
@@ -166,41 +168,25 @@ def _cells(
 
 
 def _merged(tables: Mapping[str, Any], suite: Suite, task: TaskEntry | None) -> dict[str, Any]:
-    """A recipe's tables under the suite's."""
-    merged = dict(tables)
-    for domain in ("source", "target"):
-        if (given := getattr(suite, domain)) is not None:
-            merged[domain] = given
+    """A recipe's tables under the suite's; what is no table is left for the parser to refuse."""
+    merged = deepcopy(dict(tables))
+    merged |= {domain: given for domain in ("source", "target") if (given := getattr(suite, domain)) is not None}
     if task is not None:
         merged["task"] = {"name": task.name} | task.options
-    trains = isinstance(tables.get("translation"), dict) and tables["translation"].get("steps") != 0
+    trains = isinstance(merged.get("translation"), dict) and merged["translation"].get("steps") != 0
     for name in ("data", "downstream", "hardware", *(("translation",) if trains else ())):
-        merged[name] = _over(merged.get(name, {}), getattr(suite, name))
-    for name in ("generator", "discriminator"):
-        if name in merged:
-            merged[name] = _with_options(merged[name], suite)
-    if isinstance(merged.get("losses"), list):
-        merged["losses"] = [_with_options(loss, suite) for loss in merged["losses"]]
+        if isinstance(table := merged.setdefault(name, {}), dict):
+            table |= getattr(suite, name)
+    for component in _components(merged):
+        component |= suite.options.get(str(component.get("name")), {})
     return merged
 
 
-def _component_names(tables: Mapping[str, Any]) -> set[str]:
+def _components(tables: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The tables of a recipe's generator, discriminator and losses."""
     losses = tables.get("losses")
-    components = [tables.get("generator"), tables.get("discriminator"), *(losses if isinstance(losses, list) else ())]
-    return {str(one.get("name")) for one in components if isinstance(one, dict)}
-
-
-def _with_options(component: Any, suite: Suite) -> Any:
-    """A component's table with the suite's options for its name; what is no table is left for the parser to refuse."""
-    return (
-        _over(component, suite.options.get(str(component.get("name")), {}))
-        if isinstance(component, dict)
-        else component
-    )
-
-
-def _over(table: Any, given: dict[str, Any]) -> Any:
-    return table | given if isinstance(table, dict) else table
+    found = [tables.get("generator"), tables.get("discriminator"), *(losses if isinstance(losses, list) else ())]
+    return [one for one in found if isinstance(one, dict)]
 
 
 def _shared(recipe: Recipe) -> Recipe:

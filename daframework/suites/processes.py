@@ -6,7 +6,8 @@ import subprocess
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Protocol
+from types import TracebackType
+from typing import Protocol, Self
 
 from attrs import define, field, frozen
 
@@ -18,8 +19,24 @@ from daframework.suites.share import givers, receive
 from daframework.suites.status import State, status
 
 
-class Screen(Protocol):
-    """Where the runs of a suite are shown."""
+class Screen:
+    """Where the runs of a suite are shown, as a context manager; this one shows nothing."""
+
+    def __init__(
+        self, cells: Sequence[Cell], done: int, left: Callable[[], dict[str, float | None]], jobs: int
+    ) -> None:
+        """``cells`` are to be run, ``jobs`` at a time, and ``done`` were before; ``left`` tells the seconds that each
+        unfinished one still needs, None where nobody knows.
+        """
+
+    def __enter__(self) -> Self:
+        """Begin to show."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Leave the terminal as it was."""
 
     def started(self, cell: Cell) -> None:
         """A cell's process begins."""

@@ -1,14 +1,14 @@
 """A suite: which recipes are compared, on which pair of domains, with which budgets, tasks and seeds."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from attrs import field, frozen
 
 from daframework.errors import RecipeError
-from daframework.recipes.read import read_tables
-from daframework.recipes.strict import structure
+from daframework.recipes.read import Overrides, read_tables
+from daframework.recipes.strict import REST, structure
 from daframework.recipes.tables import at_least, plain_name, rule
 
 _some = rule("a list of at least one entry", lambda value: len(value) > 0)
@@ -24,7 +24,7 @@ class TaskEntry:
 
     label: str = field(validator=plain_name)
     name: str = field()
-    options: dict[str, Any] = field(factory=dict)
+    options: dict[str, Any] = field(factory=dict, metadata=REST)
 
 
 @frozen
@@ -62,8 +62,8 @@ class Suite:
     options: dict[str, dict[str, Any]] = field(factory=dict)
 
 
-def read_suite(path: Path, overrides: Iterable[str] = ()) -> Suite:
-    """The suite in ``path`` with each ``KEY=VALUE`` of ``overrides`` put in its place.
+def read_suite(path: Path, overrides: Overrides = ()) -> Suite:
+    """The suite in ``path`` with each of ``overrides`` put in its place.
 
     Raises:
         RecipeError: with every problem found.
@@ -77,7 +77,7 @@ def parse_suite(tables: Mapping[str, Any], where: str) -> Suite:
     Raises:
         RecipeError: with every problem found.
     """
-    suite, problems = structure(tables, Suite, open_tables=(TaskEntry,))
+    suite, problems = structure(tables, Suite)
     if suite is not None:
         labels = [task.label for task in suite.tasks]
         problems = [

@@ -1,6 +1,5 @@
 """``daf data cache``."""
 
-import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -60,18 +59,14 @@ def _open(recipe: str, overrides: tuple[str, ...]) -> "tuple[Recipe, list[Domain
 def _build(recipe: "Recipe", parts: "list[DomainPart]") -> None:
     from lightning_fabric import Fabric
 
-    from daframework.cli.data.progress import make_console
     from daframework.cli.display import Display
     from daframework.cli.interrupt import stop_on_signal
-    from daframework.compute.session import Session, StoppedError
+    from daframework.compute.session import Session
+    from daframework.report.table import make_console
 
     console = make_console()
-    try:
-        with stop_on_signal() as stopping, Display(console) as display:
-            table = _built(Session(Fabric(accelerator="cpu", devices=1), display, stopping), recipe, parts)
-    except StoppedError as stopped:
-        click.echo(f"{stopped}; the same command goes on from there", err=True)
-        sys.exit(stopping.exit_code)
+    with stop_on_signal("the same command goes on from there") as stopping, Display(console) as display:
+        table = _built(Session(Fabric(accelerator="cpu", devices=1), display, stopping), recipe, parts)
     console.print(table)
 
 
@@ -111,9 +106,9 @@ def _list() -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from daframework.cli.data.progress import make_console
     from daframework.data.cache.layout import cache_root, gigabytes, list_caches
     from daframework.errors import visible
+    from daframework.report.table import make_console
 
     found = list_caches()
     if found:

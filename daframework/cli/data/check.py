@@ -51,8 +51,9 @@ def command(
     crop; images that training and test share are found by their pixels. Everything that is wrong is a line. Exit code
     1 if there is an error; warnings are none.
     """
-    from daframework.cli.data.progress import FileProgress, make_console
+    from daframework.cli.data.progress import FileProgress
     from daframework.cli.interrupt import stop_on_signal
+    from daframework.report.table import make_console
 
     if json_to not in (None, "-") and not overwrite:
         refuse_existing(Path(json_to))

@@ -65,11 +65,12 @@ def command(
 
     from attrs import evolve
 
-    from daframework.cli.data.progress import FileProgress, make_console
+    from daframework.cli.data.progress import FileProgress
     from daframework.cli.interrupt import stop_on_signal
     from daframework.data.conversion.labels import convert_file
     from daframework.data.conversion.outputs import planned_outputs
     from daframework.data.parallel import default_workers, in_parallel
+    from daframework.report.table import make_console
 
     source = from_ids or from_colours or ""
     conversion, meaning = _conversion(

@@ -1,6 +1,5 @@
 """How far a command is with its files: a bar in a terminal, a plain line now and then elsewhere."""
 
-import sys
 import time
 from types import TracebackType
 from typing import Self
@@ -12,14 +11,7 @@ from rich.text import Text
 from daframework.errors import visible
 
 _EVERY = 10.0  # seconds between two plain lines
-_UNCUT = 10_000
 _STYLES = {"error": "bold red", "warning": "yellow"}
-
-
-def make_console(*, stderr: bool = False) -> Console:
-    """A console that cuts nothing where output goes to a file or a pipe, which have no width of their own."""
-    stream = sys.stderr if stderr else sys.stdout
-    return Console(stderr=stderr, width=None if stream.isatty() else _UNCUT)
 
 
 class FileProgress:

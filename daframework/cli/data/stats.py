@@ -55,8 +55,9 @@ def command(
     Of the target, the labels of the test set are counted: those of its training images are for nobody to see who adapts
     to it, unless --target-labels asks for them. Of one dataset, its training images are counted.
     """
-    from daframework.cli.data.progress import FileProgress, make_console
+    from daframework.cli.data.progress import FileProgress
     from daframework.cli.interrupt import stop_on_signal
+    from daframework.report.table import make_console
 
     written = [] if plot is None else [plot.with_name(f"{plot.name}.{ending}") for ending in ("png", "svg")]
     written += [] if json_to in (None, "-") else [Path(json_to)]

@@ -29,12 +29,12 @@ from attrs import asdict, frozen
 from torch import Tensor
 
 from daframework.errors import DataError
+from daframework.fingerprint import checksum_file
 from daframework.storage.files import write_whole
 
 T = TypeVar("T")
 _SMALLEST = 64  # entries of a shard: what an interruption may throw away
 _MOST = 512  # shards of a part, each of which is looked at when it is opened
-_BLOCK = 2**24  # bytes read at a time to check a shard
 
 
 class DamagedError(Exception):
@@ -137,12 +137,9 @@ class CachePart:
         Raises:
             DamagedError: it is another.
         """
-        path, checksum = self.pixels(number), 0
+        path = self.pixels(number)
         try:
-            stamp = _stamp(path)
-            with path.open("rb") as file:
-                while block := file.read(_BLOCK):
-                    checksum = zlib.crc32(block, checksum)
+            stamp, checksum = _stamp(path), checksum_file(path)
         except OSError as error:
             raise DamagedError(f"{path} cannot be read ({error.strerror})") from error
         if checksum != shard.crc32:

@@ -34,7 +34,7 @@ class Audited:
     size: tuple[int, int] | None = None
     sums: tuple[int, ...] = (0, 0, 0)
     squares: tuple[int, ...] = (0, 0, 0)
-    digest: bytes | None = None
+    digest: str | None = None
     counts: tuple[int, ...] | None = None
     turned: bool = False
 
@@ -122,7 +122,7 @@ class SetAudit:
     sizes: Counter[tuple[int, int]] = field(factory=Counter)
     pixels: list[int] = field(init=False)
     shown: list[int] = field(init=False)
-    contents: list[tuple[str, bytes]] = field(factory=list)
+    contents: list[tuple[str, str]] = field(factory=list)
     turned: list[str] = field(factory=list)
     _sums: list[int] = field(factory=lambda: [0, 0, 0])
     _squares: list[int] = field(factory=lambda: [0, 0, 0])

@@ -5,11 +5,11 @@ not have files, and the same picture saved once more, as by another program or w
 """
 
 from collections.abc import Sequence
-from hashlib import blake2b
 
 from attrs import frozen
 from torch import Tensor
 
+from daframework.fingerprint import digest_bytes
 from daframework.interfaces import ImageDataset
 
 
@@ -19,14 +19,12 @@ class Contents:
 
     title: str
     test: bool
-    images: Sequence[tuple[str, bytes]]
+    images: Sequence[tuple[str, str]]
 
 
-def content_digest(image: Tensor) -> bytes:
-    """16 bytes that two images (C, H, W) uint8 share only if they have the same size and the same pixels."""
-    digest = blake2b(repr(tuple(image.shape)).encode(), digest_size=16)
-    digest.update(image.flatten().numpy().data)
-    return digest.digest()
+def content_digest(image: Tensor) -> str:
+    """A text that two images (C, H, W) uint8 share only if they have the same size and the same pixels."""
+    return digest_bytes([repr(tuple(image.shape)).encode(), image.flatten().numpy().data])
 
 
 def same_files(first: ImageDataset, second: ImageDataset) -> bool:
@@ -45,9 +43,9 @@ def find_duplicates(sets: Sequence[Contents]) -> tuple[list[tuple[str, str]], li
     """
     errors: list[tuple[str, str]] = []
     warnings: list[tuple[str, str]] = []
-    known: list[dict[bytes, str]] = []
+    known: list[dict[str, str]] = []
     for place, one in enumerate(sets):
-        own: dict[bytes, str] = {}
+        own: dict[str, str] = {}
         for where, digest in one.images:
             if (before := own.setdefault(digest, where)) != where:
                 line = f"{where}: the same image as {before}, also of {one.title}; keep one of them"
