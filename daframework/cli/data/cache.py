@@ -45,16 +45,12 @@ def command(recipe: str | None, overrides: tuple[str, ...], listing: bool, clear
 
 
 def _open(recipe: str, overrides: tuple[str, ...]) -> "tuple[Recipe, list[DomainPart]]":
-    from daframework.cli.data.parts import open_domains
-    from daframework.errors import DataError
+    from daframework.cli.data.parts import open_all
     from daframework.recipes.read import locate, read
 
     plugins = installed_plugins()
     loaded = read(locate(plugins, recipe), overrides)
-    parts, problems = open_domains(plugins, loaded)
-    if problems:
-        raise DataError("\n".join(problems))
-    return loaded, parts
+    return loaded, open_all(plugins, loaded)
 
 
 def _build(recipe: "Recipe", parts: "list[DomainPart]") -> None:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from daframework.cli.data.options import (
+    Request,
+    json_option,
     overwrite_option,
     refuse_existing,
-    root_argument,
-    set_option,
-    what_argument,
+    request_arguments,
     workers_option,
     write_json,
 )
@@ -29,22 +29,12 @@ if TYPE_CHECKING:
 
 
 @click.command("check")
-@what_argument
-@root_argument
-@set_option
+@request_arguments
 @workers_option
 @click.option("--images-only", is_flag=True, help="Look at no label, as of a target that has none.")
-@click.option("--json", "json_to", metavar="FILE", help="Write everything that was found as JSON; - prints it.")
+@json_option
 @overwrite_option
-def command(
-    what: str,
-    root: str | None,
-    overrides: tuple[str, ...],
-    workers: int | None,
-    images_only: bool,
-    json_to: str | None,
-    overwrite: bool,
-) -> None:
+def command(request: Request, workers: int | None, images_only: bool, json_to: str | None, overwrite: bool) -> None:
     """Check every file of RECIPE's domains, or of both splits of the dataset NAME in the folder ROOT.
 
     Every file is decoded; images and labels are paired and of one size, ids known, no image is smaller than RECIPE's
@@ -58,10 +48,10 @@ def command(
         refuse_existing(Path(json_to))
     # The torch behind the datasets takes seconds to import.
     progress = FileProgress(make_console(stderr=json_to == "-"))
-    progress.say(f"checking {what}{'' if root is None else f' in {root}'}")
+    progress.say(f"checking {request}")
     with stop_on_signal() as stopping, progress:
         findings = _Findings(progress)
-        parts = _open(installed_plugins(), what, root, overrides, images_only, findings)
+        parts = _open(installed_plugins(), request, images_only, findings)
         sets = [(part, _check_part(part, workers, findings, stopping)) for part in parts if not stopping()]
         if not stopping():
             _compare(sets, findings)
@@ -98,14 +88,7 @@ class _Findings:
         return f"{self.errors:,} error{'s' * (self.errors != 1)}, {warnings:,} warning{'s' * (warnings != 1)}"
 
 
-def _open(
-    plugins: "Plugins",
-    what: str,
-    root: str | None,
-    overrides: tuple[str, ...],
-    images_only: bool,
-    findings: _Findings,
-) -> "list[DomainPart]":
+def _open(plugins: "Plugins", request: Request, images_only: bool, findings: _Findings) -> "list[DomainPart]":
     """What is to be checked; what cannot be opened is an error among the others."""
     from attrs import evolve
 
@@ -113,18 +96,18 @@ def _open(
     from daframework.data.checks.duplicates import same_files
     from daframework.errors import DataError
 
-    recipe = find_recipe(plugins, what, root, overrides)
+    recipe = find_recipe(plugins, request)
     parts: list[DomainPart] = []
     if recipe is not None:
         parts, problems = open_domains(plugins, recipe)
         for problem in problems:
-            findings.add("error", what, problem)
+            findings.add("error", request.what, problem)
     else:
         for split in SPLITS:
             try:
-                parts.append(open_dataset(plugins, what, root, overrides, split))
+                parts.append(open_dataset(plugins, request, split))
             except DataError as error:
-                findings.add("error", f"{what} {split}", str(error))
+                findings.add("error", f"{request.what} {split}", str(error))
     if len(parts) > 1 and parts[-2].domain == parts[-1].domain and same_files(parts[-2].dataset, parts[-1].dataset):
         # A model is scored on the target's test set; a dataset that is only a source never uses its own.
         level = "warning" if recipe is None else "error"

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from daframework.cli.data.options import (
+    Request,
+    json_option,
     overwrite_option,
     refuse_existing,
-    root_argument,
-    set_option,
-    what_argument,
+    request_arguments,
     workers_option,
     write_json,
 )
@@ -30,19 +30,15 @@ if TYPE_CHECKING:
 
 
 @click.command("stats")
-@what_argument
-@root_argument
-@set_option
+@request_arguments
 @workers_option
 @click.option("--images", type=click.IntRange(min=1), default=2000, show_default=True, help="Images to read of each.")
 @click.option("--target-labels", is_flag=True, help="Read the labels of the target's training images, not of its test.")
 @click.option("--plot", type=click.Path(path_type=Path), metavar="STEM", help="Draw STEM.png and STEM.svg.")
-@click.option("--json", "json_to", metavar="FILE", help="Write the numbers as JSON; - prints them.")
+@json_option
 @overwrite_option
 def command(
-    what: str,
-    root: str | None,
-    overrides: tuple[str, ...],
+    request: Request,
     workers: int | None,
     images: int,
     target_labels: bool,
@@ -63,14 +59,14 @@ def command(
     if not overwrite:
         refuse_existing(*written)
     progress = FileProgress(make_console(stderr=json_to == "-"))
-    progress.say(f"counting classes of {what}{'' if root is None else f' in {root}'}")
+    progress.say(f"counting classes of {request}")
     counted: dict[str, tuple[DomainPart, Occurrence]] = {}
     plugins = installed_plugins()
     # Importing torch, as this does, takes seconds: something is to be seen before.
     from daframework.data.frequencies import class_shares
 
     with stop_on_signal() as stopping, progress:
-        for part in _parts(plugins, what, root, overrides, target_labels, progress):
+        for part in _parts(plugins, request, target_labels, progress):
             found = _count(part, images, workers, progress, stopping)
             if stopping():
                 progress.say(f"stopped after {0 if found is None else found.images:,} images of {part.title}")
@@ -80,29 +76,18 @@ def command(
     tables = {title: class_shares(part.dataset.classes, found) for title, (part, found) in counted.items()}
     _print(tables, counted, progress)
     if plot is not None:
-        _draw(tables, plot, what)
+        _draw(tables, plot, request.what)
         progress.say(f"drawn in {written[0]} and {written[1]}")
     if json_to is not None:
         _write_json(json_to, tables, counted)
 
 
-def _parts(
-    plugins: "Plugins",
-    what: str,
-    root: str | None,
-    overrides: tuple[str, ...],
-    target_labels: bool,
-    progress: "FileProgress",
-) -> "list[DomainPart]":
-    from daframework.cli.data.parts import find_recipe, open_dataset, open_domains
-    from daframework.errors import DataError
+def _parts(plugins: "Plugins", request: Request, target_labels: bool, progress: "FileProgress") -> "list[DomainPart]":
+    from daframework.cli.data.parts import open_parts
 
-    recipe = find_recipe(plugins, what, root, overrides)
-    if recipe is None:
-        return [open_dataset(plugins, what, root, overrides, "train")]
-    parts, problems = open_domains(plugins, recipe)
-    if problems:
-        raise DataError("\n".join(problems))
+    parts = open_parts(plugins, request, ["train"])
+    if len(parts) == 1:  # of a dataset
+        return parts
     source, target, *tests = parts
     if target_labels:
         return [source, target]
