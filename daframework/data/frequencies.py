@@ -97,7 +97,7 @@ def label_counts(label: Tensor | None, num_classes: int, name: str) -> Tensor:
     return counts[:num_classes]
 
 
-def occurrence(dataset: ImageDataset, indices: Sequence[int], *, workers: int) -> Iterator[Occurrence]:
+def occurrence(dataset: ImageDataset, indices: Sequence[int], *, workers: int | None) -> Iterator[Occurrence]:
     """Count classes in the labels at ``indices``, in ``workers`` processes; the sum so far after each image.
 
     Raises:

@@ -1,12 +1,17 @@
 """``daf data check``."""
 
 import sys
+from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from attrs import evolve
+from rich import box
+from rich.table import Table
+from rich.text import Text
 
 from daframework.cli.data.options import (
     Request,
@@ -17,15 +22,15 @@ from daframework.cli.data.options import (
     workers_option,
     write_json,
 )
+from daframework.cli.data.progress import FileProgress, make_console
+from daframework.cli.interrupt import stop_on_signal
 from daframework.cli.options import installed_plugins
+from daframework.errors import DataError
+from daframework.registry import Plugins
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from daframework.cli.data.parts import DomainPart
-    from daframework.cli.data.progress import FileProgress
     from daframework.data.checks.audit import Audited, SetAudit
-    from daframework.registry import Plugins
 
 
 @click.command("check")
@@ -41,9 +46,6 @@ def command(request: Request, workers: int | None, images_only: bool, json_to: s
     crop; images that training and test share are found by their pixels. Everything that is wrong is a line. Exit code
     1 if there is an error; warnings are none.
     """
-    from daframework.cli.data.progress import FileProgress, make_console
-    from daframework.cli.interrupt import stop_on_signal
-
     if json_to not in (None, "-") and not overwrite:
         refuse_existing(Path(json_to))
     # The torch behind the datasets takes seconds to import.
@@ -73,7 +75,7 @@ def command(request: Request, workers: int | None, images_only: bool, json_to: s
 class _Findings:
     """Everything that was found: printed at once, counted, and kept for the JSON."""
 
-    def __init__(self, progress: "FileProgress") -> None:
+    def __init__(self, progress: FileProgress) -> None:
         self.progress = progress
         self.lines: list[dict[str, str | None]] = []
         self.errors = 0
@@ -88,13 +90,10 @@ class _Findings:
         return f"{self.errors:,} error{'s' * (self.errors != 1)}, {warnings:,} warning{'s' * (warnings != 1)}"
 
 
-def _open(plugins: "Plugins", request: Request, images_only: bool, findings: _Findings) -> "list[DomainPart]":
+def _open(plugins: Plugins, request: Request, images_only: bool, findings: _Findings) -> "list[DomainPart]":
     """What is to be checked; what cannot be opened is an error among the others."""
-    from attrs import evolve
-
     from daframework.cli.data.parts import SPLITS, find_recipe, open_dataset, open_domains
     from daframework.data.checks.duplicates import same_files
-    from daframework.errors import DataError
 
     recipe = find_recipe(plugins, request)
     parts: list[DomainPart] = []
@@ -127,7 +126,7 @@ def _check_part(
 ) -> "SetAudit":
     """Look at every image of one set, until asked to stop."""
     from daframework.data.checks.audit import SetAudit, audit, turned_differently
-    from daframework.data.parallel import default_workers, in_parallel
+    from daframework.data.parallel import in_parallel
 
     dataset, progress = part.dataset, findings.progress
     progress.begin(part.title, len(dataset))
@@ -137,7 +136,7 @@ def _check_part(
     for line in dataset.problems(labelled=part.labelled):
         findings.add("error", part.title, line)
     look = partial(audit, dataset, part.labelled)
-    for one in in_parallel(look, range(len(dataset)), workers=default_workers() if workers is None else workers):
+    for one in in_parallel(look, range(len(dataset)), workers=workers):
         found.add(one)
         for level, lines in (("error", (*one.errors, *_too_small(part, one))), ("warning", one.warnings)):
             for line in lines:
@@ -177,14 +176,8 @@ def _compare(sets: "list[tuple[DomainPart, SetAudit]]", findings: _Findings) -> 
             findings.add(level, title, line)
 
 
-def _table(sets: "list[tuple[DomainPart, SetAudit]]", findings: _Findings) -> "Table":
+def _table(sets: "list[tuple[DomainPart, SetAudit]]", findings: _Findings) -> Table:
     """A column a set, which three of them leave room for in a narrow terminal."""
-    from collections import Counter
-
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
     count = Counter((line["set"], line["level"]) for line in findings.lines)
     rows: dict[str, Callable[[DomainPart, SetAudit], str]] = {
         "images": lambda part, found: f"{found.read:,}",

@@ -27,7 +27,7 @@ overwrite_option = click.option("--overwrite", is_flag=True, help="Replace files
 
 @frozen
 class Request:
-    """What to look at: the recipe ``what``, or the dataset of that name in the folder ``root``, and what ``--set`` says."""
+    """What to look at: the recipe ``what``, or the dataset of that name in the folder ``root``, and its ``--set``."""
 
     what: str
     root: str | None

@@ -4,13 +4,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from attrs import evolve
 
 from daframework.cli.data.options import Request, overwrite_option, refuse_existing, request_arguments
 from daframework.cli.options import installed_plugins
+from daframework.errors import visible
+from daframework.registry import Plugins
 
 if TYPE_CHECKING:
     from daframework.cli.data.parts import DomainPart
-    from daframework.registry import Plugins
     from daframework.report.sheets import Tile
 
 _DARK = (50, 50, 50)
@@ -51,12 +53,9 @@ def command(request: Request, count: int, out: Path | None, overwrite: bool) -> 
     click.echo(f"sheet in {file}")
 
 
-def _parts(plugins: "Plugins", request: Request) -> "list[DomainPart]":
-    from attrs import evolve
-
+def _parts(plugins: Plugins, request: Request) -> "list[DomainPart]":
     from daframework.cli.data.parts import no_labels, open_parts
     from daframework.data.checks.duplicates import same_files
-    from daframework.errors import visible
 
     parts = open_parts(plugins, request)
     if parts[0].domain == parts[1].domain and same_files(parts[0].dataset, parts[1].dataset):  # of a dataset

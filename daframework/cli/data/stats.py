@@ -1,11 +1,14 @@
 """``daf data stats``."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from rich import box
+from rich.table import Table
+from rich.text import Text
 
 from daframework.cli.data.options import (
     Request,
@@ -16,15 +19,15 @@ from daframework.cli.data.options import (
     workers_option,
     write_json,
 )
+from daframework.cli.data.progress import FileProgress, make_console
+from daframework.cli.interrupt import stop_on_signal
 from daframework.cli.options import installed_plugins
+from daframework.errors import DataError, visible
+from daframework.registry import Plugins
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from daframework.cli.data.parts import DomainPart
-    from daframework.cli.data.progress import FileProgress
     from daframework.data.frequencies import ClassShare, Occurrence
-    from daframework.registry import Plugins
 
     Tables = Mapping[str, Mapping[str, ClassShare]]
 
@@ -51,9 +54,6 @@ def command(
     Of the target, the labels of the test set are counted: those of its training images are for nobody to see who adapts
     to it, unless --target-labels asks for them. Of one dataset, its training images are counted.
     """
-    from daframework.cli.data.progress import FileProgress, make_console
-    from daframework.cli.interrupt import stop_on_signal
-
     written = [] if plot is None else [plot.with_name(f"{plot.name}.{ending}") for ending in ("png", "svg")]
     written += [] if json_to in (None, "-") else [Path(json_to)]
     if not overwrite:
@@ -82,7 +82,7 @@ def command(
         _write_json(json_to, tables, counted)
 
 
-def _parts(plugins: "Plugins", request: Request, target_labels: bool, progress: "FileProgress") -> "list[DomainPart]":
+def _parts(plugins: Plugins, request: Request, target_labels: bool, progress: FileProgress) -> "list[DomainPart]":
     from daframework.cli.data.parts import open_parts
 
     parts = open_parts(plugins, request, ["train"])
@@ -97,14 +97,12 @@ def _parts(plugins: "Plugins", request: Request, target_labels: bool, progress: 
 
 
 def _count(
-    part: "DomainPart", images: int, workers: int | None, progress: "FileProgress", stopping: "Callable[[], bool]"
+    part: "DomainPart", images: int, workers: int | None, progress: FileProgress, stopping: "Callable[[], bool]"
 ) -> "Occurrence | None":
     """Count classes in images spread over the set; None, and a word on it, where a target has no labels."""
     from daframework.cli.data.parts import no_labels
     from daframework.data.frequencies import occurrence
-    from daframework.data.parallel import default_workers
     from daframework.data.whole import evenly_spread
-    from daframework.errors import DataError
 
     if reason := no_labels(part.dataset):
         if part.domain != "target":
@@ -114,7 +112,7 @@ def _count(
     indices = evenly_spread(len(part.dataset), images)
     progress.begin(part.title, len(indices))
     found = None
-    for found in occurrence(part.dataset, indices, workers=default_workers() if workers is None else workers):
+    for found in occurrence(part.dataset, indices, workers=workers):
         progress.advance(found.images)
         if stopping():
             break
@@ -128,13 +126,7 @@ def _ratio(tables: "Tables", name: str) -> float | None:
     return pixel_ratio(first.get(name), second.get(name))
 
 
-def _print(tables: "Tables", counted: "Mapping[str, tuple[DomainPart, Occurrence]]", progress: "FileProgress") -> None:
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    from daframework.errors import visible
-
+def _print(tables: "Tables", counted: "Mapping[str, tuple[DomainPart, Occurrence]]", progress: FileProgress) -> None:
     table = Table("class", box=box.SIMPLE)
     for title, (_, found) in counted.items():
         table.add_column(f"{title}\npercent of pixels", justify="right")
