@@ -13,8 +13,8 @@ from cache_set import IDS, SHARD, assert_same, cached, files, folders, identity,
 
 from daf_streets.streets import streets
 from daframework.adapt.translated_set import TranslatedSet
+from daframework.data.cache import open as cache
 from daframework.data.cache.layout import cache_root
-from daframework.data.cache.open import open as cache
 from daframework.data.prepared import Unlabelled
 from daframework.data.spaces import LabelSpace, Mapped
 from daframework.data.stream import TrainingStream, training_batches

@@ -48,7 +48,7 @@ def _count(run: RunContext, dataset: ImageDataset, domain: str) -> torch.Tensor:
     stage = f"counting classes of the {domain}"
     run.session.log.begin(stage, len(dataset), 0)
     rows: list[list[int]] = []
-    for row in image_counts(dataset, workers=run.recipe.hardware.workers):
+    for row in image_counts(dataset, range(len(dataset)), workers=run.recipe.hardware.workers):
         rows.append(row)
         run.session.log.advance(len(rows))
         if run.session.stopping():
