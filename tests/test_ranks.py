@@ -28,12 +28,12 @@ EXACT = TABLES | {
         {"name": "semantic_discriminator", "class_weights": "median_frequency"},
         {"name": "weighted_reconstruction", "weight": 10.0},
     ],
-    "translation": {"steps": 20, "pool_size": 6},
+    "translation": {"steps": 6, "pool_size": 6},
     "task": {
         "name": "segmentation",
         "arch_options": {"encoder_depth": 3, "decoder_channels": [8, 8, 8]},
     },
-    "downstream": {"steps": 20, "batch_size": 4, "oracle": False, "augment": {"scale": [0.8, 1.2], "gamma": 0.3}},
+    "downstream": {"steps": 6, "batch_size": 4, "oracle": False, "augment": {"scale": [0.8, 1.2], "gamma": 0.3}},
     "hardware": {"accelerator": "cpu", "precision": "64-true"},
 }
 
