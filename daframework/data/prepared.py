@@ -25,7 +25,7 @@ def resize_label(label: Tensor, size: Sequence[int]) -> Tensor:
     return interpolate(label[None, None], tuple(size), mode="nearest-exact")[0, 0]
 
 
-class View(ImageDataset):
+class DerivedDataset(ImageDataset):
     """The images of ``dataset``, in its order and with its classes, each seen in another way."""
 
     def __init__(self, dataset: ImageDataset) -> None:
@@ -40,7 +40,7 @@ class View(ImageDataset):
         return self.dataset.unlabelled(index)
 
 
-class Prepared(View):
+class Prepared(DerivedDataset):
     """``dataset`` with every sample checked against its promises, resized, and kept up to ``cache_bytes``.
 
     Args:
@@ -82,7 +82,7 @@ class Prepared(View):
         return self._kept[key]
 
 
-class Unlabelled(View):
+class Unlabelled(DerivedDataset):
     """``dataset`` without its labels: they are not read, whoever asks for a sample."""
 
     def __getitem__(self, index: int) -> Sample:

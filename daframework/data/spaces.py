@@ -15,7 +15,7 @@ from attrs import evolve, field, frozen
 from torch import Tensor
 
 from daframework.data.decode import map_ids
-from daframework.data.prepared import View
+from daframework.data.prepared import DerivedDataset
 from daframework.errors import DataError, RecipeError, unknown
 from daframework.fingerprint import digest
 from daframework.interfaces import IGNORE_INDEX, ImageDataset, Inspection, Sample
@@ -167,7 +167,7 @@ def class_table(
     return {name: given[name] for name in classes}
 
 
-class Mapped(View):
+class Mapped(DerivedDataset):
     """A dataset whose labels are read in another label space."""
 
     def __init__(self, dataset: ImageDataset, space: LabelSpace, table: Mapping[str, str]) -> None:
