@@ -4,39 +4,35 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from image_files import names, write, write_deep
+from image_files import names, picture, pixels, write, write_deep
 
 from daf_driving.camvid import CamVid
 from daf_driving.image_folder import ImageFolder, distinct_colours
 from daframework.errors import DataError
-from daframework.registry import components, load_plugins
 from daframework.testing import check_dataset
 
 REAL_CAMVID = Path(__file__).parents[2] / "shared" / "data" / "camvid"
 needs_camvid = pytest.mark.skipif(not REAL_CAMVID.is_dir(), reason=f"no CamVid in {REAL_CAMVID}")
 
 
-def picture(seed=0, shape=(4, 6, 3)):
-    return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+VOID_LAST = np.arange(40).reshape(5, 8) % 12  # every id that CamVid has
+
+
+def build_camvid(root):
+    """Two drives in train, one in test."""
+    for folder, frames in {"train": ["0001TP_1", "0016E5_1", "0016E5_2"], "test": ["0001TP_9", "Seq05VD_9"]}.items():
+        for index, name in enumerate(frames):
+            write(root / folder / f"{name}.png", picture(index))
+            write(root / f"{folder}annot" / f"{name}.png", VOID_LAST)
 
 
 @pytest.fixture
 def camvid(tmp_path):
-    """Two drives in train, one in test; label pixels run through the ids 0 to 11."""
-    label = np.arange(24).reshape(4, 6) % 12
-    for folder, frames in {"train": ["0001TP_1", "0016E5_1", "0016E5_2"], "test": ["0001TP_9", "Seq05VD_9"]}.items():
-        for index, name in enumerate(frames):
-            write(tmp_path / folder / f"{name}.png", picture(index))
-            write(tmp_path / f"{folder}annot" / f"{name}.png", label)
+    build_camvid(tmp_path)
     return tmp_path
 
 
 # --- CamVid ---
-
-
-def test_plugin_offers_both_datasets():
-    assert {"camvid", "image_folder"} <= set(components(load_plugins(), "dataset"))
 
 
 def test_camvid_splits_are_their_folders(camvid):
@@ -50,15 +46,8 @@ def test_camvid_sample_has_its_image_and_void_ignored(camvid):
     dataset = CamVid(root=str(camvid), split="train")
     check_dataset(dataset)
     sample = dataset[1]
-    assert np.array_equal(sample.image.numpy().transpose(1, 2, 0), picture(1))
-    expected = np.arange(24).reshape(4, 6) % 12
-    expected[expected == 11] = 255
-    assert np.array_equal(sample.label.numpy(), expected) and sample.label.dtype == torch.uint8
-
-
-def test_camvid_classes_and_palette_are_known_without_data():
-    assert len(CamVid.classes) == len(CamVid.palette) == 11
-    assert CamVid.classes[0] == "sky" and CamVid.palette[3] == (128, 64, 128)
+    assert np.array_equal(pixels(sample), picture(1))
+    assert np.array_equal(sample.label.numpy(), np.where(VOID_LAST == 11, 255, VOID_LAST))
 
 
 def test_drives_keep_and_leave_out_by_the_names_beginning(camvid):
@@ -79,70 +68,9 @@ def test_nothing_left_is_an_error(camvid):
         CamVid(root=str(camvid), split="train", drives=["Seq05VD"])
 
 
-def test_folder_named_twice_is_an_error(camvid):
-    with pytest.raises(DataError, match=r"train/0001TP_1\.png .* share a name; name each folder once"):
-        CamVid(root=str(camvid), split="train", train_folders=["train", "train"])
-
-
 def test_bare_string_is_not_taken_letter_by_letter(camvid):
     with pytest.raises(ValueError, match=re.escape("""drives must be a list, got '0001TP'; write ["0001TP"]""")):
         CamVid(root=str(camvid), split="train", drives="0001TP")
-
-
-def test_unknown_split_is_an_error(camvid):
-    with pytest.raises(ValueError, match="split must be 'train' or 'test', got 'val'"):
-        CamVid(root=str(camvid), split="val")
-
-
-def test_root_comes_from_the_environment_or_the_error_says_how(camvid, tmp_path_factory, monkeypatch):
-    data = tmp_path_factory.mktemp("data")
-    (data / "camvid").symlink_to(camvid)
-    monkeypatch.setenv("DAF_DATA", str(data))
-    assert len(CamVid(split="train")) == 3
-    monkeypatch.delenv("DAF_DATA")
-    with pytest.raises(DataError, match=r"--set source\.root=FOLDER .* DAF_DATA"):
-        CamVid(split="train")
-
-
-def test_missing_folder_is_named(camvid):
-    with pytest.raises(DataError, match=r"nowhere/train: no such folder"):
-        CamVid(root=str(camvid / "nowhere"), split="train")
-    (camvid / "empty").mkdir()
-    with pytest.raises(DataError, match="empty: holds no images"):
-        CamVid(root=str(camvid), split="train", train_folders=["empty"])
-
-
-def test_unlabelled_sample_needs_no_label_file(camvid):
-    for path in (camvid / "trainannot").iterdir():
-        path.write_text("not to be opened")
-    dataset = CamVid(root=str(camvid), split="train")
-    assert dataset.unlabelled(0).label is None
-    for path in (camvid / "trainannot").iterdir():
-        path.unlink()
-    (camvid / "trainannot").rmdir()
-    dataset = CamVid(root=str(camvid), split="train")
-    assert np.array_equal(dataset.unlabelled(2).image.numpy().transpose(1, 2, 0), picture(2))
-    with pytest.raises(DataError, match="trainannot: no such folder"):
-        dataset[0]
-
-
-def test_any_missing_label_is_reported_at_the_first_one_asked_for(camvid):
-    (camvid / "trainannot" / "0016E5_2.png").unlink()
-    dataset = CamVid(root=str(camvid), split="train")
-    with pytest.raises(DataError, match=r"train/0016E5_2\.png: without a label in .*trainannot"):
-        dataset[0]
-
-
-def test_label_of_another_size_names_both_sizes(camvid):
-    write(camvid / "trainannot" / "0001TP_1.png", np.zeros((8, 12)))
-    with pytest.raises(DataError, match=r"0001TP_1\.png: 8 x 12 pixels .* has 4 x 6"):
-        CamVid(root=str(camvid), split="train")[0]
-
-
-def test_id_beyond_void_is_refused_with_its_file(camvid):
-    write(camvid / "trainannot" / "0001TP_1.png", np.full((4, 6), 12))
-    with pytest.raises(DataError, match=r"0001TP_1\.png: id 12 \(24 pixels\) is not in the id map \(known: 0\.\.11\)"):
-        CamVid(root=str(camvid), split="train")[0]
 
 
 def real(split, **options):
@@ -178,7 +106,7 @@ IDS = {"0": "road", "7": "sky", "255": "ignore"}
 @pytest.fixture
 def folder(tmp_path):
     for index, name in enumerate(["a/1", "a/2", "b/1"]):
-        write(tmp_path / "train" / "images" / f"{name}.jpg", picture(index))
+        write(tmp_path / "train" / "images" / f"{name}.jpg", picture(index, (4, 6, 3)))
         write(tmp_path / "train" / "labels" / f"{name}.png", [[0, 0, 7, 7, 255, 0]] * 4)
     write(tmp_path / "test" / "images" / "9.png", picture(9))
     return tmp_path

@@ -26,26 +26,22 @@ class Labels(ImageDataset):
         return Sample(torch.zeros(3, height, width, dtype=torch.uint8), label, f"image {index}")
 
 
-def test_presence_counts_the_labelled_pixels_of_the_images_that_show_the_class():
+def test_labelled_pixels_are_counted_by_class_and_in_the_images_that_show_it():
+    # 3 road, 1 car, 2 ignored; then 4 road
     counts = count_classes(Labels([[[0, 0, 255], [1, 0, 255]], [[0, 0], [0, 0]]]))
     assert counts.pixels.tolist() == [7, 1, 0]
     assert counts.where_present.tolist() == [8, 4, 0]
     assert counts.pixels.dtype == counts.where_present.dtype == torch.int64
 
 
-def test_a_limit_takes_images_from_the_whole_set():
-    dataset = Labels([[[0]]] * 10)
-    count_classes(dataset, limit=4)
-    assert dataset.read == [0, 2, 5, 7]
+@pytest.mark.parametrize("images, limit, read", [(10, 4, [0, 2, 5, 7]), (5, 2000, [0, 1, 2, 3, 4])])
+def test_a_limit_takes_images_from_the_whole_set_and_each_once(images, limit, read):
+    dataset = Labels([[[0]]] * images)
+    count_classes(dataset, limit=limit)
+    assert dataset.read == read
 
 
-def test_a_limit_beyond_the_set_takes_every_image_once():
-    dataset = Labels([[[0]]] * 5)
-    count_classes(dataset, limit=2000)
-    assert dataset.read == [0, 1, 2, 3, 4]
-
-
-def test_frequencies_agree_with_counting_one_pixel_after_the_other():
+def test_counts_agree_with_counting_one_pixel_after_the_other():
     random = torch.Generator().manual_seed(0)
     labels = torch.randint(0, 4, (6, 7, 9), generator=random)
     labels[labels == 3] = 255

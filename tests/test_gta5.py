@@ -1,29 +1,25 @@
-import re
-
 import numpy as np
 import pytest
 import torch
-from image_files import names, write, write_palette
+from image_files import names, picture, pixels, write, write_palette
 
 from daf_driving.gta5 import FAULTY, Gta5
-from daf_driving.space_files import label_space
 from daframework.errors import DataError
-from daframework.registry import components, load_plugins
 from daframework.testing import check_dataset
 
 NAMES = ["00001", "00002", "00003"]
-IDS = np.arange(36).reshape(4, 9) % 35  # every id that the set has
+IDS = np.arange(40).reshape(5, 8) % 35  # every id that the set has
 
 
-def picture(seed=0, shape=(4, 9, 3)):
-    return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+def build(root):
+    for index, name in enumerate(NAMES):
+        write(root / "images" / f"{name}.png", picture(index))
+        write_palette(root / "labels" / f"{name}.png", IDS)
 
 
 @pytest.fixture
 def gta5(tmp_path):
-    for index, name in enumerate(NAMES):
-        write(tmp_path / "images" / f"{name}.png", picture(index))
-        write_palette(tmp_path / "labels" / f"{name}.png", IDS)
+    build(tmp_path)
     return tmp_path
 
 
@@ -31,73 +27,23 @@ def made(root, split="train", **options):
     return Gta5(root=str(root), split=split, **options)
 
 
-def test_plugin_offers_it():
-    assert "gta5" in components(load_plugins(), "dataset")
-
-
 def test_palette_labels_give_their_indices_as_classes(gta5):
     dataset = made(gta5)
     check_dataset(dataset)
     assert names(dataset) == NAMES
     sample = dataset[1]
-    assert np.array_equal(sample.image.numpy().transpose(1, 2, 0), picture(1))
+    assert np.array_equal(pixels(sample), picture(1))
     assert sample.label.dtype == torch.uint8
     label = dict(zip(IDS.flatten().tolist(), sample.label.flatten().tolist(), strict=True))
     assert [label[raw] for raw in (0, 6, 7, 8, 11, 23, 31, 33, 34)] == [255, 255, 0, 1, 2, 10, 16, 18, 255]
     assert sorted(set(label.values())) == [*range(19), 255]
 
 
-def test_a_palette_of_few_colours_gives_its_indices_too(gta5):
-    ids = np.tile([7, 8, 11], (4, 3))
-    write_palette(gta5 / "labels" / "00001.png", ids, bits=4)
-    assert made(gta5)[0].label.tolist() == [[0, 1, 2] * 3] * 4
-
-
-def test_grey_labels_of_ids_are_read_alike(gta5):
+def test_a_palette_of_few_colours_and_grey_give_their_ids_too(gta5):
+    write_palette(gta5 / "labels" / "00001.png", np.tile([7, 8, 11, 7], (5, 2)), bits=4)
+    assert made(gta5)[0].label.tolist() == [[0, 1, 2, 0] * 2] * 5
     write(gta5 / "labels" / "00001.png", IDS)
-    dataset = made(gta5)
-    assert torch.equal(dataset[0].label, dataset[1].label)
-
-
-def test_classes_outside_the_space_are_ignored(gta5):
-    dataset = made(gta5, classes="synthia13")
-    check_dataset(dataset)
-    assert dataset.classes == label_space("synthia13").classes and len(dataset.palette) == 13
-    label = dataset[0].label.flatten()
-    assert label[IDS.flatten() == 17].tolist() == [255]  # pole
-    assert label[IDS.flatten() == 19].tolist() == [3]  # traffic light
-    assert sorted(set(label.tolist())) == [*range(13), 255]
-
-
-def test_a_space_with_other_classes_is_refused_before_any_file():
-    with pytest.raises(ValueError, match="gta5 has no pavement"):
-        made("/nowhere", classes="camvid11")
-
-
-def test_colours_instead_of_ids_are_refused(gta5):
-    write(gta5 / "labels" / "00001.png", picture())
-    with pytest.raises(
-        DataError, match=r"labels/00001\.png: a label image must hold class ids, this one holds colours"
-    ):
-        made(gta5)[0]
-
-
-def test_an_unknown_id_is_refused_with_its_file_and_count(gta5):
-    write_palette(gta5 / "labels" / "00002.png", np.where(IDS == 7, 35, IDS))
-    with pytest.raises(DataError, match=r"00002\.png: id 35 \(1 pixels\) is not in the id map \(known: 0\.\.34\)"):
-        made(gta5)[1]
-
-
-def test_an_unpaired_file_is_named_when_a_label_is_asked_for(gta5):
-    (gta5 / "labels" / "00002.png").unlink()
-    dataset = made(gta5)
-    assert dataset.unlabelled(1).label is None
-    with pytest.raises(DataError, match=r"images/00002\.png: without a label in .*labels; add NAME\.png"):
-        dataset[0]
-    write_palette(gta5 / "labels" / "00002.png", IDS)
-    write_palette(gta5 / "labels" / "00004.png", IDS)
-    with pytest.raises(DataError, match=r"labels/00004\.png: without an image in .*images"):
-        made(gta5)[0]
+    assert torch.equal(made(gta5)[0].label, made(gta5)[1].label)
 
 
 def test_train_ids_that_a_tool_wrote_beside_the_labels_are_passed_over(gta5):
@@ -126,12 +72,8 @@ def test_faulty_pairs_are_left_out_unless_asked_for(gta5):
     assert names(dataset) == NAMES and dataset[2].label is not None
     assert names(made(gta5, skip=[])) == [*NAMES, "15188"]
     assert names(made(gta5, skip=["00001", "15188.png"])) == NAMES[1:]
-
-
-def test_a_label_of_another_size_names_both(gta5):
-    write_palette(gta5 / "labels" / "00001.png", np.zeros((3, 9)))
-    with pytest.raises(DataError, match=r"labels/00001\.png: 3 x 9 pixels .* has 4 x 9"):
-        made(gta5)[0]
+    with pytest.raises(ValueError, match="skip must be a list, got '15188'"):
+        made(gta5, skip="15188")
 
 
 def test_both_splits_are_all_images_without_lists(gta5):
@@ -198,25 +140,3 @@ def test_a_list_that_cannot_be_read_is_named(gta5):
     (gta5 / "train.txt").write_bytes(b"\x89\x00MATLAB")
     with pytest.raises(DataError, match=r"train\.txt: it is no UTF-8 \(byte 0\); save it as UTF-8"):
         made(gta5, list_file="train.txt")
-
-
-def test_root_comes_from_the_environment_or_the_error_says_how(gta5, tmp_path_factory, monkeypatch):
-    data = tmp_path_factory.mktemp("data")
-    (data / "gta5").symlink_to(gta5)
-    monkeypatch.setenv("DAF_DATA", str(data))
-    assert len(Gta5(split="train")) == 3
-    monkeypatch.delenv("DAF_DATA")
-    with pytest.raises(DataError, match=r"gta5: no folder given; .* holds images/ and labels/, .* that holds gta5/"):
-        Gta5(split="train")
-
-
-@pytest.mark.parametrize(
-    "options, says",
-    [
-        ({"split": "val"}, "split must be 'train' or 'test', got 'val'"),
-        ({"split": "train", "skip": "15188"}, """skip must be a list, got '15188'; write ["15188"]"""),
-    ],
-)
-def test_bad_options_are_refused(gta5, options, says):
-    with pytest.raises(ValueError, match=re.escape(says)):
-        Gta5(root=str(gta5), **options)

@@ -8,11 +8,7 @@ from pathlib import Path
 import pytest
 from cityscapesscripts.helpers.labels import labels as CITYSCAPES_LABELS
 
-from daf_driving.camvid import CamVid
-from daf_driving.cityscapes import Cityscapes
-from daf_driving.gta5 import Gta5
 from daf_driving.space_files import id_map, id_table, label_space, space_names
-from daf_driving.synthia import Synthia
 
 FOLDER = Path(__file__).parents[1] / "plugins" / "daf_driving"
 TRAINED = sorted((one for one in CITYSCAPES_LABELS if 0 <= one.trainId < 255), key=lambda one: one.trainId)
@@ -118,15 +114,6 @@ def test_an_id_map_names_classes_of_one_space_only(dataset):
 @pytest.mark.parametrize("dataset", ["acdc", "bdd100k", "idd"])
 def test_train_ids_are_places_in_cityscapes19(dataset):
     assert id_table(dataset, "cityscapes19") == {**{index: index for index in range(19)}, 255: 255}
-
-
-@pytest.mark.parametrize(
-    "dataset, space",
-    [(Cityscapes, "cityscapes19"), (Gta5, "cityscapes19"), (Synthia, "synthia16"), (CamVid, "camvid11")],
-)
-def test_the_default_classes_are_known_without_data(dataset, space):
-    assert dataset.classes == label_space(space).classes
-    assert dataset.palette == label_space(space).palette
 
 
 def test_every_file_of_tables_is_installed():

@@ -28,12 +28,12 @@ EXACT = TABLES | {
         {"name": "semantic_discriminator", "class_weights": "median_frequency"},
         {"name": "weighted_reconstruction", "weight": 10.0},
     ],
-    "translation": {"steps": 20, "pool_size": 6},
+    "translation": {"steps": 6, "pool_size": 6},
     "task": {
         "name": "segmentation",
         "arch_options": {"encoder_depth": 3, "decoder_channels": [8, 8, 8]},
     },
-    "downstream": {"steps": 20, "batch_size": 4, "oracle": False, "augment": {"scale": [0.8, 1.2], "gamma": 0.3}},
+    "downstream": {"steps": 6, "batch_size": 4, "oracle": False, "augment": {"scale": [0.8, 1.2], "gamma": 0.3}},
     "hardware": {"accelerator": "cpu", "precision": "64-true"},
 }
 
@@ -102,16 +102,14 @@ def difference(one, other):
     return max(found)
 
 
-def test_two_processes_train_as_one_with_the_images_of_both(installed, write, tmp_path):
+def test_two_processes_train_as_one_with_the_images_of_both(daf, write, tmp_path):
     whole, shared = (write(EXACT, f"{name}.toml") for name in ("whole", "shared"))
     halves = ["--set", "data.batch_size=2", "--set", "downstream.batch_size=2"]
-    runs = [
-        start([*DAF, "run", whole, "--out", tmp_path / "one"]),
-        start([*DAF, "run", shared, "--out", tmp_path / "two", "--devices", 2, *halves]),
-    ]
-    for run in runs:
-        _, errors = run.communicate()
-        assert (run.returncode, errors) == (0, ""), errors
+    two = start([*DAF, "run", shared, "--out", tmp_path / "two", "--devices", 2, *halves])
+    code, _, errors = daf("run", whole, "--out", tmp_path / "one")
+    assert (code, errors) == (0, "")
+    _, errors = two.communicate()
+    assert (two.returncode, errors) == (0, "")
     for name in ("translation", "source_only", "tiny"):
         one, two = (state(tmp_path / folder / "checkpoints" / f"{name}.pt") for folder in ("one", "two"))
         apart, where = difference(one, two)
@@ -161,7 +159,7 @@ def test_an_error_of_one_process_ends_all_with_its_reason(installed, write, tabl
     assert "3.png" in errors and "error: process 1: " in errors and "Traceback" not in errors
 
 
-def test_processes_stop_together_and_another_number_of_them_goes_on(installed, write, tables, tmp_path):
+def test_processes_stop_together_and_another_number_of_them_goes_on(daf, write, tables, tmp_path):
     log, endless = tmp_path / "run" / "log.jsonl", write(tables | ENDLESS)
     run = start([*DAF, "run", endless, "--out", tmp_path / "run", "--devices", 2])
     wait_for_lines(run, log, 3)
@@ -177,9 +175,8 @@ def test_processes_stop_together_and_another_number_of_them_goes_on(installed, w
     # The end of its training is near, whoever asks: only this can be said of a run that nobody waits for.
     recipe = tmp_path / "run" / "recipe.toml"
     recipe.write_text(recipe.read_text().replace("steps = 10000000", f"steps = {saved['done'] + 6}"))
-    alone = start([*DAF, "run", recipe, "--out", tmp_path / "run"])
-    out, errors = alone.communicate(timeout=60)
-    assert (alone.returncode, errors) == (0, "")
+    code, out, errors = daf("run", recipe, "--out", tmp_path / "run")
+    assert (code, errors) == (0, "")
     assert f"training on source_only: {saved['done'] + 6} steps, {saved['done']} done before\n" in out
     last = torch.load(tmp_path / "run/checkpoints/source_only.pt", weights_only=True)
     assert last["seen"] == saved["seen"] + 2 * 6

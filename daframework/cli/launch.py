@@ -1,4 +1,8 @@
-"""Start a run's processes on one machine, one a device, and end when they have."""
+"""Start a run's processes on one machine, one a device, and end when they have.
+
+torchrun and Lightning Fabric do so too: torchrun ends with its own exit code and a traceback whatever its processes end
+with, and neither passes on the signals that ask a run to save. The exit codes of ``daf run`` are promises.
+"""
 
 import os
 import socket
@@ -58,13 +62,13 @@ def _start(arguments: Sequence[str], place: Place) -> "subprocess.Popen[bytes]":
 def _wait(children: Sequence["subprocess.Popen[bytes]"]) -> int:
     """The first bad exit code, or 0. Once there is one, the rest have a little while to end."""
     bad, until = 0, float("inf")
-    while any(child.poll() is None for child in children) and time.monotonic() < until:
-        time.sleep(_POLL_SECONDS)
-        if not bad and (bad := next((code for child in children if (code := child.returncode)), 0)):
+    while True:
+        codes = [child.poll() for child in children]
+        if not bad and (bad := next(filter(None, codes), 0)):
             until = time.monotonic() + _GRACE_SECONDS
-    bad = bad or next((code for child in children if (code := child.returncode)), 0)
-    # A process that a signal ended: the code is what a shell would give.
-    return bad if bad >= 0 else 128 - bad
+        if None not in codes or time.monotonic() > until:
+            return bad if bad >= 0 else 128 - bad  # of a process that a signal ended: what a shell would give
+        time.sleep(_POLL_SECONDS)
 
 
 def _free_port() -> int:

@@ -1,4 +1,7 @@
-"""Batch norm over the batches of all ranks, so that several processes train as one with all of their images does."""
+"""Batch norm over the batches of all ranks, so that several processes train as one with all of their images does.
+
+PyTorch's SyncBatchNorm does so on GPUs, and is used there; on a CPU it raises an error.
+"""
 
 from typing import Any
 
@@ -27,7 +30,7 @@ def over_all_ranks(network: nn.Module, device: torch.device) -> nn.Module:
 
 
 class BatchNorm(_BatchNorm):
-    """PyTorch's batch norm over all ranks, on any device; PyTorch's own for several ranks needs a GPU."""
+    """PyTorch's batch norm over all ranks, on any device."""
 
     def __init__(self, like: _BatchNorm) -> None:
         """Takes over the weights and running statistics of ``like``."""
@@ -63,8 +66,7 @@ class BatchNorm(_BatchNorm):
         self.running_var.lerp_(variance * values / max(1, values - 1), share)
 
     def _check_input_dim(self, input: Tensor) -> None:
-        if input.ndim < 2:
-            raise ValueError(f"expected an input of two or more dimensions, got {input.ndim}")
+        """Any number of dimensions will do."""
 
 
 class _Gathered(torch.autograd.Function):

@@ -1,4 +1,8 @@
-"""Which of a run's processes this is, as whatever started them says: `daf run --devices`, torchrun or Slurm."""
+"""Which of a run's processes this is, as whatever started them says: `daf run --devices`, torchrun or Slurm.
+
+Lightning Fabric's environments read the same variables, and believe them: a job of Slurm with several tasks and no srun
+waits for ever, two steps on one machine share a port, and a variable that is missing or no number is a traceback.
+"""
 
 import re
 from collections.abc import Mapping

@@ -179,20 +179,14 @@ class StepProfiler(Listener):
 
 
 def _to_json(found: Profile) -> dict[str, Any]:
-    parts = [
-        {
-            "part": part.name,
-            "share": round(part.ms / found.ms, 4),
-            "ms": round(part.ms, 3),
-            "times": part.times,
-        }
-        for part in found.parts
-    ]
     return {
         "stage": found.stage,
         "first_step": found.first,
         "steps": found.steps,
         "ms": round(found.ms, 3),
         "trace": found.trace.name,
-        "parts": parts,
+        "parts": [
+            {"part": one.name, "share": round(one.ms / found.ms, 4), "ms": round(one.ms, 3), "times": one.times}
+            for one in found.parts
+        ],
     }

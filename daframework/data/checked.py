@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import torch
-from attrs import define, field
 from torch import Tensor
 from torch.nn.functional import interpolate
 
@@ -26,8 +25,22 @@ def resize_label(label: Tensor, size: Sequence[int]) -> Tensor:
     return interpolate(label[None, None], tuple(size), mode="nearest-exact")[0, 0]
 
 
-@define(eq=False)
-class Checked(ImageDataset):
+class DerivedDataset(ImageDataset):
+    """The images of ``dataset``, in its order and with its classes, each seen in another way."""
+
+    def __init__(self, dataset: ImageDataset) -> None:
+        self.dataset = dataset
+        self.classes, self.palette = dataset.classes, dataset.palette
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def unlabelled(self, index: int) -> Sample:
+        """As the dataset gives it; no label is read."""
+        return self.dataset.unlabelled(index)
+
+
+class Checked(DerivedDataset):
     """``dataset`` with every sample checked against its promises, resized, and kept up to ``cache_bytes``.
 
     Args:
@@ -36,21 +49,10 @@ class Checked(ImageDataset):
         cache_bytes: decoded samples are kept until they fill this many bytes; later ones are read again each time.
     """
 
-    dataset: ImageDataset
-    resize: tuple[int, ...] | None = None
-    cache_bytes: int = 0
-    _kept: dict[tuple[int, bool], Sample] = field(factory=dict)
-    _room: int = field(init=False)
-    classes: Sequence[str] = field(init=False)
-    palette: Sequence[tuple[int, int, int]] = field(init=False)
-
-    def __attrs_post_init__(self) -> None:
-        self._room = self.cache_bytes
-        self.classes, self.palette = self.dataset.classes, self.dataset.palette
-
-    def __len__(self) -> int:
-        """As many as the dataset."""
-        return len(self.dataset)
+    def __init__(self, dataset: ImageDataset, resize: tuple[int, ...] | None = None, cache_bytes: int = 0) -> None:
+        super().__init__(dataset)
+        self.resize, self._room = resize, cache_bytes
+        self._kept: dict[tuple[int, bool], Sample] = {}
 
     def __getitem__(self, index: int) -> Sample:
         """The sample with its label, checked and resized.

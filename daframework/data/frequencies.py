@@ -49,20 +49,13 @@ def count_classes(dataset: ImageDataset, *, limit: int = 2000) -> ClassCounts:
     Raises:
         DataError: a label has an unknown class or is missing, or no pixel is labelled.
     """
-    num_classes = len(dataset.classes)
-    pixels = torch.zeros(num_classes, dtype=torch.int64)
-    where_present = torch.zeros(num_classes, dtype=torch.int64)
     taken = evenly_spread(len(dataset), limit)
-    for index in taken:
-        sample = dataset[index]
-        counts = label_counts(sample.label, num_classes, sample.name)
-        pixels += counts
-        where_present += counts.sum() * (counts > 0)
-    if not pixels.any():
+    counts = torch.tensor(list(image_counts(dataset, taken, workers=0)))
+    if not counts.any():
         raise DataError(
             f"no pixel is labelled in the {len(taken)} images read of {len(dataset)}; check the labels' ids"
         )
-    return ClassCounts(pixels, where_present)
+    return ClassCounts(counts.sum(0), (counts.sum(1, keepdim=True) * (counts > 0)).sum(0))
 
 
 def label_counts(label: Tensor | None, num_classes: int, name: str) -> Tensor:
@@ -85,18 +78,15 @@ def label_counts(label: Tensor | None, num_classes: int, name: str) -> Tensor:
     return counts[:num_classes]
 
 
-def occurrence(dataset: ImageDataset, indices: Sequence[int], *, workers: int) -> Iterator[Occurrence]:
+def occurrence(dataset: ImageDataset, indices: Sequence[int], *, workers: int | None) -> Iterator[Occurrence]:
     """Count classes in the labels at ``indices``, in ``workers`` processes; the sum so far after each image.
 
     Raises:
         DataError: a label cannot be read, has an unknown class or is missing.
     """
-    num_classes = len(dataset.classes)
-    pixels = torch.zeros(num_classes, dtype=torch.int64)
-    shown = torch.zeros(num_classes, dtype=torch.int64)
-    for images, counts in enumerate(in_parallel(partial(_counted, dataset), indices, workers=workers), start=1):
-        pixels = pixels + torch.tensor(counts)
-        shown = shown + (torch.tensor(counts) > 0)
+    pixels = shown = torch.zeros(len(dataset.classes), dtype=torch.int64)
+    for images, counts in enumerate(image_counts(dataset, indices, workers=workers), start=1):
+        pixels, shown = pixels + torch.tensor(counts), shown + (torch.tensor(counts) > 0)
         yield Occurrence(images, pixels, shown)
 
 
@@ -116,13 +106,13 @@ def pixel_ratio(first: ClassShare | None, second: ClassShare | None) -> float | 
     return first.pixels / second.pixels
 
 
-def image_counts(dataset: ImageDataset, *, workers: int) -> Iterator[list[int]]:
-    """Labelled pixels of each class in every image, in order, counted in ``workers`` processes.
+def image_counts(dataset: ImageDataset, indices: Sequence[int], *, workers: int | None) -> Iterator[list[int]]:
+    """Labelled pixels of each class in the images at ``indices``, in order, counted in ``workers`` processes.
 
     Raises:
         DataError: a label cannot be read, has an unknown class or is missing.
     """
-    return in_parallel(partial(_counted, dataset), range(len(dataset)), workers=workers)
+    return in_parallel(partial(_counted, dataset), indices, workers=workers)
 
 
 def _counted(dataset: ImageDataset, index: int) -> list[int]:

@@ -23,8 +23,9 @@ def default_workers() -> int:
     return min(cores, _MOST)
 
 
-def in_parallel(function: Callable[[int], T], indices: Sequence[int], *, workers: int) -> Iterator[T]:
-    """``function`` of each of ``indices``, in their order, in ``workers`` processes; 0 for this process itself.
+def in_parallel(function: Callable[[int], T], indices: Sequence[int], *, workers: int | None) -> Iterator[T]:
+    """``function`` of each of ``indices``, in their order, in ``workers`` processes: 0 for this process itself,
+    None for `default_workers`.
 
     Few indices take fewer processes. Memory does not grow with their number. What ``function`` gives should be small.
 
@@ -32,7 +33,7 @@ def in_parallel(function: Callable[[int], T], indices: Sequence[int], *, workers
         DafError: ``function`` did.
         RunError: a process was killed.
     """
-    enough = -(-len(indices) // _CHUNK)
+    workers, enough = default_workers() if workers is None else workers, -(-len(indices) // _CHUNK)
     with warnings.catch_warnings():
         # More processes than cores are of use where files come over a network.
         warnings.filterwarnings("ignore", "This DataLoader will create")

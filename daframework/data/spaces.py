@@ -14,6 +14,7 @@ from pathlib import Path
 from attrs import evolve, field, frozen
 from torch import Tensor
 
+from daframework.data.checked import DerivedDataset
 from daframework.data.decode import map_ids
 from daframework.errors import DataError, RecipeError, unknown
 from daframework.fingerprint import digest
@@ -166,28 +167,21 @@ def class_table(
     return {name: given[name] for name in classes}
 
 
-class Mapped(ImageDataset):
+class Mapped(DerivedDataset):
     """A dataset whose labels are read in another label space."""
 
     def __init__(self, dataset: ImageDataset, space: LabelSpace, table: Mapping[str, str]) -> None:
         """``table`` says what each class of ``dataset`` becomes, as `class_table` gives it."""
-        self.dataset = dataset
+        super().__init__(dataset)
         self.classes, self.palette = space.classes, space.palette
         index = {name: place for place, name in enumerate(space.classes)} | {IGNORE: IGNORE_INDEX}
         self._table = {place: index[table[name]] for place, name in enumerate(dataset.classes)}
-
-    def __len__(self) -> int:
-        return len(self.dataset)
 
     def __getitem__(self, index: int) -> Sample:
         sample = self.dataset[index]
         if sample.label is None:
             return sample
         return Sample(sample.image, self._mapped(sample.label, sample.name), sample.name)
-
-    def unlabelled(self, index: int) -> Sample:
-        """The image at ``index``; no label is read."""
-        return self.dataset.unlabelled(index)
 
     def fingerprint(self, *, labels: bool) -> str | None:
         """The dataset's own, with what its classes become if ``labels``."""

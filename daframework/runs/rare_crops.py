@@ -25,7 +25,7 @@ def rare_sampler(run: RunContext, dataset: ImageDataset, domain: str) -> RareCla
         return None
 
     def count() -> dict[str, Tensor]:
-        rows = image_counts(dataset, workers=run.recipe.hardware.workers)
+        rows = image_counts(dataset, range(len(dataset)), workers=run.recipe.hardware.workers)
         rows = run.session.steps(f"counting classes of the {domain}", rows, len(dataset))
         return {"counts": torch.tensor(list(rows))}
 

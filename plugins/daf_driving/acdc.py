@@ -7,16 +7,15 @@ import attrs
 
 from daf_driving.file_dataset import FileDataset, find_root, folders_of_split, names_only
 from daf_driving.pairing import Folder, list_entries
-from daf_driving.space_files import id_table, label_space
+from daf_driving.space_files import labels_of
 
-_DEFAULT = "cityscapes19"
 # Layout of the archives rgb_anon_trainvaltest.zip, gt_trainval.zip and gt_trainval_ref.zip ("annotations for half of
 # train_ref and val_ref", says the download page), as configs/_base_/datasets/*acdc* of w1oves/Rein read it.
 _Condition = Literal["fog", "night", "rain", "snow"]
 _CONDITIONS: Sequence[_Condition] = ("fog", "night", "rain", "snow")
 
 
-class Acdc(FileDataset):
+class Acdc(FileDataset, space="cityscapes19"):
     """Streets under four adverse conditions filmed from a car, 1920 x 1080, with the 19 classes of Cityscapes.
 
     Sakaridis, Dai, Van Gool: "ACDC: the adverse conditions dataset with correspondences for semantic driving scene
@@ -37,15 +36,12 @@ class Acdc(FileDataset):
         test_folders: Folders that make up the split ``test``; the labels of ACDC's own ``test`` are not public.
     """
 
-    classes: Sequence[str] = label_space(_DEFAULT).classes
-    palette: Sequence[tuple[int, int, int]] = label_space(_DEFAULT).palette
-
     def __init__(
         self,
         *,
         split: str,
         root: str | None = None,
-        classes: str = _DEFAULT,
+        classes: str = "cityscapes19",
         conditions: Sequence[_Condition] = _CONDITIONS,
         reference: Literal["all", "labelled"] | None = None,
         train_folders: Sequence[str] = ("train",),
@@ -57,13 +53,11 @@ class Acdc(FileDataset):
             ValueError: ``classes`` is no label space, or one with other classes than these; no condition or folder.
             DataError: a folder is missing, or no image is left.
         """
-        train, test = names_only("train_folders", train_folders), names_only("test_folders", test_folders)
         kept = names_only("conditions", conditions)
-        names = folders_of_split(split, train=train, test=test)
+        names = folders_of_split(split, train_folders, test_folders)
         if not kept or not names:
             raise ValueError(f"conditions and {split}_folders must name at least one each, got {kept} and {names}")
-        table = id_table("acdc", classes)
-        self.classes, self.palette = label_space(classes).classes, label_space(classes).palette
+        labels = labels_of("acdc", classes)
         base = find_root("acdc", root, "rgb_anon/ and gt/")
         ref = "" if reference is None else "_ref"
         folder = Folder(
@@ -75,6 +69,6 @@ class Acdc(FileDataset):
             hint='set reference = "labelled" to take those with a label only' if reference == "all" else "",
         )
         if reference == "labelled":
-            labels = attrs.evolve(folder, images=folder.labels, image_endings=(folder.label_ending,))
-            folder = attrs.evolve(folder, only=frozenset(entry.name for entry in list_entries(labels)))
-        super().__init__(list_entries(folder), [folder], table)
+            as_images = attrs.evolve(folder, images=folder.labels, image_endings=(folder.label_ending,))
+            folder = attrs.evolve(folder, only=frozenset(entry.name for entry in list_entries(as_images)))
+        super().__init__(list_entries(folder), labels)

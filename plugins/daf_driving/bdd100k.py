@@ -6,11 +6,10 @@ from typing import Literal
 
 from daf_driving.file_dataset import FileDataset, find_root, folders_of_split, names_only
 from daf_driving.pairing import Folder, list_folders
-from daf_driving.space_files import id_table, label_space
+from daf_driving.space_files import labels_of
 from daframework.data.walk import walk
 from daframework.errors import DataError, warn
 
-_DEFAULT = "cityscapes19"
 # From doc/source/download.rst and bdd100k/data/gen_lists.py of bdd100k/bdd100k; the last, of the archive bdd100k_seg of
 # 2018, from README.md of AutoNUE/public-code and datasets/bdd100k.py of shachoi/RobustNet.
 _LAYOUTS = {
@@ -21,7 +20,7 @@ _LAYOUTS = {
 """Where images and labels lie in each release, and how the name of a label ends."""
 
 
-class Bdd100k(FileDataset):
+class Bdd100k(FileDataset, space="cityscapes19"):
     """Streets by day and by night filmed through a windscreen, 1280 x 720, with the 19 classes of Cityscapes.
 
     Yu et al.: "BDD100K: a diverse driving dataset for heterogeneous multitask learning", CVPR 2020, arXiv 1805.04687.
@@ -42,15 +41,12 @@ class Bdd100k(FileDataset):
         skip: Names of pairs to leave out, without folder and ending.
     """
 
-    classes: Sequence[str] = label_space(_DEFAULT).classes
-    palette: Sequence[tuple[int, int, int]] = label_space(_DEFAULT).palette
-
     def __init__(
         self,
         *,
         split: str,
         root: str | None = None,
-        classes: str = _DEFAULT,
+        classes: str = "cityscapes19",
         train_folders: Sequence[str] = ("train",),
         test_folders: Sequence[str] = ("val",),
         layout: Literal["sem_seg", "seg_maps", "seg"] = "sem_seg",
@@ -62,20 +58,18 @@ class Bdd100k(FileDataset):
             ValueError: ``classes`` is no label space, or one with other classes than these.
             DataError: a folder is missing or holds no images, or two images share a name.
         """
-        train, test = names_only("train_folders", train_folders), names_only("test_folders", test_folders)
-        names = folders_of_split(split, train=train, test=test)
+        names = folders_of_split(split, train_folders, test_folders)
         left_out = frozenset(names_only("skip", skip))
-        table = id_table("bdd100k", classes)
-        self.classes, self.palette = label_space(classes).classes, label_space(classes).palette
+        labels = labels_of("bdd100k", classes)
         base = find_root("bdd100k", root, "images/ and labels/")
         _check_layout(base, layout, names)
-        images, labels, ending = _LAYOUTS[layout]
+        images, masks, ending = _LAYOUTS[layout]
         if split == "train":
-            left_out |= _tested([base / images / name for name in train], [base / images / name for name in test])
+            left_out |= _tested(base / images, train_folders, test_folders)
         folders = [
             Folder(
                 base / images / name,
-                base / labels / name,
+                base / masks / name,
                 image_endings=(".jpg",),
                 label_ending=ending,
                 skip=left_out,
@@ -84,15 +78,15 @@ class Bdd100k(FileDataset):
             )
             for name in names
         ]
-        super().__init__(list_folders("bdd100k", folders), folders, table)
+        super().__init__(list_folders("bdd100k", folders), labels)
 
 
-def _tested(train: Sequence[Path], test: Sequence[Path]) -> frozenset[str]:
-    """Names in ``train`` of images in ``test``, of which a warning says that they are left out of training.
+def _tested(images: Path, train: Sequence[str], test: Sequence[str]) -> frozenset[str]:
+    """Names of images in both; a warning says that they are left out of training.
 
     The 10,000 images and the 100,000 overlap (doc/source/download.rst), and both call an image after its video.
     """
-    shared = _stems(train) & _stems(folder for folder in test if folder not in train)
+    shared = _stems(images / name for name in train) & _stems(images / name for name in test if name not in train)
     if shared:
         warn(
             f"bdd100k: {len(shared)} images of train_folders have the names of images of test_folders, {min(shared)} "
@@ -102,8 +96,7 @@ def _tested(train: Sequence[Path], test: Sequence[Path]) -> frozenset[str]:
 
 
 def _stems(folders: Iterable[Path]) -> frozenset[str]:
-    there = (folder for folder in folders if folder.is_dir())
-    return frozenset(Path(file).stem for folder in there for _, files in walk(folder) for file in files)
+    return frozenset(Path(file).stem for one in folders if one.is_dir() for _, files in walk(one) for file in files)
 
 
 def _check_layout(base: Path, layout: str, names: Sequence[str]) -> None:

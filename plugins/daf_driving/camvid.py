@@ -5,12 +5,12 @@ from pathlib import Path
 
 from daf_driving.file_dataset import FileDataset, find_root, folders_of_split, names_only
 from daf_driving.pairing import Entry, Folder, check_unique, list_entries
-from daf_driving.space_files import label_space
+from daf_driving.space_files import Labels
 from daframework.errors import DataError
 from daframework.interfaces import IGNORE_INDEX
 
 
-class CamVid(FileDataset):
+class CamVid(FileDataset, space="camvid11"):
     """Frames filmed from a car, 480 x 360, with 11 classes; a file name begins with its drive, as ``0001TP_006690``.
 
     Brostow, Fauqueur, Cipolla: "Semantic object classes in video", Pattern Recognition Letters 30(2), 2009. A folder
@@ -25,9 +25,6 @@ class CamVid(FileDataset):
         drives: Keep only files whose names begin with one of these; all if empty.
         exclude_drives: Leave out files whose names begin with one of these.
     """
-
-    classes: Sequence[str] = label_space("camvid11").classes
-    palette: Sequence[tuple[int, int, int]] = label_space("camvid11").palette
 
     def __init__(
         self,
@@ -45,13 +42,12 @@ class CamVid(FileDataset):
             ValueError: an option is no list.
             DataError: a folder is missing, a drive unknown, or no image is left.
         """
-        train, test = names_only("train_folders", train_folders), names_only("test_folders", test_folders)
         kept, left_out = names_only("drives", drives), names_only("exclude_drives", exclude_drives)
         base = find_root("camvid", root, "train/ and trainannot/")
-        names = folders_of_split(split, train=train, test=test)
+        names = folders_of_split(split, train_folders, test_folders)
         folders = [Folder(base / name, base / f"{name}annot") for name in names]
         entries = [entry for folder in folders for entry in list_entries(folder)]
-        _check_drives((*kept, *left_out), base, (*train, *test))
+        _check_drives((*kept, *left_out), base, (*train_folders, *test_folders))
         chosen = [
             entry
             for entry in entries
@@ -63,8 +59,8 @@ class CamVid(FileDataset):
                 f"drives {list(kept)} and exclude_drives {list(left_out)} (known there: {_known(entries)}); change them"
             )
         check_unique("camvid", chosen)
-        ids = {index: index for index in range(len(self.classes))}
-        super().__init__(chosen, folders, {**ids, len(self.classes): IGNORE_INDEX})
+        table = dict(enumerate([*range(len(self.classes)), IGNORE_INDEX]))  # the id behind the classes is void
+        super().__init__(chosen, Labels(self.classes, self.palette, table))
 
 
 def _check_drives(drives: Sequence[str], base: Path, names: Sequence[str]) -> None:

@@ -6,13 +6,11 @@ from typing import Literal
 
 from daf_driving.file_dataset import FileDataset, find_root, folders_of_split, names_only
 from daf_driving.pairing import Folder, check_unique, list_entries
-from daf_driving.space_files import id_table, label_space
+from daf_driving.space_files import labels_of
 from daframework.errors import DataError, unknown
 
-_DEFAULT = "cityscapes19"
 
-
-class Cityscapes(FileDataset):
+class Cityscapes(FileDataset, space="cityscapes19"):
     """Streets filmed from a car, 2048 x 1024, with 19 classes.
 
     Cordts et al.: "The Cityscapes dataset for semantic urban scene understanding", CVPR 2016, arXiv 1604.01685. The
@@ -32,15 +30,12 @@ class Cityscapes(FileDataset):
             ``leftImg8bit_foggy``, instead of the clear ones.
     """
 
-    classes: Sequence[str] = label_space(_DEFAULT).classes
-    palette: Sequence[tuple[int, int, int]] = label_space(_DEFAULT).palette
-
     def __init__(
         self,
         *,
         split: str,
         root: str | None = None,
-        classes: str = _DEFAULT,
+        classes: str = "cityscapes19",
         train_folders: Sequence[str] = ("train",),
         test_folders: Sequence[str] = ("val",),
         cities: Sequence[str] = (),
@@ -52,11 +47,9 @@ class Cityscapes(FileDataset):
             ValueError: ``classes`` is no label space, or one with other classes than these.
             DataError: a folder is missing, a city unknown, or no image is left.
         """
-        train, test = names_only("train_folders", train_folders), names_only("test_folders", test_folders)
         kept = names_only("cities", cities)
-        names = folders_of_split(split, train=train, test=test)
-        table = id_table("cityscapes", classes)
-        self.classes, self.palette = label_space(classes).classes, label_space(classes).palette
+        names = folders_of_split(split, train_folders, test_folders)
+        labels = labels_of("cityscapes", classes)
         kind = "leftImg8bit" if beta is None else "leftImg8bit_foggy"
         base = find_root("cityscapes", root, f"{kind}/ and gtFine/")
         ending = "_leftImg8bit.png" if beta is None else f"_leftImg8bit_foggy_beta_{beta}.png"
@@ -73,7 +66,7 @@ class Cityscapes(FileDataset):
         # A folder without any of the cities drops out; one that is not there stays, for its absence to be told.
         folders = [folder for folder in folders if folder.within or not kept or not folder.images.is_dir()]
         entries = [entry for folder in folders for entry in list_entries(folder)]
-        _check_cities(kept, [base / kind / name for name in (*train, *test)])
+        _check_cities(kept, [base / kind / name for name in (*train_folders, *test_folders)])
         if not entries:
             raise DataError(
                 f"cityscapes: no image of {base / kind} in {', '.join(names) or 'no folders'} is left for split "
@@ -81,7 +74,7 @@ class Cityscapes(FileDataset):
                 "change them"
             )
         check_unique("cityscapes", entries)
-        super().__init__(entries, folders, table)
+        super().__init__(entries, labels)
 
 
 def _check_cities(cities: Sequence[str], folders: Sequence[Path]) -> None:

@@ -1,13 +1,14 @@
 """What every dataset of files shares: images and labels that are paired by name are read, checked and inspected."""
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
 from torch import Tensor
 
 from daf_driving.pairing import Entry, Folder, unpaired
+from daf_driving.space_files import Labels, label_space
 from daf_driving.turned import one_is_turned, other_size
 from daframework.data.decode import map_ids, read_image, read_label
 from daframework.data.scaling import Scaling
@@ -21,11 +22,16 @@ class FileDataset(ImageDataset):
 
     scaling: Scaling | None = None  # of images of 16 bits
 
-    def __init__(self, entries: Sequence[Entry], folders: Iterable[Folder], table: Mapping[int, int]) -> None:
-        """``entries`` come from ``folders``; ``table`` maps the ids in label files to classes, or to 255 (ignore)."""
+    def __init_subclass__(cls, space: str | None = None) -> None:
+        """``space`` is the label space unless an option names another: its classes are known without any file."""
+        if space is not None:
+            cls.classes, cls.palette = label_space(space).classes, label_space(space).palette
+
+    def __init__(self, entries: Sequence[Entry], labels: Labels) -> None:
+        """``entries`` are the images, and ``labels`` say what their label files hold."""
         self._entries = tuple(entries)
-        self._folders = tuple(folders)
-        self._table = dict(table)
+        self._folders = tuple(dict.fromkeys(entry.folder for entry in entries))
+        self.classes, self.palette, self._table = labels.classes, labels.palette, labels.table
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -151,11 +157,12 @@ def check_split(split: str) -> None:
         raise ValueError(f"split must be 'train' or 'test', got {split!r}")
 
 
-def folders_of_split(split: str, *, train: Sequence[str], test: Sequence[str]) -> Sequence[str]:
+def folders_of_split(split: str, train_folders: Sequence[str], test_folders: Sequence[str]) -> tuple[str, ...]:
     """The folders of a split.
 
     Raises:
-        ValueError: the split is neither "train" nor "test".
+        ValueError: the split is neither "train" nor "test", or an option is a string.
     """
     check_split(split)
+    train, test = names_only("train_folders", train_folders), names_only("test_folders", test_folders)
     return train if split == "train" else test

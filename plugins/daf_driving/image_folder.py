@@ -9,7 +9,7 @@ from torch import Tensor
 from daf_driving.file_dataset import FileDataset, folders_of_split, names_only
 from daf_driving.lists import list_split
 from daf_driving.pairing import Folder
-from daf_driving.space_files import colour_map, id_map, label_space
+from daf_driving.space_files import Labels, colour_map, id_map, label_space
 from daframework.data.decode import IMAGE_SUFFIXES, map_ids
 from daframework.data.label_files import (
     TRANSPARENT,
@@ -101,9 +101,12 @@ class ImageFolder(FileDataset):
         if colours is not None and (ids is not None or channel is not None):
             raise ValueError("colours stand in place of ids and channel; give one of them")
         self._channel, self._in_colours = channel, colours is not None
-        table = _colour_table(colours, self.classes) if colours is not None else _id_table(ids or {}, self.classes)
+        if self._in_colours and not colours:
+            raise ValueError("colours must name at least one colour")
+        option, meanings = ("colours", colours) if self._in_colours else ("ids", ids)
+        labels = Labels(self.classes, self.palette, _table(option, meanings or {}, self.classes))
         self.scaling = make_scaling(value_range, value_percentiles)
-        (name,) = folders_of_split(split, train=[train_folder], test=[test_folder])
+        (name,) = folders_of_split(split, [train_folder], [test_folder])
         base = Path(root).expanduser()
         folder = Folder(
             _place(base, name, images_folder),
@@ -115,7 +118,7 @@ class ImageFolder(FileDataset):
         )
         shared = split == "train" or train_folder == test_folder
         entries = list_split(folder, base, split, train=list_file if shared else None, test=test_list_file)
-        super().__init__(entries, [entries[0].folder], table)
+        super().__init__(entries, labels)
 
     def __getitem__(self, index: int) -> Sample:
         if not self._table:
@@ -195,16 +198,11 @@ def _checked_palette(palette: Sequence[Sequence[int]] | None, num_classes: int) 
     return tuple(colours)
 
 
-def _id_table(ids: Mapping[str, str] | str, classes: Sequence[str]) -> dict[int, int]:
-    return _shipped("ids", ids, id_map(ids), classes) if isinstance(ids, str) else _own("ids", ids, parse_id, classes)
-
-
-def _colour_table(colours: Mapping[str, str] | str, classes: Sequence[str]) -> dict[int, int]:
-    if not colours:
-        raise ValueError("colours must name at least one colour")
-    if isinstance(colours, str):
-        return _shipped("colours", colours, colour_map(colours), classes)
-    return _own("colours", colours, parse_colour, classes)
+def _table(option: str, meanings: Mapping[str, str] | str, classes: Sequence[str]) -> dict[int, int]:
+    """What the option ``ids`` or ``colours`` says: the name of a map that ships, or a map of the user's own."""
+    if isinstance(meanings, str):
+        return _shipped(option, meanings, (colour_map if option == "colours" else id_map)(meanings), classes)
+    return _own(option, meanings, parse_colour if option == "colours" else parse_id, classes)
 
 
 def _own(

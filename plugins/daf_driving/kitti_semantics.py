@@ -7,13 +7,11 @@ from typing import Literal
 from daf_driving.file_dataset import FileDataset, check_split, find_root
 from daf_driving.lists import list_split
 from daf_driving.pairing import Entry, Folder
-from daf_driving.space_files import id_table, label_space
+from daf_driving.space_files import labels_of
 from daframework.errors import DataError
 
-_DEFAULT = "cityscapes19"
 
-
-class KittiSemantics(FileDataset):
+class KittiSemantics(FileDataset, space="cityscapes19"):
     """Streets filmed from a car, about 1242 x 375, with the 19 classes of Cityscapes.
 
     Alhaija, Mustikovela, Mescheder, Geiger, Rother: "Augmented reality meets computer vision", IJCV 2018, arXiv
@@ -34,15 +32,12 @@ class KittiSemantics(FileDataset):
         test_list_file: The same for the split ``test``, which is taken from ``training``.
     """
 
-    classes: Sequence[str] = label_space(_DEFAULT).classes
-    palette: Sequence[tuple[int, int, int]] = label_space(_DEFAULT).palette
-
     def __init__(
         self,
         *,
         split: str,
         root: str | None = None,
-        classes: str = _DEFAULT,
+        classes: str = "cityscapes19",
         train_folder: Literal["training", "testing"] = "training",
         list_file: str | None = None,
         test_list_file: str | None = None,
@@ -54,8 +49,7 @@ class KittiSemantics(FileDataset):
             DataError: a folder or list is missing, a list names what is not there, or train and test share images.
         """
         check_split(split)
-        table = id_table("kitti_semantics", classes)
-        self.classes, self.palette = label_space(classes).classes, label_space(classes).palette
+        labels = labels_of("kitti_semantics", classes)
         base = find_root("kitti_semantics", root, "training/ and testing/")
         parts = {"train": (train_folder, list_file), "test": ("training", test_list_file)}
         if train_folder == "training" and (split == "test" or test_list_file is not None):
@@ -66,8 +60,7 @@ class KittiSemantics(FileDataset):
                     'without labels with train_folder = "testing"'
                 )
             _check_apart(_listed(base, *parts["train"]), _listed(base, *parts["test"]), base / test_list_file)
-        entries = _listed(base, *parts[split])
-        super().__init__(entries, [entries[0].folder], table)
+        super().__init__(_listed(base, *parts[split]), labels)
 
 
 # Folders and ids from the README of the benchmark's development kit; it writes test/ where the archive has testing/.

@@ -4,17 +4,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from daf_driving.file_dataset import FileDataset, find_root, folders_of_split, names_only
+from daf_driving.file_dataset import FileDataset, find_root, folders_of_split
 from daf_driving.pairing import Folder, list_folders
-from daf_driving.space_files import id_table, label_space
+from daf_driving.space_files import labels_of
 
-_DEFAULT = "cityscapes19"
 # Layout of version 2.0's archive, which holds both versions of the labels, from tools/convert_datasets of w1oves/Rein
 # and plugins/data_formats/mapillary_vistas of datumaro; of the older ones from PREPARE_DATASETS.md of
 # NVIDIA/semantic-segmentation.
 
 
-class MapillaryVistas(FileDataset):
+class MapillaryVistas(FileDataset, space="cityscapes19"):
     """Streets on six continents, of many sizes, most above 1920 x 1080, with the 19 classes of Cityscapes.
 
     Neuhold, Ollmann, Rota Bulò, Kontschieder: "The Mapillary Vistas dataset for semantic understanding of street
@@ -33,15 +32,12 @@ class MapillaryVistas(FileDataset):
         test_folders: Folders that make up the split ``test``; the labels of ``testing`` are not public.
     """
 
-    classes: Sequence[str] = label_space(_DEFAULT).classes
-    palette: Sequence[tuple[int, int, int]] = label_space(_DEFAULT).palette
-
     def __init__(
         self,
         *,
         split: str,
         root: str | None = None,
-        classes: str = _DEFAULT,
+        classes: str = "cityscapes19",
         version: Literal["v1.2", "v2.0"] = "v1.2",
         train_folders: Sequence[str] = ("training",),
         test_folders: Sequence[str] = ("validation",),
@@ -52,15 +48,13 @@ class MapillaryVistas(FileDataset):
             ValueError: ``classes`` is no label space, or one with other classes than these.
             DataError: a folder is missing or holds no images, or two images share a name.
         """
-        train, test = names_only("train_folders", train_folders), names_only("test_folders", test_folders)
-        names = folders_of_split(split, train=train, test=test)
-        table = id_table(f"mapillary_vistas_{version}", classes)
-        self.classes, self.palette = label_space(classes).classes, label_space(classes).palette
+        names = folders_of_split(split, train_folders, test_folders)
+        labels = labels_of(f"mapillary_vistas_{version}", classes)
         base = find_root("mapillary_vistas", root, "training/ and validation/")
         folders = [
             Folder(base / name / "images", _labels(base / name, version), image_endings=(".jpg",)) for name in names
         ]
-        super().__init__(list_folders("mapillary_vistas", folders), folders, table)
+        super().__init__(list_folders("mapillary_vistas", folders), labels)
 
 
 def _labels(folder: Path, version: str) -> Path:

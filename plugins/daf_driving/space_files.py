@@ -1,10 +1,12 @@
 """Label spaces, and what ids or colours in a dataset's labels mean: read once, when asked for, from TOML files here."""
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Any
+
+from attrs import frozen
 
 from daframework.data.conversion.labels import colours_of
 from daframework.data.label_files import parse_colour
@@ -78,6 +80,24 @@ def id_table(dataset: str, space: str) -> dict[int, int]:
         )
     index = {name: place for place, name in enumerate(classes)}
     return {raw: index.get(meaning, IGNORE_INDEX) for raw, meaning in id_map(dataset).items()}
+
+
+@frozen
+class Labels:
+    """What label files hold: ``table`` maps each id, or colour, to an index into ``classes``, or to 255 (ignore)."""
+
+    classes: Sequence[str]
+    palette: Sequence[tuple[int, int, int]]
+    table: Mapping[int, int]
+
+
+def labels_of(dataset: str, space: str) -> Labels:
+    """The labels of ``dataset`` read in the label space ``space``.
+
+    Raises:
+        ValueError: as `id_table`.
+    """
+    return Labels(label_space(space).classes, label_space(space).palette, id_table(dataset, space))
 
 
 @cache

@@ -216,14 +216,8 @@ def _shadows(scene: Scene, sun_side: float) -> list[tuple[Point, ...]]:
         near, far = c.x - c.half_width, c.x + c.half_width
         if reach < 0:
             near, far = far, near
-        polygons.append(
-            (
-                (near + shift, 0.0, c.z),
-                (far + top, 0.0, c.z),
-                (far + top, 0.0, c.z + c.length),
-                (near + shift, 0.0, c.z + c.length),
-            )
-        )
+        near, far, end = near + shift, far + top, c.z + c.length
+        polygons.append(((near, 0.0, c.z), (far, 0.0, c.z), (far, 0.0, end), (near, 0.0, end)))
     edge = scene.street.right + scene.street.pavement if sun_side > 0 else scene.street.left - scene.street.pavement
     inner = edge + reach * 4.5
     polygons.append(((edge, 0.0, 1.0), (inner, 0.0, 1.0), (inner, 0.0, FAR), (edge, 0.0, FAR)))

@@ -164,9 +164,8 @@ def _backdrop(rng: Random, layout: Layout) -> list[Shape]:
     x = -85.0
     while x < 85.0:
         width = rng.uniform(8.0, 25.0)
-        shapes.append(
-            front(BUILDING, Part.WALL, x, x + width, 0.0, rng.uniform(*layout.building_height), FAR, rng.random())
-        )
+        height = rng.uniform(*layout.building_height)
+        shapes.append(front(BUILDING, Part.WALL, x, x + width, 0.0, height, FAR, rng.random()))
         x += width
     for _ in range(6):
         if rng.random() < layout.garden_tree_chance:
@@ -182,66 +181,68 @@ def _tree(rng: Random, layout: Layout, x: float, z: float) -> list[Shape]:
 
 def _furnish(rng: Random, layout: Layout, street: Street) -> tuple[Placed, list[Caster]]:
     """Everything between the two rows of buildings."""
-    placed: Placed = []
-    casters: list[Caster] = []
+    objects = _Objects()
     for sign, kerb in ((-1.0, street.left), (1.0, street.right)):
-        _rows(rng, layout, street.pavement, sign, kerb, placed, casters)
-    _traffic(rng, layout, street, placed, casters)
-    _people(rng, layout, street, placed, casters)
-    return placed, casters
+        _rows(rng, layout, street.pavement, sign, kerb, objects)
+    _traffic(rng, layout, street, objects)
+    _people(rng, layout, street, objects)
+    return objects.placed, objects.casters
 
 
-def _rows(
-    rng: Random, layout: Layout, pavement: float, sign: float, kerb: float, placed: Placed, casters: list[Caster]
-) -> None:
+class _Objects:
+    """What stands in a street so far, and what of it throws a shadow."""
+
+    def __init__(self) -> None:
+        self.placed: Placed = []
+        self.casters: list[Caster] = []
+
+    def add(self, z: float, shapes: list[Shape], caster: Caster | None = None) -> None:
+        self.placed.append((z, shapes))
+        self.casters += [] if caster is None else [caster]
+
+
+def _rows(rng: Random, layout: Layout, pavement: float, sign: float, kerb: float, objects: _Objects) -> None:
     """Trees, lamp posts, signs, fences and parked cars along one kerb."""
     z = rng.uniform(5.0, 12.0)
     while z < 50.0:
         x = kerb + sign * rng.uniform(0.5, 0.9)
-        shapes = _tree(rng, layout, x, z)
-        placed.append((z, shapes))
-        casters.append(Caster(x, z, 1.5, 2.5, 2.5, 5.0))
+        objects.add(z, _tree(rng, layout, x, z), Caster(x, z, 1.5, 2.5, 2.5, 5.0))
         z += rng.uniform(*layout.tree_spacing)
     z = rng.uniform(4.0, 12.0)
     while z < 40.0:
         x, width = kerb + sign * rng.uniform(0.3, 0.5), rng.uniform(*layout.pole_width)
-        placed.append((z, things.lamp_post(rng, x, z, rng.uniform(5.0, 7.5), width)))
-        casters.append(Caster(x, z, width / 2, width, 0.0, 6.0))
+        post = things.lamp_post(rng, x, z, rng.uniform(5.0, 7.5), width)
+        objects.add(z, post, Caster(x, z, width / 2, width, 0.0, 6.0))
         z += rng.uniform(*layout.pole_spacing)
     for _ in range(rng.randint(*layout.signs)):
         x, z = kerb + sign * rng.uniform(0.4, 1.0), 5.0 + 16.0 * rng.random() ** 1.5
         z = max(z, IN_VIEW * abs(x))
-        placed.append(
-            (z, things.sign(rng, x, z, rng.uniform(*layout.sign_size), rng.uniform(*layout.pole_width) * 0.8))
-        )
+        objects.add(z, things.sign(rng, x, z, rng.uniform(*layout.sign_size), rng.uniform(*layout.pole_width) * 0.8))
     height, tint = rng.uniform(*layout.fence_height), rng.random()
     for start in range(3, 63, 10):
         if rng.random() < layout.fence_chance:
             if rng.random() < 0.7:  # before the houses, where nothing stands behind it
-                placed.append(
-                    (start + 10.0, things.fence(kerb + sign * (pavement - 0.3), start, start + 10.0, height, tint))
-                )
+                x = kerb + sign * (pavement - 0.3)
+                objects.add(start + 10.0, things.fence(x, start, start + 10.0, height, tint))
                 continue
             for z in range(start, start + 10, 2):
-                placed.append((z + 1.0, things.fence(kerb + sign * 0.2, z, z + 2.0, height, tint)))
+                objects.add(z + 1.0, things.fence(kerb + sign * 0.2, z, z + 2.0, height, tint))
     for start in range(6, 46, 6):
         if rng.random() < layout.parked_chance:
             x, z = kerb - sign * 1.05, start + rng.uniform(0.0, 1.0)
-            placed.append((z, things.car(rng, x, z, sign < 0)))
-            casters.append(Caster(x, z, 0.9, 4.4, 0.0, 1.4))
+            objects.add(z, things.car(rng, x, z, sign < 0), Caster(x, z, 0.9, 4.4, 0.0, 1.4))
 
 
-def _traffic(rng: Random, layout: Layout, street: Street, placed: Placed, casters: list[Caster]) -> None:
+def _traffic(rng: Random, layout: Layout, street: Street, objects: _Objects) -> None:
     z = rng.uniform(7.0, 16.0)
     for _ in range(rng.randint(*layout.traffic)):
         is_oncoming = rng.random() < 0.5
         x = street.left / 2 - 0.4 + rng.uniform(-0.3, 0.3) if is_oncoming else rng.uniform(-0.3, 0.3)
-        placed.append((z, things.car(rng, x, z, is_oncoming)))
-        casters.append(Caster(x, z, 0.9, 4.4, 0.0, 1.4))
+        objects.add(z, things.car(rng, x, z, is_oncoming), Caster(x, z, 0.9, 4.4, 0.0, 1.4))
         z += rng.uniform(6.0, 16.0)
 
 
-def _people(rng: Random, layout: Layout, street: Street, placed: Placed, casters: list[Caster]) -> None:
+def _people(rng: Random, layout: Layout, street: Street, objects: _Objects) -> None:
     for _ in range(rng.randint(*layout.pedestrians)):
         z = 4.2 + 11.0 * rng.random() ** 1.7
         if rng.random() < 0.2:
@@ -251,14 +252,11 @@ def _people(rng: Random, layout: Layout, street: Street, placed: Placed, casters
         else:
             x = street.left - rng.uniform(0.3, street.pavement - 0.4)
         z = max(z, IN_VIEW * abs(x))
-        placed.append((z, things.pedestrian(rng, x, z)))
-        casters.append(Caster(x, z, 0.25, 0.3, 0.0, 1.7))
+        objects.add(z, things.pedestrian(rng, x, z), Caster(x, z, 0.25, 0.3, 0.0, 1.7))
     for _ in range(rng.randint(*layout.cyclists)):
         z = 4.8 + 9.0 * rng.random() ** 1.7
         if rng.random() < 0.5:
-            x = rng.uniform(street.left, street.right)
-            placed.append((z, things.cyclist_across(rng, x, z)))
+            x, cyclist = rng.uniform(street.left, street.right), things.cyclist_across
         else:
-            x = rng.choice((street.right - 0.6, street.left + 0.6, street.left / 2))
-            placed.append((z, things.cyclist_along(rng, x, z)))
-        casters.append(Caster(x, z, 0.4, 0.8, 0.0, 1.6))
+            x, cyclist = rng.choice((street.right - 0.6, street.left + 0.6, street.left / 2)), things.cyclist_along
+        objects.add(z, cyclist(rng, x, z), Caster(x, z, 0.4, 0.8, 0.0, 1.6))

@@ -13,8 +13,7 @@ PLAIN = 28.0  # metres; what is farther has no details, which would be smaller t
 def building(rng: Random, x: float, z0: float, z1: float, height: float, roof_height: float) -> list[Shape]:
     """A block from z0 to z1 whose wall along the street is at x; ``roof_height`` 0 is a flat roof."""
     tint, roof_tint = rng.random(), rng.random()
-    outer = x + (14.0 if x > 0 else -14.0)
-    middle = x + (4.0 if x > 0 else -4.0)
+    outer, middle = (x + 14.0, x + 4.0) if x > 0 else (x - 14.0, x - 4.0)
     top = height + roof_height
     shapes = [
         front(BUILDING, Part.WALL, x, outer, 0.0, height, z0, tint),
@@ -100,28 +99,18 @@ def car(rng: Random, x: float, z: float, is_oncoming: bool) -> list[Shape]:
     if rng.random() < 0.2:  # a van
         waist, roof, length = 1.15, 2.1, 5.0
     shapes = []
+    far = z + length
     if abs(x) > half:
-        flank = x - half if x > 0 else x + half
-        inner = flank + (0.12 if x > 0 else -0.12)
-        cabin = (
-            (flank, waist, z + 0.3),
-            (inner, roof, z + 0.8),
-            (inner, roof, z + length - 1.7),
-            (flank, waist, z + length - 0.9),
-        )
+        flank, inner = (x - half, x - half + 0.12) if x > 0 else (x + half, x + half - 0.12)
+        cabin = ((flank, waist, z + 0.3), (inner, roof, z + 0.8), (inner, roof, far - 1.7), (flank, waist, far - 0.9))
         low, high = waist + 0.06, roof - 0.12
-        glass = (
-            (flank, low, z + 0.6),
-            (inner, high, z + 1.0),
-            (inner, high, z + length - 1.8),
-            (flank, low, z + length - 1.2),
-        )
+        glass = ((flank, low, z + 0.6), (inner, high, z + 1.0), (inner, high, far - 1.8), (flank, low, far - 1.2))
         shapes += [
-            side(CAR, Part.BODY, flank, 0.22, waist, z, z + length, tint),
+            side(CAR, Part.BODY, flank, 0.22, waist, z, far, tint),
             Shape(CAR, Part.BODY, Plane.SIDE, flank, tint, cabin),
             Shape(CAR, Part.GLASS, Plane.SIDE, flank, tint, glass),
         ]
-        for axle in (z + 0.8, z + length - 0.8):
+        for axle in (z + 0.8, far - 0.8):
             wheel = tuple([(flank, 0.33 + 0.33 * dy, axle + 0.33 * dz) for dy, dz in _circle(8)])
             shapes.append(Shape(CAR, Part.TYRE, Plane.SIDE, flank, tint, wheel))
     lid = (
@@ -164,12 +153,8 @@ def pedestrian(rng: Random, x: float, z: float) -> list[Shape]:
     top, trousers, skin = rng.random(), rng.random(), rng.random()
     left = ((x - 0.02, legs), (x - half * 0.8, legs), (x - stride - 0.12, 0.0), (x - stride + 0.1, 0.0))
     right = ((x + 0.02, legs), (x + half * 0.8, legs), (x + stride + 0.12, 0.0), (x + stride - 0.1, 0.0))
-    torso = (
-        (x - half * 0.75, legs - 0.05),
-        (x + half * 0.75, legs - 0.05),
-        (x + half, shoulders),
-        (x - half, shoulders),
-    )
+    hips = half * 0.75
+    torso = ((x - hips, legs - 0.05), (x + hips, legs - 0.05), (x + half, shoulders), (x - half, shoulders))
     arm = ((x + half, shoulders), (x + half + 0.12, legs), (x + half, legs - 0.05), (x + half - 0.1, shoulders))
     y = height - 0.14
     return [
@@ -201,33 +186,20 @@ def cyclist_across(rng: Random, x: float, z: float) -> list[Shape]:
     """A rider seen from the side: two wheels, a frame, a rider who leans forward."""
     top, trousers, skin, frame = (rng.random() for _ in range(4))
     d = rng.choice((-1.0, 1.0))
-    bars = (
-        (x - 0.45 * d, 0.4),
-        (x - 0.2 * d, 0.9),
-        (x + 0.5 * d, 1.0),
-        (x + 0.55 * d, 0.4),
-        (x + 0.4 * d, 0.75),
-        (x, 0.3),
-    )
-    leg = (
-        (x - 0.28 * d, 0.95),
-        (x, 1.05),
-        (x + 0.22 * d, 0.65),
-        (x + 0.1 * d, 0.18),
-        (x - 0.08 * d, 0.2),
-        (x + 0.03 * d, 0.6),
-    )
-    torso = ((x - 0.32 * d, 0.95), (x, 0.95), (x + 0.35 * d, 1.42), (x + 0.1 * d, 1.6))
-    arm = ((x + 0.2 * d, 1.5), (x + 0.34 * d, 1.36), (x + 0.55 * d, 0.98), (x + 0.45 * d, 0.98))
+
+    def part(kind: int, tint: float, *points: tuple[float, float]) -> Shape:
+        """An outline by (metres ahead of the rider's middle, height)."""
+        return outline(BICYCLIST, kind, z, tuple([(x + ahead * d, y) for ahead, y in points]), tint)
+
     return [
         ellipse(BICYCLIST, Part.TYRE, x - 0.5, 0.36, 0.36, 0.36, z, frame),
         ellipse(BICYCLIST, Part.SPOKES, x - 0.5, 0.36, 0.26, 0.26, z, frame),
         ellipse(BICYCLIST, Part.TYRE, x + 0.5, 0.36, 0.36, 0.36, z, frame),
         ellipse(BICYCLIST, Part.SPOKES, x + 0.5, 0.36, 0.26, 0.26, z, frame),
-        outline(BICYCLIST, Part.FRAME, z, bars, frame),
-        outline(BICYCLIST, Part.TROUSERS, z, leg, trousers),
-        outline(BICYCLIST, Part.TOP, z, torso, top),
-        outline(BICYCLIST, Part.TOP, z, arm, top),
+        part(Part.FRAME, frame, (-0.45, 0.4), (-0.2, 0.9), (0.5, 1.0), (0.55, 0.4), (0.4, 0.75), (0, 0.3)),
+        part(Part.TROUSERS, trousers, (-0.28, 0.95), (0, 1.05), (0.22, 0.65), (0.1, 0.18), (-0.08, 0.2), (0.03, 0.6)),
+        part(Part.TOP, top, (-0.32, 0.95), (0, 0.95), (0.35, 1.42), (0.1, 1.6)),
+        part(Part.TOP, top, (0.2, 1.5), (0.34, 1.36), (0.55, 0.98), (0.45, 0.98)),
         ellipse(BICYCLIST, Part.HAIR, x + 0.33 * d, 1.72, 0.16, 0.16, z, skin),
         ellipse(BICYCLIST, Part.SKIN, x + 0.36 * d, 1.67, 0.11, 0.11, z, skin),
     ]

@@ -1,18 +1,24 @@
 """``daf data cache``."""
 
+import time
 from typing import TYPE_CHECKING
 
 import click
+from rich import box
+from rich.table import Table
+from rich.text import Text
 
+from daframework.cli.display import Display
+from daframework.cli.interrupt import stop_on_signal
 from daframework.cli.options import installed_plugins, set_option
+from daframework.errors import visible
+from daframework.recipes.read import locate, read
+from daframework.recipes.tables import Recipe
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from daframework.cli.data.parts import DomainPart
     from daframework.compute.session import Session
     from daframework.data.cache.layout import Listing
-    from daframework.recipes.tables import Recipe
 
 
 @click.command("cache")
@@ -44,23 +50,16 @@ def command(recipe: str | None, overrides: tuple[str, ...], listing: bool, clear
 
 
 def _open(recipe: str, overrides: tuple[str, ...]) -> "tuple[Recipe, list[DomainPart]]":
-    from daframework.cli.data.parts import open_domains
-    from daframework.errors import DataError
-    from daframework.recipes.read import locate, read
+    from daframework.cli.data.parts import open_all
 
     plugins = installed_plugins()
     loaded = read(locate(plugins, recipe), overrides)
-    parts, problems = open_domains(plugins, loaded)
-    if problems:
-        raise DataError("\n".join(problems))
-    return loaded, parts
+    return loaded, open_all(plugins, loaded)
 
 
-def _build(recipe: "Recipe", parts: "list[DomainPart]") -> None:
+def _build(recipe: Recipe, parts: "list[DomainPart]") -> None:
     from lightning_fabric import Fabric
 
-    from daframework.cli.display import Display
-    from daframework.cli.interrupt import stop_on_signal
     from daframework.compute.session import Session
     from daframework.report.table import make_console
 
@@ -70,14 +69,8 @@ def _build(recipe: "Recipe", parts: "list[DomainPart]") -> None:
     console.print(table)
 
 
-def _built(session: "Session", recipe: "Recipe", parts: "list[DomainPart]") -> "Table":
+def _built(session: "Session", recipe: Recipe, parts: "list[DomainPart]") -> Table:
     """Build the caches one after another; a row for each."""
-    import time
-
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
     from daframework.data.cache.layout import gigabytes
     from daframework.data.cache.open import open_cached
     from daframework.data.parallel import default_workers
@@ -100,14 +93,7 @@ def _built(session: "Session", recipe: "Recipe", parts: "list[DomainPart]") -> "
 
 
 def _list() -> None:
-    import time
-
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
     from daframework.data.cache.layout import cache_root, gigabytes, list_caches
-    from daframework.errors import visible
     from daframework.report.table import make_console
 
     found = list_caches()

@@ -1,68 +1,61 @@
 """``daf data check``."""
 
 import sys
+from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from attrs import evolve
+from rich import box
+from rich.table import Table
+from rich.text import Text
 
 from daframework.cli.data.options import (
+    Request,
+    json_option,
     overwrite_option,
     refuse_existing,
-    root_argument,
-    set_option,
-    what_argument,
+    request_arguments,
     workers_option,
     write_json,
 )
+from daframework.cli.data.progress import FileProgress
+from daframework.cli.interrupt import stop_on_signal
 from daframework.cli.options import installed_plugins
+from daframework.errors import DataError
+from daframework.registry import Plugins
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from daframework.cli.data.parts import DomainPart
-    from daframework.cli.data.progress import FileProgress
     from daframework.data.checks.audit import Audited, SetAudit
-    from daframework.registry import Plugins
 
 
 @click.command("check")
-@what_argument
-@root_argument
-@set_option
+@request_arguments
 @workers_option
 @click.option("--images-only", is_flag=True, help="Look at no label, as of a target that has none.")
-@click.option("--json", "json_to", metavar="FILE", help="Write everything that was found as JSON; - prints it.")
+@json_option
 @overwrite_option
-def command(
-    what: str,
-    root: str | None,
-    overrides: tuple[str, ...],
-    workers: int | None,
-    images_only: bool,
-    json_to: str | None,
-    overwrite: bool,
-) -> None:
+def command(request: Request, workers: int | None, images_only: bool, json_to: str | None, overwrite: bool) -> None:
     """Check every file of RECIPE's domains, or of both splits of the dataset NAME in the folder ROOT.
 
     Every file is decoded; images and labels are paired and of one size, ids known, no image is smaller than RECIPE's
     crop; images that training and test share are found by their pixels. Everything that is wrong is a line. Exit code
     1 if there is an error; warnings are none.
     """
-    from daframework.cli.data.progress import FileProgress
-    from daframework.cli.interrupt import stop_on_signal
     from daframework.report.table import make_console
 
     if json_to not in (None, "-") and not overwrite:
         refuse_existing(Path(json_to))
     # The torch behind the datasets takes seconds to import.
     progress = FileProgress(make_console(stderr=json_to == "-"))
-    progress.say(f"checking {what}{'' if root is None else f' in {root}'}")
+    progress.say(f"checking {request}")
     with stop_on_signal() as stopping, progress:
         findings = _Findings(progress)
-        parts = _open(installed_plugins(), what, root, overrides, images_only, findings)
+        parts = _open(installed_plugins(), request, images_only, findings)
         sets = [(part, _check_part(part, workers, findings, stopping)) for part in parts if not stopping()]
         if not stopping():
             _compare(sets, findings)
@@ -84,7 +77,7 @@ def command(
 class _Findings:
     """Everything that was found: printed at once, counted, and kept for the JSON."""
 
-    def __init__(self, progress: "FileProgress") -> None:
+    def __init__(self, progress: FileProgress) -> None:
         self.progress = progress
         self.lines: list[dict[str, str | None]] = []
         self.errors = 0
@@ -99,33 +92,23 @@ class _Findings:
         return f"{self.errors:,} error{'s' * (self.errors != 1)}, {warnings:,} warning{'s' * (warnings != 1)}"
 
 
-def _open(
-    plugins: "Plugins",
-    what: str,
-    root: str | None,
-    overrides: tuple[str, ...],
-    images_only: bool,
-    findings: _Findings,
-) -> "list[DomainPart]":
+def _open(plugins: Plugins, request: Request, images_only: bool, findings: _Findings) -> "list[DomainPart]":
     """What is to be checked; what cannot be opened is an error among the others."""
-    from attrs import evolve
-
     from daframework.cli.data.parts import SPLITS, find_recipe, open_dataset, open_domains
     from daframework.data.checks.duplicates import same_files
-    from daframework.errors import DataError
 
-    recipe = find_recipe(plugins, what, root, overrides)
+    recipe = find_recipe(plugins, request)
     parts: list[DomainPart] = []
     if recipe is not None:
         parts, problems = open_domains(plugins, recipe)
         for problem in problems:
-            findings.add("error", what, problem)
+            findings.add("error", request.what, problem)
     else:
         for split in SPLITS:
             try:
-                parts.append(open_dataset(plugins, what, root, overrides, split))
+                parts.append(open_dataset(plugins, request, split))
             except DataError as error:
-                findings.add("error", f"{what} {split}", str(error))
+                findings.add("error", f"{request.what} {split}", str(error))
     if len(parts) > 1 and parts[-2].domain == parts[-1].domain and same_files(parts[-2].dataset, parts[-1].dataset):
         # A model is scored on the target's test set; a dataset that is only a source never uses its own.
         level = "warning" if recipe is None else "error"
@@ -145,7 +128,7 @@ def _check_part(
 ) -> "SetAudit":
     """Look at every image of one set, until asked to stop."""
     from daframework.data.checks.audit import SetAudit, audit, turned_differently
-    from daframework.data.parallel import default_workers, in_parallel
+    from daframework.data.parallel import in_parallel
 
     dataset, progress = part.dataset, findings.progress
     progress.begin(part.title, len(dataset))
@@ -155,7 +138,7 @@ def _check_part(
     for line in dataset.problems(labelled=part.labelled):
         findings.add("error", part.title, line)
     look = partial(audit, dataset, part.labelled)
-    for one in in_parallel(look, range(len(dataset)), workers=default_workers() if workers is None else workers):
+    for one in in_parallel(look, range(len(dataset)), workers=workers):
         found.add(one)
         for level, lines in (("error", (*one.errors, *_too_small(part, one))), ("warning", one.warnings)):
             for line in lines:
@@ -195,14 +178,8 @@ def _compare(sets: "list[tuple[DomainPart, SetAudit]]", findings: _Findings) -> 
             findings.add(level, title, line)
 
 
-def _table(sets: "list[tuple[DomainPart, SetAudit]]", findings: _Findings) -> "Table":
+def _table(sets: "list[tuple[DomainPart, SetAudit]]", findings: _Findings) -> Table:
     """A column a set, which three of them leave room for in a narrow terminal."""
-    from collections import Counter
-
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
     count = Counter((line["set"], line["level"]) for line in findings.lines)
     rows: dict[str, Callable[[DomainPart, SetAudit], str]] = {
         "images": lambda part, found: f"{found.read:,}",

@@ -7,15 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from attrs import evolve
 
 from daframework.cli.data.options import overwrite_option, workers_option
+from daframework.cli.data.progress import FileProgress
+from daframework.cli.interrupt import stop_on_signal
 from daframework.cli.options import installed_plugins
+from daframework.registry import Plugins
 
 if TYPE_CHECKING:
-    from daframework.cli.data.progress import FileProgress
     from daframework.data.conversion.labels import Conversion, Converted
     from daframework.data.label_files import Channel
-    from daframework.registry import Plugins
 
 _OTHERS = "others"
 _TOLD = 20  # values that are told of one by one
@@ -63,13 +65,9 @@ def command(
     if channel and from_ids is None:
         raise click.UsageError("--channel is about ids, and --from-colours reads colours")
 
-    from attrs import evolve
-
-    from daframework.cli.data.progress import FileProgress
-    from daframework.cli.interrupt import stop_on_signal
     from daframework.data.conversion.labels import convert_file
     from daframework.data.conversion.outputs import planned_outputs
-    from daframework.data.parallel import default_workers, in_parallel
+    from daframework.data.parallel import in_parallel
     from daframework.report.table import make_console
 
     source = from_ids or from_colours or ""
@@ -84,7 +82,6 @@ def command(
     with stop_on_signal() as stopping, FileProgress(make_console()) as progress:
         progress.begin("labels", len(files))
         convert = partial(convert_file, conversion, files, outputs)
-        workers = default_workers() if workers is None else workers
         for done, one in enumerate(in_parallel(convert, range(len(files)), workers=workers), start=1):
             if one.problem is not None:
                 progress.say(one.problem, "error")
@@ -104,7 +101,7 @@ def command(
 
 
 def _conversion(
-    plugins: "Plugins",
+    plugins: Plugins,
     source: str,
     target: str,
     own: tuple[str, ...],
@@ -165,7 +162,7 @@ class _Found:
         return f"{self.having[value]:,} files ({self.known[value] or self.unknown[value]:,} pixels)"
 
 
-def _tell(progress: "FileProgress", conversion: "Conversion", source: str, found: _Found, *, complete: bool) -> None:
+def _tell(progress: FileProgress, conversion: "Conversion", source: str, found: _Found, *, complete: bool) -> None:
     """Every value that stands for no class, the commonest first; transparent pixels; classes without a pixel."""
     from daframework.data.label_files import TRANSPARENT, near_colour, value_name
 

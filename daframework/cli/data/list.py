@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import click
 
 from daframework.cli.options import installed_plugins
+from daframework.errors import visible
+from daframework.registry import Component, components
 
 if TYPE_CHECKING:
     from daframework.data.spaces import LabelSpace
-    from daframework.registry import Component
 
 
 @click.command("list")
@@ -21,8 +22,6 @@ def command() -> None:
     daf plugins dataset:NAME explains a dataset's options.
     """
     from daframework.data.spaces import label_spaces
-    from daframework.errors import visible
-    from daframework.registry import components
 
     plugins = installed_plugins()
     spaces = label_spaces(plugins)
@@ -40,11 +39,11 @@ def command() -> None:
         click.echo(f"  {space.name:{width}}  {len(space.classes)} classes: {', '.join(space.classes)}")
 
 
-def _first_line(component: "Component") -> str:
+def _first_line(component: Component) -> str:
     return (inspect.getdoc(component.factory) or "no description").partition("\n")[0].replace("``", "")
 
 
-def _classes(component: "Component", spaces: "list[LabelSpace]") -> str:
+def _classes(component: Component, spaces: "list[LabelSpace]") -> str:
     classes = getattr(component.factory, "classes", None)
     if classes is None:
         return "classes: known once its options are given"
@@ -52,7 +51,7 @@ def _classes(component: "Component", spaces: "list[LabelSpace]") -> str:
     return f"{len(classes)} classes: {fitting[0] if fitting else ', '.join(classes)}"
 
 
-def _files(component: "Component", data: str | None) -> str:
+def _files(component: Component, data: str | None) -> str:
     """Where its files are looked for, by the rule that a dataset's folder in DAF_DATA has its name."""
     root = inspect.signature(component.factory).parameters.get("root")
     if root is None:

@@ -1,15 +1,16 @@
 """What the commands of ``daf data`` share: a recipe or a dataset to look at, and how many processes do so."""
 
 import json
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
 import click
+from attrs import frozen
 
 from daframework.errors import DataError
 
-what_argument = click.argument("what", metavar="RECIPE|NAME")
-root_argument = click.argument("root", required=False)
 set_option = click.option(
     "--set",
     "overrides",
@@ -17,10 +18,36 @@ set_option = click.option(
     metavar="KEY=VALUE",
     help="Set one key of the recipe, or one option of the dataset NAME; the value is TOML. May be repeated.",
 )
+json_option = click.option("--json", "json_to", metavar="FILE", help="Write what was found as JSON; - prints it.")
 workers_option = click.option(
     "--workers", type=click.IntRange(min=0), help="Processes that read files; one a core, 8 at most, unless given."
 )
 overwrite_option = click.option("--overwrite", is_flag=True, help="Replace files that are there already.")
+
+
+@frozen
+class Request:
+    """What to look at: the recipe ``what``, or the dataset of that name in the folder ``root``, and its ``--set``."""
+
+    what: str
+    root: str | None
+    overrides: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return self.what if self.root is None else f"{self.what} in {self.root}"
+
+
+def request_arguments(command: Callable[..., None]) -> Callable[..., None]:
+    """Give ``command`` the arguments RECIPE|NAME and ROOT and the option ``--set``, as one `Request`."""
+
+    @click.argument("what", metavar="RECIPE|NAME")
+    @click.argument("root", required=False)
+    @set_option
+    @wraps(command)
+    def with_request(what: str, root: str | None, overrides: tuple[str, ...], **options: Any) -> None:
+        command(Request(what, root, overrides), **options)
+
+    return with_request
 
 
 def refuse_existing(*files: Path) -> None:

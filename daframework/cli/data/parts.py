@@ -1,8 +1,11 @@
 """Open what a command was asked to look at: the domains of a recipe, or the splits of one dataset."""
 
+from collections.abc import Sequence
+
 from attrs import frozen
 
 from daframework.build import make, make_dataset
+from daframework.cli.data.options import Request
 from daframework.errors import DataError, RecipeError, unknown
 from daframework.interfaces import ImageDataset
 from daframework.recipes.read import apply_override, locate, read
@@ -33,22 +36,48 @@ class DomainPart:
         return f"{self.domain} {self.split}"
 
 
-def find_recipe(plugins: Plugins, what: str, root: str | None, overrides: tuple[str, ...]) -> Recipe | None:
-    """The recipe meant by ``what``; None where it is the name of a dataset.
+def find_recipe(plugins: Plugins, request: Request) -> Recipe | None:
+    """The recipe that is asked for; None where it is a dataset.
 
     Raises:
         RecipeError: it is neither, or the recipe is wrong.
     """
-    if root is not None:
+    if request.root is not None:
         return None
     try:
-        path = locate(plugins, what)
+        path = locate(plugins, request.what)
     except RecipeError as error:
         datasets = names(plugins, "dataset")
-        if what in datasets:
+        if request.what in datasets:
             return None
-        raise RecipeError(f"{error}; and {unknown('dataset', what, datasets)}") from error
-    return read(path, overrides)
+        raise RecipeError(f"{error}; and {unknown('dataset', request.what, datasets)}") from error
+    return read(path, request.overrides)
+
+
+def open_parts(plugins: Plugins, request: Request, splits: Sequence[str] = SPLITS) -> list[DomainPart]:
+    """The domains of a recipe, or these ``splits`` of a dataset.
+
+    Raises:
+        RecipeError: an option is wrong, or there is no such recipe or dataset.
+        DataError: one cannot be opened.
+    """
+    recipe = find_recipe(plugins, request)
+    if recipe is None:
+        return [open_dataset(plugins, request, split) for split in splits]
+    return open_all(plugins, recipe)
+
+
+def open_all(plugins: Plugins, recipe: Recipe) -> list[DomainPart]:
+    """The domains of a recipe, see `open_domains`.
+
+    Raises:
+        RecipeError: an option is wrong, or the domains do not fit together.
+        DataError: some cannot be opened, a line for each.
+    """
+    parts, problems = open_domains(plugins, recipe)
+    if problems:
+        raise DataError("\n".join(problems))
+    return parts
 
 
 def open_domains(plugins: Plugins, recipe: Recipe) -> tuple[list[DomainPart], list[str]]:
@@ -82,19 +111,19 @@ def open_domains(plugins: Plugins, recipe: Recipe) -> tuple[list[DomainPart], li
     return [part(*which, dataset) for which, dataset in zip(wanted, opened, strict=False)], problems
 
 
-def open_dataset(plugins: Plugins, name: str, root: str | None, overrides: tuple[str, ...], split: str) -> DomainPart:
-    """One split of the dataset ``name`` in the folder ``root``, with options as in ``--set KEY=VALUE``.
+def open_dataset(plugins: Plugins, request: Request, split: str) -> DomainPart:
+    """One split of the dataset that is asked for.
 
     Raises:
         RecipeError: an option is wrong.
         PluginError: there is no such dataset.
         DataError: its files are missing.
     """
-    options: dict[str, object] = {}
-    for text in overrides:
+    name, options = request.what, dict[str, object]()
+    for text in request.overrides:
         apply_override(options, text)
-    if root is not None:
-        options["root"] = root
+    if request.root is not None:
+        options["root"] = request.root
     try:
         dataset: ImageDataset = make(find(plugins, "dataset", name), options, name, split=split)
     except DataError as error:

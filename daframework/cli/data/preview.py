@@ -4,13 +4,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from attrs import evolve
 
-from daframework.cli.data.options import overwrite_option, refuse_existing, root_argument, set_option, what_argument
+from daframework.cli.data.options import Request, overwrite_option, refuse_existing, request_arguments
 from daframework.cli.options import installed_plugins
+from daframework.errors import visible
+from daframework.registry import Plugins
 
 if TYPE_CHECKING:
     from daframework.cli.data.parts import DomainPart
-    from daframework.registry import Plugins
     from daframework.report.sheets import Tile
 
 _DARK = (50, 50, 50)
@@ -18,21 +20,17 @@ _SIDE = 480  # pixels: the longer side of an image on the sheet, more than its p
 
 
 @click.command("preview")
-@what_argument
-@root_argument
-@set_option
+@request_arguments
 @click.option("--count", type=click.IntRange(1, 200), default=8, show_default=True, help="Images of each set.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="FILE.png", help="preview_<name>.png unless given.")
 @overwrite_option
-def command(
-    what: str, root: str | None, overrides: tuple[str, ...], count: int, out: Path | None, overwrite: bool
-) -> None:
+def command(request: Request, count: int, out: Path | None, overwrite: bool) -> None:
     """Draw a sheet of images spread over RECIPE's domains, or over both splits of the dataset NAME in the folder ROOT.
 
     Labels lie over the images in their classes' colours, and what is ignored is dark. The target's training images are
     shown without labels.
     """
-    file = out or Path(f"preview_{Path(what).stem}.png")
+    file = out or Path(f"preview_{Path(request.what).stem}.png")
     if file.suffix.lower() != ".png":
         raise click.BadParameter(f"the sheet is a PNG file, got '{file}'", param_hint="--out")
     if not overwrite:
@@ -41,7 +39,7 @@ def command(
     from daframework.report.figures import save_figure
     from daframework.report.sheets import contact_sheet
 
-    parts = _parts(installed_plugins(), what, root, overrides)
+    parts = _parts(installed_plugins(), request)
     sections = {}
     for part in parts:
         labels = "" if part.labelled else ", without labels"
@@ -51,26 +49,18 @@ def command(
         if part.labelled:
             legend |= dict(zip(part.dataset.classes, part.dataset.palette, strict=True))
             legend.setdefault("ignored", _DARK)
-    save_figure(contact_sheet(sections, legend, what), file.parent, file.stem, endings=[file.suffix[1:]])
+    save_figure(contact_sheet(sections, legend, request.what), file.parent, file.stem, endings=[file.suffix[1:]])
     click.echo(f"sheet in {file}")
 
 
-def _parts(plugins: "Plugins", what: str, root: str | None, overrides: tuple[str, ...]) -> "list[DomainPart]":
-    from attrs import evolve
-
-    from daframework.cli.data.parts import SPLITS, find_recipe, no_labels, open_dataset, open_domains
+def _parts(plugins: Plugins, request: Request) -> "list[DomainPart]":
+    from daframework.cli.data.parts import no_labels, open_parts
     from daframework.data.checks.duplicates import same_files
-    from daframework.errors import DataError, visible
 
-    recipe = find_recipe(plugins, what, root, overrides)
-    if recipe is None:
-        train, test = (open_dataset(plugins, what, root, overrides, split) for split in SPLITS)
-        parts = [train] if same_files(train.dataset, test.dataset) else [train, test]
-    else:
-        parts, problems = open_domains(plugins, recipe)
-        if problems:
-            raise DataError("\n".join(problems))
-        parts = [evolve(part, labelled=(part.domain, part.split) != ("target", "train")) for part in parts]
+    parts = open_parts(plugins, request)
+    if parts[0].domain == parts[1].domain and same_files(parts[0].dataset, parts[1].dataset):  # of a dataset
+        parts = parts[:1]
+    parts = [evolve(part, labelled=(part.domain, part.split) != ("target", "train")) for part in parts]
     for place, part in enumerate(parts):
         if part.labelled and (reason := no_labels(part.dataset)):
             click.echo(f"warning: {part.title}: shown without labels: {visible(reason)}", err=True)

@@ -1,48 +1,47 @@
 """``daf data stats``."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from rich import box
+from rich.table import Table
+from rich.text import Text
 
 from daframework.cli.data.options import (
+    Request,
+    json_option,
     overwrite_option,
     refuse_existing,
-    root_argument,
-    set_option,
-    what_argument,
+    request_arguments,
     workers_option,
     write_json,
 )
+from daframework.cli.data.progress import FileProgress
+from daframework.cli.interrupt import stop_on_signal
 from daframework.cli.options import installed_plugins
+from daframework.errors import DataError, visible
+from daframework.registry import Plugins
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from daframework.cli.data.parts import DomainPart
-    from daframework.cli.data.progress import FileProgress
     from daframework.data.frequencies import ClassShare, Occurrence
-    from daframework.registry import Plugins
 
     Tables = Mapping[str, Mapping[str, ClassShare]]
 
 
 @click.command("stats")
-@what_argument
-@root_argument
-@set_option
+@request_arguments
 @workers_option
 @click.option("--images", type=click.IntRange(min=1), default=2000, show_default=True, help="Images to read of each.")
 @click.option("--target-labels", is_flag=True, help="Read the labels of the target's training images, not of its test.")
 @click.option("--plot", type=click.Path(path_type=Path), metavar="STEM", help="Draw STEM.png and STEM.svg.")
-@click.option("--json", "json_to", metavar="FILE", help="Write the numbers as JSON; - prints them.")
+@json_option
 @overwrite_option
 def command(
-    what: str,
-    root: str | None,
-    overrides: tuple[str, ...],
+    request: Request,
     workers: int | None,
     images: int,
     target_labels: bool,
@@ -55,8 +54,6 @@ def command(
     Of the target, the labels of the test set are counted: those of its training images are for nobody to see who adapts
     to it, unless --target-labels asks for them. Of one dataset, its training images are counted.
     """
-    from daframework.cli.data.progress import FileProgress
-    from daframework.cli.interrupt import stop_on_signal
     from daframework.report.table import make_console
 
     written = [] if plot is None else [plot.with_name(f"{plot.name}.{ending}") for ending in ("png", "svg")]
@@ -64,14 +61,14 @@ def command(
     if not overwrite:
         refuse_existing(*written)
     progress = FileProgress(make_console(stderr=json_to == "-"))
-    progress.say(f"counting classes of {what}{'' if root is None else f' in {root}'}")
+    progress.say(f"counting classes of {request}")
     counted: dict[str, tuple[DomainPart, Occurrence]] = {}
     plugins = installed_plugins()
     # Importing torch, as this does, takes seconds: something is to be seen before.
     from daframework.data.frequencies import class_shares
 
     with stop_on_signal() as stopping, progress:
-        for part in _parts(plugins, what, root, overrides, target_labels, progress):
+        for part in _parts(plugins, request, target_labels, progress):
             found = _count(part, images, workers, progress, stopping)
             if stopping():
                 progress.say(f"stopped after {0 if found is None else found.images:,} images of {part.title}")
@@ -81,29 +78,18 @@ def command(
     tables = {title: class_shares(part.dataset.classes, found) for title, (part, found) in counted.items()}
     _print(tables, counted, progress)
     if plot is not None:
-        _draw(tables, plot, what)
+        _draw(tables, plot, request.what)
         progress.say(f"drawn in {written[0]} and {written[1]}")
     if json_to is not None:
         _write_json(json_to, tables, counted)
 
 
-def _parts(
-    plugins: "Plugins",
-    what: str,
-    root: str | None,
-    overrides: tuple[str, ...],
-    target_labels: bool,
-    progress: "FileProgress",
-) -> "list[DomainPart]":
-    from daframework.cli.data.parts import find_recipe, open_dataset, open_domains
-    from daframework.errors import DataError
+def _parts(plugins: Plugins, request: Request, target_labels: bool, progress: FileProgress) -> "list[DomainPart]":
+    from daframework.cli.data.parts import open_parts
 
-    recipe = find_recipe(plugins, what, root, overrides)
-    if recipe is None:
-        return [open_dataset(plugins, what, root, overrides, "train")]
-    parts, problems = open_domains(plugins, recipe)
-    if problems:
-        raise DataError("\n".join(problems))
+    parts = open_parts(plugins, request, ["train"])
+    if len(parts) == 1:  # of a dataset
+        return parts
     source, target, *tests = parts
     if target_labels:
         return [source, target]
@@ -113,14 +99,12 @@ def _parts(
 
 
 def _count(
-    part: "DomainPart", images: int, workers: int | None, progress: "FileProgress", stopping: "Callable[[], bool]"
+    part: "DomainPart", images: int, workers: int | None, progress: FileProgress, stopping: "Callable[[], bool]"
 ) -> "Occurrence | None":
     """Count classes in images spread over the set; None, and a word on it, where a target has no labels."""
     from daframework.cli.data.parts import no_labels
     from daframework.data.frequencies import occurrence
-    from daframework.data.parallel import default_workers
     from daframework.data.whole import evenly_spread
-    from daframework.errors import DataError
 
     if reason := no_labels(part.dataset):
         if part.domain != "target":
@@ -130,7 +114,7 @@ def _count(
     indices = evenly_spread(len(part.dataset), images)
     progress.begin(part.title, len(indices))
     found = None
-    for found in occurrence(part.dataset, indices, workers=default_workers() if workers is None else workers):
+    for found in occurrence(part.dataset, indices, workers=workers):
         progress.advance(found.images)
         if stopping():
             break
@@ -144,13 +128,7 @@ def _ratio(tables: "Tables", name: str) -> float | None:
     return pixel_ratio(first.get(name), second.get(name))
 
 
-def _print(tables: "Tables", counted: "Mapping[str, tuple[DomainPart, Occurrence]]", progress: "FileProgress") -> None:
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    from daframework.errors import visible
-
+def _print(tables: "Tables", counted: "Mapping[str, tuple[DomainPart, Occurrence]]", progress: FileProgress) -> None:
     table = Table("class", box=box.SIMPLE)
     for title, (_, found) in counted.items():
         table.add_column(f"{title}\npercent of pixels", justify="right")
