@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from daf_baselines.semantic_consistency import SemanticConsistency, cross_entropy
+from daf_baselines.semantic_consistency import SemanticConsistency
 from daframework.errors import PluginError
+from daframework.metrics import cross_entropy
 
 CLASSES = 3
 

@@ -13,12 +13,12 @@ from daf_semantic_cyclegan.losses import (
     SemanticDiscriminator,
     WeightedReconstruction,
     pseudo_label,
-    weighted_cross_entropy,
     weighted_distance,
 )
 from daframework.data.frequencies import ClassCounts, count_classes
 from daframework.errors import PluginError
 from daframework.interfaces import DiscriminatorOutput, ImageDataset, Sample
+from daframework.metrics import cross_entropy
 
 
 @frozen(eq=False)
@@ -96,22 +96,22 @@ def literal_cross_entropy(logits, label, weights=None):
 def test_cross_entropy_is_the_literal_formula_over_labelled_pixels(weights):
     logits, label = draw(2, 4, 3, 5, seed=0), random_label(2, 3, 5, num_classes=4, seed=1)
     expected = literal_cross_entropy(logits, label, weights)
-    assert weighted_cross_entropy(logits, label, weights).item() == pytest.approx(expected, rel=1e-12)
+    assert cross_entropy(logits, label, weights).item() == pytest.approx(expected, rel=1e-12)
     torch.testing.assert_close(
-        weighted_cross_entropy(logits, label, weights), F.cross_entropy(logits, label, weights, ignore_index=255)
+        cross_entropy(logits, label, weights), F.cross_entropy(logits, label, weights, ignore_index=255)
     )
 
 
 def test_gradient_of_cross_entropy_is_softmax_minus_one_at_the_label():
     logits = torch.tensor([[[[0.0, 5.0]], [[0.0, 5.0]]]], requires_grad=True)
-    weighted_cross_entropy(logits, torch.tensor([[[1, 255]]]), None).backward()
+    cross_entropy(logits, torch.tensor([[[1, 255]]]), None).backward()
     torch.testing.assert_close(logits.grad, torch.tensor([[[[0.5, 0.0]], [[-0.5, 0.0]]]]))
 
 
 @pytest.mark.parametrize("weights", [None, torch.tensor([0.5, 2.0])])
 def test_cross_entropy_of_ignored_pixels_alone_is_zero_with_zero_gradients(weights):
     logits = draw(1, 2, 3, 3, seed=2, dtype=torch.float32).requires_grad_()
-    error = weighted_cross_entropy(logits, torch.full((1, 3, 3), 255), weights)
+    error = cross_entropy(logits, torch.full((1, 3, 3), 255), weights)
     error.backward()
     assert error.item() == 0
     assert torch.equal(logits.grad, torch.zeros_like(logits))

@@ -7,7 +7,6 @@ from torch import nn
 from torch.nn.functional import cross_entropy, l1_loss, mse_loss
 
 from daframework import hookimpl
-from daframework.downstream.metrics import class_iou, confusion_matrix, mean_iou, pixel_accuracy
 from daframework.interfaces import (
     Discriminator,
     DiscriminatorOutput,
@@ -18,6 +17,7 @@ from daframework.interfaces import (
     Scores,
     Task,
 )
+from daframework.metrics import class_iou, confusion_matrix, mean_iou, pixel_accuracy
 
 CLASSES = ("road", "sky", "tree")
 PALETTE = ((128, 64, 128), (70, 130, 180), (0, 200, 0))

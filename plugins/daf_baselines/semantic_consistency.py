@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor, nn
 
-from daframework.downstream.metrics import cross_entropy
 from daframework.errors import PluginError
 from daframework.interfaces import Loss, StepImages
+from daframework.metrics import cross_entropy
 
 
 class SemanticConsistency(Loss):

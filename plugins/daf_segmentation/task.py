@@ -7,7 +7,8 @@ import segmentation_models_pytorch as smp
 from torch import Tensor, nn
 
 from daf_segmentation.network import NetworkOptions
-from daframework.downstream.metrics import (
+from daframework.interfaces import IGNORE_INDEX, Scores, Task
+from daframework.metrics import (
     class_iou,
     confusion_matrix,
     cross_entropy,
@@ -15,7 +16,6 @@ from daframework.downstream.metrics import (
     mean_iou_of,
     pixel_accuracy,
 )
-from daframework.interfaces import IGNORE_INDEX, Scores, Task
 
 
 class Segmentation(Task):

@@ -2,13 +2,10 @@
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from daf_cyclegan.layers import to_float32
 from daf_cyclegan.reconstruction import distance
 from daf_semantic_cyclegan.class_weights import ClassWeights, pixel_weights
-from daframework.compute.ranks import mean_over_ranks
-from daframework.downstream.metrics import cross_entropy
 from daframework.errors import PluginError
 from daframework.interfaces import (
     IGNORE_INDEX,
@@ -18,6 +15,7 @@ from daframework.interfaces import (
     Loss,
     StepImages,
 )
+from daframework.metrics import cross_entropy
 
 
 class SemanticDiscriminator(Loss):
@@ -98,7 +96,7 @@ class SemanticDiscriminator(Loss):
     def _error(self, output: DiscriminatorOutput, label: Tensor | None) -> Tensor:
         if label is None:
             raise PluginError("semantic_discriminator got no label for an image that was made from the source")
-        return weighted_cross_entropy(_semantics(output), label, self.class_weights.weights)
+        return cross_entropy(_semantics(output), label, self.class_weights.weights)
 
 
 class WeightedReconstruction(Loss):
@@ -153,20 +151,6 @@ class WeightedReconstruction(Loss):
             return source + distance(images.rec_target, images.target)
         guess = _semantics(images.judged("target")).argmax(dim=1)
         return source + weighted_distance(images.rec_target, images.target, pixel_weights(weights, guess))
-
-
-def weighted_cross_entropy(logits: Tensor, label: Tensor, weights: Tensor | None) -> Tensor:
-    """Cross-entropy of logits (N, C, H, W), weighted mean over the labelled pixels of (N, H, W); 0 where there is none.
-
-    With class ``weights`` (C,) it is the sum of weighted errors over the sum of weights; None weights all alike. Of
-    several ranks, the mean of what each gets is that over the pixels of all.
-    """
-    if weights is None:
-        return cross_entropy(logits, label)
-    errors = F.cross_entropy(to_float32(logits), label, weights, ignore_index=IGNORE_INDEX, reduction="sum")
-    labelled = torch.where(label == IGNORE_INDEX, 0.0, pixel_weights(weights, label)).sum()
-    # All weights are positive: only where no pixel is labelled is the sum 0, and so are the errors.
-    return errors / mean_over_ranks(labelled).clamp(min=torch.finfo(labelled.dtype).tiny)
 
 
 def pseudo_label(logits: Tensor, confidence: float) -> Tensor:
