@@ -10,7 +10,6 @@ from image_files import names, write, write_deep
 from daf_driving.camvid import CamVid
 from daf_driving.image_folder import ImageFolder, distinct_colours
 from daframework.errors import DataError
-from daframework.registry import components, load_plugins
 from daframework.testing import check_dataset
 
 REAL_CAMVID = Path(__file__).parents[2] / "shared" / "data" / "camvid"
@@ -21,22 +20,22 @@ def picture(seed=0, shape=(4, 6, 3)):
     return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
 
 
-@pytest.fixture
-def camvid(tmp_path):
+def build_camvid(root):
     """Two drives in train, one in test; label pixels run through the ids 0 to 11."""
     label = np.arange(24).reshape(4, 6) % 12
     for folder, frames in {"train": ["0001TP_1", "0016E5_1", "0016E5_2"], "test": ["0001TP_9", "Seq05VD_9"]}.items():
         for index, name in enumerate(frames):
-            write(tmp_path / folder / f"{name}.png", picture(index))
-            write(tmp_path / f"{folder}annot" / f"{name}.png", label)
+            write(root / folder / f"{name}.png", picture(index))
+            write(root / f"{folder}annot" / f"{name}.png", label)
+
+
+@pytest.fixture
+def camvid(tmp_path):
+    build_camvid(tmp_path)
     return tmp_path
 
 
 # --- CamVid ---
-
-
-def test_plugin_offers_both_datasets():
-    assert {"camvid", "image_folder"} <= set(components(load_plugins(), "dataset"))
 
 
 def test_camvid_splits_are_their_folders(camvid):
@@ -48,7 +47,6 @@ def test_camvid_splits_are_their_folders(camvid):
 
 def test_camvid_sample_has_its_image_and_void_ignored(camvid):
     dataset = CamVid(root=str(camvid), split="train")
-    check_dataset(dataset)
     sample = dataset[1]
     assert np.array_equal(sample.image.numpy().transpose(1, 2, 0), picture(1))
     expected = np.arange(24).reshape(4, 6) % 12
@@ -175,23 +173,28 @@ def test_real_camvid_labels_hold_classes_and_void_only():
 IDS = {"0": "road", "7": "sky", "255": "ignore"}
 
 
+FOLDERS = {"train_folder": "train", "test_folder": "test", "classes": ("road", "sky"), "ids": IDS}
+
+
+def build_folder(root):
+    for index, name in enumerate(["a/1", "a/2", "b/1"]):
+        write(root / "train" / "images" / f"{name}.jpg", picture(index))
+        write(root / "train" / "labels" / f"{name}.png", [[0, 0, 7, 7, 255, 0]] * 4)
+    write(root / "test" / "images" / "9.png", picture(9))
+
+
 @pytest.fixture
 def folder(tmp_path):
-    for index, name in enumerate(["a/1", "a/2", "b/1"]):
-        write(tmp_path / "train" / "images" / f"{name}.jpg", picture(index))
-        write(tmp_path / "train" / "labels" / f"{name}.png", [[0, 0, 7, 7, 255, 0]] * 4)
-    write(tmp_path / "test" / "images" / "9.png", picture(9))
+    build_folder(tmp_path)
     return tmp_path
 
 
-def image_folder(root, split="train", *, classes=("road", "sky"), ids=IDS, **options):
-    options = {"train_folder": "train", "test_folder": "test", **options}
-    return ImageFolder(root=str(root), split=split, classes=classes, ids=ids, **options)
+def image_folder(root, split="train", **options):
+    return ImageFolder(root=str(root), split=split, **{**FOLDERS, **options})
 
 
 def test_images_and_labels_are_paired_by_relative_name(folder):
     dataset = image_folder(folder)
-    check_dataset(dataset)
     assert names(dataset) == ["a/1", "a/2", "b/1"]
     assert dataset[2].label.tolist() == [[0, 0, 1, 1, 255, 0]] * 4
     assert list(dataset.classes) == ["road", "sky"]

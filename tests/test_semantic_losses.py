@@ -377,45 +377,6 @@ def test_measured_weights_are_in_the_checkpoint():
     assert torch.equal(resumed.class_weights.weights, expected)
 
 
-def test_losses_run_on_the_meta_device_before_anything_is_measured():
-    with torch.device("meta"):
-        names = ["source", "target", "rec_source", "rec_target"]
-        label = torch.empty(2, 8, 8, dtype=torch.int64)
-        semantics = {n: torch.empty(2, 3, 8, 8) for n in ("target", "fake_target", "fake_source", "rec_source")}
-        step = Step({**{name: torch.empty(2, 3, 8, 8) for name in names}, "source_label": label}, semantics)
-        domain = Domain("target", fake_label=label, fake_output=judged(semantics["target"]))
-        loss = SemanticDiscriminator(num_classes=3, class_weights="inverse_log", target_consistency="pseudo")
-        weighted = WeightedReconstruction(num_classes=3, target_weights="predicted")
-        for scalar in (loss.generator_loss(step), loss.discriminator_loss(domain), weighted.generator_loss(step)):
-            assert scalar.shape == ()
-            assert scalar.device.type == "meta"
-
-
-def test_no_loss_writes_to_what_it_is_given():
-    step = cycle_step()
-    step.semantics.update(generator_step().semantics)
-    source, target = discriminator_sides()
-    losses = [
-        SemanticDiscriminator(
-            num_classes=3,
-            class_weights="inverse_log",
-            target_consistency="pseudo",
-            train_on_reconstruction=True,
-            train_generator_on_reconstruction=True,
-        ).double(),
-        WeightedReconstruction(num_classes=3, target_weights="predicted").double(),
-    ]
-    outputs = (source.real_output, source.rec_output, target.fake_output)
-    given = [*step.images.values(), *step.semantics.values(), *(output.semantics for output in outputs)]
-    given += [source.real_label, target.fake_label]
-    before = [tensor.detach().clone() for tensor in given]
-    for loss in losses:
-        loss.generator_loss(step)
-        loss.discriminator_loss(source)
-        loss.discriminator_loss(target)
-    assert all(torch.equal(now, then) for now, then in zip(given, before, strict=True))
-
-
 @pytest.mark.parametrize(
     ("build", "options", "message"),
     [

@@ -9,7 +9,7 @@ import torch
 from attrs import evolve
 from torch import Tensor, nn
 
-from daframework.adapt.step import DiscriminatorObjective, Fake, GeneratorObjective
+from daframework.adapt.rehearsal import try_step
 from daframework.build import (
     DIRECTIONS,
     DOMAINS,
@@ -196,17 +196,11 @@ def _step_problems(
     try:
         image = torch.zeros(batch, 3, height, width)
         label = torch.zeros(batch, height, width, dtype=torch.int64)
-        made = GeneratorObjective(generators, discriminators, terms)(image, label, image)
-        if not made.values:
+        values, total = try_step(generators, discriminators, terms, image, label, image)
+        if not any(name.startswith("generator/") for name in values):
             return ["losses: none of them trains the generators"]
-        total = made.total
-        if discriminators:
-            fakes = {domain: Fake(image, label if domain == "target" else None) for domain in DOMAINS}
-            rebuilt = {domain: image for domain in DOMAINS if f"rec_{domain}" in made.images}
-            real = {domain: image for domain in DOMAINS}
-            total = total + DiscriminatorObjective(discriminators, terms)(real, label, fakes, rebuilt).total
         if total.requires_grad:
-            total.backward()
+            total.backward()  # type: ignore[no-untyped-call]
     except DafError as error:
         return [f"losses: {line}" for line in lines(error)]
     except Exception as error:

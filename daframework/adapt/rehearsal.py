@@ -1,0 +1,94 @@
+"""A step that is tried and not trained on, and the smallest networks that it can be tried with."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from daframework.adapt.step import DiscriminatorObjective, Fake, GeneratorObjective
+from daframework.build import DOMAINS, Term
+from daframework.interfaces import Discriminator, DiscriminatorOutput, Generator
+
+
+def try_step(
+    generators: Mapping[str, Generator],
+    discriminators: Mapping[str, Discriminator],
+    terms: Iterable[Term],
+    source: Tensor,
+    source_label: Tensor,
+    target: Tensor,
+) -> tuple[dict[str, Tensor], Tensor]:
+    """One step of both objectives, forward: the unweighted losses by name, and what to minimise.
+
+    Domains without a fake, which a step of the losses makes only when asked, get the other domain's image for one.
+    """
+    terms = list(terms)
+    made = GeneratorObjective(generators, discriminators, terms)(source, source_label, target)
+    values, total = made.values, made.total
+    if discriminators:
+        real = {"source": source, "target": target}
+        fakes = {
+            "source": Fake(made.images.get("fake_source", target), None),
+            "target": Fake(made.images.get("fake_target", source), source_label),
+        }
+        rebuilt = {domain: made.images[f"rec_{domain}"] for domain in DOMAINS if f"rec_{domain}" in made.images}
+        judged = DiscriminatorObjective(discriminators, terms)(real, source_label, fakes, rebuilt)
+        values, total = values | judged.values, total + judged.total
+    return values, total
+
+
+class Translator(Generator):
+    """The smallest generator with features."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Conv2d(3, 3, 1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        return torch.tanh(self.layer(image))
+
+    def features(self, image: Tensor, layers: Sequence[int]) -> list[Tensor]:
+        return [self.layer(image) for _ in layers]
+
+
+class Judge(Discriminator):
+    """The smallest discriminator; with a semantic head unless ``num_classes`` is 0."""
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.realness, self.has_semantics = nn.Conv2d(3, 1, 1), num_classes > 0
+        self.semantics = nn.Conv2d(3, num_classes, 1) if num_classes else None
+
+    def forward(self, image: Tensor) -> DiscriminatorOutput:
+        return DiscriminatorOutput(self.realness(image), None if self.semantics is None else self.semantics(image))
+
+
+class Watched(nn.Module):
+    """A network that adds to ``given`` each tensor that it gives, and how often that was written to by then."""
+
+    def __init__(self, network: nn.Module, given: list[tuple[Tensor, int]]) -> None:
+        super().__init__()
+        self._network: Any = network
+        self._given = given
+
+    def forward(self, image: Tensor) -> Any:
+        output = self._network(image)
+        self._given += with_versions(tensors_of(output))
+        return output
+
+    def features(self, image: Tensor, layers: Sequence[int]) -> list[Tensor]:
+        features: list[Tensor] = self._network.features(image, layers)
+        self._given += with_versions(features)
+        return features
+
+
+def with_versions(tensors: Iterable[Tensor]) -> list[tuple[Tensor, int]]:
+    """Each with how often it was written to."""
+    return [(tensor, tensor._version) for tensor in tensors]
+
+
+def tensors_of(output: Any) -> list[Tensor]:
+    """What a network gave: an image, logits, or both heads of a discriminator."""
+    heads = (output.realness, output.semantics) if isinstance(output, DiscriminatorOutput) else (output,)
+    return [tensor for tensor in heads if tensor is not None]
