@@ -115,6 +115,49 @@ def test_no_two_modules_and_no_two_classes_have_one_name():
     assert {name for name, times in classes.items() if times > 1} == {"StepImages", "DomainImages"}
 
 
+FEW = "{'segmentation_models_pytorch', 'timm', 'kornia', 'matplotlib', 'torchvision', 'ray'}"
+"""Libraries that only some components and commands use."""
+
+
+@pytest.mark.parametrize(
+    "command, imports",
+    [
+        (["--help"], []),
+        (["recipes"], []),
+        (["plugins"], ["torch"]),
+        (["data", "list"], ["torch"]),
+    ],
+)
+def test_a_command_imports_only_what_it_uses(command, imports):
+    script = f"""
+import sys
+from daframework.cli import main
+sys.argv[0] = "daf"
+try:
+    main()
+except SystemExit as ended:
+    assert not ended.code
+print(sorted(({FEW} | {{"torch"}}) & sys.modules.keys()))
+"""
+    done = subprocess.run([sys.executable, "-c", script, *command], capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1:] == [str(imports)], done.stderr
+
+
+def test_a_recipe_that_needs_none_of_them_runs_without_the_libraries_of_some_components(installed, write, tables):
+    script = f"""
+import sys
+sys.modules.update(dict.fromkeys({FEW}))  # to import one of these now fails
+import daframework as daf
+recipe = daf.recipe("tiny.toml")
+daf.check(recipe)
+run = daf.run(recipe)
+assert [row.method for row in run.results.rows] == ["source_only", "tiny", "oracle"]
+"""
+    here = write(tables).parent
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=here)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_importing_the_package_the_registry_recipes_or_plugins_imports_no_torch():
     script = """
 import sys, pathlib
