@@ -253,7 +253,7 @@ def test_a_patchgan_without_norm_has_the_same_weights_and_keeps_its_signal_throu
     assert 0.3 < float(features.square().mean().sqrt()) < 3
 
 
-def test_a_reflected_border_stays_in_the_format_of_what_it_frames():
+def test_a_reflected_border_has_the_dtype_of_what_it_frames():
     image = torch.zeros(1, 1, 4, 4, dtype=torch.bfloat16, requires_grad=True)
     with torch.autocast("cpu", torch.bfloat16):
         framed = reflected(image, 1)

@@ -205,7 +205,7 @@ class StepImages:
         return self._generators["source_to_target"].features(image, layers)
 
     def made(self) -> dict[str, Tensor]:
-        """The generated images that some loss asked for, by name, cut off from the graph."""
+        """The generated images that some loss asked for, by name, detached."""
         return {name: vars(self)[name].detach() for name in ORIGINS if name in vars(self)}
 
     def _translated(self, name: str) -> Tensor:

@@ -60,7 +60,7 @@ def init_normal(network: nn.Module) -> None:
 
 
 def reflected(features: Tensor, width: int) -> Tensor:
-    """``features`` (N, C, H, W), H and W above ``width``, with a mirrored border of ``width``, in their own format."""
+    """``features`` (N, C, H, W), H and W above ``width``, with a mirrored border of ``width``, in their own dtype."""
     # Autocast would make it float32, twice the memory, only to have a convolution round it again.
     with torch.autocast("cpu", enabled=False) if features.device.type == "cpu" else nullcontext():
         return F.pad(features, (width,) * 4, mode="reflect")
