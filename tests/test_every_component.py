@@ -1,6 +1,7 @@
 """Every component that is registered, the built-in ones and those of a test plugin, keeps what its kind promises."""
 
 import inspect
+from typing import Literal, get_origin
 
 import pytest
 import test_cityscapes
@@ -12,7 +13,7 @@ import torch
 from test_layouts import LAYOUTS
 
 from daframework.build import DIRECTIONS, SUPPLIED, make
-from daframework.errors import PluginError
+from daframework.errors import PluginError, RecipeError
 from daframework.registry import KINDS, components, find, load_plugins
 from daframework.testing import (
     check_dataset,
@@ -93,11 +94,15 @@ def test_every_option_is_given_by_name_and_explained(kind):
         if component.origin.distribution != "daframework":
             continue
         factory = component.factory
-        parameters = inspect.signature(factory).parameters.values()
+        parameters = inspect.signature(factory, eval_str=True).parameters.values()
         assert all(one.kind is one.KEYWORD_ONLY for one in parameters), component
         said = f"{inspect.getdoc(factory)} {inspect.getdoc(factory.__init__)}"
         missing = [one.name for one in parameters if one.name not in SUPPLIED and f"{one.name}: " not in said]
         assert not missing, component
+        for option in parameters:
+            if get_origin(option.annotation) is Literal:
+                with pytest.raises(RecipeError, match=rf"\.{option.name}: must be one of '.*, got 'x'"):
+                    make(component, {option.name: "x"}, kind)
 
 
 @pytest.fixture(autouse=True)

@@ -155,9 +155,3 @@ def test_one_map_for_all_images_draws_nothing(name):
 def test_a_limit_below_1_is_refused(kind):
     with pytest.raises(ValueError, match=r"^limit must be 1 or more, got 0$"):
         kind(limit=0)
-
-
-@pytest.mark.parametrize("kind", [ColorTransfer, HistogramMatching])
-def test_an_unknown_reference_is_refused_by_name(kind):
-    with pytest.raises(ValueError, match=r"^reference must be one of 'set', 'image', got 'pixel'$"):
-        kind(reference="pixel")

@@ -135,7 +135,6 @@ def test_without_a_segmenter_it_says_what_is_missing():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"source_label": "guess"}, "source_label must be one of 'given', 'predicted', got 'guess'"),
         ({"source_weight": -1.0}, "source_weight and target_weight must be 0 or more and not both 0, got -1.0 and 1.0"),
         (
             {"source_weight": 0, "target_weight": 0},

@@ -108,7 +108,6 @@ def test_game_is_brighter_and_more_saturated_than_camera():
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"look": "photo"}, "look must be one of game, camera, got 'photo'"),
         ({"split": "val"}, "split must be one of train, test, got 'val'"),
         ({"size": [16, 96]}, "each at least 32, got \\[16, 96\\]"),
         ({"size": 64}, "got 64"),

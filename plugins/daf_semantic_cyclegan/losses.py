@@ -1,11 +1,13 @@
 """The two losses that semantic adversarial training (arXiv 1810.05852) adds to CycleGAN."""
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 
 from daf_cyclegan.layers import to_float32
 from daf_cyclegan.reconstruction import distance
-from daf_semantic_cyclegan.class_weights import ClassWeights, pixel_weights
+from daf_semantic_cyclegan.class_weights import ClassWeights, Scheme, pixel_weights
 from daframework.errors import PluginError
 from daframework.interfaces import (
     IGNORE_INDEX,
@@ -36,9 +38,9 @@ class SemanticDiscriminator(Loss):
         train_generator: bool = True,
         train_generator_on_reconstruction: bool = False,
         train_on_reconstruction: bool = False,
-        target_consistency: str = "none",
+        target_consistency: Literal["none", "pseudo"] = "none",
         confidence: float = 0.9,
-        class_weights: str = "none",
+        class_weights: Scheme = "none",
         clip: float = 10.0,
     ) -> None:
         """Keep the options.
@@ -60,8 +62,6 @@ class SemanticDiscriminator(Loss):
         """
         super().__init__()
         self.class_weights = ClassWeights(num_classes=num_classes, scheme=class_weights, clip=clip)
-        if target_consistency not in ("none", "pseudo"):
-            raise ValueError(f"target_consistency must be one of 'none', 'pseudo', got {target_consistency!r}")
         if not 0 <= confidence <= 1:
             raise ValueError(f"confidence must be from 0 to 1, got {confidence}")
         self._train_generator = train_generator
@@ -113,9 +113,9 @@ class WeightedReconstruction(Loss):
         self,
         *,
         num_classes: int,
-        class_weights: str = "median_frequency",
+        class_weights: Scheme = "median_frequency",
         clip: float = 10.0,
-        target_weights: str = "uniform",
+        target_weights: Literal["uniform", "predicted"] = "uniform",
     ) -> None:
         """Keep the options.
 
@@ -133,8 +133,6 @@ class WeightedReconstruction(Loss):
         """
         super().__init__()
         self.class_weights = ClassWeights(num_classes=num_classes, scheme=class_weights, clip=clip)
-        if target_weights not in ("uniform", "predicted"):
-            raise ValueError(f"target_weights must be one of 'uniform', 'predicted', got {target_weights!r}")
         self._predicts = target_weights == "predicted" and class_weights != "none"
         self.needs_semantics = self.needs_discriminator = self._predicts
 
