@@ -54,11 +54,6 @@ def test_camvid_sample_has_its_image_and_void_ignored(camvid):
     assert np.array_equal(sample.label.numpy(), expected) and sample.label.dtype == torch.uint8
 
 
-def test_camvid_classes_and_palette_are_known_without_data():
-    assert len(CamVid.classes) == len(CamVid.palette) == 11
-    assert CamVid.classes[0] == "sky" and CamVid.palette[3] == (128, 64, 128)
-
-
 def test_drives_keep_and_leave_out_by_the_names_beginning(camvid):
     assert names(CamVid(root=str(camvid), split="train", drives=["0001TP"])) == ["0001TP_1"]
     assert names(CamVid(root=str(camvid), split="train", exclude_drives=["0001TP"])) == ["0016E5_1", "0016E5_2"]
@@ -75,72 +70,14 @@ def test_misspelt_drive_names_the_known_ones(camvid, option):
 def test_nothing_left_is_an_error(camvid):
     with pytest.raises(DataError, match=r"is left for split 'train' .* \(known there: 0001TP, 0016E5\)"):
         CamVid(root=str(camvid), split="train", drives=["Seq05VD"])
-
-
-def test_folder_named_twice_is_an_error(camvid):
-    with pytest.raises(DataError, match=r"train/0001TP_1\.png .* share a name; name each folder once"):
-        CamVid(root=str(camvid), split="train", train_folders=["train", "train"])
-
-
-def test_bare_string_is_not_taken_letter_by_letter(camvid):
-    with pytest.raises(ValueError, match=re.escape("""drives must be a list, got '0001TP'; write ["0001TP"]""")):
-        CamVid(root=str(camvid), split="train", drives="0001TP")
-
-
-def test_unknown_split_is_an_error(camvid):
-    with pytest.raises(ValueError, match="split must be 'train' or 'test', got 'val'"):
-        CamVid(root=str(camvid), split="val")
-
-
-def test_root_comes_from_the_environment_or_the_error_says_how(camvid, tmp_path_factory, monkeypatch):
-    data = tmp_path_factory.mktemp("data")
-    (data / "camvid").symlink_to(camvid)
-    monkeypatch.setenv("DAF_DATA", str(data))
-    assert len(CamVid(split="train")) == 3
-    monkeypatch.delenv("DAF_DATA")
-    with pytest.raises(DataError, match=r"--set source\.root=FOLDER .* DAF_DATA"):
-        CamVid(split="train")
-
-
-def test_missing_folder_is_named(camvid):
-    with pytest.raises(DataError, match=r"nowhere/train: no such folder"):
-        CamVid(root=str(camvid / "nowhere"), split="train")
     (camvid / "empty").mkdir()
     with pytest.raises(DataError, match="empty: holds no images"):
         CamVid(root=str(camvid), split="train", train_folders=["empty"])
 
 
-def test_unlabelled_sample_needs_no_label_file(camvid):
-    for path in (camvid / "trainannot").iterdir():
-        path.write_text("not to be opened")
-    dataset = CamVid(root=str(camvid), split="train")
-    assert dataset.unlabelled(0).label is None
-    for path in (camvid / "trainannot").iterdir():
-        path.unlink()
-    (camvid / "trainannot").rmdir()
-    dataset = CamVid(root=str(camvid), split="train")
-    assert np.array_equal(dataset.unlabelled(2).image.numpy().transpose(1, 2, 0), picture(2))
-    with pytest.raises(DataError, match="trainannot: no such folder"):
-        dataset[0]
-
-
-def test_any_missing_label_is_reported_at_the_first_one_asked_for(camvid):
-    (camvid / "trainannot" / "0016E5_2.png").unlink()
-    dataset = CamVid(root=str(camvid), split="train")
-    with pytest.raises(DataError, match=r"train/0016E5_2\.png: without a label in .*trainannot"):
-        dataset[0]
-
-
-def test_label_of_another_size_names_both_sizes(camvid):
-    write(camvid / "trainannot" / "0001TP_1.png", np.zeros((8, 12)))
-    with pytest.raises(DataError, match=r"0001TP_1\.png: 8 x 12 pixels .* has 4 x 6"):
-        CamVid(root=str(camvid), split="train")[0]
-
-
-def test_id_beyond_void_is_refused_with_its_file(camvid):
-    write(camvid / "trainannot" / "0001TP_1.png", np.full((4, 6), 12))
-    with pytest.raises(DataError, match=r"0001TP_1\.png: id 12 \(24 pixels\) is not in the id map \(known: 0\.\.11\)"):
-        CamVid(root=str(camvid), split="train")[0]
+def test_bare_string_is_not_taken_letter_by_letter(camvid):
+    with pytest.raises(ValueError, match=re.escape("""drives must be a list, got '0001TP'; write ["0001TP"]""")):
+        CamVid(root=str(camvid), split="train", drives="0001TP")
 
 
 def real(split, **options):

@@ -4,10 +4,7 @@ import inspect
 from typing import Literal, get_origin
 
 import pytest
-import test_cityscapes
 import test_driving
-import test_gta5
-import test_synthia
 import tiny
 import torch
 from test_layouts import LAYOUTS
@@ -66,11 +63,7 @@ OPTIONS = {
 }
 FOLDERS = [
     *((one.name, one.build, one.options) for one in LAYOUTS.values()),
-    ("camvid", test_driving.build_camvid, {}),
     ("image_folder", test_driving.build_folder, test_driving.FOLDERS),
-    ("cityscapes", test_cityscapes.build, {}),
-    ("gta5", test_gta5.build, {}),
-    ("synthia", test_synthia.build, {}),
 ]
 
 
