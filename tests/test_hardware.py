@@ -6,7 +6,6 @@ import pytest
 import tiny
 import torch
 
-from daframework.compute import device as hardware
 from daframework.compute.device import MIXED, SINGLE, cpu_has_bf16
 from daframework.recipes.read import parse
 from daframework.registry import load_plugins
@@ -23,7 +22,7 @@ def every():
 
 @pytest.fixture
 def fast(monkeypatch):
-    monkeypatch.setattr(hardware, "cpu_has_bf16", lambda: True)
+    monkeypatch.setattr("daframework.runs.precision.cpu_has_bf16", lambda: True)
 
 
 def precision(every, tables, device=CPU, **changes):
@@ -48,7 +47,7 @@ def test_a_cpu_with_bf16_takes_it_for_wide_networks_alone(every, tables, fast):
 
 
 def test_a_cpu_without_bf16_computes_in_single_precision(every, tables, monkeypatch):
-    monkeypatch.setattr(hardware, "cpu_has_bf16", lambda: False)
+    monkeypatch.setattr("daframework.runs.precision.cpu_has_bf16", lambda: False)
     assert precision(every, tables, generator=resnet(64)) == (SINGLE, SINGLE)
 
 
@@ -83,7 +82,7 @@ def test_bf16_is_told_from_the_processor():
 def test_a_run_goes_on_in_the_precision_it_began_with(every, tables, tmp_path, monkeypatch):
     recipe = parse(tables | {"generator": resnet(64)}, "r")
     folder = RunFolder(tmp_path)
-    monkeypatch.setattr(hardware, "cpu_has_bf16", lambda: False)
+    monkeypatch.setattr("daframework.runs.precision.cpu_has_bf16", lambda: False)
     assert open_device(every, recipe, folder)[1].translation == SINGLE
     folder.environment.write_text('{"formats": {"translation": "bf16-mixed", "task": "32-true"}}')
     fabric, precision = open_device(every, recipe, folder)

@@ -98,7 +98,7 @@ def test_it_prints_and_keeps_what_it_measured(tmp_path):
     assert done.stdout.splitlines()[-1].startswith("semantic_cyclegan / cyclegan, recipe, batch 4:")
 
 
-def test_formats_agree_where_their_means_differ_by_less_than_seeds_do():
+def test_precisions_agree_where_their_means_differ_by_less_than_seeds_do():
     import precisions
 
     seeds = {"32-true": [{"loss": 1.0}, {"loss": 1.2}], "bf16-mixed": [{"loss": 1.1}, {"loss": 1.3}]}
