@@ -14,7 +14,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from daframework.adapt.rehearsal import Judge, Translator, Watched, tensors_of, try_step, with_versions
+from daframework.adapt.rehearsal import Judge, Translator, tensors_of, try_step, with_versions
 from daframework.build import DIRECTIONS, DOMAINS, Term
 from daframework.compute.randomness import global_seed
 from daframework.data.prepared import check_sample
@@ -177,17 +177,24 @@ def check_loss(
     """
     name = f"loss {type(loss).__name__}"
     given: list[tuple[Tensor, int]] = []
-    translator = cast(Generator, Watched(generator or Translator(), given))
-    judge = cast(Discriminator, Watched(Judge(num_classes if loss.needs_semantics else 0), given))
+    translator, judge = generator or Translator(), Judge(num_classes if loss.needs_semantics else 0)
     judged = [direction.rpartition("_")[2] for direction in directions] if loss.needs_discriminator else []
     if loss.needs_source_model:
         loss.take_source_model(nn.Conv2d(3, num_classes, 1).eval().requires_grad_(False))
     networks = dict.fromkeys(directions, translator), dict.fromkeys(judged, judge), [Term("loss", 1.0, loss)]
     ignored = torch.full((batch_size, height, width), IGNORE_INDEX)
+
+    def watch(network: nn.Module, inputs: object, output: object) -> None:
+        given.extend(with_versions(tensors_of(output)))
+
     for label, autocast in ((torch.randint(num_classes, ignored.shape), False), (ignored, False), (ignored % 2, True)):
         images = [_image(translator, batch_size, height, width) for _ in DOMAINS]
         given[:] = with_versions([*images, label])
-        with _in_bf16(label, autocast):
+        with (
+            translator.register_forward_hook(watch),
+            judge.register_forward_hook(watch),
+            _in_bf16(label, autocast),
+        ):
             values, total = try_step(*networks, images[0], label, images[1])
         if not values:
             raise PluginError(f"{name} must have a side: generator_loss or discriminator_loss must give a scalar")

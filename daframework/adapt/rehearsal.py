@@ -64,25 +64,6 @@ class Judge(Discriminator):
         return DiscriminatorOutput(self.realness(image), None if self.semantics is None else self.semantics(image))
 
 
-class Watched(nn.Module):
-    """A network that adds to ``given`` each tensor that it gives, and how often that was written to by then."""
-
-    def __init__(self, network: nn.Module, given: list[tuple[Tensor, int]]) -> None:
-        super().__init__()
-        self._network: Any = network
-        self._given = given
-
-    def forward(self, image: Tensor) -> Any:
-        output = self._network(image)
-        self._given += with_versions(tensors_of(output))
-        return output
-
-    def features(self, image: Tensor, layers: Sequence[int]) -> list[Tensor]:
-        features: list[Tensor] = self._network.features(image, layers)
-        self._given += with_versions(features)
-        return features
-
-
 def with_versions(tensors: Iterable[Tensor]) -> list[tuple[Tensor, int]]:
     """Each with how often it was written to."""
     return [(tensor, tensor._version) for tensor in tensors]

@@ -41,18 +41,6 @@ class ClassShare(NamedTuple):
     images: float
 
 
-def class_frequencies(dataset: ImageDataset, *, limit: int = 2000) -> Tensor:
-    """Fraction of the labelled pixels in each class, (num_classes,) float64 with sum 1; 0 for a class not seen.
-
-    Only ``limit`` images are read, see `count_classes`.
-
-    Raises:
-        DataError: a label has an unknown class or is missing, or no pixel is labelled.
-    """
-    pixels = count_classes(dataset, limit=limit).pixels.double()
-    return pixels / pixels.sum()
-
-
 def count_classes(dataset: ImageDataset, *, limit: int = 2000) -> ClassCounts:
     """Count pixels by class in at most ``limit`` images, `evenly_spread` over the set.
 

@@ -7,7 +7,6 @@ import attrs
 
 from daf_driving.file_dataset import FileDataset, find_root, folders_of_split, names_only
 from daf_driving.pairing import Folder, list_entries
-from daf_driving.space_files import id_table, label_space
 
 _DEFAULT = "cityscapes19"
 # Layout of the archives rgb_anon_trainvaltest.zip, gt_trainval.zip and gt_trainval_ref.zip ("annotations for half of
@@ -16,7 +15,7 @@ _Condition = Literal["fog", "night", "rain", "snow"]
 _CONDITIONS: Sequence[_Condition] = ("fog", "night", "rain", "snow")
 
 
-class Acdc(FileDataset):
+class Acdc(FileDataset, space=_DEFAULT):
     """Streets under four adverse conditions filmed from a car, 1920 x 1080, with the 19 classes of Cityscapes.
 
     Sakaridis, Dai, Van Gool: "ACDC: the adverse conditions dataset with correspondences for semantic driving scene
@@ -36,9 +35,6 @@ class Acdc(FileDataset):
         train_folders: Folders below each condition that make up the split ``train``.
         test_folders: Folders that make up the split ``test``; the labels of ACDC's own ``test`` are not public.
     """
-
-    classes: Sequence[str] = label_space(_DEFAULT).classes
-    palette: Sequence[tuple[int, int, int]] = label_space(_DEFAULT).palette
 
     def __init__(
         self,
@@ -62,8 +58,7 @@ class Acdc(FileDataset):
         names = folders_of_split(split, train=train, test=test)
         if not kept or not names:
             raise ValueError(f"conditions and {split}_folders must name at least one each, got {kept} and {names}")
-        table = id_table("acdc", classes)
-        self.classes, self.palette = label_space(classes).classes, label_space(classes).palette
+        table = self._in_space("acdc", classes)
         base = find_root("acdc", root, "rgb_anon/ and gt/")
         ref = "" if reference is None else "_ref"
         folder = Folder(

@@ -6,7 +6,6 @@ from typing import Literal
 
 from daf_driving.file_dataset import FileDataset, find_root, folders_of_split, names_only
 from daf_driving.pairing import Folder, list_folders
-from daf_driving.space_files import id_table, label_space
 from daframework.data.walk import walk
 from daframework.errors import DataError, warn
 
@@ -21,7 +20,7 @@ _LAYOUTS = {
 """Where images and labels lie in each release, and how the name of a label ends."""
 
 
-class Bdd100k(FileDataset):
+class Bdd100k(FileDataset, space=_DEFAULT):
     """Streets by day and by night filmed through a windscreen, 1280 x 720, with the 19 classes of Cityscapes.
 
     Yu et al.: "BDD100K: a diverse driving dataset for heterogeneous multitask learning", CVPR 2020, arXiv 1805.04687.
@@ -41,9 +40,6 @@ class Bdd100k(FileDataset):
             ``labels/train/NAME_train_id.png``, whose root is the folder ``seg``.
         skip: Names of pairs to leave out, without folder and ending.
     """
-
-    classes: Sequence[str] = label_space(_DEFAULT).classes
-    palette: Sequence[tuple[int, int, int]] = label_space(_DEFAULT).palette
 
     def __init__(
         self,
@@ -65,8 +61,7 @@ class Bdd100k(FileDataset):
         train, test = names_only("train_folders", train_folders), names_only("test_folders", test_folders)
         names = folders_of_split(split, train=train, test=test)
         left_out = frozenset(names_only("skip", skip))
-        table = id_table("bdd100k", classes)
-        self.classes, self.palette = label_space(classes).classes, label_space(classes).palette
+        table = self._in_space("bdd100k", classes)
         base = find_root("bdd100k", root, "images/ and labels/")
         _check_layout(base, layout, names)
         images, labels, ending = _LAYOUTS[layout]

@@ -5,12 +5,11 @@ from pathlib import Path
 
 from daf_driving.file_dataset import FileDataset, find_root, folders_of_split, names_only
 from daf_driving.pairing import Entry, Folder, check_unique, list_entries
-from daf_driving.space_files import label_space
 from daframework.errors import DataError
 from daframework.interfaces import IGNORE_INDEX
 
 
-class CamVid(FileDataset):
+class CamVid(FileDataset, space="camvid11"):
     """Frames filmed from a car, 480 x 360, with 11 classes; a file name begins with its drive, as ``0001TP_006690``.
 
     Brostow, Fauqueur, Cipolla: "Semantic object classes in video", Pattern Recognition Letters 30(2), 2009. A folder
@@ -25,9 +24,6 @@ class CamVid(FileDataset):
         drives: Keep only files whose names begin with one of these; all if empty.
         exclude_drives: Leave out files whose names begin with one of these.
     """
-
-    classes: Sequence[str] = label_space("camvid11").classes
-    palette: Sequence[tuple[int, int, int]] = label_space("camvid11").palette
 
     def __init__(
         self,

@@ -6,13 +6,12 @@ from typing import Literal
 
 from daf_driving.file_dataset import FileDataset, find_root, folders_of_split, names_only
 from daf_driving.pairing import Folder, check_unique, list_entries
-from daf_driving.space_files import id_table, label_space
 from daframework.errors import DataError, unknown
 
 _DEFAULT = "cityscapes19"
 
 
-class Cityscapes(FileDataset):
+class Cityscapes(FileDataset, space=_DEFAULT):
     """Streets filmed from a car, 2048 x 1024, with 19 classes.
 
     Cordts et al.: "The Cityscapes dataset for semantic urban scene understanding", CVPR 2016, arXiv 1604.01685. The
@@ -31,9 +30,6 @@ class Cityscapes(FileDataset):
         beta: Take the images of Foggy Cityscapes (arXiv 1708.07819) with this density of fog, from
             ``leftImg8bit_foggy``, instead of the clear ones.
     """
-
-    classes: Sequence[str] = label_space(_DEFAULT).classes
-    palette: Sequence[tuple[int, int, int]] = label_space(_DEFAULT).palette
 
     def __init__(
         self,
@@ -55,8 +51,7 @@ class Cityscapes(FileDataset):
         train, test = names_only("train_folders", train_folders), names_only("test_folders", test_folders)
         kept = names_only("cities", cities)
         names = folders_of_split(split, train=train, test=test)
-        table = id_table("cityscapes", classes)
-        self.classes, self.palette = label_space(classes).classes, label_space(classes).palette
+        table = self._in_space("cityscapes", classes)
         kind = "leftImg8bit" if beta is None else "leftImg8bit_foggy"
         base = find_root("cityscapes", root, f"{kind}/ and gtFine/")
         ending = "_leftImg8bit.png" if beta is None else f"_leftImg8bit_foggy_beta_{beta}.png"

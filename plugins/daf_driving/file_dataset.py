@@ -8,6 +8,7 @@ from pathlib import Path
 from torch import Tensor
 
 from daf_driving.pairing import Entry, Folder, unpaired
+from daf_driving.space_files import id_table, label_space
 from daf_driving.turned import one_is_turned, other_size
 from daframework.data.decode import map_ids, read_image, read_label
 from daframework.data.scaling import Scaling
@@ -21,11 +22,23 @@ class FileDataset(ImageDataset):
 
     scaling: Scaling | None = None  # of images of 16 bits
 
+    def __init_subclass__(cls, *, space: str | None = None) -> None:
+        """``space`` is the label space whose classes it has unless told otherwise, known without data."""
+        super().__init_subclass__()
+        if space is not None:
+            cls.classes, cls.palette = label_space(space).classes, label_space(space).palette
+
     def __init__(self, entries: Sequence[Entry], folders: Iterable[Folder], table: Mapping[int, int]) -> None:
         """``entries`` come from ``folders``; ``table`` maps the ids in label files to classes, or to 255 (ignore)."""
         self._entries = tuple(entries)
         self._folders = tuple(folders)
         self._table = dict(table)
+
+    def _in_space(self, ids: str, space: str) -> Mapping[int, int]:
+        """Take the classes of a label space, and give the table of the set's ids: see `id_table`."""
+        table = id_table(ids, space)
+        self.classes, self.palette = label_space(space).classes, label_space(space).palette
+        return table
 
     def __len__(self) -> int:
         return len(self._entries)

@@ -5,14 +5,13 @@ from collections.abc import Sequence
 from daf_driving.file_dataset import FileDataset, find_root, names_only
 from daf_driving.lists import list_split
 from daf_driving.pairing import Folder
-from daf_driving.space_files import id_table, label_space
 
 FAULTY = ("15188", "17705", *(str(number) for number in range(20801, 20861)))
 """Pairs that are no use: 15188 and 17705 show nothing, and of 20801 to 20860 image and label differ in size."""
 _DEFAULT = "cityscapes19"
 
 
-class Gta5(FileDataset):
+class Gta5(FileDataset, space=_DEFAULT):
     """Frames of the game Grand Theft Auto V, most 1914 x 1052, with 19 classes; the dataset "Playing for Data".
 
     Richter, Vineet, Roth, Koltun: "Playing for data: ground truth from computer games", ECCV 2016, arXiv 1608.02192.
@@ -30,9 +29,6 @@ class Gta5(FileDataset):
         skip: Names of pairs to leave out; by default those known to be faulty, 15188, 17705 and 20801 to 20860.
     """
 
-    classes: Sequence[str] = label_space(_DEFAULT).classes
-    palette: Sequence[tuple[int, int, int]] = label_space(_DEFAULT).palette
-
     def __init__(
         self,
         *,
@@ -49,9 +45,8 @@ class Gta5(FileDataset):
             ValueError: ``classes`` is no label space, or one with other classes than these.
             DataError: a folder or list is missing, or a list names what is not there.
         """
-        table = id_table("gta5", classes)
+        table = self._in_space("gta5", classes)
         left_out = FAULTY if skip is None else names_only("skip", skip)
-        self.classes, self.palette = label_space(classes).classes, label_space(classes).palette
         base = find_root("gta5", root, "images/ and labels/")
         names = frozenset(name.removesuffix(".png") for name in left_out)
         folder = Folder(base / "images", base / "labels", image_endings=(".png",), skip=names)

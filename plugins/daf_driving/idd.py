@@ -8,7 +8,6 @@ import attrs
 
 from daf_driving.file_dataset import FileDataset, find_root, folders_of_split, names_only
 from daf_driving.pairing import Folder, list_entries, list_folders
-from daf_driving.space_files import id_table, label_space
 from daframework.data.walk import walk
 from daframework.errors import DataError
 
@@ -22,7 +21,7 @@ _IMAGES = {"segmentation": ("_leftImg8bit.png", "_leftImg8bit.jpg"), "lite": ("_
 """How images end in each version."""
 
 
-class Idd(FileDataset):
+class Idd(FileDataset, space=_DEFAULT["segmentation"]):
     """Roads in India, most images 1920 x 1080, with 19, 26 or 7 classes; or the small set IDD-Lite, 320 x 227, with 7.
 
     Varma, Subramanian, Namboodiri, Chandraker, Jawahar: "IDD: a dataset for exploring problems of autonomous navigation
@@ -47,9 +46,6 @@ class Idd(FileDataset):
         test_folders: Folders that make up the split ``test``; the labels of IDD's own ``test`` are not public.
     """
 
-    classes: Sequence[str] = label_space(_DEFAULT["segmentation"]).classes
-    palette: Sequence[tuple[int, int, int]] = label_space(_DEFAULT["segmentation"]).palette
-
     def __init__(
         self,
         *,
@@ -71,8 +67,7 @@ class Idd(FileDataset):
         below = names_only("parts", parts)
         space = _DEFAULT[version] if classes is None else classes
         ids, kind = _LEVELS["idd7"] if version == "lite" else _LEVELS.get(space, _CITYSCAPES)
-        table = id_table(ids, space)
-        self.classes, self.palette = label_space(space).classes, label_space(space).palette
+        table = self._in_space(ids, space)
         base = find_root("idd", root, "leftImg8bit/ and gtFine/")
         places = [(base / part, name) for part in below for name in folders_of_split(split, train=train, test=test)]
         _check_version(version, [part / "leftImg8bit" / name for part, name in places])

@@ -7,13 +7,12 @@ from typing import Literal
 from daf_driving.file_dataset import FileDataset, check_split, find_root
 from daf_driving.lists import list_split
 from daf_driving.pairing import Entry, Folder
-from daf_driving.space_files import id_table, label_space
 from daframework.errors import DataError
 
 _DEFAULT = "cityscapes19"
 
 
-class KittiSemantics(FileDataset):
+class KittiSemantics(FileDataset, space=_DEFAULT):
     """Streets filmed from a car, about 1242 x 375, with the 19 classes of Cityscapes.
 
     Alhaija, Mustikovela, Mescheder, Geiger, Rother: "Augmented reality meets computer vision", IJCV 2018, arXiv
@@ -34,9 +33,6 @@ class KittiSemantics(FileDataset):
         test_list_file: The same for the split ``test``, which is taken from ``training``.
     """
 
-    classes: Sequence[str] = label_space(_DEFAULT).classes
-    palette: Sequence[tuple[int, int, int]] = label_space(_DEFAULT).palette
-
     def __init__(
         self,
         *,
@@ -54,8 +50,7 @@ class KittiSemantics(FileDataset):
             DataError: a folder or list is missing, a list names what is not there, or train and test share images.
         """
         check_split(split)
-        table = id_table("kitti_semantics", classes)
-        self.classes, self.palette = label_space(classes).classes, label_space(classes).palette
+        table = self._in_space("kitti_semantics", classes)
         base = find_root("kitti_semantics", root, "training/ and testing/")
         parts = {"train": (train_folder, list_file), "test": ("training", test_list_file)}
         if train_folder == "training" and (split == "test" or test_list_file is not None):

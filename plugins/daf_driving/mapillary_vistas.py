@@ -6,7 +6,6 @@ from typing import Literal
 
 from daf_driving.file_dataset import FileDataset, find_root, folders_of_split, names_only
 from daf_driving.pairing import Folder, list_folders
-from daf_driving.space_files import id_table, label_space
 
 _DEFAULT = "cityscapes19"
 # Layout of version 2.0's archive, which holds both versions of the labels, from tools/convert_datasets of w1oves/Rein
@@ -14,7 +13,7 @@ _DEFAULT = "cityscapes19"
 # NVIDIA/semantic-segmentation.
 
 
-class MapillaryVistas(FileDataset):
+class MapillaryVistas(FileDataset, space=_DEFAULT):
     """Streets on six continents, of many sizes, most above 1920 x 1080, with the 19 classes of Cityscapes.
 
     Neuhold, Ollmann, Rota Bulò, Kontschieder: "The Mapillary Vistas dataset for semantic understanding of street
@@ -32,9 +31,6 @@ class MapillaryVistas(FileDataset):
         train_folders: Folders below ``root`` that make up the split ``train``.
         test_folders: Folders that make up the split ``test``; the labels of ``testing`` are not public.
     """
-
-    classes: Sequence[str] = label_space(_DEFAULT).classes
-    palette: Sequence[tuple[int, int, int]] = label_space(_DEFAULT).palette
 
     def __init__(
         self,
@@ -54,8 +50,7 @@ class MapillaryVistas(FileDataset):
         """
         train, test = names_only("train_folders", train_folders), names_only("test_folders", test_folders)
         names = folders_of_split(split, train=train, test=test)
-        table = id_table(f"mapillary_vistas_{version}", classes)
-        self.classes, self.palette = label_space(classes).classes, label_space(classes).palette
+        table = self._in_space(f"mapillary_vistas_{version}", classes)
         base = find_root("mapillary_vistas", root, "training/ and validation/")
         folders = [
             Folder(base / name / "images", _labels(base / name, version), image_endings=(".jpg",)) for name in names

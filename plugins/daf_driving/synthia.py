@@ -1,6 +1,5 @@
 """SYNTHIA-RAND-CITYSCAPES: 9,400 rendered street scenes from many points of view."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from torch import Tensor
@@ -8,13 +7,12 @@ from torch import Tensor
 from daf_driving.file_dataset import FileDataset, find_root
 from daf_driving.lists import list_split
 from daf_driving.pairing import Folder
-from daf_driving.space_files import id_table, label_space
 from daframework.data.label_files import read_first_channel
 
 _DEFAULT = "synthia16"
 
 
-class Synthia(FileDataset):
+class Synthia(FileDataset, space=_DEFAULT):
     """Rendered street scenes, 1280 x 760, with 16 of the 19 classes of Cityscapes; the set SYNTHIA-RAND-CITYSCAPES.
 
     Ros, Sellart, Materzynska, Vazquez, Lopez: "The SYNTHIA dataset", CVPR 2016. The image ``RGB/0000000.png`` has its
@@ -28,9 +26,6 @@ class Synthia(FileDataset):
         list_file: Text file below ``root`` that names the images of the split ``train``, one a line; all by default.
         test_list_file: The same for the split ``test``; the default is the list of ``train``.
     """
-
-    classes: Sequence[str] = label_space(_DEFAULT).classes
-    palette: Sequence[tuple[int, int, int]] = label_space(_DEFAULT).palette
 
     def __init__(
         self,
@@ -47,8 +42,7 @@ class Synthia(FileDataset):
             ValueError: ``classes`` is no label space, or one with terrain, truck or train, which SYNTHIA lacks.
             DataError: a folder or list is missing, or a list names what is not there.
         """
-        table = id_table("synthia", classes)
-        self.classes, self.palette = label_space(classes).classes, label_space(classes).palette
+        table = self._in_space("synthia", classes)
         base = find_root("synthia", root, "RGB/ and GT/")
         folder = Folder(base / "RGB", base / "GT" / "LABELS", image_endings=(".png",))
         entries = list_split(folder, base, split, train=list_file, test=test_list_file)
