@@ -1,14 +1,22 @@
-"""Contract checks for components. ``daf check`` runs them on the meta device; plugin authors run them in their tests.
+"""Contract checks for components, which plugin authors run in their tests; the built-in ones pass them too.
 
     from daframework.testing import check_generator
     check_generator(MyGenerator(), height=64, width=96)
 
-Each raises `PluginError`, or `DataError` for a sample, and says what was promised and what was got.
+Each raises `PluginError`, or `DataError` for a sample, and says what was promised and what was got. ``daf check`` runs
+those of one network on the meta device, where nothing is computed.
 """
+
+import pickle
+from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
+from daframework.adapt.rehearsal import Judge, Translator, tensors_of, try_step, with_versions
+from daframework.build import DIRECTIONS, DOMAINS, Term
+from daframework.compute.randomness import global_seed
 from daframework.data.checked import check_sample
 from daframework.data.whole import padded_side
 from daframework.errors import PluginError
@@ -18,6 +26,8 @@ from daframework.interfaces import (
     DiscriminatorOutput,
     Generator,
     ImageDataset,
+    Loss,
+    Sample,
     Task,
 )
 
@@ -107,19 +117,146 @@ def check_task(
             )
     if loss.requires_grad:
         loss.backward()  # type: ignore[no-untyped-call]
+    if not image.is_meta:
+        _check_scores(name, task, prediction.detach(), torch.randint(num_classes, ignored.shape, device=image.device))
+
+
+def _check_scores(name: str, task: Task, prediction: Tensor, label: Tensor) -> None:
+    """Statistics add up over images; scores are fractions, and `Task.mious` gives that of `Task.scores`."""
+    whole = task.statistics(prediction, label)
+    parts = [task.statistics(prediction[i : i + 1], label[i : i + 1]) for i in range(len(label))]
+    if not torch.allclose(torch.stack(parts).sum(0), whole):
+        raise PluginError(f"the statistics of {name} must add up over images to those of all")
+    scores = task.scores(whole)
+    if scores.miou is None or not 0 <= scores.miou <= 1:
+        raise PluginError(f"the mIoU of {name} must be from 0 to 1, got {scores.miou}")
+    if abs(float(task.mious(whole[None])[0]) - scores.miou) > 1e-9:
+        raise PluginError(f"mious of {name} must give what scores gives, {scores.miou}")
+
+
+def check_network(network: nn.Module, fresh: nn.Module, *, height: int, width: int, batch_size: int = 2) -> None:
+    """What training and checkpoints need of a generator, a discriminator or a task's model, with real numbers.
+
+    The image is not written to. In eval it gives the same whenever torch's global generators start alike, and so does
+    ``fresh``, another one made alike, with this one's state. In training a finite gradient reaches every parameter,
+    under bf16 autocast too.
+    """
+    name = type(network).__name__
+    image = _image(network, batch_size, height, width)
+    with torch.no_grad():
+        first, again = _seeded(network.eval(), image), _seeded(network, image)
+        fresh.load_state_dict(network.state_dict())
+        loaded = _seeded(fresh.eval(), image)
+    if not all(map(torch.equal, first, again)):
+        raise PluginError(f"{name} in eval must give the same for the same image; draw from torch's global generators")
+    if not all(map(torch.equal, first, loaded)):
+        raise PluginError(f"{name} must give the same with a state that was saved; keep it in parameters and buffers")
+    for autocast in (False, True):
+        network.train().zero_grad()
+        with _in_bf16(image, autocast):
+            outputs = _seeded(network, image)
+        for output in outputs:
+            _check_finite(f"what {name} gives{' under bf16 autocast' * autocast}", output)
+        _check_gradients(name, network, cast(Tensor, sum(output.float().square().mean() for output in outputs)))
+
+
+def check_loss(
+    loss: Loss,
+    *,
+    num_classes: int,
+    height: int,
+    width: int,
+    batch_size: int = 2,
+    generator: Generator | None = None,
+    directions: Sequence[str] = DIRECTIONS,
+) -> None:
+    """Both its sides in a step with small networks, also where no pixel is labelled and under bf16 autocast.
+
+    A loss gives finite scalars, asks for no discriminator or semantics unless it says so, writes to nothing that it is
+    given, and a gradient reaches each of its parameters. ``generator``, in place of a small one, is for a loss that
+    was made to fit one; ``directions`` are those of a recipe.
+    """
+    name = f"loss {type(loss).__name__}"
+    given: list[tuple[Tensor, int]] = []
+    translator, judge = generator or Translator(), Judge(num_classes if loss.needs_semantics else 0)
+    judged = [direction.rpartition("_")[2] for direction in directions] if loss.needs_discriminator else []
+    if loss.needs_source_model:
+        loss.take_source_model(nn.Conv2d(3, num_classes, 1).eval().requires_grad_(False))
+    networks = dict.fromkeys(directions, translator), dict.fromkeys(judged, judge), [Term("loss", 1.0, loss)]
+    ignored = torch.full((batch_size, height, width), IGNORE_INDEX)
+
+    def watch(network: nn.Module, inputs: object, output: object) -> None:
+        given.extend(with_versions(tensors_of(output)))
+
+    for label, autocast in ((torch.randint(num_classes, ignored.shape), False), (ignored, False), (ignored % 2, True)):
+        images = [_image(translator, batch_size, height, width) for _ in DOMAINS]
+        given[:] = with_versions([*images, label])
+        with (
+            translator.register_forward_hook(watch),
+            judge.register_forward_hook(watch),
+            _in_bf16(label, autocast),
+        ):
+            values, total = try_step(*networks, images[0], label, images[1])
+        if not values:
+            raise PluginError(f"{name} must have a side: generator_loss or discriminator_loss must give a scalar")
+        for side, value in values.items():
+            _check_finite(f"{side} of {name}", value)
+        if any(tensor._version != version for tensor, version in given):
+            raise PluginError(f"{name} must not write to what it is given")
+        loss.zero_grad()
+        _check_gradients(name, loss, total)
 
 
 def check_dataset(dataset: ImageDataset, *, labelled: bool = True) -> None:
-    """Classes and palette agree; the first sample is as promised, also without its label."""
+    """Classes and palette agree; the first and last sample are as promised, without labels and after pickling too."""
     name = f"dataset {type(dataset).__name__}"
     if len(dataset.classes) != len(dataset.palette):
         raise PluginError(f"{name} has {len(dataset.classes)} classes and {len(dataset.palette)} palette colours")
     if len(dataset) == 0:
         raise PluginError(f"{name} is empty")
-    if dataset.unlabelled(0).label is not None:
-        raise PluginError(f"{name}: unlabelled(0) must have no label")
-    if labelled:
-        check_sample(dataset[0], len(dataset.classes), labelled=True)
+    for index in (0, len(dataset) - 1):
+        bare = dataset.unlabelled(index)
+        if bare.label is not None:
+            raise PluginError(f"{name}: unlabelled({index}) must have no label")
+        sample = dataset[index] if labelled else bare
+        check_sample(sample, len(dataset.classes), labelled=labelled)
+        if not _equal(bare, Sample(sample.image, None, sample.name)):
+            raise PluginError(f"{name}: unlabelled({index}) must give the image and name of [{index}]")
+        try:
+            copy: ImageDataset = pickle.loads(pickle.dumps(dataset))
+        except Exception as error:  # a class says in its own way why not
+            raise PluginError(f"{name} must be picklable, to be read in worker processes: {error}") from error
+        if not _equal(copy[index] if labelled else copy.unlabelled(index), sample):
+            raise PluginError(f"{name} must give the same sample {index} in a worker process, that is after pickling")
+
+
+def _equal(one: Sample, other: Sample) -> bool:
+    pairs = ((one.image, other.image), (one.label, other.label))
+    same = (torch.equal(a, b) if a is not None and b is not None else a is b for a, b in pairs)
+    return one.name == other.name and all(same)
+
+
+def _seeded(network: nn.Module, image: Tensor) -> list[Tensor]:
+    version = image._version
+    with global_seed(0, "check"):
+        outputs = tensors_of(network(image))
+    if image._version != version:
+        raise PluginError(f"{type(network).__name__} must not write to the image that it is given")
+    return outputs
+
+
+def _in_bf16(tensor: Tensor, enabled: bool) -> torch.autocast:
+    """Autocast for what is computed with ``tensor``; the meta device has none of its own."""
+    return torch.autocast("cpu" if tensor.is_meta else tensor.device.type, torch.bfloat16, enabled=enabled)
+
+
+def _check_gradients(name: str, module: nn.Module, total: Tensor) -> None:
+    if total.requires_grad:
+        total.backward()  # type: ignore[no-untyped-call]
+    for key, parameter in module.named_parameters():
+        if parameter.requires_grad and parameter.grad is None:
+            raise PluginError(f"{name}: no gradient reaches its parameter {key}; leave it out, or freeze it")
+        _check_finite(f"the gradient of {key} of {name}", parameter.grad)
 
 
 def _check_finite(what: str, values: Tensor | None) -> None:

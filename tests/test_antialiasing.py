@@ -219,23 +219,3 @@ def test_the_semantic_discriminator_hands_it_to_its_patchgan():
     output = semantic(num_classes=3, **options)(image)
     assert torch.equal(output.realness, plain(image).realness)
     assert output.semantics.shape == (2, 3, 16, 24)
-
-
-@pytest.mark.parametrize(
-    ("build", "message"),
-    [
-        (lambda: ResNet(downsample="blur"), "downsample must be one of 'strided', 'antialiased', got 'blur'"),
-        (lambda: PatchGAN(downsample="blur"), "downsample must be one of 'strided', 'antialiased', got 'blur'"),
-        (
-            lambda: semantic(num_classes=3, downsample="blur"),
-            "downsample must be one of 'strided', 'antialiased', got 'blur'",
-        ),
-        (
-            lambda: ResNet(upsample="nearest"),
-            "upsample must be one of 'transposed', 'resize', 'antialiased', got 'nearest'",
-        ),
-    ],
-)
-def test_a_bad_option_is_named_with_what_is_allowed(build, message):
-    with pytest.raises(ValueError, match=f"^{message}$"):
-        build()

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from daframework.compute.randomness import generator
-from daframework.downstream.metrics import mean_iou, mean_iou_of
+from daframework.metrics import mean_iou, mean_iou_of
 from daframework.suites import bootstrap
 from daframework.suites.bootstrap import MIN_IMAGES, Interval, interval, paired_difference, resample_weights
 

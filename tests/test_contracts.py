@@ -4,10 +4,22 @@ import pytest
 import tiny
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from daframework.errors import DataError, PluginError, RecipeError, unknown
-from daframework.interfaces import Discriminator, DiscriminatorOutput, Generator, ImageDataset, Sample
-from daframework.testing import check_dataset, check_discriminator, check_generator, check_size, check_task
+from daframework.interfaces import Discriminator, DiscriminatorOutput, Generator, ImageDataset, Loss, Sample, Scores
+from daframework.metrics import cross_entropy
+from daframework.testing import (
+    check_dataset,
+    check_discriminator,
+    check_generator,
+    check_loss,
+    check_network,
+    check_size,
+    check_task,
+)
+
+SIZE = {"num_classes": 3, "height": 8, "width": 12}
 
 
 class Made(Generator):
@@ -94,10 +106,96 @@ def test_a_discriminator_gives_what_it_promises(make, promised, says):
         check_discriminator(Judged(make, promised), num_classes=2, height=8, width=12)
 
 
+class Painted(tiny.Painter):
+    """A painter, a weight of its own, and one thing that is done with what it paints."""
+
+    def __init__(self, change):
+        super().__init__()
+        self.change, self.factor, self.hidden = change, nn.Parameter(torch.ones(())), torch.rand(())
+
+    def forward(self, image):
+        return self.change(self, super().forward(image) * self.factor, image)
+
+
+def overwritten(self, painted, image):
+    image.zero_()
+    return painted
+
+
+@pytest.mark.parametrize(
+    "change, says",
+    [
+        (overwritten, "must not write to the image"),
+        (lambda self, painted, image: painted * self.hidden, "the same with a state that was saved"),
+        (lambda self, painted, image: image * self.body[0].weight.sum(), "no gradient reaches its parameter factor"),
+        (lambda self, painted, image: painted * self.factor.log().sqrt(), "the gradient of .* must be finite"),
+        (lambda self, painted, image: painted + torch.rand((), generator=DRAWN), "the same for the same image"),
+        (
+            lambda self, painted, image: painted / (not torch.is_autocast_enabled("cpu")),
+            "what Painted gives under bf16 autocast must be finite",
+        ),
+    ],
+)
+def test_a_network_can_be_trained_and_saved(change, says):
+    with pytest.raises(PluginError, match=says):
+        check_network(Painted(change), Painted(change), height=8, width=12)
+
+
+DRAWN = torch.Generator().manual_seed(0)
+
+
+class Weighed(Loss):
+    def __init__(self, generator=None, discriminator=None, **needs):
+        super().__init__()
+        self.sides, self.factor = (generator, discriminator), nn.Parameter(torch.ones(()))
+        vars(self).update(needs)
+
+    def generator_loss(self, images):
+        return self.sides[0] and self.sides[0](images) * self.factor
+
+    def discriminator_loss(self, images):
+        return self.sides[1] and self.sides[1](images)
+
+
+@pytest.mark.parametrize(
+    "loss, says",
+    [
+        (Weighed(), "must have a side"),
+        (Weighed(lambda images: images.source.mean((1, 2, 3))), r"must give a scalar, got a tensor of shape \(2,\)"),
+        (Weighed(lambda images: images.fake_target.mul_(0.5).mean()), "must not write to what it is given"),
+        (Weighed(lambda images: images.judged("fake_target").realness.mean()), "the recipe has none for the target"),
+        (
+            Weighed(lambda images: images.judged("fake_target").semantics.mean(), needs_discriminator=True),
+            "'NoneType' object has no attribute 'mean'",
+        ),
+        (
+            Weighed(lambda images: F.cross_entropy(images.fake_target, images.source_label, ignore_index=255)),
+            "generator/loss of loss Weighed must be finite",
+        ),
+        (
+            Weighed(None, lambda images: images.real_output.realness.mean(), needs_discriminator=True),
+            "no gradient reaches its parameter factor",
+        ),
+    ],
+)
+def test_a_loss_gives_scalars_says_what_it_needs_and_writes_to_nothing(loss, says):
+    with pytest.raises((PluginError, AttributeError), match=says):
+        check_loss(loss, **SIZE)
+
+
+def test_a_sound_loss_passes_whichever_sides_it_has():
+    check_loss(Weighed(lambda images: cross_entropy(images.fake_target, images.source_label)), **SIZE)
+    check_loss(tiny.Segment(), **SIZE)
+    check_loss(tiny.Features(), **SIZE, directions=["source_to_target"])
+    with pytest.raises(PluginError, match="has no such generator"):
+        check_loss(tiny.Cycle(), **SIZE, directions=["source_to_target"])
+
+
 class Wrong(tiny.Pixels):
-    def __init__(self, model=None, loss=None):
+    def __init__(self, model=None, loss=None, **others):
         super().__init__(2, 4, 1)
         self.made, self.found = model, loss
+        vars(self).update(others)
 
     def model(self):
         return self.made or super().model()
@@ -112,9 +210,15 @@ class Wrong(tiny.Pixels):
         (Wrong(model=nn.Conv2d(3, 4, 1)), r"the model of task Wrong must give \(2, 2, 8, 12\), got .*\(2, 4, 8, 12\)"),
         (Wrong(loss=lambda p, y: p.mean((1, 2, 3))), r"the loss of task Wrong must be a scalar, got .*\(2,\)"),
         (
-            Wrong(loss=lambda p, y: nn.functional.cross_entropy(p, y, ignore_index=255)),
+            Wrong(loss=lambda p, y: F.cross_entropy(p, y, ignore_index=255)),
             "must be finite where every pixel is ignored, got nan",
         ),
+        (Wrong(statistics=lambda p, y: torch.tensor([[len(y), 1], [0, 0]])), "statistics of task Wrong must add up"),
+        (
+            Wrong(scores=lambda statistics: Scores(50.0, 0.5, ())),
+            "mIoU of task Wrong must be from 0 to 1, got 50.0",
+        ),
+        (Wrong(mious=lambda statistics: torch.tensor([2.0])), "mious of task Wrong must give what scores gives"),
     ],
 )
 def test_a_task_covers_every_class_and_bears_images_without_labels(task, says):
@@ -136,6 +240,11 @@ class Faulty(ImageDataset):
         return self.sample
 
 
+class Renaming(Faulty):
+    def unlabelled(self, index):
+        return Sample(self.sample.image, None, "y")
+
+
 def test_a_dataset_keeps_its_promises():
     image, label = torch.zeros(3, 4, 4, dtype=torch.uint8), torch.full((4, 4), 2, dtype=torch.uint8)
     with pytest.raises(PluginError, match="dataset Faulty is empty"):
@@ -152,6 +261,14 @@ def test_a_dataset_keeps_its_promises():
 
     with pytest.raises(PluginError, match=r"unlabelled\(0\) must have no label"):
         check_dataset(Telling(Sample(image, label // 2, "x")))
+
+    class Local(Faulty):
+        pass
+
+    with pytest.raises(PluginError, match="dataset Local must be picklable, to be read in worker processes: "):
+        check_dataset(Local(Sample(image, label // 2, "x")))
+    with pytest.raises(PluginError, match=r"unlabelled\(0\) must give the image and name of \[0\]"):
+        check_dataset(Renaming(Sample(image, label // 2, "x")))
 
     class Colourless(Faulty):
         palette = ()

@@ -13,9 +13,6 @@ SMALL = {
     "resnet": lambda **options: ResNet(channels=4, blocks=2, **options),
     "unet": lambda **options: UNet(channels=4, depth=3, **options),
 }
-BUILDS = [
-    (name, upsample, head) for name in SMALL for upsample in ("transposed", "resize") for head in ("paint", "affine")
-]
 
 
 def count(network):
@@ -81,18 +78,6 @@ def test_convolutions_start_normal_with_deviation_2_percent_and_no_bias(network)
     assert all(not c.bias.detach().any() for c in convolutions)
 
 
-@pytest.mark.parametrize(("name", "upsample", "head"), BUILDS)
-@pytest.mark.parametrize(("rows", "columns"), [(1, 1), (3, 2), (2, 5)])
-def test_a_generator_keeps_the_shape_of_every_multiple(name, upsample, head, rows, columns):
-    generator = SMALL[name](upsample=upsample, head=head)
-    height, width = max(8, rows * generator.multiple), max(8, columns * generator.multiple)
-    image = images(2, 3, height, width)
-    translated = generator(image)
-    assert translated.shape == image.shape
-    assert translated.dtype == torch.float32
-    assert translated.abs().max() <= 1
-
-
 @pytest.mark.parametrize("name", SMALL)
 def test_a_smaller_multiple_would_not_do(name):
     generator = SMALL[name]()
@@ -104,19 +89,9 @@ def test_a_smaller_multiple_would_not_do(name):
     assert not kept
 
 
-@pytest.mark.parametrize(("name", "upsample", "head"), BUILDS)
-def test_generators_build_and_run_on_the_meta_device(name, upsample, head):
-    with torch.device("meta"):
-        translated = SMALL[name](upsample=upsample, head=head)(torch.empty(2, 3, 16, 24))
-    assert translated.device.type == "meta"
-    assert translated.shape == (2, 3, 16, 24)
-
-
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: ResNet(head="paints"), "head must be one of 'paint', 'affine', got 'paints'"),
-        (lambda: UNet(upsample="nearest"), "upsample must be one of 'transposed', 'resize', got 'nearest'"),
         (lambda: ResNet(blocks=0), "blocks must be 1 or more, got 0"),
         (lambda: UNet(depth=1), "depth must be 2 or more, got 1"),
         (lambda: PatchGAN(layers=0), "layers must be 1 or more, got 0"),
@@ -266,14 +241,6 @@ def test_features_compute_nothing_beyond_the_deepest_layer():
         generator.features(images(1, 3, 16, 16), [7])
 
 
-@pytest.mark.parametrize("network", [ResNet(channels=4, blocks=1), UNet(channels=4, depth=2), PatchGAN(channels=4)])
-def test_a_network_does_not_write_to_its_input(network):
-    image = images(1, 3, 32, 32)
-    before = image.clone()
-    network(image)
-    assert torch.equal(image, before)
-
-
 def test_a_patchgan_without_norm_has_the_same_weights_and_keeps_its_signal_through_every_layer() -> None:
     torch.manual_seed(0)
     plain, normed = PatchGAN(norm="none"), PatchGAN()
@@ -283,12 +250,7 @@ def test_a_patchgan_without_norm_has_the_same_weights_and_keeps_its_signal_throu
     assert 0.3 < float(features.square().mean().sqrt()) < 3
 
 
-def test_an_unknown_norm_is_refused_by_name() -> None:
-    with pytest.raises(ValueError, match=r"norm must be one of 'instance', 'none', got 'batch'"):
-        PatchGAN(norm="batch")
-
-
-def test_a_reflected_border_stays_in_the_format_of_what_it_frames():
+def test_a_reflected_border_has_the_dtype_of_what_it_frames():
     image = torch.zeros(1, 1, 4, 4, dtype=torch.bfloat16, requires_grad=True)
     with torch.autocast("cpu", torch.bfloat16):
         framed = reflected(image, 1)

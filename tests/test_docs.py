@@ -224,6 +224,18 @@ def anchors(page):
     return [re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles]
 
 
+# --- docs/how_it_works.md says where each thing is decided ---
+
+
+def test_what_decides_is_where_the_page_says():
+    rows = re.findall(r"^\| (.*?) \| (.*`daframework/\S+`) \| (.*) \|$", text("docs/how_it_works.md"), re.MULTILINE)
+    assert len(rows) > 25
+    for what, files, names in rows:
+        trees = [ast.parse(text(file)) for file in re.findall(r"`(daframework/\S+)`", files)]
+        defined = {one.name for tree in trees for one in tree.body if isinstance(one, ast.FunctionDef | ast.ClassDef)}
+        assert set(re.findall(r"`(\w+)`", names)) <= defined, what
+
+
 # --- docs/results.md ---
 
 

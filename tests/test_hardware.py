@@ -6,7 +6,6 @@ import pytest
 import tiny
 import torch
 
-from daframework.compute import device as hardware
 from daframework.compute.device import MIXED, SINGLE, cpu_has_bf16
 from daframework.recipes.read import parse
 from daframework.registry import load_plugins
@@ -23,7 +22,7 @@ def every():
 
 @pytest.fixture
 def fast(monkeypatch):
-    monkeypatch.setattr(hardware, "cpu_has_bf16", lambda: True)
+    monkeypatch.setattr("daframework.runs.precision.cpu_has_bf16", lambda: True)
 
 
 def precision(every, tables, device=CPU, **changes):
@@ -48,11 +47,11 @@ def test_a_cpu_with_bf16_takes_it_for_wide_networks_alone(every, tables, fast):
 
 
 def test_a_cpu_without_bf16_computes_in_single_precision(every, tables, monkeypatch):
-    monkeypatch.setattr(hardware, "cpu_has_bf16", lambda: False)
+    monkeypatch.setattr("daframework.runs.precision.cpu_has_bf16", lambda: False)
     assert precision(every, tables, generator=resnet(64)) == (SINGLE, SINGLE)
 
 
-def test_the_batch_and_the_crop_do_not_change_the_format(every, tables, fast):
+def test_the_batch_and_the_crop_do_not_change_the_precision(every, tables, fast):
     for size, batch in (([32, 48], 1), ([96, 128], 8)):
         data = {"crop_size": size, "batch_size": batch}
         assert precision(every, tables, generator=resnet(64), data=data) == (MIXED, SINGLE)
@@ -66,7 +65,7 @@ def test_a_gpu_computes_in_bf16_where_it_has_it(every, tables, monkeypatch, supp
     assert ("no bf16" in found.why) is not supported
 
 
-def test_the_device_computes_in_the_translations_format(every, tables, fast):
+def test_the_device_computes_in_the_translations_precision(every, tables, fast):
     tables["generator"] = resnet(64)
     assert open_device(every, parse(tables, "r"))[0]._precision.precision == MIXED
 
@@ -80,10 +79,10 @@ def test_bf16_is_told_from_the_processor():
     assert cpu_has_bf16() == ("avx512_bf16" in flags or "amx_bf16" in flags)
 
 
-def test_a_run_goes_on_in_the_format_it_began_with(every, tables, tmp_path, monkeypatch):
+def test_a_run_goes_on_in_the_precision_it_began_with(every, tables, tmp_path, monkeypatch):
     recipe = parse(tables | {"generator": resnet(64)}, "r")
     folder = RunFolder(tmp_path)
-    monkeypatch.setattr(hardware, "cpu_has_bf16", lambda: False)
+    monkeypatch.setattr("daframework.runs.precision.cpu_has_bf16", lambda: False)
     assert open_device(every, recipe, folder)[1].translation == SINGLE
     folder.environment.write_text('{"formats": {"translation": "bf16-mixed", "task": "32-true"}}')
     fabric, precision = open_device(every, recipe, folder)

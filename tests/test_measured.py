@@ -1,7 +1,6 @@
 """What holds for every generator that measures the domains: tests of their maths are in files of their own."""
 
 import copy
-import io
 
 import pytest
 import torch
@@ -13,7 +12,6 @@ from daf_baselines.histogram_matching import HistogramMatching
 from daframework.data.stream import to_float
 from daframework.errors import DataError, PluginError
 from daframework.interfaces import Sample
-from daframework.testing import check_generator
 
 BUILDS = {
     "color_transfer, set": lambda **options: ColorTransfer(**options),
@@ -64,10 +62,9 @@ def translated(generator, image, seed=0):
 
 
 @pytest.mark.parametrize("name", BUILDS)
-@pytest.mark.parametrize("size", [(14, 19), (9, 8), (1, 1), (33, 2)])
-def test_any_size_is_translated_within_the_range(name, size):
+@pytest.mark.parametrize("size", [(14, 19), (1, 1), (33, 2)])
+def test_black_and_white_are_translated_within_the_range(name, size):
     generator = prepared(name)
-    check_generator(generator, height=size[0], width=size[1], batch_size=3)
     extremes = torch.ones(2, 3, *size)
     extremes[0] = -1
     output = generator(extremes)
@@ -84,18 +81,6 @@ def test_the_type_is_kept(name, dtype):
     if dtype == torch.float64:
         torch.testing.assert_close(output.float(), translated(generator, image), rtol=0, atol=1e-5)
         assert not torch.equal(output, output.float().double())
-
-
-@pytest.mark.parametrize("name", BUILDS)
-def test_what_was_measured_is_loaded_into_a_fresh_generator(name):
-    generator = prepared(name)
-    file = io.BytesIO()
-    torch.save(generator.state_dict(), file)
-    file.seek(0)
-    fresh = BUILDS[name]()
-    fresh.load_state_dict(torch.load(file, weights_only=True), strict=True)
-    for image in (batch(), batch(2, 31, 40)):
-        assert torch.equal(translated(fresh, image), translated(generator, image))
 
 
 @pytest.mark.parametrize("name", BUILDS)
@@ -124,15 +109,6 @@ def test_a_checkpoint_of_the_other_reference_is_refused(kind, reference):
 def test_without_measurements_the_error_says_what_to_do(name):
     with pytest.raises(PluginError, match=r"has measured nothing yet; call prepare\(source, target\) first"):
         BUILDS[name]()(batch())
-
-
-@pytest.mark.parametrize("name", BUILDS)
-def test_it_is_built_and_run_on_the_meta_device_without_measurements(name):
-    with torch.device("meta"):
-        generator = BUILDS[name]()
-        check_generator(generator, height=16, width=24)
-        output = generator(torch.empty(2, 3, 5, 7))
-    assert output.is_meta and output.shape == (2, 3, 5, 7)
 
 
 @pytest.mark.parametrize("name", BUILDS)
@@ -175,21 +151,7 @@ def test_one_map_for_all_images_draws_nothing(name):
     assert torch.equal(torch.get_rng_state(), before)
 
 
-@pytest.mark.parametrize("name", BUILDS)
-def test_the_input_is_not_written_to(name):
-    image = batch()
-    before = image.clone()
-    prepared(name)(image)
-    assert torch.equal(image, before)
-
-
 @pytest.mark.parametrize("kind", [ColorTransfer, HistogramMatching, FDA])
 def test_a_limit_below_1_is_refused(kind):
     with pytest.raises(ValueError, match=r"^limit must be 1 or more, got 0$"):
         kind(limit=0)
-
-
-@pytest.mark.parametrize("kind", [ColorTransfer, HistogramMatching])
-def test_an_unknown_reference_is_refused_by_name(kind):
-    with pytest.raises(ValueError, match=r"^reference must be one of 'set', 'image', got 'pixel'$"):
-        kind(reference="pixel")

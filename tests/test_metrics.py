@@ -10,8 +10,8 @@ from PIL import Image
 
 from daf_driving.space_files import id_table
 from daframework.data.decode import map_ids, read_label
-from daframework.downstream.metrics import class_iou, confusion_matrix, mean_iou, mean_iou_of, pixel_accuracy
 from daframework.errors import DataError
+from daframework.metrics import class_iou, confusion_matrix, mean_iou, mean_iou_of, pixel_accuracy
 
 
 def random_maps(num_classes, *, seed, shape=(3, 17, 23), ignored=0.1):

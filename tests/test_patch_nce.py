@@ -275,18 +275,6 @@ def test_heads_start_as_xaviers_normal_with_gain_2_percent_and_no_bias():
         assert not layer.bias.detach().any()
 
 
-def test_it_builds_and_runs_on_the_meta_device():
-    with torch.device("meta"):
-        generator = ResNet(channels=4, blocks=2)
-        loss = PatchNCE(generator=generator, layers=LAYERS, patches=16, flip_equivariance=True)
-        image = torch.empty(2, 3, 16, 24)
-        step = Step(generator, source=image, target=image, fake_target=image, idt_target=image)
-        value = loss.generator_loss(step)
-    assert value.is_meta
-    assert value.shape == ()
-    assert all(parameter.is_meta for parameter in loss.parameters())
-
-
 def test_under_bf16_autocast_it_computes_in_single_precision():
     loss = PatchNCE(generator=Given(), layers=[0, 0], width=8, patches=EVERY, identity=False)
     given = {name: image.bfloat16() for name, image in images(["source", "fake_target"], torch.float32).items()}
@@ -297,16 +285,6 @@ def test_under_bf16_autocast_it_computes_in_single_precision():
     assert value.item() == pytest.approx(exact.item(), rel=1e-6)
 
 
-def test_under_bf16_autocast_all_weights_learn():
-    generator, loss = small(torch.float32, patches=EVERY, identity=False)
-    step = Step(generator, **images(["source", "fake_target"], torch.float32))
-    with torch.autocast("cpu", torch.bfloat16):
-        value = loss.generator_loss(step)
-    value.backward()
-    used = [p for stage in generator.encoder[: max(LAYERS)] for p in stage.parameters() if p.ndim > 1]
-    assert all(p.grad is not None and p.grad.any() for p in [*loss.parameters(), *used])
-
-
 def test_a_patch_without_any_activation_passes_no_gradient_on():
     loss = PatchNCE(generator=Given(), layers=[0], width=8, patches=EVERY, identity=False)
     fake = torch.zeros(1, 3, 4, 4, requires_grad=True)
@@ -315,16 +293,6 @@ def test_a_patch_without_any_activation_passes_no_gradient_on():
     assert value.item() == pytest.approx(math.log(16))
     assert not fake.grad.any()
     assert not any(parameter.grad.any() for parameter in loss.parameters())
-
-
-def test_it_writes_to_nothing_it_is_given():
-    generator, loss = small(patches=8, flip_equivariance=True)
-    step = Step(generator, **images(["source", "target", "fake_target", "idt_target"]))
-    before = {name: image.clone() for name, image in step.images.items()}
-    for seed in range(4):
-        torch.manual_seed(seed)
-        loss.generator_loss(step)
-    assert all(torch.equal(image, before[name]) for name, image in step.images.items())
 
 
 class Featureless(Generator):

@@ -72,13 +72,13 @@ def images_of(output):
 
 
 def orders_of(network):
-    """The layouts that a CPU offers: torch's batch norm loses digits of channels_last images there."""
+    """The memory formats that a CPU offers: torch's batch norm loses digits of channels_last images there."""
     return ORDERS[:1] if any(isinstance(layer, nn.BatchNorm2d) for layer in network.modules()) else ORDERS
 
 
 @torch.no_grad()
 def compared(network, image, *, half=False):
-    """Each output in float64, with the same in each layout in float32, or with bf16 where it is multiplied."""
+    """Each output in float64, with the same in each memory format in float32, or with bf16 where it is multiplied."""
     wanted = images_of(deepcopy(network).double()(image.double()))
     for order in orders_of(network):
         laid_out = deepcopy(network).to(memory_format=order)
@@ -103,7 +103,7 @@ def test_every_registered_network_is_held_to_it():
 
 
 @pytest.mark.parametrize(("kind", "name", "options"), NETWORKS)
-def test_every_layout_gives_what_float64_gives(kind, name, options):
+def test_every_memory_format_gives_what_float64_gives(kind, name, options):
     size = (64, 96) if kind == "task" else (56, 88)
     network = build(kind, name, options, size)
     for image in [*uneven(size).values(), *(of_level(level, size) for level in EVEN.values())]:

@@ -98,16 +98,16 @@ def test_it_prints_and_keeps_what_it_measured(tmp_path):
     assert done.stdout.splitlines()[-1].startswith("semantic_cyclegan / cyclegan, recipe, batch 4:")
 
 
-def test_formats_agree_where_their_means_differ_by_less_than_seeds_do():
-    import formats
+def test_precisions_agree_where_their_means_differ_by_less_than_seeds_do():
+    import precisions
 
     seeds = {"32-true": [{"loss": 1.0}, {"loss": 1.2}], "bf16-mixed": [{"loss": 1.1}, {"loss": 1.3}]}
-    (agreeing,) = formats.compare(seeds)
+    (agreeing,) = precisions.compare(seeds)
     assert agreeing["within"]
     seeds["bf16-mixed"] = [{"loss": 2.0}, {"loss": 2.0}]
-    (apart,) = formats.compare(seeds)
+    (apart,) = precisions.compare(seeds)
     assert not apart["within"]
-    assert [apart[one]["mean"] for one in formats.FORMATS] == pytest.approx([1.1, 2.0])
+    assert [apart[one]["mean"] for one in precisions.PRECISIONS] == pytest.approx([1.1, 2.0])
 
 
 def test_the_mean_of_everything_the_reference_tells_is_a_number():

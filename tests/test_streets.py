@@ -27,15 +27,6 @@ def digest(look: str) -> str:
     return hashlib.sha256(sample.image.numpy().tobytes() + sample.label.numpy().tobytes()).hexdigest()
 
 
-@pytest.mark.parametrize("look", LOOKS)
-def test_a_sample_keeps_the_contract(look):
-    sample = small(look)[12]
-    assert sample.name == "train_000012"
-    assert sample.image.shape == (3, 64, 96) and str(sample.image.dtype) == "torch.uint8"
-    assert sample.label.shape == (64, 96) and str(sample.label.dtype) == "torch.uint8"
-    assert small(look).unlabelled(12).label is None
-
-
 def test_classes_are_camvids_in_its_order_and_each_has_a_colour():
     assert CLASSES[0] == "sky" and CLASSES[3] == "road" and CLASSES[10] == "bicyclist" and len(CLASSES) == 11
     assert len(PALETTE) == len(set(PALETTE)) == 11
@@ -45,6 +36,7 @@ def test_classes_are_camvids_in_its_order_and_each_has_a_colour():
 def test_the_same_index_gives_the_same_bits_in_any_order(look):
     first, second = small(look), small(look)
     forwards = [first[i] for i in range(4)]
+    assert forwards[3].name == "train_000003"
     backwards = [second[i] for i in reversed(range(4))][::-1]
     for a, b in zip(forwards, backwards, strict=True):
         assert (a.image == b.image).all() and (a.label == b.label).all()
@@ -116,7 +108,6 @@ def test_game_is_brighter_and_more_saturated_than_camera():
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"look": "photo"}, "look must be one of game, camera, got 'photo'"),
         ({"split": "val"}, "split must be one of train, test, got 'val'"),
         ({"size": [16, 96]}, "each at least 32, got \\[16, 96\\]"),
         ({"size": 64}, "got 64"),

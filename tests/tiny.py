@@ -4,10 +4,9 @@ from collections.abc import Sequence
 
 import torch
 from torch import nn
-from torch.nn.functional import cross_entropy, l1_loss, mse_loss
+from torch.nn.functional import l1_loss, mse_loss
 
 from daframework import hookimpl
-from daframework.downstream.metrics import class_iou, confusion_matrix, mean_iou, pixel_accuracy
 from daframework.interfaces import (
     Discriminator,
     DiscriminatorOutput,
@@ -18,6 +17,7 @@ from daframework.interfaces import (
     Scores,
     Task,
 )
+from daframework.metrics import class_iou, confusion_matrix, cross_entropy, mean_iou, pixel_accuracy
 
 CLASSES = ("road", "sky", "tree")
 PALETTE = ((128, 64, 128), (70, 130, 180), (0, 200, 0))
@@ -153,7 +153,7 @@ class Segment(Loss):
     needs_semantics = True
 
     def generator_loss(self, images):
-        return cross_entropy(images.judged("fake_target").semantics, images.source_label, ignore_index=255)
+        return cross_entropy(images.judged("fake_target").semantics, images.source_label)
 
     def discriminator_loss(self, images):
         output, label = (
@@ -161,7 +161,7 @@ class Segment(Loss):
             if images.domain == "source"
             else (images.fake_output, images.fake_label)
         )
-        return cross_entropy(output.semantics, label, ignore_index=255)
+        return cross_entropy(output.semantics, label)
 
 
 class Pixels(Task):
@@ -174,8 +174,7 @@ class Pixels(Task):
         )
 
     def loss(self, prediction, label):
-        counted = (label != 255).sum().clamp(min=1)
-        return cross_entropy(prediction, label, ignore_index=255, reduction="sum") / counted
+        return cross_entropy(prediction, label)
 
     def statistics(self, prediction, label):
         return confusion_matrix(prediction.argmax(1), label, self.num_classes)

@@ -214,15 +214,15 @@ def measure(case: Case, asked: Namespace) -> dict[str, Any]:
 
 def print_found(cases: Sequence[dict[str, Any]], rounds: int, device: torch.device) -> None:
     """The table."""
-    print(f"\nimages a second of {RECIPE}'s task on {device.type}, medians of {rounds}; plain PyTorch in 32 bits")
+    print(f"\nimages a second of {RECIPE}'s task on {device.type}, medians of {rounds}; plain PyTorch in float32")
     rows = []
     for case in cases:
         for stage in ("fit", "score"):
             rates = case[stage]["images_per_second"]
             name = f"{stage} {case['size'][0]} x {case['size'][1]}, batch {case['batch_size']}"
-            format = case["precision"] if stage == "fit" else ""
+            precision = case["precision"] if stage == "fit" else ""
             ratio = f"{case[stage]['ratio']:.2f} x"
-            rows.append((name, format, f"{rates['ours']:.1f}", f"{rates['plain']:.1f}", ratio))
+            rows.append((name, precision, f"{rates['ours']:.1f}", f"{rates['plain']:.1f}", ratio))
     print_table(("", "trained in", "daframework", "plain PyTorch", "ratio"), rows)
 
 

@@ -160,7 +160,7 @@ def main() -> None:
     write({"steps": found, "matrix_operations_per_second": rates}, device, asked.out)
     print_table(
         [
-            "networks, method, batch, format",
+            "networks, method, batch, precision",
             "ms/step",
             "images/s",
             "x ref",

@@ -167,7 +167,7 @@ def print_found(cases: Sequence[dict[str, Any]], device: torch.device) -> None:
             else:
                 row += ["32-true", "", "", "", ""]
             rows.append(row)
-    print_table(("", "images/s", "format", "ratio", "bar", "", "differs by /255"), rows)
+    print_table(("", "images/s", "precision", "ratio", "bar", "", "differs by /255"), rows)
 
 
 def main() -> None:

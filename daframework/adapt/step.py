@@ -193,7 +193,7 @@ class StepImages:
         return self._generators["source_to_target"].features(image, layers)
 
     def made(self) -> dict[str, Tensor]:
-        """The generated images that some loss asked for, by name, cut off from the graph."""
+        """The generated images that some loss asked for, by name, detached."""
         names = (name for name, one in vars(StepImages).items() if isinstance(one, _Made))
         return {name: vars(self)[name].detach() for name in names if name in vars(self)}
 

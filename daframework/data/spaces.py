@@ -16,6 +16,7 @@ from torch import Tensor
 
 from daframework.data.checked import DerivedDataset
 from daframework.data.decode import map_ids
+from daframework.data.label_files import colour_code, value_name
 from daframework.errors import DataError, RecipeError, unknown
 from daframework.fingerprint import digest
 from daframework.interfaces import IGNORE_INDEX, ImageDataset, Inspection, Sample
@@ -79,6 +80,23 @@ def label_spaces(plugins: Plugins) -> list[LabelSpace]:
         RecipeError: a file is wrong.
     """
     return [read_space(file) for _, file, _ in sorted(offered_files(plugins, _HOOK))]
+
+
+def colours_of(space: LabelSpace) -> dict[str, int]:
+    """The colour of each class, as a number.
+
+    Raises:
+        DataError: two classes have one colour.
+    """
+    codes = {name: colour_code(*colour) for name, colour in zip(space.classes, space.palette, strict=True)}
+    first: dict[int, str] = {}
+    for name, code in codes.items():
+        if (other := first.setdefault(code, name)) != name:
+            raise DataError(
+                f"label space '{space.name}': {other} and {name} share the colour {value_name(code, colours=True)}, "
+                "which does not say which is meant; give a palette with a colour for each class"
+            )
+    return codes
 
 
 def read_space(file: Path | Traversable) -> LabelSpace:

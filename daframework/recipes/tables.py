@@ -120,8 +120,8 @@ class TranslationTable:
         betas: Adam's.
         constant_fraction: share of the steps before the learning rate falls linearly to 0.
         pool_size: past translations kept for the discriminators; 0 shows them only new ones.
-        ema_decay: decay per step of a running average of the generators' weights, which then translates instead of the
-            last weights; 0 switches it off.
+        ema_decay: decay per step of an exponential moving average of the generators' weights, which then translates
+            instead of the last weights; 0 switches it off.
         accumulate: batches in a step, whose gradients are averaged before the update: a step of ``batch_size`` times
             as many images in the memory of one batch.
     """

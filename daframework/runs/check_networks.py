@@ -10,7 +10,7 @@ import torch
 from attrs import evolve
 from torch import Tensor, nn
 
-from daframework.adapt.step import DiscriminatorObjective, GeneratorObjective, to_judge
+from daframework.adapt.rehearsal import try_step
 from daframework.build import (
     DIRECTIONS,
     DOMAINS,
@@ -26,7 +26,7 @@ from daframework.build import (
 from daframework.compute.ranks import count_ranks
 from daframework.data.checks.sizes import Sizes
 from daframework.errors import DafError, lines
-from daframework.interfaces import Batch, Discriminator, Generator
+from daframework.interfaces import Discriminator, Generator
 from daframework.recipes.tables import Recipe
 from daframework.registry import Plugins, components
 from daframework.runs.trial import Built, Trial, Whole, looks_at_values
@@ -187,15 +187,13 @@ def _step_problems(
         judge = cast(Discriminator, _Once(trials["discriminator"].built.network.train()))
         discriminators = dict.fromkeys(judged_domains(recipe), judge)
     try:
-        given = Batch(torch.zeros(batch, 3, height, width), torch.zeros(batch, height, width, dtype=torch.int64))
-        made = GeneratorObjective(generators, discriminators, terms)(given.image, given.label, given.image)
-        if not made.values:
+        image = torch.zeros(batch, 3, height, width)
+        label = torch.zeros(batch, height, width, dtype=torch.int64)
+        values, total = try_step(generators, discriminators, terms, image, label, image)
+        if not any(name.startswith("generator/") for name in values):
             return ["losses: none of them trains the generators"]
-        total = made.total
-        if discriminators:
-            total = total + DiscriminatorObjective(discriminators, terms)(*to_judge(given, given, made)).total
         if total.requires_grad:
-            total.backward()
+            total.backward()  # type: ignore[no-untyped-call]
     except DafError as error:
         return [f"losses: {line}" for line in lines(error)]
     except Exception as error:

@@ -72,7 +72,7 @@ def _train(run: RunContext) -> nn.Module:
 
 
 def _weights_dtype(recipe: Recipe) -> torch.dtype:
-    """What the objectives hand to networks that are not theirs; in a mixed format weights stay in single precision."""
+    """What the objectives hand to networks that are not theirs; in mixed precision weights stay in float32."""
     return torch.float64 if recipe.hardware.precision == "64-true" else torch.float32
 
 

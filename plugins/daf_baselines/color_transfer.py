@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from daf_baselines.measured import Measured, check_options, draw, precise, spread_images
+from daf_baselines.measured import Measured, Reference, check_limit, draw, precise, spread_images
 from daframework.interfaces import ImageDataset
 
 FLAT = 0.05
@@ -21,7 +21,7 @@ class ColorTransfer(Measured):
     source_moments: Tensor  # (2, 3): mean and deviation of L, a and b; only with reference "set"
     target_moments: Tensor  # (K, 2, 3): of each image drawn from; K = 1 with reference "set"
 
-    def __init__(self, *, reference: str = "set", limit: int = 500) -> None:
+    def __init__(self, *, reference: Reference = "set", limit: int = 500) -> None:
         """Keep the options; `prepare` measures the domains.
 
         Args:
@@ -30,10 +30,10 @@ class ColorTransfer(Measured):
             limit: how many images of each domain are measured, spread evenly over it.
 
         Raises:
-            ValueError: an option has a value that is not allowed.
+            ValueError: ``limit`` is less than 1.
         """
         super().__init__()
-        check_options(limit=limit, reference=reference)
+        check_limit(limit)
         self.reference, self.limit = reference, limit
         if reference == "set":
             self.register_buffer("source_moments", torch.empty(0))

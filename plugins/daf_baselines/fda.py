@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from daf_baselines.measured import Measured, check_options, draw, precise, spread_images
+from daf_baselines.measured import Measured, check_limit, draw, precise, spread_images
 from daframework.data.checked import resize_image
 from daframework.interfaces import Generator, ImageDataset
 
@@ -40,7 +40,7 @@ class FDA(Measured):
             ValueError: an option has a value that is not allowed.
         """
         super().__init__()
-        check_options(limit=limit)
+        check_limit(limit)
         self.bands = tuple(band) if isinstance(band, Sequence) else (band,)
         if not self.bands:
             raise ValueError(f"band must be a number or several, got {band!r}")

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from daf_baselines.measured import Measured, check_options, draw, spread_images
+from daf_baselines.measured import Measured, Reference, check_limit, draw, spread_images
 from daframework.data.stream import to_bytes
 from daframework.interfaces import ImageDataset
 
@@ -20,7 +20,7 @@ class HistogramMatching(Measured):
     source_histogram: Tensor  # (3, 256): how many pixels have each level; only with reference "set"
     target_histograms: Tensor  # (K, 3, 256): of each image drawn from; K = 1 with reference "set"
 
-    def __init__(self, *, reference: str = "set", limit: int = 500) -> None:
+    def __init__(self, *, reference: Reference = "set", limit: int = 500) -> None:
         """Keep the options; `prepare` measures the domains.
 
         Args:
@@ -29,10 +29,10 @@ class HistogramMatching(Measured):
             limit: how many images of each domain are measured, spread evenly over it.
 
         Raises:
-            ValueError: an option has a value that is not allowed.
+            ValueError: ``limit`` is less than 1.
         """
         super().__init__()
-        check_options(limit=limit, reference=reference)
+        check_limit(limit)
         self.reference, self.limit = reference, limit
         if reference == "set":
             self.register_buffer("source_histogram", torch.empty(0, dtype=torch.int64))

@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -11,7 +11,7 @@ from daframework.data.whole import evenly_spread
 from daframework.errors import DataError, PluginError
 from daframework.interfaces import Generator, ImageDataset
 
-REFERENCES = ("set", "image")
+Reference = Literal["set", "image"]
 
 
 class Measured(Generator):
@@ -76,13 +76,11 @@ def draw(choices: Tensor, count: int) -> Tensor:
     return choices[drawn.to(choices.device)]
 
 
-def check_options(*, limit: int, reference: str = "set") -> None:
-    """Check the options that these generators share.
+def check_limit(limit: int) -> None:
+    """Check how many images are to be measured.
 
     Raises:
-        ValueError: one of them has a value that is not allowed; the message names it.
+        ValueError: it is less than 1.
     """
     if limit < 1:
         raise ValueError(f"limit must be 1 or more, got {limit}")
-    if reference not in REFERENCES:
-        raise ValueError(f"reference must be one of {', '.join(map(repr, REFERENCES))}, got {reference!r}")

@@ -1,11 +1,14 @@
 """CyCADA's loss: a segmenter that was trained on the source should see the same before and after a translation."""
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 
-from daframework.downstream.metrics import cross_entropy
+from daf_cyclegan.reconstruction import checked_weights
 from daframework.errors import PluginError
 from daframework.interfaces import Loss, StepImages
+from daframework.metrics import cross_entropy
 
 
 class SemanticConsistency(Loss):
@@ -18,7 +21,13 @@ class SemanticConsistency(Loss):
 
     needs_source_model = True
 
-    def __init__(self, *, source_label: str = "given", source_weight: float = 1.0, target_weight: float = 1.0) -> None:
+    def __init__(
+        self,
+        *,
+        source_label: Literal["given", "predicted"] = "given",
+        source_weight: float = 1.0,
+        target_weight: float = 1.0,
+    ) -> None:
         """Keep the options.
 
         Args:
@@ -29,18 +38,11 @@ class SemanticConsistency(Loss):
                 and ``fake_source`` not even made.
 
         Raises:
-            ValueError: an option has a value that is not allowed.
+            ValueError: a weight is negative, or both are 0.
         """
         super().__init__()
-        if source_label not in ("given", "predicted"):
-            raise ValueError(f"source_label must be one of 'given', 'predicted', got {source_label!r}")
-        if min(source_weight, target_weight) < 0 or source_weight == target_weight == 0:
-            raise ValueError(
-                f"source_weight and target_weight must be 0 or more and not both 0, got {source_weight} and "
-                f"{target_weight}"
-            )
         self._predicts = source_label == "predicted"
-        self._weights = source_weight, target_weight
+        self._weights = checked_weights(source_weight, target_weight)
         # In a plain tuple, so that it is neither trained, synchronised nor saved from here.
         self._models: tuple[nn.Module, ...] = ()
 

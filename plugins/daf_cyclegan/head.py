@@ -1,12 +1,15 @@
 """The end of a generator: how the last layer's numbers become an image."""
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from daf_cyclegan.layers import to_float32
 
-CHANNELS = {"paint": 3, "affine": 6}
+HeadName = Literal["paint", "affine"]
+CHANNELS: dict[HeadName, int] = {"paint": 3, "affine": 6}
 """How many channels the last layer has, by head."""
 
 BRIGHTEST = 1 - 1 / 510
@@ -37,7 +40,7 @@ def affine(image: Tensor, predicted: Tensor) -> Tensor:
 class Head(nn.Module):
     """The last layer and its head, ``"paint"`` or ``"affine"``."""
 
-    def __init__(self, head: str, last: nn.Module) -> None:
+    def __init__(self, head: HeadName, last: nn.Module) -> None:
         super().__init__()
         self.affine = head == "affine"
         self.last = last
@@ -51,14 +54,3 @@ class Head(nn.Module):
         if self.affine:
             for parameter in self.last.parameters():
                 nn.init.zeros_(parameter)
-
-
-def head_channels(head: str) -> int:
-    """How many channels the last layer before ``head`` needs.
-
-    Raises:
-        ValueError: there is no such head.
-    """
-    if head not in CHANNELS:
-        raise ValueError(f"head must be one of {', '.join(map(repr, CHANNELS))}, got {head!r}")
-    return CHANNELS[head]

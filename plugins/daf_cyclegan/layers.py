@@ -1,12 +1,13 @@
 """The layers that the networks of this plugin share."""
 
-from collections.abc import Callable
 from contextlib import nullcontext
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+Downsample = Literal["strided", "antialiased"]
 _MOST = 2**16  # channels, layers or blocks
 
 
@@ -60,7 +61,7 @@ def init_normal(network: nn.Module) -> None:
 
 
 def reflected(features: Tensor, width: int) -> Tensor:
-    """``features`` (N, C, H, W), H and W above ``width``, with a mirrored border of ``width``, in their own format."""
+    """``features`` (N, C, H, W), H and W above ``width``, with a mirrored border of ``width``, in their own dtype."""
     # Autocast would make it float32, twice the memory, only to have a convolution round it again.
     with torch.autocast("cpu", enabled=False) if features.device.type == "cpu" else nullcontext():
         return F.pad(features, (width,) * 4, mode="reflect")
@@ -134,29 +135,6 @@ class Halve(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         return halved(features, self.kernel)
-
-
-def upsampling(upsample: str, **layers: Callable[[int, int], nn.Module]) -> Callable[[int, int], nn.Module]:
-    """What makes a layer (in_channels, out_channels) that doubles height and width: the one of ``layers`` so called.
-
-    Raises:
-        ValueError: none of them is called ``upsample``.
-    """
-    if upsample not in layers:
-        raise ValueError(f"upsample must be one of {', '.join(map(repr, layers))}, got {upsample!r}")
-    return layers[upsample]
-
-
-def antialiased(downsample: str) -> bool:
-    """Whether ``downsample`` is ``"antialiased"``: a convolution of stride 1, and `Halve` after its activation.
-
-    Raises:
-        ValueError: it is not ``"strided"`` either.
-    """
-    known = ("strided", "antialiased")
-    if downsample not in known:
-        raise ValueError(f"downsample must be one of {', '.join(map(repr, known))}, got {downsample!r}")
-    return downsample == "antialiased"
 
 
 def require_positive(**options: int) -> None:

@@ -1,11 +1,13 @@
 """CycleGAN's discriminator."""
 
+from typing import Literal
+
 from torch import Tensor, nn
 
-from daf_cyclegan.layers import Halve, InstanceNorm, antialiased, init_normal, require_positive
+from daf_cyclegan.layers import Downsample, Halve, InstanceNorm, init_normal, require_positive
 from daframework.interfaces import Discriminator, DiscriminatorOutput
 
-NORMS = ("instance", "none")
+Norm = Literal["instance", "none"]
 SLOPE = 0.2
 
 
@@ -17,7 +19,7 @@ class PatchGAN(Discriminator):
     """
 
     def __init__(
-        self, *, channels: int = 64, layers: int = 3, norm: str = "instance", downsample: str = "strided"
+        self, *, channels: int = 64, layers: int = 3, norm: Norm = "instance", downsample: Downsample = "strided"
     ) -> None:
         """Build and initialise it: convolutions N(0, 0.02), biases 0; without a norm, He's for all but the last.
 
@@ -36,9 +38,7 @@ class PatchGAN(Discriminator):
         """
         super().__init__()
         require_positive(channels=channels, layers=layers)
-        if norm not in NORMS:
-            raise ValueError(f"norm must be one of {', '.join(map(repr, NORMS))}, got {norm!r}")
-        blur = antialiased(downsample)
+        blur = downsample == "antialiased"
         self.widths = [channels * min(2**level, 8) for level in range(layers + 1)]
         self.stages = nn.Sequential(
             _halving(3, channels, norm="none", blur=blur),
@@ -64,6 +64,6 @@ def _stage(in_channels: int, out_channels: int, *, stride: int, norm: str) -> nn
     return nn.Sequential(*layers, nn.LeakyReLU(SLOPE, inplace=True))
 
 
-def _halving(in_channels: int, out_channels: int, *, norm: str, blur: bool) -> nn.Sequential:
+def _halving(in_channels: int, out_channels: int, *, norm: Norm, blur: bool) -> nn.Sequential:
     stage = _stage(in_channels, out_channels, stride=1 if blur else 2, norm=norm)
     return stage.append(Halve()) if blur else stage

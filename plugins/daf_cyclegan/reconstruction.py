@@ -29,7 +29,7 @@ class Cycle(Loss):
             ValueError: a weight is negative, or both are 0.
         """
         super().__init__()
-        self._weights = _checked(source_weight, target_weight)
+        self._weights = checked_weights(source_weight, target_weight)
 
     def generator_loss(self, images: StepImages) -> Tensor:
         source_weight, target_weight = self._weights
@@ -59,7 +59,7 @@ class Identity(Loss):
             ValueError: a weight is negative, or both are 0.
         """
         super().__init__()
-        self._weights = _checked(source_weight, target_weight)
+        self._weights = checked_weights(source_weight, target_weight)
 
     def generator_loss(self, images: StepImages) -> Tensor:
         source_weight, target_weight = self._weights
@@ -71,7 +71,12 @@ class Identity(Loss):
         return sum(terms[1:], terms[0])
 
 
-def _checked(source_weight: float, target_weight: float) -> tuple[float, float]:
+def checked_weights(source_weight: float, target_weight: float) -> tuple[float, float]:
+    """Both weights.
+
+    Raises:
+        ValueError: a weight is negative, or both are 0.
+    """
     if min(source_weight, target_weight) < 0 or source_weight == target_weight == 0:
         raise ValueError(
             f"source_weight and target_weight must be 0 or more and not both 0, got {source_weight} and {target_weight}"

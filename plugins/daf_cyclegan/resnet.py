@@ -1,20 +1,20 @@
 """CycleGAN's generator: a convolutional trunk with residual blocks at a quarter of the resolution."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Literal
 
 from torch import Tensor, nn
 
-from daf_cyclegan.head import Head, head_channels
+from daf_cyclegan.head import CHANNELS, Head, HeadName
 from daf_cyclegan.layers import (
     BlurredConv,
+    Downsample,
     Halve,
     InstanceNorm,
     ReflectConv,
     ResizeConv,
-    antialiased,
     init_normal,
     require_positive,
-    upsampling,
 )
 from daframework.interfaces import Generator
 
@@ -38,9 +38,9 @@ class ResNet(Generator):
         *,
         channels: int = 64,
         blocks: int = 9,
-        downsample: str = "strided",
-        upsample: str = "transposed",
-        head: str = "paint",
+        downsample: Downsample = "strided",
+        upsample: Literal["transposed", "resize", "antialiased"] = "transposed",
+        head: HeadName = "paint",
     ) -> None:
         """Build and initialise it: convolutions N(0, 0.02), biases 0.
 
@@ -61,13 +61,12 @@ class ResNet(Generator):
         """
         super().__init__()
         require_positive(channels=channels, blocks=blocks)
-        enlarge = upsampling(
-            upsample,
-            transposed=lambda i, o: nn.ConvTranspose2d(i, o, 3, 2, 1, output_padding=1),
-            resize=ResizeConv,
-            antialiased=BlurredConv,
-        )
-        blur = antialiased(downsample)
+        enlarge: Callable[[int, int], nn.Module] = {
+            "transposed": lambda i, o: nn.ConvTranspose2d(i, o, 3, 2, 1, output_padding=1),
+            "resize": ResizeConv,
+            "antialiased": BlurredConv,
+        }[upsample]
+        blur = downsample == "antialiased"
         self.encoder = nn.Sequential(
             _stage(ReflectConv(3, channels, 7)),
             _halving(channels, 2 * channels, blur=blur),
@@ -77,7 +76,7 @@ class ResNet(Generator):
         self.decoder = nn.Sequential(
             _stage(enlarge(4 * channels, 2 * channels)), _stage(enlarge(2 * channels, channels))
         )
-        self.head = Head(head, ReflectConv(channels, head_channels(head), 7))
+        self.head = Head(head, ReflectConv(channels, CHANNELS[head], 7))
         init_normal(self)
         self.head.start()
 

@@ -1,13 +1,14 @@
 """The U-Net generator of pix2pix."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from daf_cyclegan.head import Head, head_channels
-from daf_cyclegan.layers import InstanceNorm, ResizeConv, init_normal, require_positive, upsampling
+from daf_cyclegan.head import CHANNELS, Head, HeadName
+from daf_cyclegan.layers import InstanceNorm, ResizeConv, init_normal, require_positive
 from daf_cyclegan.resnet import encoder_features
 from daframework.interfaces import Generator
 
@@ -23,7 +24,12 @@ class UNet(Generator):
     """
 
     def __init__(
-        self, *, channels: int = 64, depth: int = 8, upsample: str = "transposed", head: str = "paint"
+        self,
+        *,
+        channels: int = 64,
+        depth: int = 8,
+        upsample: Literal["transposed", "resize"] = "transposed",
+        head: HeadName = "paint",
     ) -> None:
         """Build and initialise it: convolutions N(0, 0.02), biases 0.
 
@@ -42,7 +48,9 @@ class UNet(Generator):
         require_positive(channels=channels)
         if depth < 2:
             raise ValueError(f"depth must be 2 or more, got {depth}")
-        enlarge = upsampling(upsample, transposed=lambda i, o: nn.ConvTranspose2d(i, o, 4, 2, 1), resize=ResizeConv)
+        enlarge: Callable[[int, int], nn.Module] = (
+            ResizeConv if upsample == "resize" else lambda i, o: nn.ConvTranspose2d(i, o, 4, 2, 1)
+        )
         widths = [channels * min(2**level, 8) for level in range(depth)]
         self.multiple = 2**depth
         self.encoder = nn.Sequential(
@@ -54,7 +62,7 @@ class UNet(Generator):
             nn.Sequential(enlarge(widths[i] * (1 if i == depth - 1 else 2), widths[i - 1]), InstanceNorm())
             for i in reversed(range(1, depth))
         )
-        self.head = Head(head, enlarge(2 * widths[0], head_channels(head)))
+        self.head = Head(head, enlarge(2 * widths[0], CHANNELS[head]))
         init_normal(self)
         self.head.start()
 

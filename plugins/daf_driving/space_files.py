@@ -8,12 +8,10 @@ from typing import Any
 
 from attrs import frozen
 
-from daframework.data.conversion.labels import colours_of
 from daframework.data.label_files import parse_colour
-from daframework.data.spaces import LabelSpace, read_space
+from daframework.data.spaces import LabelSpace, colours_of, read_space
 from daframework.errors import unknown
 from daframework.interfaces import IGNORE_INDEX
-from daframework.text_file import read_text
 
 _PACKAGE = "daf_driving"
 
@@ -107,4 +105,4 @@ def _names(folder: str) -> tuple[str, ...]:
 
 
 def _read(folder: str, name: str) -> dict[str, Any]:
-    return tomllib.loads(read_text(files(_PACKAGE).joinpath(folder, f"{name}.toml")))
+    return tomllib.loads(files(_PACKAGE).joinpath(folder, f"{name}.toml").read_text(encoding="utf-8"))

@@ -3,11 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-import segmentation_models_pytorch as smp
 from torch import Tensor, nn
 
-from daf_segmentation.network import NetworkOptions
-from daframework.downstream.metrics import (
+from daframework.interfaces import IGNORE_INDEX, Scores, Task
+from daframework.metrics import (
     class_iou,
     confusion_matrix,
     cross_entropy,
@@ -15,7 +14,6 @@ from daframework.downstream.metrics import (
     mean_iou_of,
     pixel_accuracy,
 )
-from daframework.interfaces import IGNORE_INDEX, Scores, Task
 
 
 class Segmentation(Task):
@@ -47,6 +45,11 @@ class Segmentation(Task):
         dice_weight: float = 0.0,
         label_smoothing: float = 0.0,
     ) -> None:
+        # Here, because they take longer to import than torch, and every command asks for the name of this task.
+        import segmentation_models_pytorch as smp
+
+        from daf_segmentation.network import NetworkOptions
+
         if not 1 <= num_classes <= IGNORE_INDEX:
             raise ValueError(f"num_classes must be from 1 to {IGNORE_INDEX}, got {num_classes}")
         if not 0 <= dice_weight < float("inf"):

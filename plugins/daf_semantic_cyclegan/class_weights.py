@@ -1,12 +1,14 @@
 """Weights that make up for how unevenly classes share the pixels."""
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 
 from daframework.data.frequencies import ClassCounts, count_classes
 from daframework.interfaces import IGNORE_INDEX, ImageDataset
 
-SCHEMES = ("none", "inverse_frequency", "median_frequency", "inverse_log")
+Scheme = Literal["none", "inverse_frequency", "median_frequency", "inverse_log"]
 
 
 class ClassWeights(nn.Module):
@@ -14,15 +16,13 @@ class ClassWeights(nn.Module):
 
     weights: Tensor | None
 
-    def __init__(self, *, num_classes: int, scheme: str, clip: float) -> None:
+    def __init__(self, *, num_classes: int, scheme: Scheme, clip: float) -> None:
         """Check a recipe's options and make room for the weights.
 
         Raises:
-            ValueError: ``scheme`` is not known, or ``clip`` is less than 1.
+            ValueError: ``clip`` is less than 1.
         """
         super().__init__()
-        if scheme not in SCHEMES:
-            raise ValueError(f"class_weights must be one of {', '.join(map(repr, SCHEMES))}, got {scheme!r}")
         if not clip >= 1:
             raise ValueError(f"clip must be 1 or more, got {clip}")
         self._scheme = scheme
@@ -39,7 +39,7 @@ class ClassWeights(nn.Module):
             self.weights.copy_(class_weights(count_classes(source), scheme=self._scheme, clip=self._clip))
 
 
-def class_weights(counts: ClassCounts, *, scheme: str, clip: float) -> Tensor:
+def class_weights(counts: ClassCounts, *, scheme: Scheme, clip: float) -> Tensor:
     """Weight of each class, (num_classes,) float64, in [1 / clip, clip], with mean 1 over the counted pixels.
 
     Before that, up to a factor, with p a class's share of all labelled pixels and q its share in the images that show

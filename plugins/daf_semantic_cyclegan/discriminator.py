@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from daf_cyclegan.layers import init_normal, require_positive
-from daf_cyclegan.patchgan import PatchGAN
+from daf_cyclegan.layers import Downsample, init_normal, require_positive
+from daf_cyclegan.patchgan import Norm, PatchGAN
 from daf_semantic_cyclegan.decoder import Decoder
 from daframework.interfaces import Discriminator, DiscriminatorOutput
 
@@ -20,8 +20,8 @@ def semantic(
     num_classes: int,
     channels: int = 64,
     layers: int = 3,
-    norm: str = "instance",
-    downsample: str = "strided",
+    norm: Norm = "instance",
+    downsample: Downsample = "strided",
     encoder: str = PATCHGAN,
     encoder_options: Mapping[str, Any] | None = None,
     decoder_channels: int = 32,

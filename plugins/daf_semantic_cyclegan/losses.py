@@ -1,14 +1,13 @@
 """The two losses that semantic adversarial training (arXiv 1810.05852) adds to CycleGAN."""
 
+from typing import Literal
+
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from daf_cyclegan.layers import to_float32
 from daf_cyclegan.reconstruction import distance
-from daf_semantic_cyclegan.class_weights import ClassWeights, pixel_weights
-from daframework.compute.ranks import mean_over_ranks
-from daframework.downstream.metrics import cross_entropy
+from daf_semantic_cyclegan.class_weights import ClassWeights, Scheme, pixel_weights
 from daframework.errors import PluginError
 from daframework.interfaces import (
     IGNORE_INDEX,
@@ -18,6 +17,7 @@ from daframework.interfaces import (
     Loss,
     StepImages,
 )
+from daframework.metrics import cross_entropy
 
 
 class SemanticDiscriminator(Loss):
@@ -38,9 +38,9 @@ class SemanticDiscriminator(Loss):
         train_generator: bool = True,
         train_generator_on_reconstruction: bool = False,
         train_on_reconstruction: bool = False,
-        target_consistency: str = "none",
+        target_consistency: Literal["none", "pseudo"] = "none",
         confidence: float = 0.9,
-        class_weights: str = "none",
+        class_weights: Scheme = "none",
         clip: float = 10.0,
     ) -> None:
         """Keep the options.
@@ -62,8 +62,6 @@ class SemanticDiscriminator(Loss):
         """
         super().__init__()
         self.class_weights = ClassWeights(num_classes=num_classes, scheme=class_weights, clip=clip)
-        if target_consistency not in ("none", "pseudo"):
-            raise ValueError(f"target_consistency must be one of 'none', 'pseudo', got {target_consistency!r}")
         if not 0 <= confidence <= 1:
             raise ValueError(f"confidence must be from 0 to 1, got {confidence}")
         self._train_generator = train_generator
@@ -98,7 +96,7 @@ class SemanticDiscriminator(Loss):
     def _error(self, output: DiscriminatorOutput, label: Tensor | None) -> Tensor:
         if label is None:
             raise PluginError("semantic_discriminator got no label for an image that was made from the source")
-        return weighted_cross_entropy(_semantics(output), label, self.class_weights.weights)
+        return cross_entropy(_semantics(output), label, self.class_weights.weights)
 
 
 class WeightedReconstruction(Loss):
@@ -115,9 +113,9 @@ class WeightedReconstruction(Loss):
         self,
         *,
         num_classes: int,
-        class_weights: str = "median_frequency",
+        class_weights: Scheme = "median_frequency",
         clip: float = 10.0,
-        target_weights: str = "uniform",
+        target_weights: Literal["uniform", "predicted"] = "uniform",
     ) -> None:
         """Keep the options.
 
@@ -135,8 +133,6 @@ class WeightedReconstruction(Loss):
         """
         super().__init__()
         self.class_weights = ClassWeights(num_classes=num_classes, scheme=class_weights, clip=clip)
-        if target_weights not in ("uniform", "predicted"):
-            raise ValueError(f"target_weights must be one of 'uniform', 'predicted', got {target_weights!r}")
         self._predicts = target_weights == "predicted" and class_weights != "none"
         self.needs_semantics = self.needs_discriminator = self._predicts
 
@@ -153,20 +149,6 @@ class WeightedReconstruction(Loss):
             return source + distance(images.rec_target, images.target)
         guess = _semantics(images.judged("target")).argmax(dim=1)
         return source + weighted_distance(images.rec_target, images.target, pixel_weights(weights, guess))
-
-
-def weighted_cross_entropy(logits: Tensor, label: Tensor, weights: Tensor | None) -> Tensor:
-    """Cross-entropy of logits (N, C, H, W), weighted mean over the labelled pixels of (N, H, W); 0 where there is none.
-
-    With class ``weights`` (C,) it is the sum of weighted errors over the sum of weights; None weights all alike. Of
-    several ranks, the mean of what each gets is that over the pixels of all.
-    """
-    if weights is None:
-        return cross_entropy(logits, label)
-    errors = F.cross_entropy(to_float32(logits), label, weights, ignore_index=IGNORE_INDEX, reduction="sum")
-    labelled = torch.where(label == IGNORE_INDEX, 0.0, pixel_weights(weights, label)).sum()
-    # All weights are positive: only where no pixel is labelled is the sum 0, and so are the errors.
-    return errors / mean_over_ranks(labelled).clamp(min=torch.finfo(labelled.dtype).tiny)
 
 
 def pseudo_label(logits: Tensor, confidence: float) -> Tensor:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 from random import Random
+from typing import Literal
 
 import numpy as np
 import torch
@@ -55,7 +56,7 @@ def _painters() -> str:
 
 def streets(
     *,
-    look: str,
+    look: Literal["game", "camera"],
     split: str,
     size: Sequence[int] = (64, 96),
     train_images: int = 600,
@@ -75,8 +76,6 @@ def streets(
     Raises:
         ValueError: an option has a value that is not allowed.
     """
-    if look not in LOOKS:
-        raise ValueError(f"look must be one of {', '.join(LOOKS)}, got {look!r}")
     if split not in SPLITS:
         raise ValueError(f"split must be one of {', '.join(SPLITS)}, got {split!r}")
     if not _is_size(size):

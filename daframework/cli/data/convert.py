@@ -111,8 +111,8 @@ def _conversion(
     colours: bool,
 ) -> "tuple[Conversion, str]":
     """What each value becomes, and what the ids that are written mean, as a recipe says it."""
-    from daframework.data.conversion.labels import Conversion, colours_of, ids_of
-    from daframework.data.spaces import IGNORE, class_table, label_space, label_spaces
+    from daframework.data.conversion.labels import Conversion, ids_of
+    from daframework.data.spaces import IGNORE, class_table, colours_of, label_space, label_spaces
 
     first, second = label_space(plugins, source), label_space(plugins, target)
     table = class_table(first.classes, second, label_spaces(plugins), _own(own), "--map")

@@ -10,12 +10,10 @@ from daframework.data.decode import read_label, write_label
 from daframework.data.label_files import (
     TRANSPARENT,
     Channel,
-    colour_code,
     name_values,
     read_channel,
     read_colours,
     replace_values,
-    value_name,
 )
 from daframework.data.spaces import IGNORE, LabelSpace
 from daframework.errors import DataError
@@ -55,23 +53,6 @@ def ids_of(space: LabelSpace, *, train_ids: bool) -> dict[str, int]:
     if train_ids or space.ids is None:
         return {name: place for place, name in enumerate(space.classes)} | {IGNORE: IGNORE_INDEX}
     return dict(zip(space.classes, space.ids, strict=True)) | {IGNORE: space.ignored_id}
-
-
-def colours_of(space: LabelSpace) -> dict[str, int]:
-    """The colour of each class, as a number.
-
-    Raises:
-        DataError: two classes have one colour.
-    """
-    codes = {name: colour_code(*colour) for name, colour in zip(space.classes, space.palette, strict=True)}
-    first: dict[int, str] = {}
-    for name, code in codes.items():
-        if (other := first.setdefault(code, name)) != name:
-            raise DataError(
-                f"label space '{space.name}': {other} and {name} share the colour {value_name(code, colours=True)}, "
-                "which does not say which is meant; give a palette with a colour for each class"
-            )
-    return codes
 
 
 def convert_file(conversion: Conversion, files: Sequence[Path], outputs: Sequence[Path], index: int) -> Converted:

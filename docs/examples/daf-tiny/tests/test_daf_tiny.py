@@ -6,13 +6,18 @@ from daf_tiny.generator import ColourMatrix
 from daf_tiny.loss import MeanColour
 
 from daframework.registry import find, load_plugins
-from daframework.testing import check_generator
+from daframework.testing import check_generator, check_loss, check_network
 
 IMAGES = {"source": 0.5, "fake_source": 0.0, "target": -0.1, "fake_target": 0.1}
 
 
 def test_generator_keeps_the_contract():
     check_generator(ColourMatrix(), height=5, width=7, batch_size=2)
+    check_network(ColourMatrix(), ColourMatrix(), height=5, width=7)
+
+
+def test_loss_keeps_the_contract():
+    check_loss(MeanColour(), num_classes=3, height=5, width=7)
 
 
 def test_generator_starts_near_the_identity():

@@ -39,7 +39,7 @@ class Turned(Generator):
 
     def __init__(self, *, learned: bool) -> None:
         super().__init__()
-        self.formats = []
+        self.dtypes = []
         matrix = torch.tensor([[0.3, 0.6, 0.1], [0.2, 0.1, 0.7], [0.5, 0.4, 0.1]])
         if learned:
             self.matrix = nn.Parameter(matrix)
@@ -48,7 +48,7 @@ class Turned(Generator):
 
     def forward(self, image):
         pixels = image.permute(0, 2, 3, 1) @ self.matrix
-        self.formats.append(pixels.dtype)
+        self.dtypes.append(pixels.dtype)
         return pixels.permute(0, 3, 1, 2)
 
 
@@ -57,10 +57,10 @@ def test_only_what_was_learned_is_computed_in_half_precision(tmp_path, session, 
     generator = Turned(learned=learned)
     given = Listed([sample()])
     translate_set(session(precision="bf16-mixed"), generator, given, tmp_path / "out", batch_size=1, seed=0)
-    assert generator.formats == [expected]
+    assert generator.dtypes == [expected]
 
 
 def test_double_precision_is_kept(tmp_path, session):
     generator = Turned(learned=True).double()
     translate_set(session(), generator, Listed([sample()]), tmp_path / "out", batch_size=1, seed=0)
-    assert generator.formats == [torch.float64]
+    assert generator.dtypes == [torch.float64]

@@ -1,8 +1,8 @@
-"""Whether bf16 learns what float32 learns: ``python benchmarks/speed/formats.py``.
+"""Whether bf16 learns what float32 learns: ``python benchmarks/speed/precisions.py``.
 
 The same recipe is run in both precisions with the same seeds. Each loss at the end of the translation (the mean of
 the last lines of its log) and each row's mIoU are set side by side, as mean and standard deviation over the seeds: what
-the format changes should be within what the seed changes.
+the precision changes should be within what the seed changes.
 """
 
 import json
@@ -15,7 +15,7 @@ from typing import Any
 
 from timing import chosen_device, options, print_table, write
 
-FORMATS = ("32-true", "bf16-mixed")
+PRECISIONS = ("32-true", "bf16-mixed")
 LAST = 5  # lines of the log, 25 steps apart
 
 
@@ -33,14 +33,14 @@ def run(recipe: str, precision: str, seed: int, settings: list[str], out: Path) 
 
 
 def compare(found: dict[str, list[dict[str, float]]]) -> list[dict[str, Any]]:
-    """Mean and standard deviation of each value in both formats, and whether each mean lies in the other's spread."""
+    """Each value's mean and standard deviation in both precisions, and whether each mean lies in the other's spread."""
     compared = []
-    for name in found[FORMATS[0]][0]:
+    for name in found[PRECISIONS[0]][0]:
         entry: dict[str, Any] = {"value": name}
-        for precision in FORMATS:
+        for precision in PRECISIONS:
             values = [one[name] for one in found[precision]]
             entry[precision] = {"values": values, "mean": mean(values), "deviation": stdev(values)}
-        one, other = (entry[precision] for precision in FORMATS)
+        one, other = (entry[precision] for precision in PRECISIONS)
         entry["within"] = abs(one["mean"] - other["mean"]) <= min(one["deviation"], other["deviation"])
         compared.append(entry)
     return compared
@@ -57,10 +57,10 @@ def main() -> None:
     device = chosen_device(asked.device)
     settings = [f"translation.steps={asked.steps}", f"downstream.steps={asked.steps}", *asked.set]
     settings.append(f"hardware.accelerator={device.type}")
-    found: dict[str, list[dict[str, float]]] = {precision: [] for precision in FORMATS}
+    found: dict[str, list[dict[str, float]]] = {precision: [] for precision in PRECISIONS}
     with tempfile.TemporaryDirectory() as folder:
         for seed in asked.seeds:
-            for precision in FORMATS:
+            for precision in PRECISIONS:
                 out = Path(folder) / f"{precision}_{seed}"
                 found[precision].append(run(asked.recipe, precision, seed, settings, out))
                 print(f"ran seed {seed} in {precision}", file=sys.stderr, flush=True)
@@ -69,12 +69,12 @@ def main() -> None:
     rows = [
         [
             entry["value"],
-            *(f"{entry[one]['mean']:.4g} ± {entry[one]['deviation']:.2g}" for one in FORMATS),
+            *(f"{entry[one]['mean']:.4g} ± {entry[one]['deviation']:.2g}" for one in PRECISIONS),
             "yes" if entry["within"] else "no",
         ]
         for entry in compared
     ]
-    print_table([f"{asked.recipe}, {asked.steps} steps, seeds {asked.seeds}", *FORMATS, "within spread"], rows)
+    print_table([f"{asked.recipe}, {asked.steps} steps, seeds {asked.seeds}", *PRECISIONS, "within spread"], rows)
 
 
 if __name__ == "__main__":

@@ -15,17 +15,24 @@ from daframework.errors import DataError
 from daframework.interfaces import IGNORE_INDEX
 
 
-def cross_entropy(logits: Tensor, label: Tensor, *, label_smoothing: float = 0.0) -> Tensor:
+def cross_entropy(
+    logits: Tensor, label: Tensor, weights: Tensor | None = None, *, label_smoothing: float = 0.0
+) -> Tensor:
     """Mean cross-entropy of logits (N, C, H, W) over the pixels of (N, H, W) not labelled 255; 0 where all are.
 
-    Computed in float32 or more, whatever the logits are; the mean of nothing would be NaN. Of several ranks, the mean
-    of what each gets is that over the pixels of all.
+    With class ``weights`` (C,), all positive, it is the sum of weighted errors over the sum of weights. Computed in
+    float32 or more, whatever the logits are; the mean of nothing would be NaN. Of several ranks, the mean of what each
+    gets is that over the pixels of all.
     """
     precise = logits.to(torch.promote_types(logits.dtype, torch.float32))
     errors = F.cross_entropy(
-        precise, label, ignore_index=IGNORE_INDEX, label_smoothing=label_smoothing, reduction="sum"
+        precise, label, weights, ignore_index=IGNORE_INDEX, label_smoothing=label_smoothing, reduction="sum"
     )
-    return errors / mean_over_ranks((label != IGNORE_INDEX).sum()).clamp(min=1)
+    labelled = label != IGNORE_INDEX
+    if weights is None:
+        return errors / mean_over_ranks(labelled.sum()).clamp(min=1)
+    total = torch.where(labelled, weights[torch.where(labelled, label, 0)], 0.0).sum()
+    return errors / mean_over_ranks(total).clamp(min=torch.finfo(total.dtype).tiny)
 
 
 def confusion_matrix(prediction: Tensor, label: Tensor, num_classes: int) -> Tensor:
