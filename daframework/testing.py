@@ -196,7 +196,9 @@ def check_loss(
             judge.register_forward_hook(watch),
             _in_bf16(label, autocast),
         ):
-            values, total = try_step(*networks, images[0], label, images[1])
+            values, total = try_step(
+                *networks, images[0], label, images[1], {"fake_target": images[0], "fake_source": images[1]}
+            )
         if not values:
             raise PluginError(f"{name} must have a side: generator_loss or discriminator_loss must give a scalar")
         for side, value in values.items():

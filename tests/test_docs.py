@@ -26,7 +26,7 @@ from daframework.recipes.strict import structure
 from daframework.registry import components, load_plugins
 from daframework.runs.log import plugin_listeners
 from daframework.storage.results import read_results, write_results
-from daframework.storage.run_folder import RunFolder
+from daframework.storage.run_folder import RunFolder, _Part
 from daframework.testing import check_generator
 
 ROOT = Path(__file__).parents[1]
@@ -271,7 +271,7 @@ def keys(value, path=""):
 def test_every_file_of_a_run_is_listed():
     page = text("docs/results.md")
     folder = RunFolder(Path())
-    found = [getattr(folder, name) for name, value in vars(RunFolder).items() if isinstance(value, property)]
+    found = [getattr(folder, name) for name, value in vars(RunFolder).items() if isinstance(value, _Part)]
     assert len(found) > 5
     assert [str(path) for path in found if f"`{path}" not in page] == []
     assert all(

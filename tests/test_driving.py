@@ -103,18 +103,24 @@ def test_real_camvid_labels_hold_classes_and_void_only():
 IDS = {"0": "road", "7": "sky", "255": "ignore"}
 
 
+FOLDERS = {"train_folder": "train", "test_folder": "test", "classes": ("road", "sky"), "ids": IDS}
+
+
+def build_folder(root):
+    for index, name in enumerate(["a/1", "a/2", "b/1"]):
+        write(root / "train" / "images" / f"{name}.jpg", picture(index, (4, 6, 3)))
+        write(root / "train" / "labels" / f"{name}.png", [[0, 0, 7, 7, 255, 0]] * 4)
+    write(root / "test" / "images" / "9.png", picture(9))
+
+
 @pytest.fixture
 def folder(tmp_path):
-    for index, name in enumerate(["a/1", "a/2", "b/1"]):
-        write(tmp_path / "train" / "images" / f"{name}.jpg", picture(index, (4, 6, 3)))
-        write(tmp_path / "train" / "labels" / f"{name}.png", [[0, 0, 7, 7, 255, 0]] * 4)
-    write(tmp_path / "test" / "images" / "9.png", picture(9))
+    build_folder(tmp_path)
     return tmp_path
 
 
-def image_folder(root, split="train", *, classes=("road", "sky"), ids=IDS, **options):
-    options = {"train_folder": "train", "test_folder": "test", **options}
-    return ImageFolder(root=str(root), split=split, classes=classes, ids=ids, **options)
+def image_folder(root, split="train", **options):
+    return ImageFolder(root=str(root), split=split, **{**FOLDERS, **options})
 
 
 def test_images_and_labels_are_paired_by_relative_name(folder):

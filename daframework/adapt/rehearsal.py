@@ -18,10 +18,15 @@ def try_step(
     source: Tensor,
     source_label: Tensor,
     target: Tensor,
+    given: Mapping[str, Tensor] | None = None,
 ) -> tuple[dict[str, Tensor], Tensor]:
-    """One step of both objectives, forward: the unweighted losses by name, and what to minimise."""
+    """One step of both objectives, forward: the unweighted losses by name, and what to minimise.
+
+    ``given`` are stand-ins, by name, for images that the discriminators are to judge and no loss makes.
+    """
     terms = list(terms)
     made = GeneratorObjective(generators, discriminators, terms)(source, source_label, target)
+    made = made._replace(images={**(given or {}), **made.images})
     values, total = made.values, made.total
     if discriminators:
         judged = DiscriminatorObjective(discriminators, terms)(
