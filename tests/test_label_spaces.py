@@ -93,7 +93,16 @@ def test_an_unknown_space_is_named_with_the_known_ones():
         ValueError, match=r"no label space named 'citscapes19'; did you mean 'cityscapes19'\? \(known: "
     ):
         id_table("gta5", "citscapes19")
-    assert space_names() == ("camvid11", "camvid32", "cityscapes19", "idd26", "idd7", "synthia13", "synthia16")
+    assert space_names() == (
+        "camvid11",
+        "camvid32",
+        "camvid5",
+        "cityscapes19",
+        "idd26",
+        "idd7",
+        "synthia13",
+        "synthia16",
+    )
 
 
 @pytest.mark.parametrize("name", space_names())
@@ -120,7 +129,7 @@ def test_every_file_of_tables_is_installed():
     content = tomllib.loads((FOLDER.parents[1] / "pyproject.toml").read_text(encoding="utf-8"))
     patterns = content["tool"]["setuptools"]["package-data"]["daf_driving"]
     installed = {path for pattern in patterns for path in FOLDER.glob(pattern)}
-    assert installed == set(FOLDER.rglob("*.toml")) and len(installed) == 25
+    assert installed == set(FOLDER.rglob("*.toml")) and len(installed) == 26
 
 
 def test_importing_the_plugin_reads_no_table():

@@ -121,14 +121,17 @@ def _some(paths: Sequence[str]) -> str:
 def find_root(dataset: str, root: str | None, holds: str) -> Path:
     """The dataset's folder: ``root``, or the folder named after the dataset in the one that DAF_DATA names.
 
-    ``holds`` says in the message what the folder holds.
+    A relative ``root`` that is not there is looked for in that folder too. ``holds`` says in the message what the
+    folder holds.
 
     Raises:
         DataError: there is neither.
     """
+    data = os.environ.get("DAF_DATA")
     if root is not None:
-        return Path(root).expanduser()
-    if data := os.environ.get("DAF_DATA"):
+        path = Path(root).expanduser()
+        return Path(data).expanduser() / path if data and not path.exists() else path
+    if data:
         return Path(data).expanduser() / dataset
     raise DataError(
         f"{dataset}: no folder given; write --set source.root=FOLDER (or target.root=FOLDER) with the folder that "

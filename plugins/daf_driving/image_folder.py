@@ -6,7 +6,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from daf_driving.file_dataset import FileDataset, folders_of_split, names_only
+from daf_driving.file_dataset import FileDataset, find_root, folders_of_split, names_only
 from daf_driving.lists import list_split
 from daf_driving.pairing import Folder
 from daf_driving.space_files import Labels, colour_map, id_map, label_space
@@ -40,7 +40,7 @@ class ImageFolder(FileDataset):
     or one colour; transparent pixels are ignored.
 
     Args:
-        root: Folder of the dataset.
+        root: Folder of the dataset; a relative one is looked for in the folder that DAF_DATA names, too.
         split: ``train`` or ``test``; filled in.
         classes: Names of the classes, in order; or the name of a label space, for its classes and colours.
         ids: What each id in the labels means: a class, or ``ignore``. Every id that occurs must be named:
@@ -107,7 +107,7 @@ class ImageFolder(FileDataset):
         labels = Labels(self.classes, self.palette, _table(option, meanings or {}, self.classes))
         self.scaling = make_scaling(value_range, value_percentiles)
         (name,) = folders_of_split(split, [train_folder], [test_folder])
-        base = Path(root).expanduser()
+        base = find_root("image_folder", root, "images/ and labels/")
         folder = Folder(
             _place(base, name, images_folder),
             _place(base, name, labels_folder),
