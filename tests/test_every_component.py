@@ -44,6 +44,7 @@ OPTIONS = {
     "discriminator:semantic": [
         {"channels": 4, "decoder_channels": 4},
         {"channels": 4, "semantic_head": False},
+        {"channels": 4, "decoder_channels": 4, "classwise": True},
         {"channels": 4, "decoder_channels": 4, "encoder": "resnet18"},
         {"channels": 4, "decoder_channels": 4, "encoder": "mambaout_femto"},
     ],

@@ -9,7 +9,7 @@ from daf_cyclegan.patchgan import PatchGAN
 from daf_cyclegan.reconstruction import Cycle
 from daf_cyclegan.resnet import ResNet
 from daf_semantic_cyclegan.decoder import Decoder
-from daf_semantic_cyclegan.discriminator import semantic
+from daf_semantic_cyclegan.discriminator import by_class, semantic
 from daf_semantic_cyclegan.losses import SemanticDiscriminator, WeightedReconstruction
 from daframework.adapt.step import DiscriminatorObjective, Fake, GeneratorObjective, Term
 
@@ -207,3 +207,33 @@ def test_a_semantic_step_takes_at_most_a_fifth_more_operations_than_cyclegan():
         lambda: [lsgan(), SemanticDiscriminator(num_classes=11), WeightedReconstruction(num_classes=11)],
     )
     assert plain < shared <= 1.2 * plain
+
+
+# --- a critic for each class ---
+
+
+def test_a_critic_is_heard_where_its_class_is():
+    """Two halves, each sure of a class: each place takes that class's logit, and the border between their mean."""
+    semantics = torch.full((1, 3, 4, 6), -50.0)
+    semantics[:, 0, :, :3] = semantics[:, 2, :, 3:] = 50.0
+    critics = torch.tensor([1.0, 10.0, 100.0]).view(1, 3, 1, 1).expand(1, 3, 2, 3)
+    assert torch.allclose(by_class(critics, semantics), torch.tensor([1.0, 50.5, 100.0]).expand(1, 1, 2, 3))
+
+
+def test_no_image_becomes_more_real_by_showing_another_class():
+    semantics = torch.randn(2, 3, 4, 4, requires_grad=True)
+    critics = torch.randn(2, 3, 2, 2, requires_grad=True)
+    by_class(critics, semantics).sum().backward()
+    assert semantics.grad is None and critics.grad is not None
+
+
+def test_there_are_as_many_critics_as_classes_and_one_answer():
+    discriminator = semantic(num_classes=3, channels=4, layers=2, decoder_channels=4, classwise=True)
+    output = discriminator(torch.rand(2, 3, 16, 24) * 2 - 1)
+    assert discriminator.patchgan.last.out_channels == 3
+    assert output.realness.shape[:2] == (2, 1) and output.semantics.shape == (2, 3, 16, 24)
+
+
+def test_a_critic_for_each_class_needs_to_know_the_classes():
+    with pytest.raises(ValueError, match="classwise needs semantic_head = true"):
+        semantic(num_classes=3, classwise=True, semantic_head=False)

@@ -12,6 +12,7 @@ from daf_semantic_cyclegan.class_weights import class_weights, pixel_weights
 from daf_semantic_cyclegan.losses import (
     SemanticDiscriminator,
     WeightedReconstruction,
+    gradient_distance,
     pseudo_label,
     weighted_distance,
 )
@@ -388,3 +389,25 @@ def test_measured_weights_are_in_the_checkpoint():
 def test_a_bad_option_is_named_with_what_is_allowed(build, options, message):
     with pytest.raises(ValueError, match=f"^{message}"):
         build(num_classes=3, **options)
+
+
+# --- edges that stay where they are ---
+
+
+def edge(columns, low, high):
+    """An image that is ``low`` for so many columns and then ``high``."""
+    image = torch.full((1, 3, 6, 8), float(low))
+    image[..., columns:] = high
+    return image
+
+
+def test_contrast_may_change_as_a_whole_and_an_edge_may_not_move():
+    assert float(gradient_distance(edge(4, -0.2, 0.2), edge(4, -0.8, 0.9))) == pytest.approx(0, abs=1e-6)
+    # One edge gone and one come, each 1 / mean of what there is: 6 of 42 differences across, twice, at 42 / 6.
+    assert float(gradient_distance(edge(3, -0.2, 0.2), edge(4, -0.8, 0.9))) == pytest.approx(2)
+
+
+def test_an_even_image_has_no_edge_to_be_divided_by():
+    image = torch.zeros(1, 3, 6, 8, requires_grad=True)
+    gradient_distance(image, edge(4, -0.5, 0.5)).backward()
+    assert image.grad.isfinite().all()

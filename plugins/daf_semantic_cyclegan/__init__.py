@@ -19,7 +19,11 @@ def daf_discriminators() -> "Mapping[str, Callable[..., Discriminator]]":
 
 @hookimpl
 def daf_losses() -> "Mapping[str, Callable[..., Loss]]":
-    """Offer ``semantic_discriminator`` and ``weighted_reconstruction``."""
-    from daf_semantic_cyclegan.losses import SemanticDiscriminator, WeightedReconstruction
+    """Offer ``semantic_discriminator``, ``weighted_reconstruction`` and ``gradient_content``."""
+    from daf_semantic_cyclegan.losses import GradientContent, SemanticDiscriminator, WeightedReconstruction
 
-    return {"semantic_discriminator": SemanticDiscriminator, "weighted_reconstruction": WeightedReconstruction}
+    return {
+        "semantic_discriminator": SemanticDiscriminator,
+        "weighted_reconstruction": WeightedReconstruction,
+        "gradient_content": GradientContent,
+    }

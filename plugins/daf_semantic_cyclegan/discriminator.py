@@ -1,13 +1,15 @@
 """A discriminator that also segments: one encoder, a head that judges patches and a decoder with skip connections."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import torch
+from attrs import frozen
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from daf_cyclegan.layers import Downsample, init_normal, require_positive
+from daf_cyclegan.layers import Downsample, init_normal, require_positive, to_float32
 from daf_cyclegan.patchgan import Norm, PatchGAN
 from daf_semantic_cyclegan.decoder import Decoder
 from daframework.interfaces import Discriminator, DiscriminatorOutput
@@ -26,6 +28,7 @@ def semantic(
     encoder_options: Mapping[str, Any] | None = None,
     decoder_channels: int = 32,
     semantic_head: bool = True,
+    classwise: bool = False,
 ) -> "SemanticPatchGAN | SemanticEncoder":
     """The paper's discriminator (arXiv 1810.05852): a shared encoder, an adversarial head and one that segments.
 
@@ -47,6 +50,8 @@ def semantic(
             "vit_tiny_patch16_224" and "swin_tiny_patch4_window7_224", or ``{ img_size = [48, 64] }``, the crop's.
         decoder_channels: width of the decoder at half the resolution; deeper it is twice as wide.
         semantic_head: false leaves the decoder out, and ``semantics`` is None.
+        classwise: a critic of its own for each class, heard where the semantic head sees its class: where the target
+            shows more trees than the source, nobody asks for more trees. Needs the semantic head.
 
     Raises:
         ValueError: an option has a value that is not allowed.
@@ -54,22 +59,59 @@ def semantic(
     require_positive(num_classes=num_classes, channels=channels, layers=layers, decoder_channels=decoder_channels)
     if encoder_options and encoder == PATCHGAN:
         raise ValueError(f"encoder_options are for timm encoders only, got encoder '{PATCHGAN}'")
-    classes = num_classes if semantic_head else None
+    if classwise and not semantic_head:
+        raise ValueError("classwise needs semantic_head = true, which says where each class is")
+    heads = Heads(num_classes if semantic_head else None, decoder_channels, classwise)
     if encoder == PATCHGAN:
-        patchgan = PatchGAN(channels=channels, layers=layers, norm=norm, downsample=downsample)
-        return SemanticPatchGAN(patchgan, width=decoder_channels, num_classes=classes)
-    return SemanticEncoder(
-        encoder=encoder, options=encoder_options or {}, channels=channels, width=decoder_channels, num_classes=classes
-    )
+        return SemanticPatchGAN(PatchGAN(channels=channels, layers=layers, norm=norm, downsample=downsample), heads)
+    return SemanticEncoder(encoder, encoder_options or {}, channels, heads)
+
+
+@frozen
+class Heads:
+    """What follows the encoder: a decoder for ``num_classes``, None for none, of ``width``; one critic or many."""
+
+    num_classes: int | None
+    width: int
+    classwise: bool
+
+    @property
+    def critics(self) -> int:
+        """Channels of the adversarial head."""
+        return self.num_classes if self.classwise and self.num_classes else 1
+
+    def decoder(self, widths: Sequence[int]) -> Decoder | None:
+        """That of an encoder with features of these ``widths``."""
+        return None if self.num_classes is None else Decoder(widths, self.width, self.num_classes)
+
+    def output(self, critics: Tensor, decode: Callable[[], Tensor] | None) -> DiscriminatorOutput:
+        """From the critics' logits (N, `critics`, h, w) and the decoder."""
+        if not self.classwise or decode is None:
+            return DiscriminatorOutput(critics, decode)
+        semantics = decode()
+        return DiscriminatorOutput(by_class(critics, semantics), semantics)
+
+
+def by_class(critics: Tensor, semantics: Tensor) -> Tensor:
+    """Logits of each class's critic (N, C, h, w), averaged by how likely the class is: (N, 1, h, w).
+
+    ``semantics`` are logits (N, C, H, W), which get no gradient: no image becomes more real by showing something else.
+    """
+    size = (critics.shape[-2], critics.shape[-1])
+    shares = F.adaptive_avg_pool2d(to_float32(semantics.detach()).softmax(1), size)
+    return (shares * to_float32(critics)).sum(1, keepdim=True)
 
 
 class SemanticPatchGAN(Discriminator):
-    """`PatchGAN`, whose stages a decoder also reads; ``num_classes`` None for none."""
+    """`PatchGAN`, whose stages a decoder also reads."""
 
-    def __init__(self, patchgan: PatchGAN, *, width: int, num_classes: int | None) -> None:
+    def __init__(self, patchgan: PatchGAN, heads: Heads) -> None:
         super().__init__()
-        self.patchgan = patchgan
-        self.decoder = None if num_classes is None else Decoder(patchgan.widths, width, num_classes)
+        if heads.classwise:
+            patchgan.last = nn.Conv2d(patchgan.widths[-1], heads.critics, 4, padding=1)
+            init_normal(patchgan.last)
+        self.patchgan, self._heads = patchgan, heads
+        self.decoder = heads.decoder(patchgan.widths)
         self.has_semantics = self.decoder is not None
         self.multiple = Decoder.multiple if self.has_semantics else 1
 
@@ -77,20 +119,17 @@ class SemanticPatchGAN(Discriminator):
         features = [image]
         for stage in self.patchgan.stages:
             features.append(stage(features[-1]))
-        realness = self.patchgan.last(features[-1])
-        semantics = None if self.decoder is None else partial(self.decoder, image, features[1:])
-        return DiscriminatorOutput(realness, semantics)
+        decode = None if self.decoder is None else partial(self.decoder, image, features[1:])
+        return self._heads.output(self.patchgan.last(features[-1]), decode)
 
 
 class SemanticEncoder(Discriminator):
-    """An encoder of timm, made with ``options``, an adversarial head, and a decoder; ``num_classes`` None for none."""
+    """An encoder of timm, made with ``options``, an adversarial head, and a decoder."""
 
     mean: Tensor
     deviation: Tensor
 
-    def __init__(
-        self, *, encoder: str, options: Mapping[str, Any], channels: int, width: int, num_classes: int | None
-    ) -> None:
+    def __init__(self, encoder: str, options: Mapping[str, Any], channels: int, heads: Heads) -> None:
         # Here, because it takes longer to import than torch and "patchgan" does without.
         import timm
         from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
@@ -112,10 +151,10 @@ class SemanticEncoder(Discriminator):
         self.judge = nn.Sequential(
             nn.Conv2d(widths[self._judged], channels, 3, padding=1),
             nn.LeakyReLU(0.2, inplace=True),
-            nn.Conv2d(channels, 1, 3, padding=1),
+            nn.Conv2d(channels, heads.critics, 3, padding=1),
         )
         init_normal(self.judge)
-        self.decoder = None if num_classes is None else Decoder(widths, width, num_classes)
+        self._heads, self.decoder = heads, heads.decoder(widths)
         self.has_semantics = self.decoder is not None
         self.multiple = Decoder.multiple if self.has_semantics else 1
         # In [-1, 1] instead of [0, 1]; constants, so not part of a checkpoint.
@@ -126,5 +165,5 @@ class SemanticEncoder(Discriminator):
         features = self.encoder((image - self.mean) / self.deviation)
         if self._channels_last:
             features = [one.permute(0, 3, 1, 2) for one in features]
-        realness = self.judge(features[self._judged])
-        return DiscriminatorOutput(realness, None if self.decoder is None else partial(self.decoder, image, features))
+        decode = None if self.decoder is None else partial(self.decoder, image, features)
+        return self._heads.output(self.judge(features[self._judged]), decode)
