@@ -1,10 +1,11 @@
 """Train the task model on one labelled set: the same budget for every row of the table."""
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import AdamW
 
 from daframework.compute.acceleration import accelerate, lay_out_like_weights
@@ -14,6 +15,7 @@ from daframework.compute.ranks import any_rank, from_first, mean_over_ranks
 from daframework.compute.session import Session, StoppedError
 from daframework.data.augment import augment_colors, augment_geometry
 from daframework.data.stream import TrainingStream, training_batches
+from daframework.downstream.self_training import SelfTraining, Target
 from daframework.errors import TrainingError
 from daframework.interfaces import Task
 from daframework.recipes.tables import AugmentTable, Recipe
@@ -37,11 +39,17 @@ def fit(
     row: str,
     path: Path,
     augment: AugmentTable,
+    *,
+    prior: Tensor | None = None,
+    start: Mapping[str, Tensor] | None = None,
+    target: Target | None = None,
 ) -> nn.Module:
     """The task's model trained on ``stream`` as ``[downstream]`` says, for the table's row named ``row``.
 
-    ``augment`` are the changes drawn for its images. Every row starts from the same weights. Goes on from the
-    checkpoint at ``path`` and leaves one there.
+    ``augment`` are the changes drawn for its images; ``prior`` (num_classes,) is added to the logits of labelled images
+    before the loss sees them. Every row starts from the same weights, unless it has others to
+    ``start`` with; with a ``target`` it is self-trained, as that says. Goes on from the checkpoint at ``path`` and
+    leaves one there.
 
     Raises:
         TrainingError: the loss is not finite.
@@ -49,11 +57,21 @@ def fit(
         DataError: an image cannot be used.
     """
     fabric, table, log = session.fabric, recipe.downstream, recipe.log
+    steps, lr = table.steps, table.lr
+    if target is not None:
+        steps, lr = target.table.steps or steps, target.table.lr or lr
+    prior = None if prior is None else prior.view(1, -1, 1, 1).to(fabric.device)
+
+    def labelled_loss(logits: Tensor, label: Tensor) -> Tensor:
+        return task.loss(logits if prior is None else logits + prior, label)
+
     with global_seed(recipe.seed, "task"):
         model = over_all_ranks(task.model(), fabric.device)
+    if start is not None:
+        model.load_state_dict(start)
     # One kernel updates many weights at once, where the device has it.
     fused = fabric.device.type in ("cpu", "cuda")
-    optimizer = AdamW(model.parameters(), lr=table.lr, weight_decay=table.weight_decay, fused=fused)
+    optimizer = AdamW(model.parameters(), lr=lr, weight_decay=table.weight_decay, fused=fused)
     forward, optimizer = fabric.setup(model, optimizer)
     state = from_first(lambda: checkpoint.load(path, torch.device("cpu")))
     done, seen = 0, 0
@@ -61,24 +79,32 @@ def fit(
         done = int(state["done"])
         seen = int(state.get("seen", done * table.batch_size))
         model.load_state_dict(state["model"])
-        if done < table.steps:
+        if done < steps:
             optimizer.load_state_dict(state["optimizer"])
-    order = accelerate([model], recipe.hardware, table.steps, fabric.device)
-    lay_out_like_weights(optimizer)
-    batches = training_batches(
-        stream,
-        batch_size=table.batch_size,
-        steps=range(done, table.steps),
-        rank=fabric.global_rank,
-        ranks=fabric.world_size,
-        workers=recipe.hardware.workers,
-        device=fabric.device,
-        memory_format=order,
-        seen=seen,
+    teaching = (
+        None if target is None else SelfTraining(model, target.table, fabric, recipe.seed, labelled_loss, task.loss)
     )
-    session.log.begin(f"training on {row}", table.steps, done)
+    if teaching is not None and state is not None and done < steps:
+        teaching.load_state_dict(state["self_training"])
+    order = accelerate([model], recipe.hardware, steps, fabric.device)
+    lay_out_like_weights(optimizer)
+    batches, unlabelled = (
+        training_batches(
+            one,
+            batch_size=table.batch_size,
+            steps=range(done, steps),
+            rank=fabric.global_rank,
+            ranks=fabric.world_size,
+            workers=recipe.hardware.workers,
+            device=fabric.device,
+            memory_format=order,
+            seen=seen,
+        )
+        for one in (stream, stream if target is None else target.stream)
+    )
+    session.log.begin(f"training on {row}", steps, done)
     model.train()
-    for step in range(done, table.steps):
+    for step in range(done, steps):
         with span("waiting for data"):
             batch = next(batches)
         assert batch.label is not None, "the task is trained on labelled images"
@@ -90,16 +116,21 @@ def fit(
             image = augment_colors(image, augment, random[1])
         optimizer.zero_grad(set_to_none=True)
         with span("task forward"):
-            loss = task.loss(forward(image), label)
+            if teaching is None:
+                loss = labelled_loss(forward(image), label)
+            else:
+                loss = teaching.loss(forward, image, label, next(unlabelled).image, step)
         with span("task backward"):
             fabric.backward(loss)
         with span("task update"):
             for group in optimizer.param_groups:
-                group["lr"] = table.lr * warmup_cosine(step, table.steps)
+                group["lr"] = lr * warmup_cosine(step, steps)
             optimizer.step()
+            if teaching is not None:
+                teaching.follow(model)
         done, seen = step + 1, seen + table.batch_size * fabric.world_size
         session.log.advance(done)
-        last, (stopping, saving) = done == table.steps, any_rank(session.stopping(), session.saving())
+        last, (stopping, saving) = done == steps, any_rank(session.stopping(), session.saving())
         tell, keep = (last or stopping or done % every == 0 for every in (log.every, log.checkpoint_every))
         keep = keep or saving
         if tell or keep:
@@ -109,13 +140,17 @@ def fit(
                     f"the loss of training on {row} is not a finite number at step {done}; lower downstream.lr"
                 )
         if tell:
-            session.log.values(done, {"loss": value})
+            session.log.values(done, {"loss": value} | ({} if teaching is None else teaching.told()))
+        if last and teaching is not None:
+            teaching.finish(model, row)
         if keep and fabric.is_global_zero:
             saved = {"done": done, "seen": seen, "model": model.state_dict()}
             kept = saved if last else saved | {"optimizer": optimizer.state_dict()}
+            if teaching is not None and not last:
+                kept |= {"self_training": teaching.state_dict()}
             checkpoint.save(path, kept, keep_previous=not last)
         if stopping and not last:
             fabric.barrier()  # the others leave when the first rank has saved
-            raise StoppedError(f"stopped after step {done} of {table.steps} of training on {row}")
+            raise StoppedError(f"stopped after step {done} of {steps} of training on {row}")
     # Scored in single precision, whatever it was trained in.
     return model.float().eval()

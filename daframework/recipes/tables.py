@@ -1,61 +1,14 @@
 """The tables of a recipe: what may be written, its type, its range and its default. One class a table."""
 
-from collections.abc import Callable
 from typing import Any, Literal
 
 from attrs import Attribute, field, frozen
 from attrs.validators import and_, optional
 
-from daframework.recipes.strict import REST, shown
+from daframework.recipes.rules import at_least, at_most, betas, directions, factors, plain_name, positive, size, within
+from daframework.recipes.strict import REST
 
-_MOST_PIXELS = 89_478_485  # what an image file may have
 _MOST_IMAGES = 2**16
-_LONGEST_NAME = 100  # bytes: files and folders are called by it, with something before and after
-
-
-def rule(allowed: str, holds: Callable[[Any], bool]) -> Callable[[Any, "Attribute[Any]", Any], None]:
-    """A validator of a table's field: ``must be <allowed>, got ...`` where a value does not hold."""
-
-    def check(_: Any, attribute: "Attribute[Any]", value: Any) -> None:
-        if not holds(value):
-            raise ValueError(f"must be {allowed}, got {shown(value)}")
-
-    return check
-
-
-def at_least(low: float) -> Any:
-    """A validator: ``low`` or more."""
-    return rule(f"at least {low}", lambda value: value >= low)
-
-
-def at_most(high: float) -> Any:
-    """A validator: ``high`` or less."""
-    return rule(f"at most {high}", lambda value: value <= high)
-
-
-def within(low: float, high: float) -> Any:
-    """A validator: from ``low`` to ``high``, both included."""
-    return rule(f"between {low} and {high}", lambda value: low <= value <= high)
-
-
-_positive = rule("greater than 0", lambda value: value > 0)
-_size = and_(
-    rule("[height, width], two positive whole numbers of pixels", lambda value: len(value) == 2 and min(value) > 0),
-    rule(f"at most {_MOST_PIXELS} pixels together", lambda value: value[0] * value[1] <= _MOST_PIXELS),
-)
-_range = rule("[low, high] with 0 < low <= high", lambda value: len(value) == 2 and 0 < value[0] <= value[1])
-_directions = rule(
-    '["source_to_target"] or ["source_to_target", "target_to_source"]',
-    lambda value: value in (("source_to_target",), ("source_to_target", "target_to_source")),
-)
-_betas = rule("two numbers in [0, 1)", lambda value: len(value) == 2 and all(0 <= beta < 1 for beta in value))
-plain_name = and_(
-    rule(
-        "made of letters, digits, '_', '-' and '.', beginning with a letter or digit",
-        lambda value: value[:1].isalnum() and all(character.isalnum() or character in "_-." for character in value),
-    ),
-    rule(f"at most {_LONGEST_NAME} bytes long", lambda value: len(value.encode()) <= _LONGEST_NAME),
-)
 
 
 @frozen
@@ -96,9 +49,9 @@ class DataTable:
         cache: keep decoded and resized images on disk, made by the first run that needs them; see docs/cache.md.
     """
 
-    crop_size: tuple[int, ...] = field(validator=_size)
+    crop_size: tuple[int, ...] = field(validator=size)
     batch_size: int = field(default=1, validator=and_(at_least(1), at_most(_MOST_IMAGES)))
-    resize: tuple[int, ...] | None = field(default=None, validator=optional(_size))
+    resize: tuple[int, ...] | None = field(default=None, validator=optional(size))
     flip: bool = True
     classes: str | None = None
     source_map: dict[str, str] = field(factory=dict)
@@ -128,11 +81,11 @@ class TranslationTable:
 
     steps: int = field(validator=at_least(0))
     directions: tuple[Literal["source_to_target", "target_to_source"], ...] = field(
-        default=("source_to_target", "target_to_source"), validator=_directions
+        default=("source_to_target", "target_to_source"), validator=directions
     )
-    lr: float = field(default=2e-4, validator=_positive)
+    lr: float = field(default=2e-4, validator=positive)
     discriminator_lr: float | None = field(default=None)
-    betas: tuple[float, ...] = field(default=(0.5, 0.999), validator=_betas)
+    betas: tuple[float, ...] = field(default=(0.5, 0.999), validator=betas)
     constant_fraction: float = field(default=0.5, validator=within(0, 1))
     pool_size: int = field(default=50, validator=at_least(0))
     ema_decay: float = field(default=0.0, validator=within(0, 0.9999999))
@@ -141,7 +94,7 @@ class TranslationTable:
     @discriminator_lr.validator
     def _check_discriminator_lr(self, attribute: "Attribute[Any]", value: float | None) -> None:
         if value is not None:
-            _positive(self, attribute, value)
+            positive(self, attribute, value)
 
 
 @frozen
@@ -161,15 +114,37 @@ class AugmentTable:
         blur: greatest standard deviation, in pixels, of a Gaussian blur.
     """
 
-    scale: tuple[float, ...] = field(default=(1.0, 1.0), validator=_range)
+    scale: tuple[float, ...] = field(default=(1.0, 1.0), validator=factors)
     rotation: float = field(default=0.0, validator=within(0, 180))
     gamma: float = field(default=0.0, validator=within(0, 5))
-    gain: tuple[float, ...] = field(default=(1.0, 1.0), validator=_range)
+    gain: tuple[float, ...] = field(default=(1.0, 1.0), validator=factors)
     brightness: float = field(default=0.0, validator=within(0, 1))
     contrast: float = field(default=0.0, validator=within(0, 1))
     saturation: float = field(default=0.0, validator=within(0, 1))
     hue: float = field(default=0.0, validator=within(0, 0.5))
     blur: float = field(default=0.0, validator=within(0, 5))
+
+
+@frozen
+class SelfTrainingTable:
+    """More training of a row's task model, on target images too, as it labels them itself (DACS, arXiv 2007.08702).
+
+    Args:
+        steps: updates, which begin with the row's trained model; as many as ``downstream.steps`` unless given.
+        lr: highest learning rate; ``downstream.lr`` unless given.
+        weight: of the loss on mixed images, beside that on labelled ones.
+        confidence: probability from which the teacher's word for a pixel counts; the share of such pixels in a batch
+            weighs all of its pseudo-labels.
+        teacher_decay: decay per step of the running average of the model's weights that is its teacher.
+        augment: random changes of the mixed images.
+    """
+
+    steps: int | None = field(default=None, validator=optional(at_least(1)))
+    lr: float | None = field(default=None, validator=optional(positive))
+    weight: float = field(default=1.0, validator=at_least(0))
+    confidence: float = field(default=0.968, validator=within(0, 1))
+    teacher_decay: float = field(default=0.99, validator=within(0, 0.9999999))
+    augment: AugmentTable = AugmentTable(brightness=0.2, contrast=0.2, saturation=0.2, hue=0.1, blur=1.15)
 
 
 @frozen
@@ -186,15 +161,21 @@ class DownstreamTable:
         score: whether to score on the target's test set; false where no image of the target has a label, and then the
             rows have models and no scores.
         augment: random changes of the images, the same in every row; only the recipe's own row may have others.
+        class_balance: how far the loss makes up for how unevenly the classes share a set's pixels: while training, each
+            class's logit is raised by this times the logarithm of its share (logit adjustment, arXiv 2007.07314). 1
+            teaches what speaks for each class apart from how common it was in the source; 0 is the plain loss.
+        self_training: adds to every row but the oracle one whose model is trained on with target images.
     """
 
     steps: int = field(validator=at_least(1))
     batch_size: int = field(default=8, validator=and_(at_least(1), at_most(_MOST_IMAGES)))
-    lr: float = field(default=1e-3, validator=_positive)
+    lr: float = field(default=1e-3, validator=positive)
     weight_decay: float = field(default=1e-4, validator=at_least(0))
     oracle: bool = True
     score: bool = True
     augment: AugmentTable = AugmentTable()
+    class_balance: float = field(default=0.0, validator=within(0, 2))
+    self_training: SelfTrainingTable | None = None
 
 
 @frozen

@@ -1,4 +1,4 @@
-"""How a run draws crops of labelled images: what it must know of them is counted once and kept in its folder."""
+"""How often classes occur in a run's labelled sets, counted once and kept in its folder, and what goes by it."""
 
 import torch
 from torch import Tensor
@@ -23,6 +23,23 @@ def rare_sampler(run: RunContext, dataset: ImageDataset, domain: str) -> RareCla
     data = run.recipe.data
     if not data.rare_class_temperature:
         return None
+    return rare_classes(_counts(run, dataset, domain), data.crop_size, data.rare_class_temperature)
+
+
+def class_prior(run: RunContext, dataset: ImageDataset, domain: str) -> Tensor | None:
+    """What ``downstream.class_balance`` adds to the logits of each class while training, (num_classes,), or None.
+
+    A class that does not occur counts as one with a single pixel. Raises what `rare_sampler` does.
+    """
+    balance = run.recipe.downstream.class_balance
+    if not balance:
+        return None
+    pixels = _counts(run, dataset, domain).sum(0).clamp(min=1).double()
+    return (balance * (pixels / pixels.sum()).log()).float()
+
+
+def _counts(run: RunContext, dataset: ImageDataset, domain: str) -> Tensor:
+    """Labelled pixels of each class in every image: counted once, and kept."""
 
     def count() -> dict[str, Tensor]:
         rows = image_counts(dataset, range(len(dataset)), workers=run.recipe.hardware.workers)
@@ -30,7 +47,7 @@ def rare_sampler(run: RunContext, dataset: ImageDataset, domain: str) -> RareCla
         return {"counts": torch.tensor(list(rows))}
 
     path = run.folder.class_counts(domain)
-    counts = kept(run, path, "counting classes", count)["counts"]
+    counts: Tensor = kept(run, path, "counting classes", count)["counts"]
     if tuple(counts.shape) != (len(dataset), len(dataset.classes)):
         raise RunError(f"{path}: counts another set of images; delete it, and it is counted again")
-    return rare_classes(counts, data.crop_size, data.rare_class_temperature)
+    return counts

@@ -8,8 +8,8 @@ from attrs import field, frozen
 
 from daframework.errors import RecipeError
 from daframework.recipes.read import Overrides, read_tables
+from daframework.recipes.rules import at_least, plain_name, rule
 from daframework.recipes.strict import REST, structure
-from daframework.recipes.tables import at_least, plain_name, rule
 
 _some = rule("a list of at least one entry", lambda value: len(value) > 0)
 _seeds = rule(
