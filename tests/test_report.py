@@ -1,10 +1,12 @@
 import pytest
+import torch
 from test_bench_formats import boxed
 
 from daframework.errors import RunError
 from daframework.interfaces import Scores
+from daframework.report.pick import pick_notes, picks, rank_correlation
 from daframework.report.summary import class_grid, gather, results_grid, summarise
-from daframework.report.table import as_text
+from daframework.report.table import as_text, over_seeds
 from daframework.storage.results import Results, Row, write_results
 
 CLASSES = ("road", "sky")
@@ -41,14 +43,14 @@ def test_mean_and_sample_standard_deviation_over_seeds():
     table = cells(results_grid(THREE))
     # 10, 20, 60: mean 30, deviations -20, -10, 30, so sqrt((400 + 100 + 900) / 2) = 26.458; the same around 50.
     assert table == [
-        ["method", "mIoU", "pixel accuracy", "content preservation"],
-        ["a", "50.0 ± 26.5", "50.0 ± 0.0", "90.0 ± 0.0"],
-        ["source_only", "30.0 ± 26.5", "50.0 ± 0.0", "-"],
+        ["method", "mIoU", "pixel accuracy", "content preservation", "pick"],
+        ["a", "50.0 ± 26.5", "50.0 ± 0.0", "90.0 ± 0.0", "-"],
+        ["source_only", "30.0 ± 26.5", "50.0 ± 0.0", "-", "-"],
     ]
 
 
 def test_one_seed_has_no_deviation():
-    assert cells(results_grid(THREE[:1]))[1] == ["a", "30.0", "50.0", "90.0"]
+    assert cells(results_grid(THREE[:1]))[1] == ["a", "30.0", "50.0", "90.0", "-"]
 
 
 def test_methods_come_by_falling_mean():
@@ -97,7 +99,7 @@ def test_a_class_that_never_occurs_has_no_number_and_lowers_no_mean():
 
 
 def test_a_score_that_does_not_exist_is_a_dash():
-    assert cells(results_grid([results("a", 0, {"a": scores(None, None)})]))[1] == ["a", "-", "-", "90.0"]
+    assert cells(results_grid([results("a", 0, {"a": scores(None, None)})]))[1] == ["a", "-", "-", "90.0", "-"]
 
 
 def test_the_title_names_the_seeds():
@@ -140,3 +142,43 @@ def test_runs_with_other_classes_are_refused(tmp_path):
     write_results(tmp_path / "two" / "results.json", results("b", 0, {"b": scores(0.1)}, classes=("sky", "road")))
     with pytest.raises(RunError, match="runs of 'a' and 'b' have different classes"):
         gather([tmp_path])
+
+
+# --- which row to take where no label says so ---
+
+
+def record(method, miou, *infomax):
+    return {"method": method, "mIoU": over_seeds([miou]), "infomax": over_seeds(infomax)}
+
+
+def test_rows_are_picked_by_falling_infomax_and_the_oracle_never():
+    rows = [record("oracle", 0.9, 0.9), record("a", 0.5, 0.4), record("b", 0.4, 0.5), record("old", 0.3)]
+    assert picks(rows) == {"b": 1, "a": 2}
+    best, correlation = pick_notes([*rows, record("c", 0.2, 0.1)])
+    assert best.startswith("pick: b, by infomax") and "10.0 points before a, of one seed" in best
+    assert "0.50 over 3 rows" in correlation  # places 1, 2, 3 for 2, 1, 3
+
+
+@pytest.mark.parametrize(("second", "says"), [((0.1, 0.2), "more"), ((0.4, 0.6), "less")])
+def test_a_lead_is_told_beside_how_much_it_differs_over_seeds(second, says):
+    (line,) = pick_notes([record("a", None, 0.5, 0.6), record("b", None, *second)])
+    assert f"{says} than it differs over seeds" in line
+
+
+def test_one_row_is_no_choice():
+    assert pick_notes([record("a", 0.5, 0.5)]) == [] == pick_notes([record("a", 0.5), record("b", 0.5)])
+
+
+@pytest.mark.parametrize("count", [3, 7, 20])
+def test_the_rank_correlation_is_spearmans(count):
+    """As 1 - 6 sum d^2 / (n (n^2 - 1)) where nothing is alike, and 0 on average where it is drawn."""
+    random = torch.Generator().manual_seed(count)
+    first, second = (torch.rand(count, generator=random).tolist() for _ in range(2))
+    places = [[sorted(values).index(one) for one in values] for values in (first, second)]
+    squares = sum((one - other) ** 2 for one, other in zip(*places, strict=True))
+    assert rank_correlation(first, second) == pytest.approx(1 - 6 * squares / (count * (count**2 - 1)))
+
+
+def test_values_that_are_alike_share_their_place_and_two_rows_say_nothing():
+    assert rank_correlation([1, 2, 2, 3], [1, 2, 2, 3]) == pytest.approx(1)
+    assert rank_correlation([1, 2], [1, 2]) is None is rank_correlation([1, 1, 1], [1, 2, 3])

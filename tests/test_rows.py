@@ -101,7 +101,7 @@ def test_a_run_of_colours_that_was_stopped_goes_on_exactly(plugins, source_only,
     method = source_only | {"name": "colours", "augment": COLOURS}
     run(plugins, method, tmp_path / "whole", session)
     with pytest.raises(StoppedError, match="training on colours"):
-        run(plugins, method, tmp_path / "parts", session, stop_after=8)
+        run(plugins, method, tmp_path / "parts", session, stop_after=11)
     run(plugins, method, tmp_path / "parts", session)
     assert comparable(tmp_path / "parts") == comparable(tmp_path / "whole")
 
@@ -144,7 +144,7 @@ def test_damaged_scores_are_named_and_measured_again_once_they_are_deleted(
 ):
     path = tmp_path / "run"
     with pytest.raises(StoppedError):
-        run(plugins, tables, path, session, stop_after=9)  # source_only is scored, the oracle is being trained
+        run(plugins, tables, path, session, stop_after=12)  # source_only is scored, the oracle is being trained
     scores = path / "scores" / "source_only.json"
     scores.write_text(content)
     with pytest.raises(
@@ -164,7 +164,7 @@ def test_damaged_seconds_are_named_and_begin_again_once_they_are_deleted(
 ):
     path = tmp_path / "run"
     with pytest.raises(StoppedError):
-        run(plugins, tables, path, session, stop_after=9)
+        run(plugins, tables, path, session, stop_after=12)
     (path / "seconds.json").write_text(content)
     with pytest.raises(RunError, match=r"seconds\.json: damaged \(.*\); delete it, the times begin again"):
         run(plugins, tables, path, session)

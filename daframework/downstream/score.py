@@ -1,6 +1,6 @@
 """Score a task model on a whole labelled set."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from attrs import frozen
@@ -10,19 +10,23 @@ from daframework.compute.ranks import any_rank, from_first
 from daframework.compute.session import Session, StoppedError
 from daframework.data.stream import to_float
 from daframework.data.whole import apply_padded, batches_in_order, stack_images, stack_labels
-from daframework.interfaces import ImageDataset, Scores, Task
+from daframework.interfaces import ImageDataset, Sample, Scores, Task
 
 
 @frozen(eq=False)
 class Outcome:
-    """Scores of a set, and the task's ``statistics`` of each of its images, (images, ...), which add up to them."""
+    """Scores of a set, and the task's ``statistics`` of each of its images, (images, ...), which add up to them.
+
+    ``infomax`` is the model's on a domain without labels, where it was measured.
+    """
 
     scores: Scores
     statistics: Tensor
+    infomax: float | None = None
 
 
 class Averaged(nn.Module):
-    """Several task models as one: the mean of their class probabilities, (N, num_classes, H, W)."""
+    """Several task models as one, whose class probabilities are the mean of theirs."""
 
     def __init__(self, models: Sequence[nn.Module]) -> None:
         """Models that map images to logits."""
@@ -30,37 +34,59 @@ class Averaged(nn.Module):
         self.models = nn.ModuleList(models)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Images (N, 3, H, W) in [-1, 1] -> probabilities, whose greatest is the prediction."""
+        """Images (N, 3, H, W) in [-1, 1] -> logits (N, num_classes, H, W): logarithms of probabilities."""
         total = sum(model(image).softmax(1) for model in self.models)
         assert isinstance(total, Tensor), "there is at least one model"
-        return total / len(self.models)
+        return (total / len(self.models)).clamp(min=torch.finfo(total.dtype).tiny).log()
 
 
-@torch.no_grad()
 def score(
     session: Session, task: Task, model: nn.Module, dataset: ImageDataset, batch_size: int, stage: str
 ) -> Outcome:
     """Scores of ``model`` over every image of ``dataset``, each exactly once, at the size the dataset gives.
 
-    Images are shared out over the ranks without padding, and their statistics are brought together.
+    Raises what `measure` does.
+    """
+
+    def statistics(prediction: Tensor, samples: Sequence[Sample]) -> list[Tensor]:
+        label = stack_labels(samples).to(prediction.device)
+        return [task.statistics(prediction[i : i + 1], label[i : i + 1]) for i in range(len(samples))]
+
+    found = measure(session, task, model, dataset, range(len(dataset)), batch_size, stage, statistics)
+    return Outcome(task.scores(found.sum(0)), found.cpu())
+
+
+@torch.no_grad()
+def measure(
+    session: Session,
+    task: Task,
+    model: nn.Module,
+    dataset: ImageDataset,
+    indices: Sequence[int],
+    batch_size: int,
+    stage: str,
+    statistics: Callable[[Tensor, Sequence[Sample]], Sequence[Tensor]],
+) -> Tensor:
+    """``statistics`` of what ``model`` predicts for each image at ``indices``, in their order: (images, ...).
+
+    Images are shared out over the ranks without padding, and what is found of them is brought together.
 
     Raises:
         StoppedError: the user asked to stop; nothing of it is kept.
         DataError: an image cannot be used.
     """
     fabric = session.fabric
-    mine = range(fabric.global_rank, len(dataset), fabric.world_size)
-    session.log.begin(stage, len(mine), 0)
+    places = range(fabric.global_rank, len(indices), fabric.world_size)
+    session.log.begin(stage, len(places), 0)
     model.eval()
     found: list[Tensor] = []
     stopped = False
-    for samples in batches_in_order(dataset, mine, batch_size=batch_size):
+    for samples in batches_in_order(dataset, [indices[place] for place in places], batch_size=batch_size):
         image = to_float(stack_images(samples).to(fabric.device))
         # Images of any size, each seen once: not worth compiling for, though the model was for its training.
         with torch.compiler.set_stance("force_eager"):
             prediction = apply_padded(model, image, task.multiple, task.smallest)
-        label = stack_labels(samples).to(fabric.device)
-        found += [task.statistics(prediction[i : i + 1], label[i : i + 1]) for i in range(len(samples))]
+        found += statistics(prediction, samples)
         session.log.advance(len(found))
         if stopped := session.stopping():
             break
@@ -68,9 +94,9 @@ def score(
         raise StoppedError(f"stopped while {stage}")
     # Of the first rank, since a dataset holds at least one image: others may have none.
     shape, dtype = from_first(lambda: (found[0].shape, found[0].dtype))
-    statistics = torch.zeros(len(dataset), *shape, dtype=dtype, device=fabric.device)
+    gathered = torch.zeros(len(indices), *shape, dtype=dtype, device=fabric.device)
     if found:
-        statistics[list(mine)] = torch.stack(found)
-    gathered = fabric.all_reduce(statistics, reduce_op="sum")
-    assert isinstance(gathered, Tensor)
-    return Outcome(task.scores(gathered.sum(0)), gathered.cpu())
+        gathered[list(places)] = torch.stack(found)
+    summed = fabric.all_reduce(gathered, reduce_op="sum")
+    assert isinstance(summed, Tensor)
+    return summed

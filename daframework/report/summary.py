@@ -4,7 +4,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from daframework.errors import RunError
-from daframework.report.table import Grid, Record, best, grid, over_seeds, ranked
+from daframework.report.pick import pick_notes, picks
+from daframework.report.table import Column, Grid, Record, best, grid, over_seeds, ranked
 from daframework.storage.results import Results, read_results
 from daframework.storage.run_folder import RunFolder
 
@@ -69,11 +70,18 @@ def _summary(method: str, by_seed: dict[int, Record]) -> Record:
 
 
 def results_grid(results: Sequence[Results]) -> Grid:
-    """A row a method: mIoU, pixel accuracy and, where images were translated, how much of their content was kept."""
+    """A row a method: mIoU, pixel accuracy, content preservation where images were translated, and `picks`."""
     rows = summarise(results)
-    columns = [("method", "method"), ("mIoU", "mIoU"), ("pixel accuracy", "pixel_accuracy")]
+    places = picks(rows)
+    columns: list[Column] = [
+        ("method", "method"),
+        ("mIoU", "mIoU"),
+        ("pixel accuracy", "pixel_accuracy"),
+        ("content preservation", "content_preservation"),
+        ("pick", lambda row: places.get(row["method"])),
+    ]
     title = _title("mIoU on the target's test set", results)
-    return grid(title, rows, [*columns, ("content preservation", "content_preservation")], best=best(rows))
+    return grid(title, rows, columns, best=best(rows), notes=pick_notes(rows))
 
 
 def class_grid(results: Sequence[Results]) -> Grid:

@@ -55,11 +55,17 @@ def ranked(rows: Iterable[Record]) -> list[Record]:
     return sorted(rows, key=lambda row: -1.0 if row["mIoU"]["mean"] is None else row["mIoU"]["mean"], reverse=True)
 
 
+def without_oracle(rows: Iterable[Record]) -> list[Record]:
+    """The rows that have not seen the target's labels."""
+    return [row for row in rows if row["method"].split()[0] != ORACLE]
+
+
 def best(rows: Sequence[Record]) -> frozenset[int]:
     """Places of the highest mean mIoU, the oracle apart, which has seen the target's labels."""
-    means = {place: row["mIoU"]["mean"] for place, row in enumerate(rows) if row["method"].split()[0] != ORACLE}
-    highest = max((one for one in means.values() if one is not None), default=None)
-    return frozenset(place for place, one in means.items() if highest is not None and one == highest)
+    free = without_oracle(rows)
+    highest = max((row["mIoU"]["mean"] for row in free if row["mIoU"]["mean"] is not None), default=None)
+    found = [row for row in free if highest is not None and row["mIoU"]["mean"] == highest]
+    return frozenset(place for place, row in enumerate(rows) if row in found)
 
 
 @frozen

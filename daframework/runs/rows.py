@@ -1,41 +1,65 @@
 """The rows of a run's table: a task model trained on one set, scored on the target's test set."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import isclose
 
 import torch
+from attrs import evolve
 from torch import nn
 
 from daframework.compute.ranks import from_first
 from daframework.compute.session import Session
+from daframework.data.whole import evenly_spread
 from daframework.downstream.fit import fit
-from daframework.downstream.score import Averaged, Outcome, score
+from daframework.downstream.label_free import certainty, infomax
+from daframework.downstream.score import Averaged, Outcome, measure, score
+from daframework.downstream.self_training import Target
 from daframework.errors import RunError
 from daframework.interfaces import ImageDataset, Scores, Task
 from daframework.recipes.tables import AugmentTable
 from daframework.runs.context import RunContext, stream, timed
-from daframework.runs.rare_crops import rare_sampler
+from daframework.runs.rare_crops import class_prior, rare_sampler
 from daframework.storage import checkpoint
 from daframework.storage.files import write_text
-from daframework.storage.results import CONTENT_PRESERVATION, scores_from_json, scores_to_json
+from daframework.storage.results import CONTENT_PRESERVATION, Row, fraction, scores_from_json, scores_to_json
 from daframework.storage.run_folder import RunFolder
 
 SOURCE_ONLY = "source_only"
 ORACLE = "oracle"
+_LOOKED_AT = 200  # images of the target
+_SELF_TRAINED = "+self_training"
+
+
+def self_trained(row: str) -> str:
+    """The row whose models go on from those of ``row`` with self-training; no recipe can be called so."""
+    return f"{row}{_SELF_TRAINED}"
+
+
+def begun_from(row: str) -> str:
+    """The row that a self-trained one goes on from; any other row itself."""
+    return row.removesuffix(_SELF_TRAINED)
 
 
 def fit_and_score(
-    run: RunContext, row: str, datasets: Sequence[ImageDataset], augment: AugmentTable, domain: str = "source"
-) -> Scores:
+    run: RunContext,
+    row: str,
+    datasets: Sequence[ImageDataset],
+    augment: AugmentTable,
+    domain: str = "source",
+    start: str | None = None,
+) -> Row:
     """Train a task model on each of ``datasets``, and score what they predict together on the target's test set.
 
-    Their labels are those of ``domain``. The last models are scored, never the best; and none where the recipe asks for
-    no scores: then they are trained and kept.
+    Their labels are those of ``domain``. With a row to ``start`` from, that row's models are trained on, by
+    self-training. The last models are scored, never the best; and none where the recipe asks for no scores: then they
+    are trained and kept.
     """
 
-    def measure() -> Outcome:
-        rare = rare_sampler(run, datasets[0], domain)
+    def train() -> Outcome:
+        rare, prior = rare_sampler(run, datasets[0], domain), class_prior(run, datasets[0], domain)
+        table = run.recipe.downstream.self_training
+        target = None if table is None else Target(stream(run.recipe, run.target, "self-training"), table)
         with timed(run, f"training on {row}"):
             models = [
                 fit(
@@ -46,32 +70,54 @@ def fit_and_score(
                     row,
                     run.folder.checkpoint(member_name(row, member)),
                     augment,
+                    prior=prior,
+                    start=None if start is None else _weights(run, member_name(start, member)),
+                    target=None if start is None else target,
                 )
                 for member, dataset in enumerate(datasets)
             ]
-        if not run.recipe.downstream.score:
-            nothing = Scores(None, None, (None,) * len(run.source.classes))
-            return Outcome(nothing, torch.zeros(0))
+        model = models[0] if len(models) == 1 else Averaged(models)
         with timed(run, "scoring"):
-            model = models[0] if len(models) == 1 else Averaged(models)
-            batch_size = run.recipe.downstream.batch_size
-            return score(run.session, run.task, model, run.target_test, batch_size, f"scoring {row}")
+            if run.recipe.downstream.score:
+                batch_size = run.recipe.downstream.batch_size
+                outcome = score(run.session, run.task, model, run.target_test, batch_size, f"scoring {row}")
+            else:
+                outcome = Outcome(Scores(None, None, (None,) * len(run.source.classes)), torch.zeros(0))
+            return evolve(outcome, infomax=_infomax(run, model, row))
 
-    return _once(run, row, measure)
+    found = _once(run, row, train)
+    return Row(row, found.scores, infomax=found.infomax)
+
+
+def _infomax(run: RunContext, model: nn.Module, row: str) -> float:
+    """`infomax` of what a row's model predicts for the target's training images, or some of them; no label is read."""
+    target, stage = run.target, f"looking at what {row} predicts"
+    return infomax(
+        measure(
+            run.session,
+            run.task,
+            model,
+            target,
+            evenly_spread(len(target), _LOOKED_AT),
+            run.recipe.downstream.batch_size,
+            stage,
+            lambda prediction, _: certainty(prediction).unbind(),
+        )
+    )
 
 
 def content_preservation(run: RunContext, translated: Sequence[ImageDataset]) -> Scores:
     """The scores of the oracle, which knows the target, on translated images: do they show what their labels say?"""
 
-    def measure() -> Outcome:
+    def judge() -> Outcome:
         oracle = trained(run, ORACLE)
         batch_size = run.recipe.downstream.batch_size
         with timed(run, stage := "content preservation"):
-            found = [score(run.session, run.task, oracle, one, batch_size, stage) for one in translated]
-        statistics = torch.cat([one.statistics for one in found])
+            judged = [score(run.session, run.task, oracle, one, batch_size, stage) for one in translated]
+        statistics = torch.cat([one.statistics for one in judged])
         return Outcome(run.task.scores(statistics.sum(0)), statistics)
 
-    return _once(run, CONTENT_PRESERVATION, measure)
+    return _once(run, CONTENT_PRESERVATION, judge).scores
 
 
 def trained(run: RunContext, row: str) -> nn.Module:
@@ -101,35 +147,45 @@ def load_model(session: Session, task: Task, folder: RunFolder, name: str) -> nn
     return frozen
 
 
+def _weights(run: RunContext, name: str) -> Mapping[str, torch.Tensor]:
+    state = from_first(lambda: checkpoint.load(run.folder.checkpoint(name), torch.device("cpu")))
+    if state is None:
+        raise RunError(f"{run.folder.checkpoint(name)} is gone; delete {run.folder.scores(name)} to train it again")
+    weights: Mapping[str, torch.Tensor] = state["model"]
+    return weights
+
+
 def member_name(row: str, member: int) -> str:
     """What the model of a row is kept as that was trained on the set of an ensemble's ``member``, from 0."""
     return f"{row}.{member}" if member else row
 
 
-def _once(run: RunContext, row: str, measure: Callable[[], Outcome]) -> Scores:
-    """Scores from their file, or measured now and written there, with the statistics they come from beside them."""
+def _once(run: RunContext, row: str, measured: Callable[[], Outcome]) -> Outcome:
+    """What came out from its files, or measured now and written there."""
     known = from_first(lambda: _known(run, row))
     if known is not None:
         return known
-    measured = measure()
+    outcome = measured()
     if run.session.fabric.is_global_zero:
-        checkpoint.save(run.folder.statistics(row), {"statistics": measured.statistics})
-        scores = scores_to_json(measured.scores, run.source.classes)
-        write_text(run.folder.scores(row), json.dumps(scores, indent=2) + "\n")
-    return measured.scores
+        checkpoint.save(run.folder.statistics(row), {"statistics": outcome.statistics})
+        content = scores_to_json(outcome.scores, run.source.classes) | {"infomax": outcome.infomax}
+        write_text(run.folder.scores(row), json.dumps(content, indent=2) + "\n")
+    return outcome
 
 
-def _known(run: RunContext, row: str) -> Scores | None:
+def _known(run: RunContext, row: str) -> Outcome | None:
     path = run.folder.scores(row)
     if not path.exists():
         return None
     try:
-        scores = scores_from_json(json.loads(path.read_text(encoding="utf-8")), run.source.classes)
+        content = json.loads(path.read_text(encoding="utf-8"))
+        scores = scores_from_json(content, run.source.classes)
         state = checkpoint.load(run.folder.statistics(row), torch.device("cpu"))
-        if state is not None and state["statistics"].numel():
-            require_scores(run.task, state["statistics"], scores)
-        return scores
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        statistics = torch.zeros(0) if state is None else state["statistics"]
+        if statistics.numel():
+            require_scores(run.task, statistics, scores)
+        return Outcome(scores, statistics, fraction(content.get("infomax")))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RunError(f"{path}: damaged ({error}); delete it and run again, the trained model is kept") from error
 
 

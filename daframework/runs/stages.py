@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from daframework.build import make_task
 from daframework.compute.environment import describe
@@ -20,7 +20,7 @@ from daframework.registry import Plugins
 from daframework.runs.context import RunContext, opened, opened_unlabelled, read_seconds, set_title
 from daframework.runs.datasets import open_datasets
 from daframework.runs.precision import Precision, for_task, precision_for
-from daframework.runs.rows import ORACLE, SOURCE_ONLY, content_preservation, fit_and_score
+from daframework.runs.rows import ORACLE, SOURCE_ONLY, content_preservation, fit_and_score, self_trained
 from daframework.runs.translation import translate
 from daframework.storage.files import write_text
 from daframework.storage.results import Results, Row, read_results, results_to_json, write_results
@@ -72,11 +72,11 @@ def _compute(
     translated: list[ImageDataset] = []
     for row in by_needs(rows):
         sets = row.sets()
-        scores, preservation = fit_and_score(run, row.name, sets, row.augment, row.domain), None
+        done[row.name] = fit_and_score(run, row.name, sets, row.augment, row.domain, row.start)
         if row.translated:
             translated += sets
-            preservation = content_preservation(run, sets) if recipe.downstream.oracle else None
-        done[row.name] = Row(row.name, scores, preservation)
+            if recipe.downstream.oracle:
+                done[row.name] = evolve(done[row.name], content_preservation=content_preservation(run, sets))
         del sets  # with the images that they keep in memory
 
     results = from_first(lambda: _keep(run, [done[row.name] for row in rows]))
@@ -98,6 +98,7 @@ class PlannedRow:
         domain: whose labels the sets carry.
         needs: the rows that must be finished first.
         translated: the sets are images that this run translated: the oracle measures their content preservation.
+        start: the row whose models are trained on, with self-training.
     """
 
     name: str
@@ -106,6 +107,7 @@ class PlannedRow:
     domain: str = "source"
     needs: tuple[str, ...] = ()
     translated: bool = False
+    start: str | None = None
 
 
 def planned_rows(run: RunContext, target: ImageDataset) -> list[PlannedRow]:
@@ -119,6 +121,15 @@ def planned_rows(run: RunContext, target: ImageDataset) -> list[PlannedRow]:
         rows.append(PlannedRow(recipe.name, lambda: _translated(run), own, needs=needs, translated=True))
     elif recipe.augment is not None:
         rows.append(PlannedRow(recipe.name, lambda: [run.source], own))
+    if recipe.downstream.self_training is not None:
+        rows = [
+            one
+            for row in rows
+            for one in (
+                row,
+                evolve(row, name=self_trained(row.name), needs=(row.name,), start=row.name, translated=False),
+            )
+        ]
     if recipe.downstream.oracle:  # alone opens the target with its labels
         title = set_title(recipe, "target", "train")
         rows.append(PlannedRow(ORACLE, lambda: [opened(run.session, recipe, target, title)], common, domain="target"))

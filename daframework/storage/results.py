@@ -21,11 +21,16 @@ _MADE = ("seconds", "environment")
 
 @frozen
 class Row:
-    """One method's scores on the target's test set; ``content_preservation`` where images were translated."""
+    """One method's scores on the target's test set; ``content_preservation`` where images were translated.
+
+    ``infomax`` is what its model's predictions for the target's training images say without a label, see
+    `daframework.downstream.label_free`; None in runs of earlier versions.
+    """
 
     method: str
     scores: Scores
     content_preservation: Scores | None = None
+    infomax: float | None = None
 
     @property
     def preserved(self) -> float | None:
@@ -50,7 +55,7 @@ class Results:
 
     def table(self) -> list[dict[str, Any]]:
         """A plain row for each method: ``method``, ``mIoU``, ``pixel_accuracy``, ``IoU/<class>`` and, where images were
-        translated, ``content_preservation``, the oracle's mIoU on them; fractions in [0, 1].
+        translated, ``content_preservation``, the oracle's mIoU on them; ``infomax``; fractions in [0, 1].
         """
         return [
             {
@@ -59,6 +64,7 @@ class Results:
                 "pixel_accuracy": row.scores.pixel_accuracy,
                 **{f"IoU/{name}": iou for name, iou in zip(self.classes, row.scores.iou, strict=True)},
                 "content_preservation": row.preserved,
+                "infomax": row.infomax,
             }
             for row in self.rows
         ]
@@ -72,20 +78,25 @@ def scores_to_json(scores: Scores, classes: Sequence[str]) -> dict[str, Any]:
 
 def scores_from_json(table: dict[str, Any], classes: Sequence[str]) -> Scores:
     """The scores that `scores_to_json` wrote."""
-    iou = tuple(_fraction(table["IoU"][name]) for name in classes)
-    return Scores(_fraction(table["mIoU"]), _fraction(table["pixel_accuracy"]), iou)
+    iou = tuple(fraction(table["IoU"][name]) for name in classes)
+    return Scores(fraction(table["mIoU"]), fraction(table["pixel_accuracy"]), iou)
 
 
-def _fraction(value: Any) -> float | None:
+def fraction(value: Any) -> float | None:
+    """``value``, a number from 0 to 1 or None.
+
+    Raises:
+        ValueError: it is neither.
+    """
     if value is None or (isinstance(value, int | float) and 0 <= value <= 1):
         return value
     raise ValueError(f"{value!r} is no fraction in [0, 1]")
 
 
 def row_to_json(row: Row, classes: Sequence[str]) -> dict[str, Any]:
-    """A row's scores, and those of the oracle on what was translated."""
+    """A row's scores, those of the oracle on what was translated, and infomax."""
     preservation = row.content_preservation and scores_to_json(row.content_preservation, classes)
-    return scores_to_json(row.scores, classes) | {CONTENT_PRESERVATION: preservation}
+    return scores_to_json(row.scores, classes) | {CONTENT_PRESERVATION: preservation, "infomax": row.infomax}
 
 
 def results_to_json(results: Results) -> dict[str, Any]:
@@ -121,6 +132,7 @@ def read_results(path: Path) -> Results:
                 row["method"],
                 scores_from_json(row, classes),
                 row[CONTENT_PRESERVATION] and scores_from_json(row[CONTENT_PRESERVATION], classes),
+                fraction(row.get("infomax")),
             )
             for row in content["rows"]
         )

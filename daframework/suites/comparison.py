@@ -8,8 +8,9 @@ from torch import Tensor
 
 from daframework.errors import RunError
 from daframework.interfaces import Task
+from daframework.report.pick import pick_notes
 from daframework.report.table import Record, mean, over_seeds, ranked
-from daframework.runs.rows import ORACLE, SOURCE_ONLY, require_scores
+from daframework.runs.rows import ORACLE, SOURCE_ONLY, begun_from, require_scores
 from daframework.storage import checkpoint
 from daframework.storage.results import Results, Row, row_to_json
 from daframework.suites.bootstrap import paired_difference
@@ -63,7 +64,9 @@ def task_table(
     )
     lines = [f"{row['method']}: {note}" for row in rows for note in row["notes"]]
     classes = results[0].classes if results else ()
-    return TaskTable(task, classes, plan.baseline, tuple(rows), (*facts(plan, task, results), *lines))
+    return TaskTable(
+        task, classes, plan.baseline, tuple(rows), (*facts(plan, task, results), *pick_notes(rows), *lines)
+    )
 
 
 def _scored(plan: Plan, task: str, method: str, found: Mapping[str, Status]) -> dict[int, Scored]:
@@ -89,6 +92,7 @@ def _record(plan: Plan, method: str, scored: Mapping[str, dict[int, Scored]], bu
         "to_source_only": None if method == SOURCE_ONLY else _mean_difference(mious[method], mious[SOURCE_ONLY]),
         **_to_baseline(plan, method, scored, built),
         "gap_closed": None if method in REFERENCES else _gap_closed(*gap),
+        "infomax": over_seeds(one.row.infomax for one in own.values()),
         "minutes": _minutes(own.values()),
         "images_per_second": _images_per_second(own.values()),
         "seeds": [
@@ -158,11 +162,12 @@ def _statistics(one: Scored, built: Task) -> Tensor:
 
 
 def _minutes(own: Iterable[Scored]) -> float | None:
-    """Of training, the translation and the task model together: mean over seeds."""
-    spent = [
-        sum(one.results.seconds.get(stage, 0.0) for stage in ("translation", f"training on {one.row.method}"))
-        for one in own
-    ]
+    """Of training, the translation and all of the row's task models together: mean over seeds."""
+    spent = []
+    for one in own:
+        rows = dict.fromkeys((begun_from(one.row.method), one.row.method))
+        stages = ["translation", *(f"training on {row}" for row in rows)]
+        spent.append(sum(one.results.seconds.get(stage, 0.0) for stage in stages))
     return sum(spent) / len(spent) / 60 if any(spent) else None
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from attrs import asdict, frozen
 
+from daframework.report.pick import picks
 from daframework.report.table import Column, Grid, Record, as_json, as_text, best, grid, over_seeds
 from daframework.suites.comparison import TaskTable
 
@@ -39,7 +40,8 @@ class Bench:
 
 
 def method_grid(table: TaskTable) -> Grid:
-    """A row a method: mIoU, differences, share of the gap, content preservation, minutes and images a second."""
+    """A row a method: mIoU, differences, share of the gap, content preservation, pick, minutes and images a second."""
+    places = picks(table.rows)
     columns: list[Column] = [
         ("method", lambda row: row["method"] + " †" * bool(row["notes"])),
         ("mIoU", "mIoU"),
@@ -47,6 +49,7 @@ def method_grid(table: TaskTable) -> Grid:
         (f"vs {table.baseline}", _to_baseline),
         ("gap closed", lambda row: _number(row["gap_closed"], 100, ".0f", " %")),
         ("content preservation", _content_preservation),
+        ("pick", lambda row: places.get(row["method"])),
         ("minutes", lambda row: _number(row["minutes"], 1, ".1f")),
         ("images/s", lambda row: _number(row["images_per_second"], 1, ".0f")),
     ]

@@ -11,7 +11,7 @@ from daframework.errors import RecipeError, unknown
 from daframework.recipes.read import locate, parse, read_tables
 from daframework.recipes.tables import LogTable, Recipe
 from daframework.registry import Plugins
-from daframework.runs.rows import ORACLE, SOURCE_ONLY
+from daframework.runs.rows import ORACLE, SOURCE_ONLY, begun_from, self_trained
 from daframework.storage.run_folder import RunFolder, difference
 from daframework.suites.suite import Suite, TaskEntry
 
@@ -44,7 +44,8 @@ class Cell:
 class Plan:
     """All runs of a suite, in an order in which each finds what it shares with others: references, first task, rest.
 
-    ``methods`` are the table's rows as the suite lists them, the references first; ``baseline`` is one of them.
+    ``methods`` are the table's rows as the suite lists them, the references first, each before the row that goes on
+    from it with self-training; ``baseline`` is one of them.
     """
 
     name: str
@@ -59,7 +60,8 @@ class Plan:
 
     def cell(self, task: str, method: str, seed: int) -> Cell | None:
         """The run that holds the row ``method``; None where it is not planned."""
-        wanted = SOURCE_ONLY if method in REFERENCES else method
+        base = begun_from(method)
+        wanted = SOURCE_ONLY if base in REFERENCES else base
         found = [one for one in self.cells if (one.task, one.method, one.seed) == (task, wanted, seed)]
         return found[0] if found else None
 
@@ -100,9 +102,12 @@ def make_plan(
     if baseline is not None and baseline not in methods:
         raise RecipeError(f"{path}: baseline: {unknown('method', baseline, methods)}")
     chosen = [name for name in methods if only is None or name in (*REFERENCES, *only)]
+    planned = [cell for cell in cells if cell.method in chosen]
+    if planned[0].recipe.downstream.self_training is not None:
+        chosen = [row for name in chosen for row in ([name] if name == ORACLE else [name, self_trained(name)])]
     order = list(tasks)
     # Stable: seeds stay in their order, so that a table of one seed is there as early as can be.
-    cells.sort(key=lambda cell: (cell.method != SOURCE_ONLY, order.index(cell.task)))
+    planned.sort(key=lambda cell: (cell.method != SOURCE_ONLY, order.index(cell.task)))
     return Plan(
         name=suite.name,
         file=path,
@@ -112,7 +117,7 @@ def make_plan(
         seeds=chosen_seeds,
         baseline=baseline if baseline in chosen else None,
         bootstrap=suite.bootstrap,
-        cells=tuple(cell for cell in cells if cell.method in chosen),
+        cells=tuple(planned),
     )
 
 

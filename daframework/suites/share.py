@@ -9,6 +9,7 @@ from pathlib import Path
 
 from daframework.errors import RunError
 from daframework.runs.context import read_seconds, write_seconds
+from daframework.runs.rows import SOURCE_ONLY, self_trained
 from daframework.runs.translation import GENERATOR
 from daframework.storage.run_folder import RunFolder, open_folder, write_recipe
 from daframework.suites.plan import REFERENCES, Cell, Plan
@@ -37,7 +38,7 @@ def receive(plan: Plan, cell: Cell) -> None:
             if status(giver).state is State.FOREIGN:
                 continue  # made by another recipe, and this run would pass it off as its own
             if giver.method == REFERENCES[0]:
-                for row in REFERENCES:
+                for row in (*REFERENCES, self_trained(SOURCE_ONLY)):
                     _row(giver.folder, cell.folder, row)
             else:
                 _translation(giver.folder, cell.folder)

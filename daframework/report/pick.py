@@ -1,0 +1,48 @@
+"""Which row to take where no label of the target says so."""
+
+import statistics
+from collections.abc import Sequence
+
+from daframework.report.table import Record, without_oracle
+
+
+def picks(rows: Sequence[Record]) -> dict[str, int]:
+    """Each row's place, from 1, by falling mean ``infomax``, which no label went into; the oracle takes none."""
+    known = [row for row in without_oracle(rows) if row["infomax"]["mean"] is not None]
+    known.sort(key=lambda row: row["infomax"]["mean"], reverse=True)
+    return {row["method"]: place for place, row in enumerate(known, start=1)}
+
+
+def pick_notes(rows: Sequence[Record]) -> list[str]:
+    """What stands under a table with a column ``pick``: the row it names, and how far to trust it."""
+    places = picks(rows)
+    chosen = sorted((row for row in rows if row["method"] in places), key=lambda row: places[row["method"]])
+    if len(chosen) < 2:
+        return []
+    first, second = (row["infomax"] for row in chosen[:2])
+    lead, deviations = first["mean"] - second["mean"], (first["standard_deviation"], second["standard_deviation"])
+    if None in deviations:
+        sure = "of one seed"
+    else:
+        sure = f"{'more' if lead > max(deviations) else 'less'} than it differs over seeds"
+    lines = [
+        f"pick: {chosen[0]['method']}, by infomax on the target's training images, which needs no label; "
+        f"{100 * lead:.1f} points before {chosen[1]['method']}, {sure}"
+    ]
+    scored = [(row["infomax"]["mean"], row["mIoU"]["mean"]) for row in chosen if row["mIoU"]["mean"] is not None]
+    agreement = rank_correlation(*zip(*scored, strict=True)) if scored else None
+    if agreement is not None:
+        lines.append(f"pick: rank correlation (Spearman) with mIoU {agreement:.2f} over {len(scored)} rows")
+    return lines
+
+
+def rank_correlation(first: Sequence[float], second: Sequence[float]) -> float | None:
+    """Spearman's, of two lists of one length, from -1 to 1; None of fewer than three, or where all of one are alike."""
+    if len(first) < 3 or len(set(first)) == 1 or len(set(second)) == 1:
+        return None
+    return statistics.correlation(_ranks(first), _ranks(second))
+
+
+def _ranks(values: Sequence[float]) -> list[float]:
+    """Places by size; those that are alike share the mean of theirs."""
+    return [sum(other < one for other in values) + sum(other == one for other in values) / 2 for one in values]
