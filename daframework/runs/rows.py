@@ -20,25 +20,13 @@ from daframework.interfaces import ImageDataset, Scores, Task
 from daframework.recipes.tables import AugmentTable
 from daframework.runs.context import RunContext, stream, timed
 from daframework.runs.rare_crops import class_prior, rare_sampler
+from daframework.runs.row_names import ORACLE
 from daframework.storage import checkpoint
 from daframework.storage.files import write_text
 from daframework.storage.results import CONTENT_PRESERVATION, Row, fraction, scores_from_json, scores_to_json
 from daframework.storage.run_folder import RunFolder
 
-SOURCE_ONLY = "source_only"
-ORACLE = "oracle"
 _LOOKED_AT = 200  # images of the target
-_SELF_TRAINED = "+self_training"
-
-
-def self_trained(row: str) -> str:
-    """The row whose models go on from those of ``row`` with self-training; no recipe can be called so."""
-    return f"{row}{_SELF_TRAINED}"
-
-
-def begun_from(row: str) -> str:
-    """The row that a self-trained one goes on from; any other row itself."""
-    return row.removesuffix(_SELF_TRAINED)
 
 
 def fit_and_score(

@@ -20,7 +20,8 @@ from daframework.registry import Plugins
 from daframework.runs.context import RunContext, stream, timed
 from daframework.runs.matched_crops import matched_samplers
 from daframework.runs.rare_crops import rare_sampler
-from daframework.runs.rows import SOURCE_ONLY, trained
+from daframework.runs.row_names import SOURCE_ONLY
+from daframework.runs.rows import trained
 from daframework.storage import checkpoint
 from daframework.storage.run_folder import RunFolder
 

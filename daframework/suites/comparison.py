@@ -10,7 +10,8 @@ from daframework.errors import RunError
 from daframework.interfaces import Task
 from daframework.report.pick import pick_notes
 from daframework.report.table import Record, mean, over_seeds, ranked
-from daframework.runs.rows import ORACLE, SOURCE_ONLY, begun_from, require_scores
+from daframework.runs.row_names import ORACLE, SOURCE_ONLY, begun_from
+from daframework.runs.rows import require_scores
 from daframework.storage import checkpoint
 from daframework.storage.results import Results, Row, row_to_json
 from daframework.suites.bootstrap import paired_difference
