@@ -8,7 +8,7 @@ from test_self_training import run
 
 from daframework.metrics import cross_entropy
 from daframework.recipes.read import parse
-from daframework.runs.rare_crops import class_prior
+from daframework.runs.class_shares import class_prior
 from daframework.storage.run_folder import RunFolder
 
 
