@@ -83,8 +83,8 @@ class SelfTraining:
         with self._fabric.autocast():
             logits = self._teacher(image)
         # In single precision: bf16 knows no number between 0.9648 and 0.9688.
-        probability, label = logits.to(torch.promote_types(logits.dtype, torch.float32)).softmax(1).max(1)
-        self._trust = mean_over_ranks((probability >= self._table.confidence).float().mean())
+        probability, label = logits.to(_precise(logits)).softmax(1).max(1)
+        self._trust = mean_over_ranks((probability >= self._table.confidence).to(_precise(logits)).mean())
         self._most = torch.maximum(self._most, self._trust)
         return label, self._trust
 
@@ -126,6 +126,10 @@ class SelfTraining:
         self._steps, self._most = int(state["steps"]), state["most_trust"].to(self._most.device)
 
 
+def _precise(logits: Tensor) -> torch.dtype:
+    return torch.promote_types(logits.dtype, torch.float32)
+
+
 def _tensors(model: nn.Module) -> list[Tensor]:
     return [*model.parameters(), *model.buffers()]
 
@@ -151,7 +155,7 @@ def mixed_loss(
 
     Each part's mean counts by its share of the pixels: for a loss that is a mean over pixels, their weighted mean.
     """
-    share = mean_over_ranks(pasted.float().mean())
+    share = mean_over_ranks(pasted.to(_precise(logits)).mean())
     own = losses[0](logits, label.masked_fill(~pasted, IGNORE_INDEX))
     pseudo = losses[1](logits, label.masked_fill(pasted, IGNORE_INDEX))
     return share * own + (1 - share) * trust * pseudo

@@ -18,8 +18,8 @@ from daframework.downstream.self_training import Target
 from daframework.errors import RunError
 from daframework.interfaces import ImageDataset, Scores, Task
 from daframework.recipes.tables import AugmentTable
-from daframework.runs.context import RunContext, stream, timed
 from daframework.runs.class_shares import class_prior, rare_sampler
+from daframework.runs.context import RunContext, stream, timed
 from daframework.runs.row_names import ORACLE
 from daframework.storage import checkpoint
 from daframework.storage.files import write_text

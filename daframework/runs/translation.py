@@ -17,9 +17,9 @@ from daframework.errors import RunError
 from daframework.interfaces import Generator, ImageDataset
 from daframework.recipes.tables import Recipe
 from daframework.registry import Plugins
+from daframework.runs.class_shares import rare_sampler
 from daframework.runs.context import RunContext, stream, timed
 from daframework.runs.matched_crops import matched_samplers
-from daframework.runs.class_shares import rare_sampler
 from daframework.runs.row_names import SOURCE_ONLY
 from daframework.runs.rows import trained
 from daframework.storage import checkpoint
