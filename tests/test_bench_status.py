@@ -137,13 +137,12 @@ def test_asking_changes_nothing(copied):
 
 def test_nothing_is_trained_twice(finished):
     plan, told = finished
-    own = ["training on one", "scoring one", "content preservation"]
+    fitted = ("training on {}", "scoring {}", "looking at what {} predicts")
+    own = [*(stage.format("one") for stage in fitted), "content preservation"]
     for task in plan.tasks:
         references = stages(told[f"{task}/source_only/seed0"])
-        assert references == [
-            f"{stage} {row}" for row in ("source_only", "oracle") for stage in ("training on", "scoring")
-        ]
-        assert stages(told[f"{task}/coloured/seed0"]) == ["training on coloured", "scoring coloured"]
+        assert references == [stage.format(row) for row in ("source_only", "oracle") for stage in fitted]
+        assert stages(told[f"{task}/coloured/seed0"]) == [stage.format("coloured") for stage in fitted]
     assert stages(told["narrow/one/seed0"]) == ["translation", "translating", *own]
     assert stages(told["wide/one/seed0"]) == own
 
