@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from test_self_training import run
+from test_run import run
 
 from daframework.metrics import cross_entropy
 from daframework.recipes.read import parse

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from test_self_training import run
+from test_run import run
 
 from daframework.downstream.label_free import certainty, infomax
 

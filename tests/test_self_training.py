@@ -6,26 +6,14 @@ import pytest
 import tiny
 import torch
 from attrs import evolve
-from conftest import TABLES, Recorder
+from conftest import TABLES
+from test_run import run
 from torch.nn import functional as F
 
 from daframework.compute.session import StoppedError
 from daframework.downstream.self_training import SelfTraining, mixed_loss, pasted_classes
 from daframework.metrics import cross_entropy
-from daframework.recipes.read import parse
 from daframework.recipes.tables import SelfTrainingTable
-from daframework.runs.log import Listeners, LogFile
-from daframework.runs.stages import execute
-from daframework.storage.run_folder import open_folder
-
-
-def run(plugins, tables, path, session, stop_after=None):
-    recipe = parse(tables, "r")
-    folder = open_folder(path, recipe)
-    recorder = Recorder(stop_after)
-    made = session(log=recorder, precision=recipe.hardware.precision)
-    log = Listeners([LogFile(folder.log), recorder])
-    return execute(type(made)(made.fabric, log, recorder.stopping), plugins, recipe, folder), recorder
 
 
 @pytest.fixture
