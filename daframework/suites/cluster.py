@@ -95,13 +95,14 @@ def ray_cluster(address: str | None, jobs: int | None) -> Iterator["RayCluster"]
     with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
         try:
             _connect(ray, given or None)
+            signal.signal(signal.SIGTERM, handler)  # Ray has put its own
             needs = choose_needs([node["Resources"] for node in ray.nodes() if node["Alive"]], jobs)
             # Tried again by this program alone, since Ray would not wait for the run's folder.
             remote = ray.remote(num_cpus=needs.cpus, num_gpus=needs.gpus, max_retries=0, scheduling_strategy="SPREAD")
             yield RayCluster(needs, jobs or sys.maxsize, remote(launch.run_on_node))
         finally:
             ray.shutdown()
-            signal.signal(signal.SIGTERM, handler)  # Ray has put its own
+            signal.signal(signal.SIGTERM, handler)  # also where connecting failed
 
 
 def _connect(ray: Any, address: str | None) -> None:
