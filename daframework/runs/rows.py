@@ -26,7 +26,7 @@ from daframework.storage.files import write_text
 from daframework.storage.results import CONTENT_PRESERVATION, Row, fraction, scores_from_json, scores_to_json
 from daframework.storage.run_folder import RunFolder
 
-_LOOKED_AT = 200  # images of the target
+_LOOKED_AT = 100  # images of the target
 
 
 def fit_and_score(
