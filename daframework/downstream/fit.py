@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -47,9 +48,8 @@ def fit(
     """The task's model trained on ``stream`` as ``[downstream]`` says, for the table's row named ``row``.
 
     ``augment`` are the changes drawn for its images; ``prior`` (num_classes,) is added to the logits of labelled images
-    before the loss sees them. Every row starts from the same weights, unless it has others to
-    ``start`` with; with a ``target`` it is self-trained, as that says. Goes on from the checkpoint at ``path`` and
-    leaves one there.
+    before the loss sees them. Every row starts from the same weights, unless it has others to ``start`` with; with a
+    ``target`` it is self-trained, as that says. Goes on from the checkpoint at ``path`` and leaves one there.
 
     Raises:
         TrainingError: the loss is not finite.
@@ -88,20 +88,18 @@ def fit(
         teaching.load_state_dict(state["self_training"])
     order = accelerate([model], recipe.hardware, steps, fabric.device)
     lay_out_like_weights(optimizer)
-    batches, unlabelled = (
-        training_batches(
-            one,
-            batch_size=table.batch_size,
-            steps=range(done, steps),
-            rank=fabric.global_rank,
-            ranks=fabric.world_size,
-            workers=recipe.hardware.workers,
-            device=fabric.device,
-            memory_format=order,
-            seen=seen,
-        )
-        for one in (stream, stream if target is None else target.stream)
+    crops = partial(
+        training_batches,
+        batch_size=table.batch_size,
+        steps=range(done, steps),
+        rank=fabric.global_rank,
+        ranks=fabric.world_size,
+        workers=recipe.hardware.workers,
+        device=fabric.device,
+        memory_format=order,
+        seen=seen,
     )
+    batches, unlabelled = crops(stream), iter(()) if target is None else crops(target.stream)
     session.log.begin(f"training on {row}", steps, done)
     model.train()
     for step in range(done, steps):

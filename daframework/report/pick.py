@@ -8,15 +8,17 @@ from daframework.report.table import Record, without_oracle
 
 def picks(rows: Sequence[Record]) -> dict[str, int]:
     """Each row's place, from 1, by falling mean ``infomax``, which no label went into; the oracle takes none."""
+    return {row["method"]: place for place, row in enumerate(_by_infomax(rows), start=1)}
+
+
+def _by_infomax(rows: Sequence[Record]) -> list[Record]:
     known = [row for row in without_oracle(rows) if row["infomax"]["mean"] is not None]
-    known.sort(key=lambda row: row["infomax"]["mean"], reverse=True)
-    return {row["method"]: place for place, row in enumerate(known, start=1)}
+    return sorted(known, key=lambda row: row["infomax"]["mean"], reverse=True)
 
 
 def pick_notes(rows: Sequence[Record]) -> list[str]:
     """What stands under a table with a column ``pick``: the row it names, and how far to trust it."""
-    places = picks(rows)
-    chosen = sorted((row for row in rows if row["method"] in places), key=lambda row: places[row["method"]])
+    chosen = _by_infomax(rows)
     if len(chosen) < 2:
         return []
     first, second = (row["infomax"] for row in chosen[:2])

@@ -1,7 +1,7 @@
 """The rows of a run's table: a task model trained on one set, scored on the target's test set."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from math import isclose
 
 import torch
@@ -46,8 +46,9 @@ def fit_and_score(
 
     def train() -> Outcome:
         rare, prior = rare_sampler(run, datasets[0], domain), class_prior(run, datasets[0], domain)
-        table = run.recipe.downstream.self_training
-        target = None if table is None else Target(stream(run.recipe, run.target, "self-training"), table)
+        table, target = run.recipe.downstream.self_training, None
+        if start is not None and table is not None:
+            target = Target(stream(run.recipe, run.target, "self-training"), table)
         with timed(run, f"training on {row}"):
             models = [
                 fit(
@@ -59,8 +60,8 @@ def fit_and_score(
                     run.folder.checkpoint(member_name(row, member)),
                     augment,
                     prior=prior,
-                    start=None if start is None else _weights(run, member_name(start, member)),
-                    target=None if start is None else target,
+                    start=None if start is None else trained(run, member_name(start, member)).state_dict(),
+                    target=target,
                 )
                 for member, dataset in enumerate(datasets)
             ]
@@ -133,14 +134,6 @@ def load_model(session: Session, task: Task, folder: RunFolder, name: str) -> nn
     model.load_state_dict(state["model"])
     frozen: nn.Module = session.fabric.to_device(model.eval().requires_grad_(False))
     return frozen
-
-
-def _weights(run: RunContext, name: str) -> Mapping[str, torch.Tensor]:
-    state = from_first(lambda: checkpoint.load(run.folder.checkpoint(name), torch.device("cpu")))
-    if state is None:
-        raise RunError(f"{run.folder.checkpoint(name)} is gone; delete {run.folder.scores(name)} to train it again")
-    weights: Mapping[str, torch.Tensor] = state["model"]
-    return weights
 
 
 def member_name(row: str, member: int) -> str:

@@ -110,6 +110,10 @@ class PlannedRow:
     translated: bool = False
     start: str | None = None
 
+    def self_trained(self) -> "PlannedRow":
+        """The row that goes on from this one, on the same sets, with self-training."""
+        return evolve(self, name=self_trained(self.name), needs=(self.name,), start=self.name, translated=False)
+
 
 def planned_rows(run: RunContext, target: ImageDataset) -> list[PlannedRow]:
     """The rows of the run's table, in its order; ``target`` is the target's training set with its labels."""
@@ -123,14 +127,7 @@ def planned_rows(run: RunContext, target: ImageDataset) -> list[PlannedRow]:
     elif recipe.augment is not None:
         rows.append(PlannedRow(recipe.name, lambda: [run.source], own))
     if recipe.downstream.self_training is not None:
-        rows = [
-            one
-            for row in rows
-            for one in (
-                row,
-                evolve(row, name=self_trained(row.name), needs=(row.name,), start=row.name, translated=False),
-            )
-        ]
+        rows = [one for row in rows for one in (row, row.self_trained())]
     if recipe.downstream.oracle:  # alone opens the target with its labels
         title = set_title(recipe, "target", "train")
         rows.append(PlannedRow(ORACLE, lambda: [opened(run.session, recipe, target, title)], common, domain="target"))
