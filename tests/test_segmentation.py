@@ -323,3 +323,19 @@ def test_perfect_logits_score_one():
     scores = task().scores(task().statistics(logits, label))
     assert scores.miou == scores.pixel_accuracy == 1.0
     assert scores.iou == (1.0,) * CLASSES
+
+
+def test_a_frozen_encoder_keeps_its_weights_and_its_norms_statistics_and_the_decoder_learns(weights):
+    model = task(arch="deeplabv3plus", encoder=LITE, encoder_weights="packaged", freeze_encoder=True).model().train()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.1, weight_decay=0.1)
+    model(torch.rand(2, 3, 32, 32) * 2 - 1).square().mean().backward()
+    optimizer.step()
+    same = {name: torch.equal(value, before[name]) for name, value in model.state_dict().items()}
+    assert all(kept == name.startswith("network.encoder.") for name, kept in same.items())
+
+
+def test_an_encoder_without_weights_is_not_frozen():
+    said = "freeze_encoder keeps the encoder's weights, and encoder_weights gives it none"
+    with pytest.raises(ValueError, match=said):
+        small(freeze_encoder=True)

@@ -5,7 +5,7 @@ from random import Random
 from typing import Protocol
 
 import torch
-from attrs import define, field
+from attrs import define, evolve, field, frozen
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
@@ -24,6 +24,39 @@ class CropSampler(Protocol):
         """The crop of ``size`` at ``position``; ``random`` follows from the stream's seed and the position."""
 
 
+@frozen(eq=False)
+class Blend:
+    """What lies between an image and its original: ``low`` to ``high`` of the image, from 0 to 1, and the rest of that.
+
+    The intermediate domains of DLOW (arXiv 1812.05418), as straight lines. ``originals`` lie in the images' order.
+    """
+
+    originals: ImageDataset
+    low: float
+    high: float
+
+    def draw(self, dataset: ImageDataset, random: Random) -> ImageDataset:
+        """``dataset``, each image blended with its original in a ratio drawn once."""
+        share = random.uniform(self.low, self.high)
+        return _Blended(dataset, self.originals, share, dataset.classes, dataset.palette)
+
+
+@frozen(eq=False)
+class _Blended(ImageDataset):
+    images: ImageDataset
+    originals: ImageDataset
+    share: float
+    classes: Sequence[str]
+    palette: Sequence[tuple[int, int, int]]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> Sample:
+        sample, original = self.images[index], self.originals.unlabelled(index).image
+        return evolve(sample, image=torch.lerp(original.float(), sample.image.float(), self.share).round().byte())
+
+
 @define(eq=False)
 class TrainingStream(Dataset[Crop | DafError]):
     """Random crops of ``dataset`` by position: every image once, in random order, before any comes again.
@@ -35,6 +68,7 @@ class TrainingStream(Dataset[Crop | DafError]):
         seed: the recipe's.
         name: names the stream, so that two domains draw independently.
         sampler: chooses images and crops instead, by what they show.
+        blend: what is blended into each crop.
     """
 
     dataset: ImageDataset
@@ -43,6 +77,7 @@ class TrainingStream(Dataset[Crop | DafError]):
     seed: int
     name: str
     sampler: CropSampler | None = None
+    blend: Blend | None = None
     _order: tuple[int, Tensor] = field(init=False, factory=lambda: (-1, torch.empty(0)))
 
     def __getitem__(self, position: int) -> Crop | DafError:
@@ -54,13 +89,14 @@ class TrainingStream(Dataset[Crop | DafError]):
 
     def _crop(self, position: int) -> Crop:
         random = Random(derive(self.seed, self.name, "crop", position))
+        dataset = self.dataset if self.blend is None else self.blend.draw(self.dataset, random)
         if self.sampler is not None:
-            return self.sampler.crop(self.dataset, self.crop_size, self.flip, position, random)
+            return self.sampler.crop(dataset, self.crop_size, self.flip, position, random)
         epoch, place = divmod(position, len(self.dataset))
         if self._order[0] != epoch:
             shuffle = generator(self.seed, self.name, "order", epoch)
             self._order = (epoch, torch.randperm(len(self.dataset), generator=shuffle))
-        sample = self.dataset[int(self._order[1][place])]
+        sample = dataset[int(self._order[1][place])]
         return random_crop(sample, self.crop_size, self.flip, random)
 
 

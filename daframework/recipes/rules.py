@@ -43,6 +43,9 @@ size = and_(
     rule(f"at most {_MOST_PIXELS} pixels together", lambda value: value[0] * value[1] <= _MOST_PIXELS),
 )
 factors = rule("[low, high] with 0 < low <= high", lambda value: len(value) == 2 and 0 < value[0] <= value[1])
+shares = rule(
+    "[low, high] with 0 <= low <= high <= 1", lambda value: len(value) == 2 and 0 <= value[0] <= value[1] <= 1
+)
 directions = rule(
     '["source_to_target"] or ["source_to_target", "target_to_source"]',
     lambda value: value in (("source_to_target",), ("source_to_target", "target_to_source")),

@@ -5,7 +5,18 @@ from typing import Any, Literal
 from attrs import Attribute, field, frozen
 from attrs.validators import and_, optional
 
-from daframework.recipes.rules import at_least, at_most, betas, directions, factors, plain_name, positive, size, within
+from daframework.recipes.rules import (
+    at_least,
+    at_most,
+    betas,
+    directions,
+    factors,
+    plain_name,
+    positive,
+    shares,
+    size,
+    within,
+)
 from daframework.recipes.strict import REST
 
 _MOST_IMAGES = 2**16
@@ -164,6 +175,9 @@ class DownstreamTable:
         class_balance: how far the loss makes up for how unevenly the classes share a set's pixels: while training, each
             class's logit is raised by this times the logarithm of its share (logit adjustment, arXiv 2007.07314). 1
             teaches what speaks for each class apart from how common it was in the source; 0 is the plain loss.
+        blend: low and high share, from 0 to 1, of the translation in an image that a translated row is trained on,
+            drawn for each crop; the rest of it is the original. [1, 1] is the translation alone, [0, 1] all that lies
+            between (DLOW, arXiv 1812.05418).
         self_training: adds to every row but the oracle one whose model is trained on with target images.
     """
 
@@ -175,6 +189,7 @@ class DownstreamTable:
     score: bool = True
     augment: AugmentTable = AugmentTable()
     class_balance: float = field(default=0.0, validator=within(0, 2))
+    blend: tuple[float, ...] = field(default=(1.0, 1.0), validator=shares)
     self_training: SelfTrainingTable | None = None
 
 

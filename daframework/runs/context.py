@@ -16,7 +16,7 @@ from daframework.compute.session import Session
 from daframework.data.cache.open import open_cached
 from daframework.data.checked import Checked
 from daframework.data.parallel import default_workers
-from daframework.data.stream import CropSampler, TrainingStream
+from daframework.data.stream import Blend, CropSampler, TrainingStream
 from daframework.data.unlabelled import Unlabelled
 from daframework.errors import RunError
 from daframework.interfaces import ImageDataset, Task
@@ -78,9 +78,14 @@ def set_title(recipe: Recipe, domain: str, split: str) -> str:
     return f"{domain} {split} ({getattr(recipe, domain).name})"
 
 
-def stream(recipe: Recipe, dataset: ImageDataset, name: str, sampler: CropSampler | None = None) -> TrainingStream:
-    """Training crops of ``dataset`` as ``recipe`` says, drawn from the stream ``name``, by ``sampler`` if given."""
-    return TrainingStream(dataset, recipe.data.crop_size, recipe.data.flip, recipe.seed, name, sampler)
+def stream(
+    recipe: Recipe, dataset: ImageDataset, name: str, sampler: CropSampler | None = None, blend: Blend | None = None
+) -> TrainingStream:
+    """Training crops of ``dataset`` as ``recipe`` says, drawn from the stream ``name``, by ``sampler`` if given.
+
+    With a ``blend``, its originals are blended into them.
+    """
+    return TrainingStream(dataset, recipe.data.crop_size, recipe.data.flip, recipe.seed, name, sampler, blend)
 
 
 @contextmanager

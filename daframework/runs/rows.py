@@ -5,11 +5,12 @@ from collections.abc import Callable, Sequence
 from math import isclose
 
 import torch
-from attrs import evolve
+from attrs import evolve, frozen
 from torch import nn
 
 from daframework.compute.ranks import from_first
 from daframework.compute.session import Session
+from daframework.data.stream import Blend
 from daframework.data.whole import evenly_spread
 from daframework.downstream.fit import fit
 from daframework.downstream.label_free import certainty, infomax
@@ -20,7 +21,7 @@ from daframework.interfaces import ImageDataset, Scores, Task
 from daframework.recipes.tables import AugmentTable
 from daframework.runs.class_shares import class_prior, rare_sampler
 from daframework.runs.context import RunContext, stream, timed
-from daframework.runs.row_names import ORACLE
+from daframework.runs.row_names import ORACLE, self_trained
 from daframework.storage import checkpoint
 from daframework.storage.files import write_text
 from daframework.storage.results import CONTENT_PRESERVATION, Row, fraction, scores_from_json, scores_to_json
@@ -29,20 +30,42 @@ from daframework.storage.run_folder import RunFolder
 _LOOKED_AT = 100  # images of the target
 
 
-def fit_and_score(
-    run: RunContext,
-    row: str,
-    datasets: Sequence[ImageDataset],
-    augment: AugmentTable,
-    domain: str = "source",
-    start: str | None = None,
-) -> Row:
-    """Train a task model on each of ``datasets``, and score what they predict together on the target's test set.
+@frozen(eq=False)
+class PlannedRow:
+    """A row of the table to be: a task model is trained on each of its sets, and what they predict together is scored.
 
-    Their labels are those of ``domain``. With a row to ``start`` from, that row's models are trained on, by
-    self-training. The last models are scored, never the best; and none where the recipe asks for no scores: then they
-    are trained and kept.
+    Args:
+        name: the row's.
+        sets: opens what is trained on; called once the rows it needs are finished.
+        augment: the changes drawn for its images.
+        domain: whose labels the sets carry.
+        needs: the rows that must be finished first.
+        translated: the sets are images that this run translated: the oracle measures their content preservation.
+        start: the row whose models are trained on, with self-training.
+        blend: what is blended into the sets' images while it is trained on them.
     """
+
+    name: str
+    sets: Callable[[], Sequence[ImageDataset]]
+    augment: AugmentTable
+    domain: str = "source"
+    needs: tuple[str, ...] = ()
+    translated: bool = False
+    start: str | None = None
+    blend: Blend | None = None
+
+    def self_trained(self) -> "PlannedRow":
+        """The row that goes on from this one, on the same sets, with self-training."""
+        return evolve(self, name=self_trained(self.name), needs=(self.name,), start=self.name, translated=False)
+
+
+def fit_and_score(run: RunContext, planned: PlannedRow, datasets: Sequence[ImageDataset]) -> Row:
+    """Train a task model on each of ``datasets``, the row's; score what they predict together on the target's test set.
+
+    The last models are scored, never the best; and none where the recipe asks for no scores: then they are trained and
+    kept.
+    """
+    row, domain, start = planned.name, planned.domain, planned.start
 
     def train() -> Outcome:
         rare, prior = rare_sampler(run, datasets[0], domain), class_prior(run, datasets[0], domain)
@@ -54,11 +77,11 @@ def fit_and_score(
                 fit(
                     run.task_session,
                     run.task,
-                    stream(run.recipe, dataset, "task", rare),
+                    stream(run.recipe, dataset, "task", rare, planned.blend),
                     run.recipe,
                     row,
                     run.folder.checkpoint(member_name(row, member)),
-                    augment,
+                    planned.augment,
                     prior=prior,
                     start=None if start is None else trained(run, member_name(start, member)).state_dict(),
                     target=target,

@@ -3,25 +3,26 @@ skipped.
 """
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
-from attrs import evolve, frozen
+from attrs import evolve
 
 from daframework.build import make_task
 from daframework.compute.environment import describe
 from daframework.compute.ranks import from_first
 from daframework.compute.session import Session
 from daframework.data.cache.cached import Cached
+from daframework.data.stream import Blend
 from daframework.errors import RunError
 from daframework.interfaces import ImageDataset
-from daframework.recipes.tables import AugmentTable, Recipe
+from daframework.recipes.tables import Recipe
 from daframework.registry import Plugins
 from daframework.runs.context import RunContext, opened, opened_unlabelled, read_seconds, set_title
 from daframework.runs.datasets import open_datasets
 from daframework.runs.precision import Precision, for_task, precision_for
-from daframework.runs.row_names import ORACLE, SOURCE_ONLY, self_trained
-from daframework.runs.rows import content_preservation, fit_and_score
+from daframework.runs.row_names import ORACLE, SOURCE_ONLY
+from daframework.runs.rows import PlannedRow, content_preservation, fit_and_score
 from daframework.runs.translation import translate
 from daframework.storage.files import write_text
 from daframework.storage.results import Results, Row, read_results, results_to_json, write_results
@@ -73,7 +74,7 @@ def _compute(
     translated: list[ImageDataset] = []
     for row in by_needs(rows):
         sets = row.sets()
-        done[row.name] = fit_and_score(run, row.name, sets, row.augment, row.domain, row.start)
+        done[row.name] = fit_and_score(run, row, sets)
         if row.translated:
             translated += sets
             if recipe.downstream.oracle:
@@ -88,33 +89,6 @@ def _compute(
     return results
 
 
-@frozen(eq=False)
-class PlannedRow:
-    """A row of the table to be: a task model is trained on each of its sets, and what they predict together is scored.
-
-    Args:
-        name: the row's.
-        sets: opens what is trained on; called once the rows it needs are finished.
-        augment: the changes drawn for its images.
-        domain: whose labels the sets carry.
-        needs: the rows that must be finished first.
-        translated: the sets are images that this run translated: the oracle measures their content preservation.
-        start: the row whose models are trained on, with self-training.
-    """
-
-    name: str
-    sets: Callable[[], Sequence[ImageDataset]]
-    augment: AugmentTable
-    domain: str = "source"
-    needs: tuple[str, ...] = ()
-    translated: bool = False
-    start: str | None = None
-
-    def self_trained(self) -> "PlannedRow":
-        """The row that goes on from this one, on the same sets, with self-training."""
-        return evolve(self, name=self_trained(self.name), needs=(self.name,), start=self.name, translated=False)
-
-
 def planned_rows(run: RunContext, target: ImageDataset) -> list[PlannedRow]:
     """The rows of the run's table, in its order; ``target`` is the target's training set with its labels."""
     recipe, common = run.recipe, run.recipe.downstream.augment
@@ -123,7 +97,8 @@ def planned_rows(run: RunContext, target: ImageDataset) -> list[PlannedRow]:
     if recipe.generator is not None:
         # The source's model for losses and matched crops, the oracle for content preservation.
         needs = (SOURCE_ONLY, ORACLE) if recipe.downstream.oracle else (SOURCE_ONLY,)
-        rows.append(PlannedRow(recipe.name, lambda: _translated(run), own, needs=needs, translated=True))
+        blend = None if recipe.downstream.blend == (1.0, 1.0) else Blend(run.source, *recipe.downstream.blend)
+        rows.append(PlannedRow(recipe.name, lambda: _translated(run), own, needs=needs, translated=True, blend=blend))
     elif recipe.augment is not None:
         rows.append(PlannedRow(recipe.name, lambda: [run.source], own))
     if recipe.downstream.self_training is not None:

@@ -31,13 +31,26 @@ class Normalised(nn.Module):
     scale: Tensor
     shift: Tensor
 
-    def __init__(self, network: nn.Module, *, mean: Iterable[float], std: Iterable[float]) -> None:
-        """``mean`` and ``std`` per channel are those of images in [0, 1] that the network was trained on."""
+    def __init__(
+        self, network: nn.Module, *, mean: Iterable[float], std: Iterable[float], freeze_encoder: bool = False
+    ) -> None:
+        """``mean`` and ``std`` per channel are those of images in [0, 1] that the network was trained on.
+
+        With ``freeze_encoder`` its encoder learns nothing, and its batch norms keep the statistics they came with.
+        """
         super().__init__()
-        self.network = network
+        self.network, self._freeze_encoder = network, freeze_encoder
+        if freeze_encoder:
+            network.encoder.requires_grad_(False)
         means, stds = torch.tensor(tuple(mean)), torch.tensor(tuple(std))
         self.register_buffer("scale", (0.5 / stds).view(1, -1, 1, 1), persistent=False)
         self.register_buffer("shift", ((0.5 - means) / stds).view(1, -1, 1, 1), persistent=False)
+
+    def train(self, mode: bool = True) -> "Normalised":
+        super().train(mode)
+        if self._freeze_encoder:
+            self.network.encoder.eval()
+        return self
 
     def forward(self, image: Tensor) -> Tensor:
         """Images (N, 3, H, W) in [-1, 1] -> logits (N, num_classes, H, W)."""
@@ -63,6 +76,7 @@ class NetworkOptions:
     encoder_weights: str | None = field(converter=_none_is_none)
     arch_options: Mapping[str, Any]
     encoder_options: Mapping[str, Any]
+    freeze_encoder: bool
 
     def __attrs_post_init__(self) -> None:
         if self.arch not in _ARCHITECTURES:
@@ -70,6 +84,8 @@ class NetworkOptions:
         _check_encoder(self.encoder)
         if self.encoder_weights is not None:
             check_weights(self.encoder, self.encoder_weights)
+        elif self.freeze_encoder:
+            raise ValueError("freeze_encoder keeps the encoder's weights, and encoder_weights gives it none")
         known = _parameters(self.arch)
         for key in self.arch_options:
             if key not in known:
@@ -119,7 +135,7 @@ class NetworkOptions:
 
     def _normalised(self, network: nn.Module, downloaded: str | None) -> nn.Module:
         mean, std = statistics(self.encoder, downloaded)
-        return Normalised(network, mean=mean, std=std)
+        return Normalised(network, mean=mean, std=std, freeze_encoder=self.freeze_encoder)
 
     def _create_on_meta(self) -> Any:
         try:

@@ -29,6 +29,8 @@ class Segmentation(Task):
         arch_options: More keyword arguments of the architecture, as in
             ``{ encoder_depth = 3, decoder_channels = [64, 32, 16] }``.
         encoder_options: More keyword arguments of a timm encoder, as in ``{ dynamic_img_size = true }``.
+        freeze_encoder: Keep the weights that ``encoder_weights`` gave the encoder, and its norms' statistics, and train
+            the decoder alone: less fits the source, and what the encoder knows of real images is not unlearned.
         dice_weight: Weight of the soft Dice loss (arXiv 1606.04797) beside cross-entropy, 0 or more.
         label_smoothing: Share of each pixel's target spread over all classes, 0 up to but not including 1.
     """
@@ -42,6 +44,7 @@ class Segmentation(Task):
         encoder_weights: str | None = None,
         arch_options: Mapping[str, Any] | None = None,
         encoder_options: Mapping[str, Any] | None = None,
+        freeze_encoder: bool = False,
         dice_weight: float = 0.0,
         label_smoothing: float = 0.0,
     ) -> None:
@@ -63,6 +66,7 @@ class Segmentation(Task):
             encoder_weights=encoder_weights,
             arch_options=arch_options or {},
             encoder_options=encoder_options or {},
+            freeze_encoder=freeze_encoder,
         )
         self.multiple = self._options.multiple
         self.smallest = self._options.smallest
