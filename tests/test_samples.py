@@ -3,8 +3,9 @@ import tiny
 import torch
 from torch import nn
 
-from daframework.adapt.samples import colored, sample_grid, tiled
+from daframework.adapt.samples import colored, head_scores, sample_grid, tiled
 from daframework.build import Networks
+from daframework.interfaces import DiscriminatorOutput, Sample
 
 CPU = torch.device("cpu")
 
@@ -77,3 +78,36 @@ def test_drawing_leaves_every_network_in_its_mode():
     sample_grid(average, networks, [tiny.blocks(split="train")[0]], tiny.PALETTE, CPU)
     assert not average.training and judges["target"].training
     assert generators["source_to_target"].training and not generators["target_to_source"].training
+
+
+class Knows(tiny.Judge):
+    """Sees in every pixel the class whose colour, less ``by``, is nearest: never wrong on blocks of plain colours."""
+
+    def __init__(self, by):
+        super().__init__(num_classes=3)
+        self.by, self.has_semantics = by, True
+
+    def forward(self, image):
+        colors = torch.tensor(tiny.PALETTE) / 127.5 - 1 + self.by
+        far = (image[:, None] - colors[None, :, :, None, None]).square().sum(2)
+        return DiscriminatorOutput(image.mean(1, keepdim=True), -far)
+
+
+def plain(index):
+    label = torch.zeros(16, 24, dtype=torch.uint8)
+    label[:, :8], label[:, 8:16] = index % 3, 2
+    label[0] = 255
+    return Sample(colored(label[None], tiny.PALETTE)[0], label, str(index))
+
+
+def test_a_semantic_head_is_measured_on_what_it_judges():
+    """The source's on source images, the target's on translations, over all of them together, ignored pixels apart."""
+    networks = Networks({"source_to_target": Shift(0.0)}, {"source": Knows(0.0), "target": Knows(0.0)}, [])
+    samples = [plain(index) for index in range(3)]
+    assert head_scores(Shift(0.0), networks, samples, CPU) == {"source": 1.0, "fake_target": 1.0}
+    blind = Networks(
+        networks.generators, {"source": Knows(0.0), "target": tiny.Judge(num_classes=3, semantic=False)}, []
+    )
+    assert head_scores(Shift(0.0), blind, samples, CPU) == {"source": 1.0}
+    far = head_scores(Shift(-2.0), networks, samples, CPU)  # all black: one class for all
+    assert far["source"] == 1.0 and far["fake_target"] < 0.5

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from daframework.adapt.loop import train
-from daframework.adapt.samples import sample_grid
+from daframework.adapt.samples import head_scores, sample_grid
 from daframework.adapt.translate import translate_set
 from daframework.adapt.translated_set import TranslatedSet, open_translated
 from daframework.build import DIRECTIONS, Networks, make_generator, make_networks
@@ -13,7 +13,7 @@ from daframework.compute.session import Session
 from daframework.data.decode import write_image
 from daframework.data.unlabelled import Unlabelled
 from daframework.data.whole import evenly_spread
-from daframework.errors import RunError
+from daframework.errors import RunError, warn
 from daframework.interfaces import Generator, ImageDataset
 from daframework.recipes.tables import Recipe
 from daframework.registry import Plugins
@@ -27,6 +27,8 @@ from daframework.storage.run_folder import RunFolder
 
 GENERATOR = "generator"
 _SAMPLES = 4
+_JUDGED = 32  # source images on which the semantic heads are measured
+_FLOOR = 0.25  # mIoU of a head below which its word is worth little
 
 
 def translate(run: RunContext) -> list[TranslatedSet]:
@@ -114,7 +116,19 @@ def _draw_samples(run: RunContext, networks: Networks, step: int, translator: nn
         return
     samples = [run.source[index] for index in evenly_spread(len(run.source), _SAMPLES)]
     same = [sample for sample in samples if sample.image.shape == samples[0].image.shape]
-    grid = sample_grid(translator, networks, same, run.source.palette, run.session.fabric.device)
+    device = run.session.fabric.device
+    grid = sample_grid(translator, networks, same, run.source.palette, device)
     run.folder.samples.mkdir(parents=True, exist_ok=True)
     write_image(run.folder.samples / f"step_{step:06d}.png", grid)
     run.session.log.image("samples", step, grid)
+    judged = (run.source[index] for index in evenly_spread(len(run.source), _JUDGED))
+    heads = head_scores(translator, networks, judged, device)
+    if heads:
+        run.session.log.values(step, {f"semantic head/mIoU of {image}": miou for image, miou in heads.items()})
+    table = run.recipe.translation
+    if table is not None and step == table.steps and heads.get("fake_target", 1.0) < _FLOOR:
+        warn(
+            f"{run.recipe.name}: the semantic head that judges translations segments them with a mIoU of only "
+            f"{100 * heads['fake_target']:.0f} %: it can hardly say whether they still show what they did; train for "
+            "more translation.steps, or raise the weight of semantic_discriminator"
+        )
