@@ -32,7 +32,7 @@ FLOORS = (
     {"cli"},
     {"__main__"},
 )
-# What these name lies above them: the one in annotations only, the other when first asked for. "cores" acts before torch.
+# What these name lies above them: the one in annotations only, the other when first asked for, and cores before torch.
 NAMED_ONLY = {"hookspecs": {"recipes"}, "": {"api", "cores", "errors", "interfaces", "listener"}}
 BUILT_ON_CYCLEGAN = ("daf_baselines", "daf_semantic_cyclegan")
 GUIDE = (ROOT / "docs" / "write_a_plugin.md").read_text(encoding="utf-8")
