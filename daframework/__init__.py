@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from pluggy import HookimplMarker
 
+from daframework.cores import chosen, share_cores
+
 if TYPE_CHECKING:
     from daframework.api import Bench, Run, bench, check, open, recipe, run
     from daframework.errors import DafError
@@ -24,6 +26,8 @@ hookimpl = HookimplMarker("daframework")
 """Marks a plugin's functions as implementations of the hooks in `daframework.hookspecs`."""
 
 __version__ = version("daframework")
+
+chosen.update(share_cores())
 
 _LATER = {
     "api": ("Bench", "Run", "bench", "check", "open", "recipe", "run"),

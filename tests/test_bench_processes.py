@@ -78,6 +78,7 @@ def test_one_run_a_gpu_or_else_one_a_core_up_to_eight(monkeypatch, jobs, devices
     if shown is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", shown)
     assert choose_slots(jobs, devices, cores) == slots
+    assert choose_slots(jobs, devices, cores, threads=5).threads == 5
 
 
 def test_gpus_are_dealt_out_and_each_run_gets_its_recipe_and_threads(plan, program):

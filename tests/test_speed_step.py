@@ -79,9 +79,10 @@ def test_the_plain_loop_takes_the_same_step(both, monkeypatch):
         torch.testing.assert_close(*gradients, rtol=1e-3, atol=1e-3 * float(gradients[0].abs().max()))
 
 
-def test_it_prints_and_keeps_what_it_measured(tmp_path):
+def test_it_prints_and_keeps_what_it_measured_and_measures_no_rate_that_no_run_uses(tmp_path):
     out = tmp_path / "step.json"
     command = [sys.executable, str(SPEED / "step.py"), "--sizes", "recipe", "--rounds", "1", "--block", "1"]
+    command += ["--precision", "32-true"]
     done = subprocess.run(
         [*command, "--no-memory", "--device", "cpu", "--out", str(out)],
         capture_output=True,
@@ -93,6 +94,7 @@ def test_it_prints_and_keeps_what_it_measured(tmp_path):
     assert [one["method"] for one in found["steps"]] == ["cyclegan", "semantic_cyclegan"]
     for one in found["steps"]:
         assert one["times_reference_same_batch"] > 0 and 0 < one["share_of_matrix_rate"] < 1
+    assert found["matrix_operations_per_second"].keys() == {"float32"}
     assert "overhead" in found["steps"][0]
     assert {"commit", "processor"} <= found["environment"].keys()
     assert done.stdout.splitlines()[-1].startswith("semantic_cyclegan / cyclegan, recipe, batch 4:")

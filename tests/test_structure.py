@@ -14,7 +14,7 @@ CORE = ROOT / "daframework"
 PLUGINS = ROOT / "plugins"
 # The core from the ground up: a part imports what is before its own line, and never its neighbours on it.
 FLOORS = (
-    {"errors", "guard", "listener", "spans", "text_file"},
+    {"cores", "errors", "guard", "listener", "spans", "text_file"},
     {"fingerprint"},
     {"interfaces"},
     {"hookspecs"},
@@ -32,8 +32,8 @@ FLOORS = (
     {"cli"},
     {"__main__"},
 )
-# What these name lies above them: the one in annotations only, the other when a name is first asked for.
-NAMED_ONLY = {"hookspecs": {"recipes"}, "": {"api", "errors", "interfaces", "listener"}}
+# What these name lies above them: the one in annotations only, the other when first asked for, and cores before torch.
+NAMED_ONLY = {"hookspecs": {"recipes"}, "": {"api", "cores", "errors", "interfaces", "listener"}}
 BUILT_ON_CYCLEGAN = ("daf_baselines", "daf_semantic_cyclegan")
 GUIDE = (ROOT / "docs" / "write_a_plugin.md").read_text(encoding="utf-8")
 OFFERED = set(re.findall(r"^\| `(daframework[\w.]*)` \|", GUIDE, re.MULTILINE))

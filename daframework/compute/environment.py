@@ -1,6 +1,5 @@
 """Where a run took place: versions, commit and machine."""
 
-import os
 import platform
 import subprocess
 from contextlib import suppress
@@ -13,6 +12,7 @@ from typing import Any
 import torch
 
 import daframework
+from daframework.cores import chosen, given_cores
 
 _PACKAGES = ("daframework", "torch", "kornia", "lightning-fabric", "segmentation-models-pytorch", "timm")
 
@@ -21,6 +21,7 @@ def describe(device: torch.device) -> dict[str, Any]:
     """Versions of what computes, daframework's commit where it is a checkout, the machine, and the time now (UTC).
 
     ``threads`` are those that torch computes with on the CPU: sums come out in another order with another number.
+    ``cores`` are those that this process is given, ``openmp`` is what was chosen for its threads, and why.
     """
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -29,8 +30,9 @@ def describe(device: torch.device) -> dict[str, Any]:
         "system": f"{platform.system()} {platform.machine()}",
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         "processor": _processor(),
-        "cores": os.cpu_count(),
+        "cores": given_cores(),
         "threads": torch.get_num_threads(),
+        "openmp": dict(chosen),
     }
 
 

@@ -1,6 +1,5 @@
 """Do the same with many files, in several processes; results come in order."""
 
-import os
 import signal
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -10,6 +9,7 @@ import torch
 from attrs import frozen
 from torch.utils.data import DataLoader, Dataset
 
+from daframework.cores import given_cores
 from daframework.errors import DafError, RunError
 
 T = TypeVar("T")
@@ -18,9 +18,8 @@ _MOST = 8  # processes, unless told: a disk feeds no more
 
 
 def default_workers() -> int:
-    """One process a core that this process may use, 8 at most."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(cores, _MOST)
+    """One process for each core that this one is given, 8 at most."""
+    return min(given_cores(), _MOST)
 
 
 def in_parallel(function: Callable[[int], T], indices: Sequence[int], *, workers: int | None) -> Iterator[T]:

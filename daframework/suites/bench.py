@@ -1,6 +1,5 @@
 """A suite from its name to its tables: what ``daf bench`` and `daframework.bench` do."""
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import torch
 
 from daframework.build import make_task
+from daframework.cores import asked_threads, given_cores
 from daframework.errors import DataError, RunError, warn
 from daframework.recipes.read import Overrides, locate
 from daframework.registry import Plugins
@@ -87,7 +87,8 @@ def finish(
 @contextmanager
 def _executor(on: str | None, jobs: int | None) -> Iterator[Executor]:
     if on is None:
-        yield choose_slots(jobs, torch.cuda.device_count() if torch.cuda.is_available() else 0, os.cpu_count() or 1)
+        gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        yield choose_slots(jobs, gpus, given_cores(), asked_threads())
         return
     from daframework.suites.cluster import ray_cluster
 

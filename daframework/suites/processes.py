@@ -176,16 +176,17 @@ class _Running:
             view.says(self.cell, self.job.says())
 
 
-def choose_slots(jobs: int | None, devices: int, cores: int) -> Slots:
+def choose_slots(jobs: int | None, devices: int, cores: int, threads: int | None = None) -> Slots:
     """One run a GPU; without a GPU one run a core, up to 8, since these small networks gain little from more threads.
 
-    ``jobs`` sets another number, ``devices`` is how many GPUs this process sees, ``cores`` what the machine has.
+    ``jobs`` sets another number, ``devices`` is how many GPUs this process sees, ``cores`` what it is given. A run has
+    its share of them as threads, unless the user set how many ``threads``.
     """
     chosen = jobs or devices or min(cores, 8)
     # Where the environment shows some GPUs only, a number would mean another one than it does here.
     shown = os.environ.get("CUDA_VISIBLE_DEVICES")
     names = map(str, range(devices)) if shown is None else shown.split(",")[:devices]
-    return Slots(chosen, max(1, cores // chosen), tuple(names))
+    return Slots(chosen, threads or max(1, cores // chosen), tuple(names))
 
 
 def run_cells(

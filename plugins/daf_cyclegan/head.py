@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from daf_cyclegan.layers import to_float32
+from daf_cyclegan.layers import in_format_of, to_float32
 
 HeadName = Literal["paint", "affine"]
 CHANNELS: dict[HeadName, int] = {"paint": 3, "affine": 6}
@@ -46,7 +46,7 @@ class Head(nn.Module):
         self.last = last
 
     def forward(self, image: Tensor, features: Tensor) -> Tensor:
-        predicted = self.last(features)
+        predicted = in_format_of(image, self.last(features))
         return affine(image, predicted) if self.affine else paint(predicted)
 
     def start(self) -> None:

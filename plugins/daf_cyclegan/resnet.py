@@ -13,6 +13,7 @@ from daf_cyclegan.layers import (
     InstanceNorm,
     ReflectConv,
     ResizeConv,
+    in_fast_format,
     init_normal,
     require_positive,
 )
@@ -81,7 +82,7 @@ class ResNet(Generator):
         self.head.start()
 
     def forward(self, image: Tensor) -> Tensor:
-        translated: Tensor = self.head(image, self.decoder(self.encoder(image)))
+        translated: Tensor = self.head(image, self.decoder(self.encoder(in_fast_format(image))))
         return translated
 
     def features(self, image: Tensor, layers: Sequence[int]) -> list[Tensor]:
@@ -90,7 +91,7 @@ class ResNet(Generator):
         Raises:
             ValueError: there is no such layer.
         """
-        return encoder_features(self.encoder, image, layers)
+        return encoder_features(self.encoder, in_fast_format(image), layers)
 
 
 class ResidualBlock(nn.Module):

@@ -1,7 +1,8 @@
 """Kill ``daf run`` at random moments until it is done, again and again: ``python tests/torture/kills.py``.
 
-Every run goes on with the same command. Its weights, scores and results must be those of a run that nobody disturbed,
-to the last bit, with no process and no half-written file left behind.
+A moment is a line of the run's log and up to a second more, so that a slow host is no other than a fast one. Every
+run goes on with the same command. Its weights, scores and results must be those of a run that nobody disturbed, to
+the last bit, with no process and no half-written file left behind.
 """
 
 import argparse
@@ -26,7 +27,7 @@ SETTINGS = {
     "target.test_images": 6,
     "translation.steps": 24,
     "downstream.steps": 16,
-    "log.every": 4,
+    "log.every": 1,
     "log.checkpoint_every": 4,
     "hardware.workers": 1,
     "hardware.precision": "32-true",
@@ -50,6 +51,21 @@ def kill(process: subprocess.Popen[bytes], *, group: bool) -> None:
     with suppress(ProcessLookupError):
         (os.killpg if group else os.kill)(process.pid, signal.SIGKILL)
     process.wait()
+
+
+def lines(out: Path) -> int:
+    """How many lines the log of a run has."""
+    log = out / "log.jsonl"
+    return log.read_bytes().count(b"\n") if log.exists() else 0
+
+
+def reaches(process: subprocess.Popen[bytes], out: Path, line: int) -> bool:
+    """Wait until the log of the run has so many lines; False where the run ends before."""
+    while lines(out) < line:
+        if process.poll() is not None:
+            return False
+        time.sleep(0.01)
+    return True
 
 
 def left_over(process: subprocess.Popen[bytes]) -> bool:
@@ -97,21 +113,22 @@ def end(problems: Sequence[str], tried: str, well: str) -> NoReturn:
 def torture(recipe: str, folder: Path, kills: int, seed: int) -> list[str]:
     """What went wrong over ``kills`` kills; nothing, if all is well."""
     draw = random.Random(seed)
-    began = time.monotonic()
     whole = start(recipe, folder / "whole")
     if whole.wait() != 0:
         return [f"the undisturbed run failed; see {folder / 'whole.log'}"]
-    length = time.monotonic() - began
+    length = lines(folder / "whole")
     wanted = outcome(folder / "whole")
     problems, done, number = [], 0, 0
     while done < kills:
         out = folder / f"run{number}"
         number += 1
         while True:
+            # The longer a run has been on, the less is left: a line anywhere in what a whole run writes.
+            line = lines(out) + draw.randrange(length)
             process = start(recipe, out)
             try:
-                # The longer a run has been on, the less is left: a moment anywhere in what a whole run takes.
-                code = process.wait(draw.uniform(0, length) if done < kills else None)
+                # What has no lines, as scoring, comes after the last line of what has.
+                code = process.wait(draw.uniform(0, 1) if done < kills and reaches(process, out, line) else None)
             except subprocess.TimeoutExpired:
                 kill(process, group=draw.random() < 0.5)
                 done += 1
