@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pluggy import HookimplMarker
 
 if TYPE_CHECKING:
-    from daframework.api import Bench, Run, bench, check, open, recipe, run
+    from daframework.api import Bench, Run, Tuning, bench, check, open, recipe, run, tune
     from daframework.errors import DafError
     from daframework.interfaces import Discriminator, Generator, ImageDataset, Loss, Sample, Task
     from daframework.listener import Listener
@@ -26,7 +26,7 @@ hookimpl = HookimplMarker("daframework")
 __version__ = version("daframework")
 
 _LATER = {
-    "api": ("Bench", "Run", "bench", "check", "open", "recipe", "run"),
+    "api": ("Bench", "Run", "Tuning", "bench", "check", "open", "recipe", "run", "tune"),
     "errors": ("DafError",),
     "interfaces": ("Discriminator", "Generator", "ImageDataset", "Loss", "Sample", "Task"),
     "listener": ("Listener",),
@@ -42,6 +42,7 @@ __all__ = [
     "Run",
     "Sample",
     "Task",
+    "Tuning",
     "__version__",
     "bench",
     "check",
@@ -49,6 +50,7 @@ __all__ = [
     "open",
     "recipe",
     "run",
+    "tune",
 ]
 
 

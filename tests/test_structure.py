@@ -28,6 +28,7 @@ FLOORS = (
     {"runs"},
     {"report"},
     {"suites"},
+    {"tuning"},
     {"api"},
     {"cli"},
     {"__main__"},
@@ -115,7 +116,7 @@ def test_no_two_modules_and_no_two_classes_have_one_name():
     assert {name for name, times in classes.items() if times > 1} == {"StepImages", "DomainImages"}
 
 
-FEW = "{'segmentation_models_pytorch', 'timm', 'kornia', 'matplotlib', 'torchvision', 'ray'}"
+FEW = "{'segmentation_models_pytorch', 'timm', 'kornia', 'matplotlib', 'torchvision', 'ray', 'optuna'}"
 """Libraries that only some components and commands use."""
 
 
