@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 from pluggy import HookimplMarker
 
 if TYPE_CHECKING:
-    from daframework.api import Bench, Run, Tuning, bench, check, open, recipe, run, tune
+    from daframework.api import Bench, Run, bench, check, open, recipe, run
     from daframework.errors import DafError
     from daframework.interfaces import Discriminator, Generator, ImageDataset, Loss, Sample, Task
     from daframework.listener import Listener
+    from daframework.tuning.door import Tuning, tune
 
 hookimpl = HookimplMarker("daframework")
 """Marks a plugin's functions as implementations of the hooks in `daframework.hookspecs`."""
@@ -26,10 +27,11 @@ hookimpl = HookimplMarker("daframework")
 __version__ = version("daframework")
 
 _LATER = {
-    "api": ("Bench", "Run", "Tuning", "bench", "check", "open", "recipe", "run", "tune"),
+    "api": ("Bench", "Run", "bench", "check", "open", "recipe", "run"),
     "errors": ("DafError",),
     "interfaces": ("Discriminator", "Generator", "ImageDataset", "Loss", "Sample", "Task"),
     "listener": ("Listener",),
+    "tuning.door": ("Tuning", "tune"),
 }
 __all__ = [
     "Bench",

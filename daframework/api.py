@@ -35,8 +35,6 @@ from daframework.storage.results import Results, read_results
 from daframework.storage.run_folder import RunFolder, read_recipe
 from daframework.suites.bench import compare, finish, open_suite
 from daframework.suites.outcome import Bench as Bench
-from daframework.tuning import search
-from daframework.tuning.outcome import Tuning as Tuning
 
 _NOBODY = Listener()
 
@@ -103,28 +101,6 @@ def bench(
     folder = None if out is None else Path(out)
     plan = open_suite(plugins, str(suite), out=folder, seeds=seeds, only=only, overrides=set or {})
     return compare(plugins, plan, finish(plugins, plan, jobs=jobs, on=on))
-
-
-def tune(
-    recipe: Recipe,
-    out: str | Path | None = None,
-    *,
-    trials: int = 20,
-    space: str | Path | Mapping[str, Any] | None = None,
-    jobs: int | None = None,
-    on: str | None = None,
-) -> Tuning:
-    """Search keys of a recipe by a score without labels as ``daf tune`` does, each trial in a process of its own.
-
-    The folder is ``tune/<name>/seed<seed>`` unless ``out``; what was tried there counts as some of the ``trials``.
-    ``space`` is a file, or ranges by key: ``{"translation.lr": {"low": 5e-5, "high": 8e-4, "log": True}}``. ``jobs``
-    and ``on`` are as in `bench`.
-
-    Raises:
-        DafError: the recipe or the space is wrong, data or Optuna is missing, the folder is in use, or trials fail.
-    """
-    plugins, folder = load_plugins(warn=warn), None if out is None else Path(out)
-    return search.tune(plugins, recipe, recipe.name, trials=trials, out=folder, space=space, jobs=jobs, on=on)
 
 
 def open(folder: str | Path, *, device: str | None = None) -> "Run":

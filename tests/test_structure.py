@@ -34,7 +34,7 @@ FLOORS = (
     {"__main__"},
 )
 # What these name lies above them: the one in annotations only, the other when a name is first asked for.
-NAMED_ONLY = {"hookspecs": {"recipes"}, "": {"api", "errors", "interfaces", "listener"}}
+NAMED_ONLY = {"hookspecs": {"recipes"}, "": {"api", "errors", "interfaces", "listener", "tuning"}}
 BUILT_ON_CYCLEGAN = ("daf_baselines", "daf_semantic_cyclegan")
 GUIDE = (ROOT / "docs" / "write_a_plugin.md").read_text(encoding="utf-8")
 OFFERED = set(re.findall(r"^\| `(daframework[\w.]*)` \|", GUIDE, re.MULTILINE))

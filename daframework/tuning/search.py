@@ -21,7 +21,7 @@ from daframework.suites.processes import carry_out
 from daframework.suites.status import status
 from daframework.suites.work import Screen
 from daframework.text_file import read_text
-from daframework.tuning.outcome import Tuning
+from daframework.tuning.findings import Tuning
 from daframework.tuning.record import SearchTrial, read_trials, write_trials
 from daframework.tuning.sampler import ask, require_optuna
 from daframework.tuning.space import Space, default_space, make_space, own_values, read_space, with_values
