@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from daframework.errors import DafError
     from daframework.interfaces import Discriminator, Generator, ImageDataset, Loss, Sample, Task
     from daframework.listener import Listener
+    from daframework.tuning.door import Tuning, tune
 
 hookimpl = HookimplMarker("daframework")
 """Marks a plugin's functions as implementations of the hooks in `daframework.hookspecs`."""
@@ -34,6 +35,7 @@ _LATER = {
     "errors": ("DafError",),
     "interfaces": ("Discriminator", "Generator", "ImageDataset", "Loss", "Sample", "Task"),
     "listener": ("Listener",),
+    "tuning.door": ("Tuning", "tune"),
 }
 __all__ = [
     "Bench",
@@ -46,6 +48,7 @@ __all__ = [
     "Run",
     "Sample",
     "Task",
+    "Tuning",
     "__version__",
     "bench",
     "check",
@@ -53,6 +56,7 @@ __all__ = [
     "open",
     "recipe",
     "run",
+    "tune",
 ]
 
 

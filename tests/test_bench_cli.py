@@ -99,6 +99,12 @@ def test_an_unknown_suite_method_or_recipe_comes_with_the_nearest(daf, tmp_path)
     assert not list(Path().iterdir())
 
 
+@pytest.mark.parametrize("key", ["score", "source_only"])
+def test_a_suite_without_what_it_compares_is_refused(daf, tmp_path, key):
+    code, _, errors = daf("bench", write_suite(tmp_path), "--set", f"downstream.{key}=false")
+    assert code == 1 and f"downstream.{key}: a suite compares" in errors and not list(Path().iterdir())
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

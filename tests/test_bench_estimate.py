@@ -152,7 +152,9 @@ def test_the_view_counts_runs_and_shows_what_they_say_as_text(plan):
     out = io.StringIO()
     first, second, third = plan.cells[:3]
     told = Told(plan, None)
-    with BenchView(Console(file=out, width=200), [first, second, third], 9, lambda: told.left, jobs=2) as view:
+    with BenchView(
+        Console(file=out, width=200), [first.name, second.name, third.name], 9, lambda: told.left, jobs=2
+    ) as view:
         view.started(first)
         view.started(second)
         view.says(second, "step [red]3[/red]")
@@ -175,7 +177,7 @@ def test_the_live_view_shows_each_running_run_and_its_last_line(plan):
     out = io.StringIO()
     console = Console(file=out, width=100, force_terminal=True, color_system=None)
     told = Told(plan, None)
-    with BenchView(console, list(plan.cells), 0, lambda: told.left, jobs=2) as view:
+    with BenchView(console, [cell.name for cell in plan.cells], 0, lambda: told.left, jobs=2) as view:
         view.started(plan.cells[0])
         view.says(plan.cells[0], "translation 3/4 \x1b[2J[red]")
         view.says(plan.cells[1], "is not running")

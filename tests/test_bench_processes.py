@@ -154,9 +154,9 @@ def test_what_an_earlier_attempt_said_is_no_reason(plan, program):
     assert set(go(plan).failures.values()) == {"ended with exit code 1"}
     log = log_of(plan.out, "narrow/one/seed0").splitlines()
     assert [line.partition(",")[0] for line in log] == [
-        "daf bench: narrow/one/seed0 begins",
+        "daf: narrow/one/seed0 begins",
         "error: no disk",
-        "daf bench: narrow/one/seed0 begins",
+        "daf: narrow/one/seed0 begins",
     ]
 
 

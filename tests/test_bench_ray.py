@@ -183,12 +183,12 @@ def request_of(tmp_path):
 @pytest.mark.parametrize(
     "changes, says",
     [
-        ({"version": "9.1"}, r"has daframework .*, and the suite was started by 9\.1; install one on all nodes"),
+        ({"version": "9.1"}, r"has daframework .*, and it was started by 9\.1; install one on all nodes"),
         ({"content": b"seed = 1\n"}, r" is not a folder that all nodes share: node .* does not see its recipe\.toml"),
         ({"recipe": Path("/no/recipe.toml")}, r"/no is not a folder that all nodes share: node .* does not see its "),
         (
             {"working": Path("/no/folder")},
-            r"has no folder /no/folder; start the suite in a folder that all nodes share",
+            r"has no folder /no/folder; start it in a folder that all nodes share",
         ),
     ],
 )

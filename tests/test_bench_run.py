@@ -131,7 +131,7 @@ def test_results_that_were_cut_off_are_written_anew_without_training(copied, daf
     code, text, errors = daf("bench", path, "--out", out)
     assert code == 0 and "narrow/one/seed0: done in" in errors and errors.count("begins") == 1
     assert scores_in(out) == before and "damaged" not in text
-    assert "steps" not in log_of(out, "narrow/one/seed0").rpartition("daf bench: narrow/one/seed0 begins")[2]
+    assert "steps" not in log_of(out, "narrow/one/seed0").rpartition("daf: narrow/one/seed0 begins")[2]
 
 
 def test_a_script_gets_the_rows_and_the_tables_of_the_command(copied, installed, capsys):

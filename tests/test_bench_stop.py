@@ -65,11 +65,11 @@ def end(processes, bound=_BOUND):
     return len(ended) == len(processes)
 
 
-def hold(site, moment, *arguments):
-    """Start a suite, and wait until one of its runs has logged this stage and step, at which it holds still."""
+def hold(site, moment, *arguments, command="bench"):
+    """Start a suite or a search, and wait until one of its runs has logged this stage and step, and holds still."""
     *_, out = arguments
     reached = out.parent / "reached"
-    process = start(site, *arguments, BRAKE=moment, BRAKE_FILE=str(reached))
+    process = start(site, *arguments, command=command, BRAKE=moment, BRAKE_FILE=str(reached))
     while not reached.exists():
         try:
             process.wait(0.02)

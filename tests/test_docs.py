@@ -18,6 +18,7 @@ import pytest
 import torch
 
 from daframework.cli import cli
+from daframework.cli.tune import command as tune
 from daframework.compute.environment import describe
 from daframework.data.spaces import SpaceTable
 from daframework.recipes import tables
@@ -28,6 +29,7 @@ from daframework.runs.log import plugin_listeners
 from daframework.storage.results import read_results, write_results
 from daframework.storage.run_folder import RunFolder, _Part
 from daframework.testing import check_generator
+from daframework.tuning.space import Range, make_space
 
 ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "docs" / "examples" / "daf-tiny"
@@ -144,8 +146,24 @@ def test_recipe_fragments_hold_only_keys_that_exist(name):
         if isinstance(content.get("classes"), list):  # a label space
             assert structure(content, SpaceTable)[1] == [], block
             continue
+        if name == "docs/tune.md":  # a space of the recipe that the page searches
+            plugins = load_plugins()
+            assert make_space(plugins, read(locate(plugins, "semantic_cyclegan")), content, name)
+            continue
         _, problems = structure(content, tables.Recipe)
         assert [line for line in problems if "missing; it has no default" not in line] == [], block
+
+
+# --- docs/tune.md ---
+
+
+def test_every_option_of_a_search_and_every_key_of_a_range_is_documented():
+    page = text("docs/tune.md")
+    named = set(re.findall(r"`(--\w+)", "".join(re.findall(r"^\| (`--.*?) \|", page, re.MULTILINE))))
+    assert named == {name for one in tune.params for name in one.opts if name.startswith("--")}
+    said = documented(Range)
+    rows = re.findall(r"^\| `(\w+)` \| [^|]* \| ([^|]*) \| (.*) \|$", page, re.MULTILINE)
+    assert rows == [(one.name, default_of(one), said[one.name]) for one in attrs.fields(Range)]
 
 
 # --- commands ---
@@ -165,7 +183,11 @@ def test_every_command_names_a_real_command_with_real_options(name):
             continue
         except click.ClickException as error:
             raise AssertionError(f"{name}: {line}: {error.format_message()}") from error
-        if parameters.get("recipe", "tiny") not in ("tiny", "mine.toml"):  # files the reader makes
+        if parameters.get("recipe", "tiny") not in (
+            "tiny",
+            "mine.toml",
+            "tune/semantic_cyclegan/seed0/best.toml",
+        ):  # files the reader makes
             read(locate(plugins, parameters["recipe"]), parameters["overrides"])
 
 

@@ -52,6 +52,25 @@ def test_a_row_is_computed_after_those_it_needs_and_else_in_its_place(needs, ord
     assert "".join(row.name for row in by_needs(rows)) == order
 
 
+@pytest.mark.parametrize("training", [{}, {"self_training": {"steps": 2}}])
+def test_without_source_only_the_own_row_is_the_same_and_nothing_else_is_trained(
+    plain, plugins, tables, tmp_path, session, training
+):
+    tables["downstream"] |= {"source_only": False, "oracle": False, "score": False} | training
+    results, _ = run(plugins, tables, tmp_path / "run", session)
+    assert [row.method for row in results.rows] == ["tiny", "tiny+self_training"][: 1 + len(training)]
+    assert same(model_of(tmp_path / "run", "tiny"), model_of(plain[0], "tiny"))
+    assert not (tmp_path / "run/checkpoints/source_only.pt").exists()
+
+
+def test_source_only_stays_where_the_own_row_needs_it_or_is_it(plugins, tables, source_only, tmp_path, session):
+    tables["data"]["matched_crops"] = 2
+    for place, recipe in enumerate((tables, source_only)):
+        recipe["downstream"] |= {"source_only": False, "oracle": False}
+        results, _ = run(plugins, recipe, tmp_path / str(place), session)
+        assert [row.method for row in results.rows] == ["source_only", "tiny"][: 2 - place]
+
+
 # --- colours of the recipe's own row ---
 
 

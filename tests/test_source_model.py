@@ -90,6 +90,12 @@ def test_what_the_loss_sees_reaches_the_generator(plugins, tables, tmp_path, ses
     assert not same(*kept)
 
 
+def test_a_loss_that_asks_keeps_source_only_in_a_run_without_it(plugins, tables, tmp_path, session):
+    tables["downstream"]["source_only"] = False
+    run(plugins, tables, tmp_path / "run", session)
+    assert len(SEEN) == 1 and (tmp_path / "run/checkpoints/source_only.pt").exists()
+
+
 def test_only_a_loss_that_asks_is_handed_a_model(plugins, tables, tmp_path, session):
     tables["losses"][0] = {"name": "proud"}
     run(plugins, tables, tmp_path / "run", session)

@@ -28,12 +28,13 @@ FLOORS = (
     {"runs"},
     {"report"},
     {"suites"},
+    {"tuning"},
     {"api"},
     {"cli"},
     {"__main__"},
 )
 # What these name lies above them: the one in annotations only, the other when first asked for, and cores before torch.
-NAMED_ONLY = {"hookspecs": {"recipes"}, "": {"api", "cores", "errors", "interfaces", "listener"}}
+NAMED_ONLY = {"hookspecs": {"recipes"}, "": {"api", "cores", "errors", "interfaces", "listener", "tuning"}}
 BUILT_ON_CYCLEGAN = ("daf_baselines", "daf_semantic_cyclegan")
 GUIDE = (ROOT / "docs" / "write_a_plugin.md").read_text(encoding="utf-8")
 OFFERED = set(re.findall(r"^\| `(daframework[\w.]*)` \|", GUIDE, re.MULTILINE))
@@ -115,7 +116,7 @@ def test_no_two_modules_and_no_two_classes_have_one_name():
     assert {name for name, times in classes.items() if times > 1} == {"StepImages", "DomainImages"}
 
 
-FEW = "{'segmentation_models_pytorch', 'timm', 'kornia', 'matplotlib', 'torchvision', 'ray'}"
+FEW = "{'segmentation_models_pytorch', 'timm', 'kornia', 'matplotlib', 'torchvision', 'ray', 'optuna'}"
 """Libraries that only some components and commands use."""
 
 

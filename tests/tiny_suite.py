@@ -130,10 +130,10 @@ def install_parts(site):
     return site
 
 
-def start(site, *arguments, **environment):
-    """``daf bench`` as a group of processes of its own."""
+def start(site, *arguments, command="bench", **environment):
+    """A ``command`` of daf as a group of processes of its own."""
     return subprocess.Popen(
-        [*DAF, "bench", *map(str, arguments)],
+        [*DAF, command, *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -20,6 +20,7 @@ _COMMANDS = {
     "translate": "Translate a folder of images with a finished run.",
     "predict": "Segment a folder of images with a finished run.",
     "bench": "Run a suite: many recipes, seeds and tasks, and one table.",
+    "tune": "Search a recipe's loss weights and learning rates without a label of the target.",
     "report": "Print one table over several runs.",
 }
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)

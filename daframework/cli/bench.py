@@ -35,6 +35,14 @@ def _place(context: click.Context, parameter: click.Parameter, value: str | None
     return value
 
 
+jobs_option = click.option(
+    "--jobs", type=click.IntRange(min=1), help="Runs at a time; one a GPU, or one a core up to 8, unless given."
+)
+on_option = click.option(
+    "--on", callback=_place, metavar="ray[:ADDRESS]", help="Run on the nodes of a Ray cluster, not here."
+)
+
+
 @click.command("bench")
 @click.argument("suite")
 @click.option("--seeds", callback=_numbers, metavar="N,N,...", help="Seeds to run, instead of the suite's.")
@@ -42,10 +50,8 @@ def _place(context: click.Context, parameter: click.Parameter, value: str | None
 @format_option
 @click.option("--per-class", is_flag=True, help="Print the IoU of every class too.")
 @click.option("--out", type=click.Path(path_type=Path), help="The suite's folder; bench/<name> unless given.")
-@click.option(
-    "--jobs", type=click.IntRange(min=1), help="Runs at a time; one a GPU, or one a core up to 8, unless given."
-)
-@click.option("--on", callback=_place, metavar="ray[:ADDRESS]", help="Run on the nodes of a Ray cluster, not here.")
+@jobs_option
+@on_option
 @click.option("--dry-run", is_flag=True, help="Check every recipe, tell what would run and how long it will take.")
 @click.option("--collect", is_flag=True, help="Make the tables of what is there, and run nothing.")
 @set_option

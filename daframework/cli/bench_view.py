@@ -1,4 +1,4 @@
-"""What a suite's runs are shown as: one live view in a terminal, plain lines elsewhere."""
+"""What many runs are shown as: one live view in a terminal, plain lines elsewhere."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -13,21 +13,20 @@ from rich.text import Text
 
 from daframework.errors import visible
 from daframework.suites.estimate import duration
-from daframework.suites.plan import Cell
-from daframework.suites.processes import Screen
+from daframework.suites.work import Screen, Work
 
 
 class BenchView(Screen):
     """Runs done, running and left, and how long is left. Use it as a context manager."""
 
     def __init__(
-        self, console: Console, cells: Sequence[Cell], done: int, left: Callable[[], dict[str, float | None]], jobs: int
+        self, console: Console, names: Sequence[str], done: int, left: Callable[[], dict[str, float | None]], jobs: int
     ) -> None:
-        """``cells`` are to be run, ``done`` were before; ``left`` tells the seconds each unfinished one still needs."""
+        """``names`` are to be run, ``done`` were before; ``left`` tells the seconds each unfinished one still needs."""
         self._console = console
-        self._total, self._done, self._failed = len(cells) + done, done, 0
+        self._total, self._done, self._failed = len(names) + done, done, 0
         self._left, self._jobs = left, jobs
-        self._names = {cell.name for cell in cells}
+        self._names = set(names)
         self._running: dict[str, tuple[float, str]] = {}
         self._time_left = self._estimate()
         # Standard output stays as it is: on a cluster, what Ray prints there is thrown away.
@@ -47,25 +46,25 @@ class BenchView(Screen):
         """Leave the terminal as it was."""
         self._live.stop()
 
-    def started(self, cell: Cell) -> None:
+    def started(self, work: Work) -> None:
         """A run begins."""
-        self._running[cell.name] = (time.monotonic(), "")
-        self._say(f"{cell.name}: begins")
+        self._running[work.name] = (time.monotonic(), "")
+        self._say(f"{work.name}: begins")
 
-    def says(self, cell: Cell, line: str) -> None:
+    def says(self, work: Work, line: str) -> None:
         """What a running one printed last."""
-        if cell.name in self._running:
-            self._running[cell.name] = (self._running[cell.name][0], line)
+        if work.name in self._running:
+            self._running[work.name] = (self._running[work.name][0], line)
 
-    def ended(self, cell: Cell, seconds: float, failure: str | None) -> None:
+    def ended(self, work: Work, seconds: float, failure: str | None) -> None:
         """A run has ended."""
-        self._running.pop(cell.name, None)
-        self._names.discard(cell.name)
+        self._running.pop(work.name, None)
+        self._names.discard(work.name)
         self._done += failure is None
         self._failed += failure is not None
         self._time_left = self._estimate()
         how = f"failed after {duration(seconds)}: {failure}" if failure else f"done in {duration(seconds)}"
-        self._say(f"{cell.name}: {how}; {self._summary()}")
+        self._say(f"{work.name}: {how}; {self._summary()}")
 
     def _estimate(self) -> tuple[float, float] | None:
         """When it was made, and how long everything takes from then on; None while something was never measured."""

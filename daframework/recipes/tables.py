@@ -169,6 +169,8 @@ class DownstreamTable:
         weight_decay: AdamW's.
         oracle: whether to train a row on the target's own training labels too; false where there are none, and then
             content preservation is not measured.
+        source_only: whether to train a row on the untouched source too; false leaves it out, unless the recipe's own
+            row needs its model or is that row.
         score: whether to score on the target's test set; false where no image of the target has a label, and then the
             rows have models and no scores.
         augment: random changes of the images, the same in every row; only the recipe's own row may have others.
@@ -186,6 +188,7 @@ class DownstreamTable:
     lr: float = field(default=1e-3, validator=positive)
     weight_decay: float = field(default=1e-4, validator=at_least(0))
     oracle: bool = True
+    source_only: bool = True
     score: bool = True
     augment: AugmentTable = AugmentTable()
     class_balance: float = field(default=0.0, validator=within(0, 2))

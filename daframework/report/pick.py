@@ -5,6 +5,17 @@ from collections.abc import Sequence
 
 from daframework.report.table import Record, without_oracle
 
+SCORE = "infomax"
+"""What rows are ranked by where there is no label, as tables and files call it."""
+
+
+def label_free_score(row: Record) -> float | None:
+    """What `picks` ranks ``row`` by, the higher the better: a mean over seeds, into which no label of the target went;
+    None where it was not measured.
+    """
+    score: float | None = row[SCORE]["mean"]
+    return score
+
 
 def picks(rows: Sequence[Record]) -> dict[str, int]:
     """Each row's place, from 1, by falling mean ``infomax``, which no label went into; the oracle takes none."""
@@ -12,8 +23,8 @@ def picks(rows: Sequence[Record]) -> dict[str, int]:
 
 
 def _by_infomax(rows: Sequence[Record]) -> list[Record]:
-    known = [row for row in without_oracle(rows) if row["infomax"]["mean"] is not None]
-    return sorted(known, key=lambda row: row["infomax"]["mean"], reverse=True)
+    known = [(score, row) for row in without_oracle(rows) if (score := label_free_score(row)) is not None]
+    return [row for _, row in sorted(known, key=lambda one: one[0], reverse=True)]
 
 
 def pick_notes(rows: Sequence[Record]) -> list[str]:

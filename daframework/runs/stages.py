@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from attrs import evolve
 
-from daframework.build import make_task
+from daframework.build import make_networks, make_task
 from daframework.compute.environment import describe
 from daframework.compute.ranks import from_first
 from daframework.compute.session import Session
@@ -21,7 +21,7 @@ from daframework.registry import Plugins
 from daframework.runs.context import RunContext, opened, opened_unlabelled, read_seconds, set_title
 from daframework.runs.datasets import open_datasets
 from daframework.runs.precision import Precision, for_task, precision_for
-from daframework.runs.row_names import ORACLE, SOURCE_ONLY
+from daframework.runs.row_names import ORACLE, SOURCE_ONLY, begun_from
 from daframework.runs.rows import PlannedRow, content_preservation, fit_and_score
 from daframework.runs.translation import translate
 from daframework.storage.files import write_text
@@ -96,17 +96,29 @@ def planned_rows(run: RunContext, target: ImageDataset) -> list[PlannedRow]:
     rows = [PlannedRow(SOURCE_ONLY, lambda: [run.source], common)]
     if recipe.generator is not None:
         # The source's model for losses and matched crops, the oracle for content preservation.
-        needs = (SOURCE_ONLY, ORACLE) if recipe.downstream.oracle else (SOURCE_ONLY,)
-        blend = None if recipe.downstream.blend == (1.0, 1.0) else Blend(run.source, *recipe.downstream.blend)
+        downstream = recipe.downstream
+        needs = (SOURCE_ONLY,) if downstream.source_only or _needs_source_model(run) else ()
+        needs = (*needs, ORACLE) if downstream.oracle else needs
+        blend = None if downstream.blend == (1.0, 1.0) else Blend(run.source, *downstream.blend)
         rows.append(PlannedRow(recipe.name, lambda: _translated(run), own, needs=needs, translated=True, blend=blend))
     elif recipe.augment is not None:
         rows.append(PlannedRow(recipe.name, lambda: [run.source], own))
     if recipe.downstream.self_training is not None:
         rows = [one for row in rows for one in (row, row.self_trained())]
+    others = [one for one in rows if begun_from(one.name) != SOURCE_ONLY]
+    if others and not recipe.downstream.source_only:
+        rows = [one for one in rows if one in others or any(one.name in other.needs for other in others)]
     if recipe.downstream.oracle:  # alone opens the target with its labels
         title = set_title(recipe, "target", "train")
         rows.append(PlannedRow(ORACLE, lambda: [opened(run.session, recipe, target, title)], common, domain="target"))
     return rows
+
+
+def _needs_source_model(run: RunContext) -> bool:
+    if run.recipe.data.matched_crops:
+        return True
+    terms = make_networks(run.plugins, run.recipe, len(run.source.classes)).terms
+    return any(term.loss.needs_source_model for term in terms)
 
 
 def by_needs(rows: Sequence[PlannedRow]) -> Iterator[PlannedRow]:

@@ -113,8 +113,19 @@ def write_recipe(folder: RunFolder, recipe: Recipe) -> None:
     Raises:
         RunError: it cannot be written.
     """
+    write_text(folder.recipe, recipe_text(recipe))
+
+
+def recipe_text(recipe: Recipe) -> str:
+    """``recipe`` as TOML with its defaults written out, behind a line that tells whether it was changed since."""
     text = tomli_w.dumps(dump(recipe))
-    write_text(folder.recipe, f"{_DIGEST}{digest(text)}\n{text}")
+    return f"{_DIGEST}{digest(text)}\n{text}"
+
+
+def is_as_written(text: str) -> bool:
+    """Whether ``text`` is what `recipe_text` gave."""
+    first, _, rest = text.partition("\n")
+    return first == _DIGEST + digest(rest)
 
 
 def read_recipe(folder: RunFolder, *, as_written: bool = False) -> Recipe:
@@ -125,8 +136,7 @@ def read_recipe(folder: RunFolder, *, as_written: bool = False) -> Recipe:
     """
     try:
         text = read_text(folder.recipe)
-        first, _, rest = text.partition("\n")
-        if as_written and first.startswith(_DIGEST) and first != _DIGEST + digest(rest):
+        if as_written and text.startswith(_DIGEST) and not is_as_written(text):
             raise ValueError("its content is not what was written")
         return parse(without_gone(tomllib.loads(text)), str(folder.recipe))
     except OSError as error:
@@ -145,18 +155,19 @@ def difference(was: Recipe, now: Recipe) -> str | None:
     """The first key in which two recipes give different runs, as ``key was 1, now 2``; None where they do not."""
     if _identity(was) == _identity(now):
         return None
-    before, after = _flat(dump(_identity(was))), _flat(dump(_identity(now)))
+    before, after = flat(dump(_identity(was))), flat(dump(_identity(now)))
     for key in sorted(before | after):
         if before.get(key, "not set") != after.get(key, "not set"):
             return f"{key} was {before.get(key, 'not set')}, now {after.get(key, 'not set')}"
     return "the order of its losses"
 
 
-def _flat(value: object, path: str = "") -> dict[str, object]:
+def flat(value: object, path: str = "") -> dict[str, object]:
+    """The values of a recipe's tables by their keys, written with dots: ``losses.cycle.weight``."""
     if isinstance(value, dict) and value:
         items = [(str(key), inner) for key, inner in value.items()]
     elif isinstance(value, list) and any(isinstance(inner, dict) for inner in value):
         items = [(str(inner.get("name", place)), inner) for place, inner in enumerate(value)]
     else:
         return {path: value}
-    return {key: leaf for step, inner in items for key, leaf in _flat(inner, f"{path}.{step}".strip(".")).items()}
+    return {key: leaf for step, inner in items for key, leaf in flat(inner, f"{path}.{step}".strip(".")).items()}

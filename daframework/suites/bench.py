@@ -21,10 +21,11 @@ from daframework.suites.comparison import TaskTable, task_table
 from daframework.suites.drawings import draw_scores, draw_sheet
 from daframework.suites.estimate import left_by_cell
 from daframework.suites.outcome import Bench, class_grid
-from daframework.suites.plan import Cell, Plan, make_plan
-from daframework.suites.processes import Executor, Screen, choose_slots, run_cells
+from daframework.suites.plan import Plan, make_plan
+from daframework.suites.processes import choose_slots, run_cells
 from daframework.suites.status import State, Status, status
 from daframework.suites.suite import read_suite
+from daframework.suites.work import Executor, Screen
 
 
 def open_suite(
@@ -57,7 +58,7 @@ def finish(
     *,
     jobs: int | None = None,
     on: str | None = None,
-    screen: Callable[[Sequence[Cell], int, Callable[[], dict[str, float | None]], int], Screen] = Screen,
+    screen: Callable[[Sequence[str], int, Callable[[], dict[str, float | None]], int], Screen] = Screen,
     stopping: Callable[[], bool] = lambda: False,
 ) -> dict[str, str]:
     """Run what is missing, each run in a process of its own; why each that failed did, by its name.
@@ -80,12 +81,18 @@ def finish(
         return left_by_cell(plan, statuses(plan))
 
     done = sum(one.state is State.DONE for one in found.values())
-    with held(plan.out), _executor(on, jobs) as executor, screen(todo, done, left, executor.places) as view:
+    names = [cell.name for cell in todo]
+    with held(plan.out), open_executor(on, jobs) as executor, screen(names, done, left, executor.places) as view:
         return run_cells(plan, todo, executor, view, stopping)
 
 
 @contextmanager
-def _executor(on: str | None, jobs: int | None) -> Iterator[Executor]:
+def open_executor(on: str | None, jobs: int | None) -> Iterator[Executor]:
+    """Where runs are carried out, ``jobs`` at a time: here, or ``on`` a Ray cluster, "ray" or "ray:HOST:PORT".
+
+    Raises:
+        RunError: there is no such cluster.
+    """
     if on is None:
         gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
         yield choose_slots(jobs, gpus, given_cores(), asked_threads())

@@ -28,6 +28,8 @@ def check_cells(plugins: Plugins, plan: Plan, cells: Iterable[Cell]) -> list[str
             warnings |= dict.fromkeys(check(plugins, cell.recipe, f"{plan.name}: {task}: {method}", tell))
             if not cell.recipe.downstream.score:
                 raise RecipeError(f"{plan.name}: downstream.score: a suite compares scores; leave it out")
+            if not cell.recipe.downstream.source_only:
+                raise RecipeError(f"{plan.name}: downstream.source_only: a suite compares with it; leave it out")
         except RecipeError as error:
             # The same fault of the data or task would be told once a method.
             problems += [line for line in error.problems if _fault(line) not in map(_fault, problems)]

@@ -1,4 +1,4 @@
-"""Run the cells of a suite on a Ray cluster, whose nodes share the suite's folder.
+"""Carry out runs on a Ray cluster, whose nodes share their folder.
 
 Each run is a Ray task that starts the same process as on one machine. A run whose node or worker died begins anew on
 another, and goes on from its last checkpoint.
@@ -23,8 +23,7 @@ from daframework.errors import RunError, warn
 from daframework.storage.lock import held
 from daframework.suites import launch
 from daframework.suites.launch import last_line
-from daframework.suites.plan import Cell, Plan
-from daframework.suites.processes import Ending, Job, log_file
+from daframework.suites.work import Ending, Job, Work
 
 _TRIES = 4
 # What another machine has just written, or a lock that it held as it died, may show late on a network file system.
@@ -83,7 +82,7 @@ def ray_cluster(address: str | None, jobs: int | None) -> Iterator["RayCluster"]
     given = address or os.environ.get("RAY_ADDRESS", "")
     if "://" in given:
         raise RunError(
-            "Ray Client (ray://) is not supported: start daf bench on a node of the cluster, which sees the shared "
+            "Ray Client (ray://) is not supported: start daf on a node of the cluster, which sees the shared "
             "folder, with --on ray or --on ray:HOST:PORT, or hand it to ray job submit"
         )
     try:
@@ -138,35 +137,35 @@ class RayCluster:
         """So that thousands of runs do not load the shared folder with looking."""
         return 1.0
 
-    def submit(self, plan: Plan, cell: Cell, slot: int) -> Job:
-        """Hand a cell to Ray, whatever its slot: Ray knows which GPU is free.
+    def submit(self, work: Work, log: Path, slot: int) -> Job:
+        """Hand a run to Ray, whatever its slot: Ray knows which GPU is free.
 
         Raises:
             RunError: its recipe cannot be read.
         """
-        recipe = cell.folder.recipe.absolute()
+        recipe = work.folder.recipe.absolute()
         try:
             content = recipe.read_bytes()
         except OSError as error:
             raise RunError(f"{recipe} cannot be read: {error.strerror}") from error
         request = {
-            "name": cell.name,
+            "name": work.name,
             "recipe": recipe,
             "content": content,
-            "folder": cell.folder.path.absolute(),
-            "log": log_file(plan, cell).absolute(),
+            "folder": work.folder.path.absolute(),
+            "log": log.absolute(),
             "working": Path.cwd(),
             "version": daframework.__version__,
             "threads": max(1, self.needs.cpus),
         }
-        return _Task(cell, self.task.options(name=cell.name), request)
+        return _Task(work, self.task.options(name=work.name), request)
 
 
 class _Task:
     """A `Job` on some node of the cluster."""
 
-    def __init__(self, cell: Cell, task: Any, request: dict[str, Any]) -> None:
-        self._cell, self._task, self._request = cell, task, request
+    def __init__(self, work: Work, task: Any, request: dict[str, Any]) -> None:
+        self._work, self._task, self._request = work, task, request
         self._log: Path = request["log"]
         self._tries = 0
         self._lost: float | None = None
@@ -186,7 +185,7 @@ class _Task:
         import ray
 
         if self._lost is not None:
-            if _is_free(self._cell.folder.path) or time.monotonic() - self._lost > _PATIENCE_SECONDS:
+            if _is_free(self._work.folder.path) or time.monotonic() - self._lost > _PATIENCE_SECONDS:
                 self._submit()
             return None
         if not ray.wait([self._reference], timeout=0)[0]:
@@ -198,7 +197,7 @@ class _Task:
         except (ray.exceptions.WorkerCrashedError, ray.exceptions.NodeDiedError) as error:
             if self._tries == _TRIES:
                 return Ending(1, f"error: its node or worker died, {_TRIES} times; the last time: {_first_line(error)}")
-            warn(f"{self._cell.name}: its node or worker died; it goes on elsewhere from its last checkpoint")
+            warn(f"{self._work.name}: its node or worker died; it goes on elsewhere from its last checkpoint")
             self._lost = time.monotonic()
             return None
         except ray.exceptions.RayError as error:
@@ -210,7 +209,7 @@ class _Task:
         if self._finished is None:
             self._finished = time.monotonic()
         late = time.monotonic() - self._finished > _PATIENCE_SECONDS
-        return not late and not self._cell.folder.results.exists()
+        return not late and not self._work.folder.results.exists()
 
     def says(self) -> str:
         try:

@@ -42,7 +42,7 @@ def launch(
     with log.open("ab") as output:
         # What an earlier attempt said last must not be taken for the reason why this one failed.
         began, where = datetime.now(UTC).isoformat(timespec="seconds"), f", on {node}" if node else ""
-        output.write(f"daf bench: {name} begins, {began}{where}\n".encode())
+        output.write(f"daf: {name} begins, {began}{where}\n".encode())
         output.flush()
         # A group of its own: Ctrl-C in a terminal reaches this process alone, which passes it on once. The pipe is
         # never written to: it closes when this process ends, however it ends, and the run ends with it.
@@ -74,8 +74,8 @@ def run_on_node(
     """Carry out a run on this node of a cluster; its exit code, and the last line that it printed.
 
     ``content`` is the recipe's, ``working`` the folder that relative paths start from, ``version`` daframework's where
-    the suite was started. What is wrong with the node comes back as if the run had said it. Interrupted, the run saves
-    and ends first.
+    it was started. What is wrong with the node comes back as if the run had said it. Interrupted, the run
+    saves and ends first.
     """
     if not callable(signal.getsignal(signal.SIGINT)):
         # A Ray that a script started in the background ignores SIGINT, and interrupting its tasks would do nothing.
@@ -109,7 +109,7 @@ def _problem(node: str, recipe: Path, content: bytes, working: Path, version: st
     except importlib.metadata.PackageNotFoundError:
         return f"node {node} has no daframework ({sys.executable}); install version {version} there"
     if found != version:
-        return f"node {node} has daframework {found}, and the suite was started by {version}; install one on all nodes"
+        return f"node {node} has daframework {found}, and it was started by {version}; install one on all nodes"
     try:
         seen = recipe.read_bytes()
     except OSError:
@@ -117,7 +117,7 @@ def _problem(node: str, recipe: Path, content: bytes, working: Path, version: st
     if seen != content:
         return f"{recipe.parent} is not a folder that all nodes share: node {node} does not see its {recipe.name}"
     if not working.is_dir():
-        return f"node {node} has no folder {working}; start the suite in a folder that all nodes share"
+        return f"node {node} has no folder {working}; start it in a folder that all nodes share"
     return None
 
 

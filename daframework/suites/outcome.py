@@ -45,7 +45,7 @@ def method_grid(table: TaskTable) -> Grid:
     columns: list[Column] = [
         ("method", lambda row: row["method"] + " †" * bool(row["notes"])),
         ("mIoU", "mIoU"),
-        ("vs source_only", lambda row: _signed(row["to_source_only"])),
+        ("vs source_only", lambda row: signed(row["to_source_only"])),
         (f"vs {table.baseline}", _to_baseline),
         ("gap closed", lambda row: _number(row["gap_closed"], 100, ".0f", " %")),
         ("content preservation", _content_preservation),
@@ -75,12 +75,13 @@ def _content_preservation(row: Record) -> Record:
 
 def _to_baseline(row: Record) -> str | None:
     if row["to_baseline_interval"] is None:
-        return _signed(row["to_baseline"])
-    low, high = map(_signed, row["to_baseline_interval"])
-    return f"{_signed(row['to_baseline'])} [{low}, {high}] {row['verdict'] or ''}".rstrip()
+        return signed(row["to_baseline"])
+    low, high = map(signed, row["to_baseline_interval"])
+    return f"{signed(row['to_baseline'])} [{low}, {high}] {row['verdict'] or ''}".rstrip()
 
 
-def _signed(value: float | None) -> str | None:
+def signed(value: float | None) -> str | None:
+    """A difference of fractions in percent, with its sign; none of 0."""
     return _number(value, 100, "+.1f")
 
 

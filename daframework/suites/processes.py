@@ -1,13 +1,12 @@
-"""Run the cells of a suite, each in a process of its own: a crash or a kill for memory costs one cell."""
+"""Carry out many runs, each in a process of its own: a crash or a kill for memory costs one of them."""
 
 import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Protocol, Self
+from typing import Generic
 
 from attrs import define, field, frozen
 
@@ -17,86 +16,7 @@ from daframework.suites.launch import last_line, launch
 from daframework.suites.plan import Cell, Plan
 from daframework.suites.share import givers, receive
 from daframework.suites.status import State, status
-
-
-class Screen:
-    """Where the runs of a suite are shown, as a context manager; this one shows nothing."""
-
-    def __init__(
-        self, cells: Sequence[Cell], done: int, left: Callable[[], dict[str, float | None]], jobs: int
-    ) -> None:
-        """``cells`` are to be run, ``jobs`` at a time, and ``done`` were before; ``left`` tells the seconds that each
-        unfinished one still needs, None where nobody knows.
-        """
-
-    def __enter__(self) -> Self:
-        """Begin to show."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Leave the terminal as it was."""
-
-    def started(self, cell: Cell) -> None:
-        """A cell's process begins."""
-
-    def says(self, cell: Cell, line: str) -> None:
-        """The last line that a running cell printed."""
-
-    def ended(self, cell: Cell, seconds: float, failure: str | None) -> None:
-        """A cell's process has ended after ``seconds``; ``failure`` says why, where it is not finished."""
-
-
-@frozen
-class Ending:
-    """How a process ended: its exit code, a signal's number below zero, and the last line that it printed."""
-
-    code: int
-    said: str
-
-
-class Job(Protocol):
-    """The process of one cell, wherever it runs."""
-
-    @property
-    def begun(self) -> bool:
-        """Whether it runs, or has run; until then it waits for a place."""
-
-    def ending(self) -> Ending | None:
-        """How it ended; None before."""
-
-    def says(self) -> str:
-        """The last line that it printed."""
-
-    def stop(self) -> None:
-        """Ask it to save and end."""
-
-    def wait(self) -> None:
-        """Return when it has ended."""
-
-
-class Executor(Protocol):
-    """Where the processes of cells run."""
-
-    @property
-    def jobs(self) -> int:
-        """How many cells it takes at once; not all need have a place."""
-
-    @property
-    def places(self) -> int:
-        """About how many runs go on at once."""
-
-    @property
-    def poll_seconds(self) -> float:
-        """How long to wait between two looks at its jobs."""
-
-    def submit(self, plan: Plan, cell: Cell, slot: int) -> Job:
-        """Begin a cell; ``slot``, below ``jobs``, is that of no other job that still runs.
-
-        Raises:
-            DafError: it cannot be started.
-        """
+from daframework.suites.work import Ending, Executor, Job, Queue, Screen, W, Work
 
 
 @frozen
@@ -120,8 +40,8 @@ class Slots:
         """Looking at a process here costs nothing."""
         return 0.2
 
-    def submit(self, plan: Plan, cell: Cell, slot: int) -> Job:
-        """Begin a cell on the GPU of ``slot``.
+    def submit(self, work: Work, log: Path, slot: int) -> Job:
+        """Begin a run on the GPU of ``slot``.
 
         Raises:
             RunError: it cannot be started.
@@ -129,11 +49,10 @@ class Slots:
         environment = os.environ | {"OMP_NUM_THREADS": str(self.threads)}
         if self.devices:
             environment["CUDA_VISIBLE_DEVICES"] = self.devices[slot % len(self.devices)]
-        log = log_file(plan, cell)
         try:
-            process = launch(cell.name, cell.folder.recipe, cell.folder.path, log, environment)
+            process = launch(work.name, work.folder.recipe, work.folder.path, log, environment)
         except OSError as error:
-            raise RunError(f"the run {cell.name} cannot be started: {error}") from error
+            raise RunError(f"the run {work.name} cannot be started: {error}") from error
         return _Process(process, log)
 
 
@@ -161,8 +80,8 @@ class _Process:
 
 
 @define(eq=False)
-class _Running:
-    cell: Cell
+class _Running(Generic[W]):
+    work: W
     job: Job
     slot: int
     since: float = field(factory=time.monotonic)
@@ -171,9 +90,9 @@ class _Running:
     def show(self, view: Screen) -> None:
         if not self.shown and self.job.begun:
             self.shown, self.since = True, time.monotonic()
-            view.started(self.cell)
+            view.started(self.work)
         if self.shown:
-            view.says(self.cell, self.job.says())
+            view.says(self.work, self.job.says())
 
 
 def choose_slots(jobs: int | None, devices: int, cores: int, threads: int | None = None) -> Slots:
@@ -199,30 +118,39 @@ def run_cells(
     Raises:
         StoppedError: the user asked to stop; the runs have saved what they had.
     """
-    waiting, running = list(cells), list[_Running]()
-    failures: dict[str, str] = {}
+    queue = _Cells(plan, list(cells))
+    carry_out(queue, plan.out, executor, view, stopping)
+    return queue.failures
+
+
+def carry_out(queue: Queue[W], out: Path, executor: Executor, view: Screen, stopping: Callable[[], bool]) -> None:
+    """Carry out the runs of ``queue``, several at once; their logs lie in ``out``.
+
+    Raises:
+        StoppedError: the user asked to stop; the runs have saved what they had.
+    """
+    running = list[_Running[W]]()
+    total = queue.left
     try:
-        while waiting or running:
+        while queue.left or running:
             for one, ending in [(one, ending) for one in running if (ending := one.job.ending()) is not None]:
                 running.remove(one)
-                failure = _failure(one.cell, ending)
-                if failure is not None:
-                    failures[one.cell.name] = failure
-                view.ended(one.cell, time.monotonic() - one.since, failure)
+                failure = _failure(one.work, ending)
+                view.ended(one.work, time.monotonic() - one.since, failure)
+                queue.ended(one.work, failure)
             if stopping():
-                raise StoppedError(f"stopped with {len(waiting) + len(running)} of {len(cells)} runs left")
+                raise StoppedError(f"stopped with {queue.left + len(running)} of {total} runs left")
             busy = {one.slot for one in running}
             for slot in (slot for slot in range(executor.jobs) if slot not in busy):
-                cell = _next(plan, waiting, [one.cell for one in running])
-                if cell is None:
+                work = queue.take([one.work for one in running])
+                if work is None:
                     break
-                waiting.remove(cell)
                 try:
-                    receive(plan, cell)
-                    running.append(_Running(cell, executor.submit(plan, cell, slot), slot))
+                    queue.prepare(work)
+                    running.append(_Running(work, executor.submit(work, log_file(out, work), slot), slot))
                 except DafError as error:
-                    failures[cell.name] = str(error)
-                    view.ended(cell, 0.0, str(error))
+                    view.ended(work, 0.0, str(error))
+                    queue.ended(work, str(error))
             for one in running:
                 one.show(view)
             time.sleep(executor.poll_seconds)
@@ -231,23 +159,45 @@ def run_cells(
             one.job.stop()
         for one in running:
             one.job.wait()
-    return failures
 
 
-def log_file(plan: Plan, cell: Cell) -> Path:
-    """What the cell's process printed, the newest attempt last."""
-    return plan.out / "logs" / f"{cell.name}.txt"
+def log_file(out: Path, work: Work) -> Path:
+    """What the process of a run printed, the newest attempt last."""
+    return out / "logs" / f"{work.name}.txt"
 
 
-def _next(plan: Plan, waiting: Iterable[Cell], running: Iterable[Cell]) -> Cell | None:
-    """The first waiting cell that does not wait for what another one makes."""
-    unfinished = [*waiting, *running]
-    return next((cell for cell in waiting if not any(one in unfinished for one in givers(plan, cell))), None)
+@define(eq=False)
+class _Cells:
+    """The cells of a suite as a `Queue`: ``waiting``, and why those that failed did."""
+
+    plan: Plan
+    waiting: list[Cell]
+    failures: dict[str, str] = field(factory=dict)
+
+    @property
+    def left(self) -> int:
+        return len(self.waiting)
+
+    def take(self, running: Sequence[Cell]) -> Cell | None:
+        """The first cell that does not wait for what another one makes."""
+        unfinished = {one.name for one in (*self.waiting, *running)}
+        for cell in self.waiting:
+            if not any(one.name in unfinished for one in givers(self.plan, cell)):
+                self.waiting.remove(cell)
+                return cell
+        return None
+
+    def prepare(self, work: Cell) -> None:
+        receive(self.plan, work)
+
+    def ended(self, work: Cell, failure: str | None) -> None:
+        if failure is not None:
+            self.failures[work.name] = failure
 
 
-def _failure(cell: Cell, ending: Ending) -> str | None:
-    """Why a cell whose process has ended is not finished; None where it is."""
-    if status(cell).state is State.DONE:
+def _failure(work: Work, ending: Ending) -> str | None:
+    """Why a run whose process has ended is not finished; None where it is."""
+    if status(work).state is State.DONE:
         return None
     code, said = ending.code, ending.said
     if code == -signal.SIGKILL:

@@ -9,7 +9,7 @@ from daframework.errors import RunError
 from daframework.runs.context import read_seconds
 from daframework.storage.results import Results, read_results
 from daframework.storage.run_folder import difference, holds_other_files, read_recipe
-from daframework.suites.plan import Cell
+from daframework.suites.work import Work
 
 SHARED_STAGES = ("translation", "translating")
 """Stages that the first task's run does for those of the other tasks; their seconds go along with what they made."""
@@ -38,16 +38,16 @@ class Status:
     problem: str | None = None
 
 
-def status(cell: Cell) -> Status:
-    """The state of ``cell``. Nothing is changed."""
-    folder = cell.folder
+def status(work: Work) -> Status:
+    """The state of ``work``. Nothing is changed."""
+    folder = work.folder
     if not folder.path.exists():
         return Status(State.MISSING)
     if not folder.recipe.exists():
         occupied = folder.path.is_file() or holds_other_files(folder.path)
         return Status(State.FOREIGN, problem="holds other files") if occupied else Status(State.MISSING)
     try:
-        changed = difference(read_recipe(folder), cell.recipe)
+        changed = difference(read_recipe(folder), work.recipe)
     except RunError as error:
         return Status(State.FOREIGN, problem=str(error))
     if changed is not None:
@@ -56,7 +56,7 @@ def status(cell: Cell) -> Status:
         return Status(State.STARTED)
     try:
         results = read_results(folder.results)
-        if (results.recipe, results.seed) != (cell.recipe.name, cell.recipe.seed):
+        if (results.recipe, results.seed) != (work.recipe.name, work.recipe.seed):
             raise RunError("of another run")
     except RunError:
         return Status(State.STARTED, problem=f"{folder.results.name} is damaged; running the suite writes it anew")
@@ -72,11 +72,11 @@ def _stale(results: Results) -> str | None:
     return f"commit {was}" if was and was != now["commit"] else f"version {version}"
 
 
-def stage_seconds(cell: Cell, one: Status) -> dict[str, float]:
-    """Seconds that each stage of ``cell`` has taken so far; none where its folder does not say."""
+def stage_seconds(work: Work, one: Status) -> dict[str, float]:
+    """Seconds that each stage of ``work`` has taken so far; none where its folder does not say."""
     if one.results is not None:
         return one.results.seconds
     try:
-        return read_seconds(cell.folder)
+        return read_seconds(work.folder)
     except RunError:
         return {}

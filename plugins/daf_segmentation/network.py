@@ -41,7 +41,7 @@ class Normalised(nn.Module):
         super().__init__()
         self.network, self._freeze_encoder = network, freeze_encoder
         if freeze_encoder:
-            network.encoder.requires_grad_(False)
+            network.get_submodule("encoder").requires_grad_(False)
         means, stds = torch.tensor(tuple(mean)), torch.tensor(tuple(std))
         self.register_buffer("scale", (0.5 / stds).view(1, -1, 1, 1), persistent=False)
         self.register_buffer("shift", ((0.5 - means) / stds).view(1, -1, 1, 1), persistent=False)
@@ -49,7 +49,7 @@ class Normalised(nn.Module):
     def train(self, mode: bool = True) -> "Normalised":
         super().train(mode)
         if self._freeze_encoder:
-            self.network.encoder.eval()
+            self.network.get_submodule("encoder").eval()
         return self
 
     def forward(self, image: Tensor) -> Tensor:

@@ -1,0 +1,111 @@
+"""What a search has tried so far, in one file of its folder; what a trial computed lies in the trial's own."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from attrs import asdict, evolve, frozen
+
+from daframework.errors import DafError, RunError
+from daframework.recipes.read import dump, parse
+from daframework.recipes.strict import structure
+from daframework.recipes.tables import Recipe
+from daframework.report.pick import SCORE
+from daframework.storage.files import write_text
+from daframework.storage.run_folder import RunFolder, difference
+from daframework.text_file import read_text
+from daframework.tuning.space import Space
+
+_FILE = "trials.json"
+
+
+@frozen
+class SearchTrial:
+    """One trial of a search: the ``values`` of its keys, and once it has ended its ``score`` or why it failed.
+
+    Trial 0 is the recipe itself, with its own values; ``seconds`` are what it took.
+    """
+
+    number: int
+    values: dict[str, Any]
+    score: float | None = None
+    failure: str | None = None
+    seconds: float | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether it is over, one way or the other."""
+        return self.score is not None or self.failure is not None
+
+    @property
+    def name(self) -> str:
+        """Its folder's path inside the search's."""
+        return f"trials/{self.number:04}"
+
+
+def write_trials(out: Path, recipe: Recipe, space: Space, trials: Sequence[SearchTrial]) -> None:
+    """Keep what was tried in ``out``, in place of what was there.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+    content = {
+        "recipe": dump(recipe),
+        "space": {key: one.written() for key, one in space.items()},
+        "score": SCORE,
+        "trials": [asdict(one) for one in trials],
+    }
+    write_text(out / _FILE, json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+
+def read_trials(out: Path, recipe: Recipe, space: Space) -> list[SearchTrial]:
+    """What the same search has tried in ``out``; nothing where it has not begun.
+
+    A trial that failed and whose folder was deleted since is to be tried again.
+
+    Raises:
+        RunError: the folder holds another search or other files, or its file is damaged.
+    """
+    path = out / _FILE
+    if not path.exists():
+        if out.is_dir() and any(not one.name.startswith(".") for one in out.iterdir()):
+            raise RunError(f"{out} is not empty and holds no search; give another folder with --out")
+        return []
+    try:
+        content = json.loads(read_text(path))
+        was, spaces = (
+            parse(content["recipe"], str(path)),
+            (content["space"], {k: v.written() for k, v in space.items()}),
+        )
+        score = str(content["score"])
+        trials, problems = structure({"trials": content["trials"]}, _Trials)
+        if trials is None:
+            raise ValueError("; ".join(problems))
+        if [one.number for one in trials.trials] != list(range(len(trials.trials))):
+            raise ValueError("its trials are not numbered from 0")
+    except OSError as error:
+        raise RunError(f"{path} cannot be read: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, DafError) as error:
+        raise RunError(f"{path}: damaged ({' '.join(str(error).split())}); give another folder with --out") from error
+    changed = difference(was, recipe) or _difference(*spaces)
+    changed = changed or (None if score == SCORE else f"trials were scored by {score}, now by {SCORE}")
+    if changed is not None:
+        raise RunError(f"{out} holds another search ({changed}); give another folder with --out, or delete this one")
+    return [
+        evolve(one, failure=None) if one.failure is not None and not RunFolder(out / one.name).path.exists() else one
+        for one in trials.trials
+    ]
+
+
+@frozen
+class _Trials:
+    trials: tuple[SearchTrial, ...]
+
+
+def _difference(was: dict[str, Any], now: dict[str, Any]) -> str | None:
+    """The first key whose range is another."""
+    for key in sorted(was | now):
+        if was.get(key) != now.get(key):
+            return f"the range of {key} was {was.get(key, 'not there')}, now {now.get(key, 'not there')}"
+    return None

@@ -1,0 +1,203 @@
+"""A search from its recipe to its best one: what ``daf tune`` and `daframework.tune` do."""
+
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from attrs import define, evolve, field, frozen
+
+from daframework.errors import DataError, RunError
+from daframework.recipes.tables import Recipe
+from daframework.registry import Plugins
+from daframework.report.pick import label_free_score
+from daframework.report.summary import summarise
+from daframework.runs.check import check
+from daframework.storage.files import write_text
+from daframework.storage.lock import held
+from daframework.storage.run_folder import RunFolder, is_as_written, open_folder, recipe_text, write_recipe
+from daframework.suites.bench import open_executor
+from daframework.suites.processes import carry_out
+from daframework.suites.status import status
+from daframework.suites.work import Screen
+from daframework.text_file import read_text
+from daframework.tuning.findings import Tuning
+from daframework.tuning.record import SearchTrial, read_trials, write_trials
+from daframework.tuning.sampler import ask, require_optuna
+from daframework.tuning.space import Space, default_space, make_space, own_values, read_space, with_values
+
+_MOST_FAILURES = 3
+"""Where so many trials have failed and none has been scored, it may be no fault of their values."""
+_BEST = "best.toml"
+
+
+def tune(
+    plugins: Plugins,
+    recipe: Recipe,
+    where: str,
+    *,
+    trials: int,
+    out: Path | None = None,
+    space: str | Path | Mapping[str, Any] | None = None,
+    jobs: int | None = None,
+    on: str | None = None,
+    screen: Callable[[Sequence[str], int, Callable[[], dict[str, float | None]], int], Screen] = Screen,
+    stopping: Callable[[], bool] = lambda: False,
+) -> Tuning:
+    """Try ``recipe`` as it is and with other values, until there are so many ``trials``, and keep the best as a recipe.
+
+    ``where`` names the recipe in messages. The folder is `search_folder` unless ``out``; what was tried there counts.
+    ``space`` is a file, tables, or `default_space`. Each trial is a run in a process of its own; see
+    `daframework.suites.bench.finish` for ``jobs``, ``on`` and ``screen``.
+
+    Raises:
+        DafError: Optuna, data or a free folder is missing, the recipe or the space is wrong, or the first trials fail.
+        StoppedError: the user asked to stop; the runs have saved what they had.
+    """
+    require_optuna()
+    folder = out or search_folder(recipe)
+    if space is None:
+        found = default_space(recipe, where)
+    elif isinstance(space, Mapping):
+        found = make_space(plugins, recipe, space, "space")
+    else:
+        found = read_space(plugins, recipe, Path(space))
+    for missing in check(plugins, without_labels(recipe), where):
+        raise DataError(missing)
+    tuned = f"{recipe.name}_tuned"
+    with_values(recipe, {}, tuned)  # so that a name that grows too long is refused now
+    read_trials(folder, recipe, found)  # before anything is left in a folder that is another's
+    with held(folder):
+        tried = read_trials(folder, recipe, found)
+        _require_own(folder / _BEST)
+        search = _Search(folder, recipe, found, max(trials, len(tried)), tried)
+        if search.left:
+            with open_executor(on, jobs) as executor:
+                search.places = executor.places
+                names = [search.named(number) for number in search.unfinished()]
+                with screen(names, search.total - search.left, search.seconds_left, executor.places) as view:
+                    carry_out(search, folder, executor, view, stopping)
+        made = Tuning(folder, found, tuple(search.trials), recipe.name, folder / _BEST)
+        changed = {} if made.best.number == 0 else made.best.values
+        write_text(made.recipe, recipe_text(with_values(recipe, changed, tuned)))
+    return made
+
+
+def search_folder(recipe: Recipe) -> Path:
+    """Where a search lies unless the user says."""
+    return Path("tune") / recipe.name / f"seed{recipe.seed}"
+
+
+def without_labels(recipe: Recipe) -> Recipe:
+    """``recipe`` with its own row alone, for which no label of the target is read, and no score that needs one."""
+    return evolve(recipe, downstream=evolve(recipe.downstream, source_only=False, oracle=False, score=False))
+
+
+def _require_own(path: Path) -> None:
+    """What lies at ``path`` must be what a search left there, or it would be lost."""
+    try:
+        if path.exists() and not is_as_written(read_text(path)):
+            raise RunError(f"{path} was changed since the search wrote it; give it another name")
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path} cannot be read: {error}; give it another name") from error
+
+
+@frozen
+class _Run:
+    """The run of a trial, as `daframework.suites.work.Work`."""
+
+    number: int
+    name: str
+    recipe: Recipe
+    folder: RunFolder
+
+
+@define(eq=False)
+class _Search:
+    """The trials of a search as a `Queue`.
+
+    A trial is asked for once all but the ``places - 1`` before it have ended, and is told of those alone: so a search
+    with as many places asks the same, whichever of its runs is the quickest.
+    """
+
+    out: Path
+    recipe: Recipe
+    space: Space
+    total: int
+    trials: list[SearchTrial]
+    places: int = 1
+    _begun: set[int] = field(factory=set)
+    _failures: int = 0
+
+    def unfinished(self) -> list[int]:
+        """The numbers of the trials that have not ended and not begun, of those too that were not asked for yet."""
+        ended = {one.number for one in self.trials if one.ended}
+        return [number for number in range(self.total) if number not in ended | self._begun]
+
+    @property
+    def left(self) -> int:
+        return len(self.unfinished())
+
+    def named(self, number: int) -> str:
+        return SearchTrial(number, {}).name
+
+    def take(self, running: Sequence[_Run]) -> _Run | None:
+        number = next(iter(self.unfinished()), None)
+        if number is None:
+            return None
+        if number == len(self.trials):
+            known = max(0, number - self.places + 1)
+            if not all(one.ended for one in self.trials[:known]):
+                return None
+            self.trials.append(SearchTrial(number, self._values(number, known)))
+            self._keep()
+        self._begun.add(number)
+        trial = self.trials[number]
+        changed = with_values(self.recipe, trial.values) if number else self.recipe
+        return _Run(number, trial.name, without_labels(changed), RunFolder(self.out / trial.name))
+
+    def _values(self, number: int, known: int) -> dict[str, Any]:
+        """What trial ``number`` tries, told of those before ``known``: one that failed is as bad as the worst."""
+        if number == 0:
+            return own_values(self.recipe, self.space)
+        worst = min((one.score for one in self.trials[:known] if one.score is not None), default=None)
+        told = [(one.values, worst if one.score is None else one.score) for one in self.trials[:known]]
+        pending = [one.values for one in self.trials[known:]]
+        scored = [(values, score) for values, score in told if score is not None]
+        return ask(self.space, self.recipe.seed, number, scored, pending)
+
+    def prepare(self, work: _Run) -> None:
+        open_folder(work.folder.path, work.recipe)
+        write_recipe(work.folder, work.recipe)  # where and how to compute may have changed
+
+    def ended(self, work: _Run, failure: str | None) -> None:
+        """Keep what came out.
+
+        Raises:
+            RunError: too many failed, and none was scored.
+        """
+        results = status(work).results
+        trial, score, seconds = self.trials[work.number], None, None
+        if failure is None and results is not None:
+            # The last row is the recipe's own, after self-training where it asks for that.
+            rows = {row["method"]: row for row in summarise([results])}
+            score, seconds = label_free_score(rows[results.rows[-1].method]), sum(results.seconds.values())
+        failure = None if score is not None else failure or "its model was not looked at"
+        self.trials[work.number] = evolve(trial, score=score, failure=failure, seconds=seconds)
+        self._begun.discard(work.number)
+        self._keep()
+        self._failures += failure is not None
+        if self._failures == _MOST_FAILURES and all(one.score is None for one in self.trials):
+            raise RunError(
+                f"{_MOST_FAILURES} trials failed and none was scored, so it may not be their values; the last, "
+                f"{work.folder.path}: {failure}; mend it, delete the folders of those to try again, and run again"
+            )
+
+    def _keep(self) -> None:
+        write_trials(self.out, self.recipe, self.space, self.trials)
+
+    def seconds_left(self) -> dict[str, float | None]:
+        """What each unfinished trial may still take, by its name: as long as the others did."""
+        known = [one.seconds for one in self.trials if one.seconds is not None]
+        each = statistics.mean(known) if known else None
+        return {self.named(number): each for number in range(self.total)}
