@@ -286,7 +286,7 @@ def test_every_key_of_results_is_explained():
 
 def keys(value, path=""):
     """Paths such as ``rows[].IoU``; what lies below names that vary, as classes and stages do, is left out."""
-    if path.endswith(("IoU", "seconds", "versions")) and not path.endswith("mIoU"):
+    if path.endswith(("IoU", "seconds", "versions", "openmp")) and not path.endswith("mIoU"):
         return {path}
     if isinstance(value, dict):
         return {found for key, inner in value.items() for found in keys(inner, f"{path}.{key}".strip("."))}
