@@ -188,6 +188,25 @@ def make_generator(plugins: Plugins, recipe: Recipe, direction: str, num_classes
     return generator
 
 
+def make_also(plugins: Plugins, recipe: Recipe, num_classes: int) -> list[Generator]:
+    """The generators of ``translation.also``.
+
+    Raises:
+        RecipeError: there is no such generator, or it has weights to train.
+    """
+    made: list[Generator] = []
+    for name in recipe.translation.also if recipe.translation else ():
+        table = ComponentTable(name, {})
+        generator: Generator = _make_named(plugins, "generator", table, "translation.also", num_classes=num_classes)
+        if any(weight.requires_grad for weight in generator.parameters()):
+            raise RecipeError(
+                f"translation.also: generator '{name}' has weights, which nothing would train; name generators that "
+                "only measure, such as color_transfer, histogram_matching and fda"
+            )
+        made.append(generator)
+    return made
+
+
 def make_discriminator(plugins: Plugins, recipe: Recipe, domain: str, num_classes: int) -> Discriminator:
     """The recipe's discriminator for one of the two domains."""
     assert recipe.discriminator is not None, "a recipe without [discriminator] has none"

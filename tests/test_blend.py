@@ -1,13 +1,18 @@
 """Task models trained on images between the originals and their translations."""
 
 import pytest
+import tiny
 import torch
 from test_run import run
 from test_stream import Numbered
 
-from daframework.data.stream import Blend, TrainingStream
+from daframework.adapt.translated_set import open_translated
+from daframework.build import make, make_also
+from daframework.data.stream import Blend, TrainingStream, to_bytes, to_float
+from daframework.errors import RecipeError
 from daframework.interfaces import Sample
 from daframework.recipes.read import parse
+from daframework.registry import find
 
 
 class Translated(Numbered):
@@ -47,6 +52,39 @@ def test_it_is_for_translated_rows_alone(plugins, tables, tmp_path, session):
             weights[row, blend[0]] = torch.cat([one.flatten() for one in state.values()])
     assert torch.equal(weights["source_only", 0.0], weights["source_only", 1.0])
     assert not torch.equal(weights[tables["name"], 0.0], weights[tables["name"], 1.0])
+
+
+def test_a_crop_shows_one_of_the_translations_drawn_alike():
+    others = [Translated(), Numbered()]  # 100 more, 100 more, and the original itself
+    shown = TrainingStream(Translated(), (9, 11), False, 0, "task", None, Blend(Numbered(), 1.0, 1.0, others))
+    plain = TrainingStream(Numbered(), (9, 11), False, 0, "task")
+    added = [int((shown[position][0] - plain[position][0])[1, 0, 0]) for position in range(120)]
+    assert set(added) == {0, 100} and 20 < added.count(0) < 60
+
+
+def test_a_row_is_trained_on_what_other_generators_make_of_the_source_too(plugins, tables, tmp_path, session):
+    tables["downstream"]["oracle"] = True
+    tables["translation"]["also"] = ["color_transfer", "histogram_matching"]
+    results, _ = run(plugins, tables, tmp_path / "run", session)
+    own, moments, matched = open_translated(tmp_path / "run" / "translated", tiny.blocks(split="train"))
+    alone = make(find(plugins, "generator", "color_transfer"), {}, "generator")
+    alone.prepare(tiny.blocks(split="train"), tiny.blocks(split="train", look="dark"))
+    image = tiny.blocks(split="train")[3].image
+    assert torch.equal(moments[3].image, to_bytes(alone(to_float(image)[None]))[0])
+    assert not torch.equal(own[3].image, moments[3].image) and not torch.equal(matched[3].image, moments[3].image)
+    assert [row.method for row in results.rows] == ["source_only", "tiny", "oracle"]
+    assert sorted(path.name for path in (tmp_path / "run" / "checkpoints").glob("tiny*")) == ["tiny.pt"]
+
+
+def test_a_generator_that_nothing_would_train_is_refused(plugins, tables):
+    tables["translation"]["also"] = ["color_transfer", "resnet"]
+    with pytest.raises(
+        RecipeError, match=r"translation.also: generator 'resnet' has weights, which"
+    ):
+        make_also(plugins, parse(tables, "r"), 3)
+    tables["translation"]["also"] = ["colour_transfer"]
+    with pytest.raises(RecipeError, match=r"translation.also.name: no generator named 'colour_transfer'; did you mean"):
+        make_also(plugins, parse(tables, "r"), 3)
 
 
 @pytest.mark.parametrize("blend", [[0.5, 0.2], [-0.1, 1.0], [0.0, 1.1], [1.0]])

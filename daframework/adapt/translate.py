@@ -1,7 +1,7 @@
 """Translate a whole set, or a folder of images, with a trained generator."""
 
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from math import prod
 from pathlib import Path
@@ -47,19 +47,27 @@ _WRITING = 4  # images a thread that wait to be written, so that memory does not
 
 @torch.no_grad()
 def translate_set(
-    session: Session, generator: Generator, dataset: ImageDataset, folder: Path, *, batch_size: int, seed: int
+    session: Session,
+    generator: Generator,
+    dataset: ImageDataset,
+    folder: Path,
+    *,
+    batch_size: int,
+    seed: int,
+    also: Sequence[Generator] = (),
 ) -> None:
     """Write all of ``dataset`` to ``folder``: images/ translated, labels/ unchanged, and index.json that lists them.
 
-    Each further one of the generator's ``translators`` writes to images_1/ and so on. What they draw follows from
-    ``seed``, ``batch_size`` and the number of ranks, which share the set out. Files are read and written while the
-    generator is at work. The folder appears when it is complete; what an earlier attempt left is thrown away.
+    Each further one of the generator's ``translators``, and then of ``also``, writes to images_1/ and so on. What they
+    draw follows from ``seed``, ``batch_size`` and the number of ranks, which share the set out. Files are read and
+    written while the generator is at work. The folder appears when it is complete; what an earlier attempt left is
+    thrown away.
 
     Raises:
         StoppedError: the user asked to stop; the next attempt begins this set again.
         DataError: an image cannot be read or a file cannot be written.
     """
-    fabric, translators = session.fabric, generator.eval().translators()
+    fabric, translators = session.fabric, [*generator.eval().translators(), *also]
     partial = folder.with_name(f".{folder.name}.partial")
     if fabric.is_global_zero:
         begin_set(partial, len(translators))

@@ -28,15 +28,19 @@ class CropSampler(Protocol):
 class Blend:
     """What lies between an image and its original: ``low`` to ``high`` of the image, from 0 to 1, and the rest of that.
 
-    The intermediate domains of DLOW (arXiv 1812.05418), as straight lines. ``originals`` lie in the images' order.
+    The intermediate domains of DLOW (arXiv 1812.05418), as straight lines. ``originals`` lie in the images' order, and
+    so do ``others``, more translations of them, one of which takes the place of the image, or none, drawn alike.
     """
 
     originals: ImageDataset
     low: float
     high: float
+    others: Sequence[ImageDataset] = ()
 
     def draw(self, dataset: ImageDataset, random: Random) -> ImageDataset:
         """``dataset``, each image blended with its original in a ratio drawn once."""
+        if self.others:
+            dataset = random.choice([dataset, *self.others])
         share = random.uniform(self.low, self.high)
         return _Blended(dataset, self.originals, share, dataset.classes, dataset.palette)
 

@@ -88,6 +88,8 @@ class TranslationTable:
             instead of the last weights; 0 switches it off.
         accumulate: batches in a step, whose gradients are averaged before the update: a step of ``batch_size`` times
             as many images in the memory of one batch.
+        also: generators that measure and train nothing, such as "color_transfer", whose translations of the source the
+            row is trained on beside its own: each crop shows one of them, drawn alike.
     """
 
     steps: int = field(validator=at_least(0))
@@ -101,6 +103,7 @@ class TranslationTable:
     pool_size: int = field(default=50, validator=at_least(0))
     ema_decay: float = field(default=0.0, validator=within(0, 0.9999999))
     accumulate: int = field(default=1, validator=at_least(1))
+    also: tuple[str, ...] = ()
 
     @discriminator_lr.validator
     def _check_discriminator_lr(self, attribute: "Attribute[Any]", value: float | None) -> None:

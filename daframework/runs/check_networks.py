@@ -18,6 +18,7 @@ from daframework.build import (
     bounded,
     first_line,
     judged_domains,
+    make_also,
     make_discriminator,
     make_generator,
     make_task,
@@ -57,6 +58,8 @@ def network_problems(
                     # Nothing is scored, but it is what the model is for.
                     for line in trial.whole_problems(crop, _whole(sizes, "target", "as daf predict gives them")):
                         tell(line)
+    with _collected(problems):
+        make_also(plugins, recipe, num_classes)
     if recipe.generator is not None:
         with torch.device("meta"):
             problems += _loss_problems(plugins, recipe, num_classes, trials, tell, broken=bool(problems))

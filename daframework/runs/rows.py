@@ -43,6 +43,7 @@ class PlannedRow:
         translated: the sets are images that this run translated: the oracle measures their content preservation.
         start: the row whose models are trained on, with self-training.
         blend: what is blended into the sets' images while it is trained on them.
+        shared: so many of the sets, the last, are trained on with each of the others instead, as ``blend.others``.
     """
 
     name: str
@@ -53,6 +54,7 @@ class PlannedRow:
     translated: bool = False
     start: str | None = None
     blend: Blend | None = None
+    shared: int = 0
 
     def self_trained(self) -> "PlannedRow":
         """The row that goes on from this one, on the same sets, with self-training."""
@@ -65,7 +67,10 @@ def fit_and_score(run: RunContext, planned: PlannedRow, datasets: Sequence[Image
     The last models are scored, never the best; and none where the recipe asks for no scores: then they are trained and
     kept.
     """
-    row, domain, start = planned.name, planned.domain, planned.start
+    row, domain, start, blend = planned.name, planned.domain, planned.start, planned.blend
+    if blend is not None and planned.shared:
+        blend = evolve(blend, others=datasets[-planned.shared :])
+        datasets = datasets[: -planned.shared]
 
     def train() -> Outcome:
         rare, prior = rare_sampler(run, datasets[0], domain), class_prior(run, datasets[0], domain)
@@ -77,7 +82,7 @@ def fit_and_score(run: RunContext, planned: PlannedRow, datasets: Sequence[Image
                 fit(
                     run.task_session,
                     run.task,
-                    stream(run.recipe, dataset, "task", rare, planned.blend),
+                    stream(run.recipe, dataset, "task", rare, blend),
                     run.recipe,
                     row,
                     run.folder.checkpoint(member_name(row, member)),

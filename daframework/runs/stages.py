@@ -99,8 +99,11 @@ def planned_rows(run: RunContext, target: ImageDataset) -> list[PlannedRow]:
         downstream = recipe.downstream
         needs = (SOURCE_ONLY,) if downstream.source_only or _needs_source_model(run) else ()
         needs = (*needs, ORACLE) if downstream.oracle else needs
-        blend = None if downstream.blend == (1.0, 1.0) else Blend(run.source, *downstream.blend)
-        rows.append(PlannedRow(recipe.name, lambda: _translated(run), own, needs=needs, translated=True, blend=blend))
+        shared = len(recipe.translation.also) if recipe.translation else 0
+        low, high = downstream.blend
+        blend = None if low == high == 1.0 and not shared else Blend(run.source, low, high)
+        translated = PlannedRow(recipe.name, lambda: _translated(run), own, needs=needs, translated=True)
+        rows.append(evolve(translated, blend=blend, shared=shared))
     elif recipe.augment is not None:
         rows.append(PlannedRow(recipe.name, lambda: [run.source], own))
     if recipe.downstream.self_training is not None:

@@ -7,7 +7,7 @@ from daframework.adapt.loop import train
 from daframework.adapt.samples import head_scores, sample_grid
 from daframework.adapt.translate import translate_set
 from daframework.adapt.translated_set import TranslatedSet, open_translated
-from daframework.build import DIRECTIONS, Networks, make_generator, make_networks
+from daframework.build import DIRECTIONS, Networks, make_also, make_generator, make_networks
 from daframework.compute.ranks import from_first
 from daframework.compute.session import Session
 from daframework.data.decode import write_image
@@ -32,7 +32,10 @@ _FLOOR = 0.25  # mIoU of a head below which its word is worth little
 
 
 def translate(run: RunContext) -> list[TranslatedSet]:
-    """Train the translation, keep its generator, and translate the whole source set with all of its translators."""
+    """Train the translation, keep its generator, and translate the whole source set with all of its translators.
+
+    The sets of ``translation.also`` are the last.
+    """
     if not from_first(run.folder.translated.exists):
         finished = run.folder.checkpoint(GENERATOR)
         if not from_first(finished.exists):
@@ -41,7 +44,11 @@ def translate(run: RunContext) -> list[TranslatedSet]:
                 num_classes = len(run.source.classes)
                 checkpoint.save(finished, {"generator": translator.state_dict(), "num_classes": num_classes})
         generator = load_generator(run.session, run.plugins, run.recipe, run.folder)
+        also = make_also(run.plugins, run.recipe, len(run.source.classes))
         with timed(run, "translating"):
+            for one in also:
+                one.eval().to(_weights_dtype(run.recipe)).prepare(run.source, run.target)
+                one.to(run.session.fabric.device)
             translate_set(
                 run.session,
                 generator,
@@ -49,6 +56,7 @@ def translate(run: RunContext) -> list[TranslatedSet]:
                 run.folder.translated,
                 batch_size=run.recipe.downstream.batch_size,
                 seed=run.recipe.seed,
+                also=also,
             )
     return open_translated(run.folder.translated, run.source)
 
