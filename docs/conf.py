@@ -27,6 +27,7 @@ html_title = f"daframework {version}"
 html_copy_source = False
 html_static_path = ["static"]
 html_css_files = ["site.css"]
+html_js_files = [("site.js", {"defer": "defer"})]
 
 
 def setup(app):

@@ -24,7 +24,7 @@ def site(tmp_path_factory):
     doctrees = tmp_path_factory.mktemp("doctrees")
     command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-d", doctrees, ROOT / "docs", out]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0 and not done.stderr, done.stderr
     return {
         path: BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser") for path in sorted(out.rglob("*.html"))
     }
