@@ -1,6 +1,8 @@
 """What the pages say is so: every key and default, every command, every quotation, every link."""
 
 import ast
+import functools
+import importlib
 import inspect
 import json
 import math
@@ -16,7 +18,10 @@ import attrs
 import click
 import pytest
 import torch
+import yaml
 
+import daframework
+from daframework import hookspecs
 from daframework.cli import cli
 from daframework.cli.tune import command as tune
 from daframework.compute.environment import describe
@@ -187,19 +192,54 @@ def test_every_command_names_a_real_command_with_real_options(name):
             "tiny",
             "mine.toml",
             "tune/semantic_cyclegan/seed0/best.toml",
+            "each",
         ):  # files the reader makes
             read(locate(plugins, parameters["recipe"]), parameters["overrides"])
 
 
 def commands(name):
-    """Lines that call daf, with continued lines joined and variables before them left out."""
-    blocks = "".join(block for language in ("bash", "sh", "console") for block in fenced(name, language))
-    lines = re.split(r"\n| && ", blocks.replace("\\\n", " "))
-    return [bare for line in lines if (bare := re.sub(r"^\$ |^(\w+=\S+ )+", "", line.strip())).startswith("daf ")]
+    """Lines that call daf, by torchrun or srun too."""
+    found = (re.search(r"^(?:(?:torchrun|srun) .*?)?(?:-m daframework|daf) (.*)", line) for line in shell_lines(name))
+    return [f"daf {line[1]}" for line in found if line]
+
+
+def shell_lines(name):
+    """What is typed, with continued lines joined, and variables before a command and lines of comment left out."""
+    typed = "".join(fenced(name, "bash")) + "".join(
+        line.removeprefix("$ ") for block in fenced(name, "console") for line in re.findall(r"^\$ .*\n", block, re.M)
+    )
+    lines = (re.sub(r"^(\w+=\S+ )+", "", line.strip()) for line in re.split(r"\n| && ", typed.replace("\\\n", " ")))
+    return [line for line in lines if line and not line.startswith("#")]
 
 
 def test_commands_are_found_where_there_are_some():
     assert len(commands("docs/quick_start.md")) > 5
+    assert len([line for line in commands("docs/scale.md") if line.startswith("daf run semantic_cyclegan")]) > 3
+
+
+@every_page
+def test_every_command_of_another_program_is_one_that_the_reader_has(name):
+    extras = tomllib.loads(text("pyproject.toml"))["project"]["optional-dependencies"]
+    for line in shell_lines(name):
+        program, *arguments = shlex.split(line, comments=True)
+        if program == "pip":
+            assert set(re.findall(r"\w+", "".join(re.findall(r"\[(.*)\]", line)))) <= set(extras), line
+        elif program == "python" and arguments[0] != "-m":
+            assert (ROOT / arguments[0]).is_file(), line
+        else:
+            assert program in ("daf", "pytest", "python", "ray", "srun", "torchrun"), line
+
+
+@every_page
+def test_every_block_is_in_a_language_that_a_test_reads(name):
+    languages = {language for _, language, _ in FENCE.findall(text(name))}
+    assert languages <= {"bash", "console", "dockerfile", "json", "python", "text", "toml", "yaml"}
+    for block in fenced(name, "yaml"):
+        job = yaml.safe_load(block)
+        for line in re.findall(r"daf bench.*(?=\")", job["spec"]["entrypoint"]):
+            cli.get_command(click.Context(cli), "bench").make_context("bench", shlex.split(line)[2:])
+    files = [line.split()[1] for block in fenced(name, "dockerfile") for line in re.findall(r"^ *COPY.*", block, re.M)]
+    assert all((ROOT / file).exists() for file in files)
 
 
 # --- quotations ---
@@ -212,7 +252,7 @@ def test_the_whole_example_is_quoted_as_it_is():
     assert quoted == {path.relative_to(EXAMPLE).as_posix(): path.read_text(encoding="utf-8") for path in files}
 
 
-@every_page
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "docs/worked_examples.md"])
 def test_python_that_is_a_plugin_works_as_it_stands(name, tmp_path):
     for block in fenced(name, "python"):
         ast.parse(block)
@@ -229,6 +269,40 @@ def test_python_that_is_a_plugin_works_as_it_stands(name, tmp_path):
         for ear in ears:
             ear.end({"rows": [{"method": "a", "mIoU": None}, {"method": "b", "mIoU": 0.5}]})
             assert [path.read_text() for path in tmp_path.iterdir()] == ["b"]
+
+
+def test_python_that_is_not_a_plugin_uses_what_there_is():
+    """Its names of daframework exist, and its calls are given arguments that are taken."""
+    checked = 0
+    for name in NAMES:
+        for block in fenced(name, "python"):
+            for node in ast.walk(ast.parse(block)):
+                if isinstance(node, ast.ImportFrom) and node.module.split(".")[0] == "daframework":
+                    module = importlib.import_module(node.module)
+                    assert all(hasattr(module, one.name) for one in node.names), f"{name}: {ast.unparse(node)}"
+                if isinstance(node, ast.Call) and (called := door(node.func)) is not None:
+                    given = {one.arg: None for one in node.keywords}
+                    inspect.signature(called).bind(*node.args, **given)
+                    checked += 1
+    assert checked > 8
+
+
+def door(called):
+    """What ``daf.NAME``, or a method of a run or bench made by it, stands for; None for anything else."""
+    if not isinstance(called, ast.Attribute) or not isinstance(called.value, ast.Name):
+        return None
+    if called.value.id == "run":
+        return functools.partial(getattr(daframework.Run, called.attr), None)
+    return getattr(daframework, called.attr) if called.value.id == "daf" else None
+
+
+# --- every hook is documented ---
+
+
+def test_every_hook_is_documented_with_its_arguments():
+    hooks = {name: hook for name, hook in vars(hookspecs).items() if name.startswith("daf_")}
+    called = {f"{name}({', '.join(inspect.signature(hook).parameters)})" for name, hook in hooks.items()}
+    assert called == set(re.findall(r"^\| `(daf_\w+\(.*?\))` \|", text("docs/write_a_plugin.md"), re.MULTILINE))
 
 
 # --- links ---
