@@ -440,11 +440,13 @@ def test_whoever_listens_for_others_is_warned(daf, monkeypatch):
     assert daf("serve", "--port", "0")[2] == ""
 
 
-def test_ctrl_c_ends_it_at_once_while_a_page_follows_a_run_and_nothing_was_written(server, shown):
+def test_ctrl_c_ends_it_at_once_while_a_page_follows_a_run_and_another_waits_and_nothing_was_written(server, shown):
     process, url = server
     connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=20)
     connection.request("GET", "/events?at=begun")
     assert connection.getresponse().readline() == b"event: restart\n"
+    busy = half_an_upload(url)
+    assert b"100 Continue" in busy.recv(100)
     process.send_signal(signal.SIGINT)
-    assert (process.wait(20), process.stderr.read().strip()) == (130, "stopped")
+    assert (process.wait(20), process.stderr.read()) == (130, "stopped\n")
     assert tree(shown.root / "tiny") == shown.before

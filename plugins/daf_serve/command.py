@@ -2,6 +2,8 @@
 
 import errno
 import logging
+import os
+import signal
 import socket
 from ipaddress import ip_address
 from pathlib import Path
@@ -61,7 +63,12 @@ def command(runs: Path, host: str, port: int) -> None:
                 self.force_exit = True
                 logging.getLogger("uvicorn.error").disabled = True  # or it would call what is cut off an error
 
-        AtOnce(config).run(sockets=[listener])
+        try:
+            AtOnce(config).run(sockets=[listener])
+        except KeyboardInterrupt:
+            # Not in good order: a network that is at work in another thread would have Python abort.
+            click.echo("stopped", err=True)
+            os._exit(128 + signal.SIGINT)
 
 
 def is_loopback(host: str) -> bool:

@@ -5,6 +5,7 @@ import io
 from asyncio import Future, Lock, get_running_loop
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from importlib import import_module
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
@@ -60,9 +61,6 @@ class Desk:
 
     async def work(self, job: Callable[[], Any]) -> Any:
         """What ``job`` gives, done in the desk's thread, which ends with the process whatever it is at."""
-        if self._thread is None:
-            self._thread = Thread(target=self._serve, daemon=True)
-            self._thread.start()
         loop = get_running_loop()
         done: Future[Any] = loop.create_future()
 
@@ -78,8 +76,18 @@ class Desk:
             with suppress(RuntimeError):  # the server has ended in the meantime
                 loop.call_soon_threadsafe(settle, result, error)
 
-        self._jobs.put((job, tell))
+        self._put(job, tell)
         return await done
+
+    def prepare(self) -> None:
+        """Import in the desk's thread what networks need: that takes seconds, which somebody else may have."""
+        self._put(lambda: import_module("daframework.api"), lambda *_: None)
+
+    def _put(self, *job: *Job) -> None:
+        if self._thread is None:
+            self._thread = Thread(target=self._serve, daemon=True)
+            self._thread.start()
+        self._jobs.put(job)
 
     def _serve(self) -> None:
         while True:
@@ -107,7 +115,7 @@ class Models:
             DafError: it is no image, or the run has no such models.
         """
         image, notes = decode(upload)
-        from daframework import api  # which takes seconds the first time
+        from daframework import api
 
         if self._run is None or self._folder != folder:
             self._run = None  # before the next are loaded

@@ -131,6 +131,7 @@ class Pages:
         folder = await self._folder(request)
         found = await to_thread(look, self.root, folder.path)
         results = await to_thread(results_of, folder) if found.state == FINISHED else None
+        self.desk.prepare()
         rows = [] if results is None else [row.method for row in results.rows]
         own = results.recipe if results is not None and results.recipe in rows else ""
         limits = {"bytes": upload.MOST_BYTES, "pixels": upload.MOST_PIXELS}
