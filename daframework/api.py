@@ -29,7 +29,7 @@ from daframework.registry import Plugins, load_plugins
 from daframework.runs import check as checks
 from daframework.runs.begin import begin
 from daframework.runs.precision import open_device
-from daframework.runs.prediction import load_models, written_values
+from daframework.runs.prediction import class_colours, load_models, written_values
 from daframework.runs.translation import load_generator
 from daframework.storage.results import Results, read_results
 from daframework.storage.run_folder import RunFolder, read_recipe
@@ -136,6 +136,11 @@ class Run:
             RunError: the run is not finished.
         """
         return read_results(self._folder.results)
+
+    @property
+    def palette(self) -> list[tuple[int, ...]]:
+        """An RGB colour (0 to 255) for each of ``results.classes``: their label space's, or hues far apart."""
+        return class_colours(self._plugins, self.recipe, self.results.classes)
 
     def generator(self) -> Generator:
         """The trained generator from source to target, in eval mode: (N, 3, H, W) in [-1, 1] -> the same.

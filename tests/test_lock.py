@@ -9,7 +9,7 @@ import pytest
 
 from daframework.errors import RunError
 from daframework.recipes.read import parse
-from daframework.storage.lock import held
+from daframework.storage.lock import HOLDER, held, in_use
 from daframework.storage.run_folder import find_folder, open_folder
 
 HOLD = """
@@ -86,3 +86,17 @@ def test_looking_at_a_folder_writes_nothing(tmp_path, tables):
     (tmp_path / "mine.txt").touch()
     with pytest.raises(RunError, match="is not empty and holds no run"):
         find_folder(tmp_path, parse(tables, "r"))
+
+
+def test_who_holds_a_folder_is_told_without_touching_the_lock(tmp_path):
+    assert in_use(tmp_path) is None
+    with held(tmp_path):
+        assert in_use(tmp_path).startswith(f"process {os.getpid()} on ")
+        told = (tmp_path / HOLDER).read_text()
+    assert in_use(tmp_path) is None
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    (tmp_path / HOLDER).write_text(told.replace(f'"process": {os.getpid()}', f'"process": {ended.pid}'))
+    assert in_use(tmp_path) is None
+    (tmp_path / HOLDER).write_text("[")
+    assert in_use(tmp_path) is None

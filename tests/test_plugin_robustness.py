@@ -1,5 +1,6 @@
 """Whatever an installed plugin does, it is named, and the others go on working."""
 
+import re
 import sys
 import types
 from pathlib import Path
@@ -326,7 +327,7 @@ def test_a_plugins_command_is_one_of_daf_and_replaces_none(add, daf):
     add(HOOK + "def daf_commands(group):\n    raise OSError('no network')\n", "other")
     assert daf("greet", "you")[:2] == (0, "hello you\n")
     code, out, errors = daf("--help")
-    assert code == 0 and "Commands of plugins:\n  greet  Say hello.\n" in out
+    assert code == 0 and re.search(r"^  greet +Say hello\.$", out.partition("Commands of plugins:\n")[2], re.MULTILINE)
     assert "warning: plugin odd (daf-odd 0.3): its command 'run' is left out, since daf has one of that name" in errors
     assert "warning: plugin other (daf-other 0.3): daf_commands failed: OSError: no network" in errors
     code, out, errors = daf("run", "--help")
@@ -338,7 +339,7 @@ def test_what_is_no_command_or_hidden_does_not_stand_in_the_help(add, daf):
     lines = "import click\n" + HOOK + "def daf_commands(group):\n    group.commands['none'] = print\n"
     add(lines + "    group.add_command(click.Command('secret', callback=lambda: print('told'), hidden=True))\n")
     code, out, errors = daf("--help")
-    assert code == 0 and "Commands of plugins" not in out
+    assert code == 0 and not re.search(r"^  (none|secret) ", out, re.MULTILINE)
     assert (
         errors == "warning: plugin odd (daf-odd 0.3): its command 'none' is left out, since it is no command of click\n"
     )

@@ -1,5 +1,7 @@
 """What a finished run needs to predict: a row's models, and what is written for each class."""
 
+from colorsys import hsv_to_rgb
+
 import torch
 from torch import Tensor, nn
 
@@ -54,6 +56,15 @@ def written_values(plugins: Plugins, recipe: Recipe, folder: RunFolder, kind: st
     if space.ids is None:
         raise RunError(f"{folder.path}: the label space '{space.name}' has no ids; write indices with --write index")
     return torch.tensor(space.ids, dtype=torch.uint8)
+
+
+def class_colours(plugins: Plugins, recipe: Recipe, classes: tuple[str, ...]) -> list[tuple[int, ...]]:
+    """An RGB colour (0 to 255) for each class of a run: its label space's, or hues far apart without one."""
+    space = _space(plugins, recipe, classes)
+    if space is not None:
+        return list(space.palette)
+    hues = (place / len(classes) for place in range(len(classes)))
+    return [tuple(round(255 * part) for part in hsv_to_rgb(hue, 0.75, 0.9)) for hue in hues]
 
 
 def _space(plugins: Plugins, recipe: Recipe, classes: tuple[str, ...]) -> LabelSpace | None:

@@ -48,6 +48,30 @@ def held(folder: Path) -> Iterator[None]:
         lock.release()
 
 
+def in_use(folder: Path) -> str | None:
+    """Who holds ``folder``, as its holder told, without touching the lock; None where nobody does any more."""
+    holder = folder / HOLDER
+    try:
+        told = json.loads(holder.read_text(encoding="utf-8"))
+        gone = told["machine"] == socket.gethostname() and not _is_alive(int(told["process"]))
+    except (OSError, ValueError, KeyError, TypeError, OverflowError):
+        return None
+    return None if gone else _said(holder)
+
+
+def _is_alive(process: int) -> bool:
+    """Whether there is such a process on this machine; where the system cannot be asked, it is taken for alive."""
+    if os.name != "posix":
+        return True  # there, os.kill would end it
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
 def _said(holder: Path) -> str:
     """Who holds it, as far as it told."""
     try:

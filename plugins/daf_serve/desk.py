@@ -1,0 +1,162 @@
+"""Where models are tried: one image at a time, in a thread of its own, and a few requests that wait for their turn."""
+
+import base64
+import io
+from asyncio import Future, Lock, get_running_loop
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from importlib import import_module
+from pathlib import Path
+from queue import SimpleQueue
+from threading import Thread
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from attrs import define, field
+from PIL import Image
+
+from daf_serve.upload import decode
+from daframework.errors import DafError, RunError, visible
+
+if TYPE_CHECKING:
+    from daframework.api import Run
+
+MOST_WAITING = 4
+
+CAPTIONS = {"image": "the image", "translation": "translated to the target's look"}
+Job = tuple[Callable[[], Any], Callable[[Any, Exception | None], None]]
+
+
+class BusyError(RunError):
+    """Too many wait for their turn."""
+
+
+@define
+class Desk:
+    """One turn at a time. Whoever waits has not been read from yet: only the image whose turn it is lies in memory."""
+
+    waiting: int = 0
+    _turn: Lock = field(factory=Lock)
+    _jobs: SimpleQueue[Job] = field(factory=SimpleQueue)
+    _thread: Thread | None = None
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Inside, it is the caller's turn.
+
+        Raises:
+            BusyError: too many wait already.
+        """
+        if self._turn.locked() and self.waiting >= MOST_WAITING:
+            raise BusyError(f"{MOST_WAITING} images wait already; try again in a moment")
+        self.waiting += 1
+        try:
+            await self._turn.acquire()
+        finally:
+            self.waiting -= 1
+        try:
+            yield
+        finally:
+            self._turn.release()
+
+    async def work(self, job: Callable[[], Any]) -> Any:
+        """What ``job`` gives, done in the desk's thread, which ends with the process whatever it is at."""
+        loop = get_running_loop()
+        done: Future[Any] = loop.create_future()
+
+        def settle(result: Any, error: Exception | None) -> None:
+            if done.cancelled():
+                return
+            if error is None:
+                done.set_result(result)
+            else:
+                done.set_exception(error)
+
+        def tell(result: Any, error: Exception | None) -> None:
+            with suppress(RuntimeError):  # the server has ended in the meantime
+                loop.call_soon_threadsafe(settle, result, error)
+
+        self._put(job, tell)
+        return await done
+
+    def prepare(self) -> None:
+        """Import in the desk's thread what networks need: that takes seconds, which somebody else may have."""
+        self._put(lambda: import_module("daframework.api"), lambda *_: None)
+
+    def _put(self, *job: *Job) -> None:
+        if self._thread is None:
+            self._thread = Thread(target=self._serve, daemon=True)
+            self._thread.start()
+        self._jobs.put(job)
+
+    def _serve(self) -> None:
+        while True:
+            job, tell = self._jobs.get()
+            try:
+                result = job()
+            except Exception as error:  # of a stranger's model, anything
+                tell(None, error)
+            else:
+                tell(result, None)
+            del job, tell  # with the image, which would stay until the next
+
+
+@define
+class Models:
+    """The networks of the run that was tried last: one run's at a time are in memory."""
+
+    _folder: Path | None = None
+    _run: "Run | None" = None
+
+    def try_out(self, folder: Path, upload: io.BytesIO, row: str | None) -> dict[str, Any]:
+        """What the models of the run in ``folder`` make of an image: pictures, a legend, and remarks.
+
+        Raises:
+            DafError: it is no image, or the run has no such models.
+        """
+        image, notes = decode(upload)
+        from daframework import api
+
+        if self._run is None or self._folder != folder:
+            self._run = None  # before the next are loaded
+            self._run, self._folder = api.open(folder), folder
+        run = self._run
+        shown = {"image": image} | ({} if run.recipe.generator is None else {"translation": run.translate(image)})
+        pictures = [_picture(name, CAPTIONS[name], one) for name, one in shown.items()]
+        said = {"pictures": pictures, "notes": notes, "legend": []}
+        try:
+            classes, palette = run.results.classes, run.palette
+        except RunError:
+            notes.append("its segmenters can be tried once the run is finished")
+            return said
+        found = [np.asarray(run.predict(one, row)) for one in shown.values()]
+        for name, labels in zip(shown, found, strict=True):
+            pictures.append(_picture(f"{name} classes", f"classes of the {name}", _coloured(labels, palette)))
+        counts = [np.bincount(labels.ravel(), minlength=len(classes)) / labels.size for labels in found]
+        said["legend"] = [
+            {"name": visible(name), "colour": list(palette[place]), "shares": [float(one[place]) for one in counts]}
+            for place, name in enumerate(classes)
+        ]
+        return said
+
+
+def _coloured(labels: Any, palette: list[tuple[int, ...]]) -> Image.Image:
+    picture = Image.fromarray(labels.astype(np.uint8), "P")
+    picture.putpalette([part for colour in palette for part in colour])
+    return picture
+
+
+def _picture(key: str, caption: str, image: Image.Image) -> dict[str, Any]:
+    written = io.BytesIO()
+    image.save(written, "PNG", compress_level=1)
+    url = f"data:image/png;base64,{base64.b64encode(written.getvalue()).decode()}"
+    return {"key": key, "caption": caption, "width": image.width, "height": image.height, "url": url}
+
+
+def in_a_line(error: Exception) -> str:
+    """What went wrong, as a page tells it."""
+    if isinstance(error, DafError):
+        return visible(" ".join(str(error).split()))
+    if isinstance(error, MemoryError) or "out of memory" in str(error) or "can't allocate" in str(error):
+        return "memory does not hold what the model makes of this image; try a smaller one"
+    return visible(f"unexpected {type(error).__name__}: {' '.join(str(error).split())[:300]}")

@@ -1,0 +1,185 @@
+"""The runs and benches below a folder, told from their files alone: nothing is written, no link leads outside."""
+
+import json
+import os
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from attrs import frozen
+
+from daframework.errors import RunError, visible
+from daframework.recipes.tables import Recipe
+from daframework.storage.lock import in_use
+from daframework.storage.results import Results, Row, read_results
+from daframework.storage.run_folder import RunFolder, read_recipe
+
+RUNNING, UNFINISHED, FINISHED, DAMAGED = "running", "unfinished", "finished", "damaged"
+TABLE = "table.json"
+_DEEPEST = 8  # folders within one another
+
+
+@frozen
+class Found:
+    """A run or bench.
+
+    Args:
+        kind: "run" or "bench".
+        where: its path inside the folder that is served, with "/"; "." for that folder itself.
+        title: what it is called: its recipe, or the bench's folder.
+        seed: a run's.
+        state: how far it is.
+        note: what is wrong with it, who runs it, or which method of a bench is best.
+        miou: of the run's own row, or of the bench's best method, as a fraction.
+        when: when its last file was written, in seconds since 1970.
+    """
+
+    kind: str
+    where: str
+    title: str
+    seed: int | None
+    state: str
+    note: str
+    miou: float | None
+    when: float
+
+    @property
+    def shown(self) -> str:
+        """``where`` as a page may show it."""
+        return visible(self.where)
+
+
+def find(root: Path, start: Path) -> list[Found]:
+    """What lies in and below ``start``, inside ``root``, by path; not in hidden folders, nor behind links."""
+    return sorted(_found(root, start), key=lambda one: one.where)
+
+
+def _found(root: Path, start: Path) -> Iterator[Found]:
+    for name, inside, files in os.walk(start):
+        folder = Path(name)
+        deep = len(folder.relative_to(root).parts) >= _DEEPEST
+        inside[:] = [] if deep else [one for one in inside if not one.startswith(".")]
+        if RunFolder(folder).recipe.name in files:
+            yield look(root, folder)
+            inside.clear()
+        elif is_bench(folder):
+            yield look(root, folder)
+            inside[:] = [one for one in inside if one != "logs"]
+
+
+def is_bench(folder: Path) -> bool:
+    """Whether a suite was run there, or is."""
+    return (folder / TABLE).is_file() or ((folder / "logs").is_dir() and (folder / ".lock").exists())
+
+
+def resolve(root: Path, where: str) -> Path:
+    """The run or bench at ``where`` inside ``root``.
+
+    Raises:
+        RunError: there is none, it lies outside, or it holds links that lead outside.
+    """
+    nothing = RunError(f"there is no run or bench '{where}' in the folder that is shown")
+    if where.startswith("/") or ".." in PurePosixPath(where).parts or "\\" in where:
+        raise nothing
+    try:
+        folder = (root / where).resolve(strict=True)
+    except (OSError, ValueError, RuntimeError):
+        raise nothing from None
+    if not folder.is_relative_to(root) or not (RunFolder(folder).recipe.is_file() or is_bench(folder)):
+        raise nothing
+    for name, folders, files in os.walk(folder):
+        for inside in (Path(name) / one for one in (*folders, *files)):
+            if leads_out(root, inside):
+                raise RunError(f"'{where}' holds a link that leads outside the folder that is shown: {inside.name}")
+    return folder
+
+
+def leads_out(root: Path, path: Path) -> bool:
+    """Whether ``path`` is a link to what lies outside ``root``."""
+    return path.is_symlink() and not path.resolve().is_relative_to(root)
+
+
+def look(root: Path, folder: Path) -> Found:
+    """How far the run or bench in ``folder`` is."""
+    where = folder.relative_to(root).as_posix()
+    here = (RunFolder(folder).recipe, RunFolder(folder).results, folder / TABLE)
+    if any(leads_out(root, path) for path in here):
+        return Found("run", where, folder.name, None, DAMAGED, "a link in it leads outside the folder shown", None, 0.0)
+    return _look_at_run(where, folder) if here[0].is_file() else _look_at_bench(where, folder)
+
+
+def _look_at_run(where: str, path: Path) -> Found:
+    folder = RunFolder(path)
+    when = max(map(_written, (folder.recipe, folder.log, folder.results)))
+    try:
+        recipe = recipe_of(folder)
+        title, seed = recipe.name, recipe.seed
+        results = results_of(folder) if folder.results.exists() else None
+    except RunError as error:
+        return Found("run", where, path.name, None, DAMAGED, str(error), None, when)
+    if results is not None:
+        row = own_row(results)
+        return Found("run", where, title, seed, FINISHED, "", None if row is None else row.scores.miou, when)
+    holder = in_use(path)
+    return Found("run", where, title, seed, RUNNING if holder else UNFINISHED, holder or "", None, when)
+
+
+def _look_at_bench(where: str, path: Path) -> Found:
+    table, holder, title = path / TABLE, in_use(path), path.resolve().name
+    when = max(map(_written, (table, path / "logs")))
+    if not table.exists():
+        return Found("bench", where, title, None, RUNNING if holder else UNFINISHED, holder or "", None, when)
+    try:
+        rows = [row for one in bench_tables(path) for row in one["rows"] if row["method"] != "oracle"]
+        scores = [(row["mIoU"]["mean"], row["method"]) for row in rows if row["mIoU"]["mean"] is not None]
+        best = max(scores, default=(None, ""))
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        said = f"{TABLE} cannot be read ({type(error).__name__}: {error}); daf bench writes it anew"
+        return Found("bench", where, title, None, DAMAGED, said, None, when)
+    note = holder or f"best: {best[1]}" * bool(best[1])
+    return Found("bench", where, title, None, RUNNING if holder else FINISHED, note, best[0], when)
+
+
+def bench_tables(folder: Path) -> list[dict[str, Any]]:
+    """The tables of a bench, as docs/bench.md says of table.json."""
+    found: list[dict[str, Any]] = json.loads((folder / TABLE).read_text(encoding="utf-8"))["tables"]
+    return found
+
+
+def own_row(results: Results) -> Row | None:
+    """The row of the run's own method: its recipe's, else the first."""
+    return next((row for row in results.rows if row.method == results.recipe), next(iter(results.rows), None))
+
+
+def recipe_of(folder: RunFolder) -> Recipe:
+    """Its recipe, read again where the file was written since."""
+    return _recipe_of(folder, _stamp(folder.recipe))
+
+
+def results_of(folder: RunFolder) -> Results:
+    """Its results, read again where the file was written since."""
+    return _results_of(folder, _stamp(folder.results))
+
+
+@lru_cache(1000)
+def _recipe_of(folder: RunFolder, stamp: tuple[int, int]) -> Recipe:
+    return read_recipe(folder)
+
+
+@lru_cache(1000)
+def _results_of(folder: RunFolder, stamp: tuple[int, int]) -> Results:
+    return read_results(folder.results)
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    try:
+        found = path.stat()
+    except OSError:
+        return 0, 0
+    return found.st_mtime_ns, found.st_size
+
+
+def _written(path: Path) -> float:
+    """When; 0 where it is not there."""
+    return _stamp(path)[0] / 1e9

@@ -1,0 +1,134 @@
+"""What a run's page is told while it is open, as server-sent events."""
+
+import json
+import math
+from asyncio import sleep, to_thread
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from attrs import define, field
+
+from daf_serve.finder import DAMAGED, FINISHED, Found, leads_out, look, recipe_of
+from daframework.errors import RunError
+from daframework.storage.run_folder import RunFolder
+
+_SECONDS = 1.0  # between two looks at a folder
+_QUIET = 15  # looks without news, after which a line keeps the connection open
+_PIECE = 2**19  # bytes of a log at a time
+
+
+Logged = dict[str, Any]
+"""A line of a log: its stage, its step, and values by their names."""
+
+
+@define
+class LogTail:
+    """Reads on in ``path``, a log of JSON lines that another process writes; ``last`` has each stage's last step."""
+
+    path: Path
+    offset: int = 0
+    last: dict[str, int] = field(factory=dict)
+
+    def read(self) -> "list[Logged] | None":
+        """The whole lines that came, of at most half a megabyte; None where the file was begun anew.
+
+        Half a line is left for later, and what is no line of a log is passed over.
+        """
+        try:
+            with self.path.open("rb") as file:
+                if file.seek(0, 2) < self.offset:
+                    self.offset, self.last = 0, {}
+                    return None
+                file.seek(self.offset)
+                piece = file.read(_PIECE)
+        except OSError:
+            return []
+        whole = piece[: piece.rfind(b"\n") + 1] or (piece if len(piece) == _PIECE else b"")
+        self.offset += len(whole)
+        rows = [row for line in whole.splitlines() if (row := _row(line)) is not None]
+        for row in rows:
+            self.last[row["stage"]] = row["step"]
+        return rows
+
+
+def _row(line: bytes) -> Logged | None:
+    try:
+        found = json.loads(line)
+        stage, step = found.pop("stage"), found.pop("step")
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
+        return None
+    if not isinstance(stage, str) or not isinstance(step, int):
+        return None
+    numbers = {name: value for name, value in found.items() if isinstance(value, int | float)}
+    # Not a number is a word of Python's JSON, but of nobody else's.
+    return {
+        "stage": stage,
+        "step": step,
+        "values": {name: value if math.isfinite(value) else None for name, value in numbers.items()},
+    }
+
+
+async def events(root: Path, path: Path) -> AsyncIterator[bytes]:
+    """The run in ``path``: the ``values`` of its log, from the first on, and its ``status`` when that changes.
+
+    ``restart`` tells to forget what was told so far, and ``end`` that the run is finished; it ends by itself only then.
+    """
+    folder = RunFolder(path)
+    tail = LogTail(folder.log)
+    told, quiet = None, 0
+    yield _event("restart", None)  # a browser that lost its connection comes back with what it was told before
+    while True:
+        rows = await to_thread(tail.read)
+        if rows is None:
+            yield _event("restart", None)
+        elif rows:
+            yield _event("values", rows)
+            continue
+        found = await to_thread(look, root, path)
+        status = await to_thread(status_of, root, found, folder, tail.last)
+        if status != told:
+            yield _event("status", status)
+            told, quiet = status, 0
+        if found.state in (FINISHED, DAMAGED):
+            yield _event("end", None)
+            return
+        quiet += 1
+        if quiet % _QUIET == 0:
+            yield b": still here\n\n"
+        await sleep(_SECONDS)
+
+
+def _event(name: str, data: Any) -> bytes:
+    return f"event: {name}\ndata: {json.dumps(data, allow_nan=False)}\n\n".encode()
+
+
+def status_of(root: Path, found: Found, folder: RunFolder, last: Mapping[str, int]) -> dict[str, Any]:
+    """How far the run is, as its page shows it: its state, its stages, and the steps of its sheets of samples."""
+    return {
+        "state": found.state,
+        "note": found.note,
+        "miou": found.miou,
+        "stages": [{"name": stage, "step": step, "total": _total(folder, stage)} for stage, step in last.items()],
+        "samples": samples(root, folder),
+    }
+
+
+def _total(folder: RunFolder, stage: str) -> int | None:
+    """How many steps a stage takes, where the recipe says so."""
+    try:
+        recipe = recipe_of(folder)
+    except RunError:
+        return None
+    if stage == "translation":
+        return None if recipe.translation is None else recipe.translation.steps
+    table = recipe.downstream
+    if stage.endswith("+self_training") and table.self_training is not None and table.self_training.steps is not None:
+        return table.self_training.steps
+    return table.steps if stage.startswith("training on ") else None
+
+
+def samples(root: Path, folder: RunFolder) -> list[int]:
+    """The steps after which a sheet of sample images was drawn."""
+    sheets = (path for path in folder.samples.glob("step_*.png") if not leads_out(root, path))
+    return sorted(int(number) for path in sheets if (number := path.stem.removeprefix("step_")).isdecimal())

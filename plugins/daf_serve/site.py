@@ -1,0 +1,242 @@
+"""The pages, by their addresses. A run or bench is named by its path inside the folder shown: ``/run?at=cut/seed0``."""
+
+import io
+from asyncio import timeout, to_thread
+from collections.abc import Callable
+from datetime import UTC, datetime
+from importlib import import_module
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, quote
+
+from attrs import frozen
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from daf_serve import upload
+from daf_serve.compared import compare
+from daf_serve.desk import BusyError, Desk, Models, in_a_line
+from daf_serve.doorman import POLICY, Doorman
+from daf_serve.finder import FINISHED, bench_tables, find, look, recipe_of, resolve, results_of
+from daf_serve.follow import events, samples
+from daframework.errors import DafError, RunError, visible
+from daframework.storage.run_folder import RunFolder
+
+_NOTHING = "\N{EN DASH}"
+_SECONDS = 60  # for an upload to arrive
+_ASSETS = {
+    "look.css": "text/css",
+    "pages.js": "text/javascript",
+    "chart.js": "text/javascript",
+    "try.js": "text/javascript",
+}
+_REPORT_POLICY = (
+    "sandbox allow-scripts allow-downloads; default-src 'none'; script-src 'unsafe-inline'; "
+    "style-src 'unsafe-inline'; img-src data: blob:; font-src data:; frame-ancestors 'none'"
+)
+"""A report is one file with its scripts inside. It may run them, as a page of nobody's that can ask for nothing."""
+
+
+def make_site(root: Path, is_ours: Callable[[str], bool]) -> ASGIApp:
+    """The pages of what lies in ``root``, for requests whose host ``is_ours``."""
+    pages = Pages(root, _templates(root), Desk(), Models())
+    routes = [
+        Route("/", pages.front),
+        Route("/run", pages.run),
+        Route("/bench", pages.bench),
+        Route("/compare", pages.compare),
+        Route("/report", pages.report),
+        Route("/events", pages.events),
+        Route("/sample", pages.sample),
+        Route("/try", pages.try_page),
+        Route("/try", pages.try_out, methods=["POST"]),
+        Route("/waiting", pages.waiting),
+        Route("/assets/{name}", pages.asset),
+    ]
+    failures = {DafError: pages.failed, 404: pages.missing}
+    return Starlette(routes=routes, exception_handlers=failures, middleware=[Middleware(Doorman, is_ours=is_ours)])
+
+
+@frozen
+class Pages:
+    """The pages of what lies below ``root``."""
+
+    root: Path
+    templates: Environment
+    desk: Desk
+    models: Models
+
+    async def front(self, request: Request) -> Response:
+        found = await to_thread(find, self.root, self.root)
+        runs = [one for one in found if one.kind == "run"]
+        return self._page("front.html", runs=runs, benches=[one for one in found if one.kind == "bench"])
+
+    async def run(self, request: Request) -> Response:
+        folder = await self._folder(request)
+        found = await to_thread(look, self.root, folder.path)
+        results = await to_thread(results_of, folder) if found.state == FINISHED and found.kind == "run" else None
+        text = folder.recipe.read_text(encoding="utf-8", errors="replace") if folder.recipe.is_file() else ""
+        return self._page("run.html", found=found, results=results, recipe=text, samples=samples(self.root, folder))
+
+    async def bench(self, request: Request) -> Response:
+        folder = await self._folder(request)
+        found = await to_thread(look, self.root, folder.path)
+        tables = await to_thread(bench_tables, folder.path) if found.miou is not None else []
+        runs = [one for one in await to_thread(find, self.root, folder.path) if one.kind == "run"]
+        return self._page("bench.html", found=found, tables=tables, runs=runs)
+
+    async def compare(self, request: Request) -> Response:
+        asked = [*dict.fromkeys(_asked(request, "at"))]
+        if len(asked) != 2:
+            line = f"two runs can be compared, and {len(asked)} are chosen; tick two in the list of runs"
+            return self._page("failed.html", status=400, line=line)
+        folders = [RunFolder(await to_thread(resolve, self.root, where)) for where in asked]
+        found = [await to_thread(look, self.root, folder.path) for folder in folders]
+        recipes = [await to_thread(recipe_of, folder) for folder in folders]
+        results = [
+            results_of(one) if state.state == FINISHED else None for one, state in zip(folders, found, strict=True)
+        ]
+        sheets = [samples(self.root, folder) for folder in folders]
+        return self._page("compare.html", found=found, samples=sheets, made=compare(recipes, results))
+
+    async def report(self, request: Request) -> Response:
+        folder = await self._folder(request)
+        try:
+            page = import_module("daf_report").page  # of another extra: it may be absent
+            text = await to_thread(page, folder.path)
+        except ImportError as error:
+            raise RunError(
+                f"reports need a library ({error}); install it with: pip install 'daframework[report]'"
+            ) from error
+        return HTMLResponse(text, headers={POLICY: _REPORT_POLICY})
+
+    async def events(self, request: Request) -> Response:
+        folder = await self._folder(request)
+        return StreamingResponse(events(self.root, folder.path), media_type="text/event-stream")
+
+    async def sample(self, request: Request) -> Response:
+        folder = await self._folder(request)
+        step = "".join(_asked(request, "step"))
+        if not step.isdecimal() or int(step) not in await to_thread(samples, self.root, folder):
+            raise RunError("there is no such sheet of samples")
+        return FileResponse(folder.samples / f"step_{int(step):06d}.png", media_type="image/png")
+
+    async def try_page(self, request: Request) -> Response:
+        folder = await self._folder(request)
+        found = await to_thread(look, self.root, folder.path)
+        results = await to_thread(results_of, folder) if found.state == FINISHED else None
+        self.desk.prepare()
+        rows = [] if results is None else [row.method for row in results.rows]
+        own = results.recipe if results is not None and results.recipe in rows else ""
+        limits = {"bytes": upload.MOST_BYTES, "pixels": upload.MOST_PIXELS}
+        return self._page("try.html", found=found, rows=rows, own=own, limits=limits)
+
+    async def try_out(self, request: Request) -> Response:
+        try:
+            folder = await self._folder(request)
+            row = "".join(_asked(request, "row")) or None
+            if int(request.headers.get("content-length") or 0) > upload.MOST_BYTES:
+                raise LargeError
+            async with self.desk.turn():
+                image = await _received(request)
+                return JSONResponse(await self.desk.work(lambda: self.models.try_out(folder.path, image, row)))
+        except LargeError:
+            return JSONResponse({"error": _TOO_LARGE}, 413)
+        except (ClientDisconnect, TimeoutError):
+            return JSONResponse({"error": f"the image did not arrive within {_SECONDS} seconds; send it again"}, 408)
+        except BusyError as error:
+            return JSONResponse({"error": in_a_line(error)}, 503)
+        except Exception as error:  # a stranger's model may raise anything
+            return JSONResponse({"error": in_a_line(error)})  # an answer to the page, which shows it
+
+    async def waiting(self, request: Request) -> Response:
+        return JSONResponse(self.desk.waiting)
+
+    async def asset(self, request: Request) -> Response:
+        name = request.path_params["name"]
+        if name not in _ASSETS:
+            return await self.missing(request, None)
+        content = files("daf_serve").joinpath("assets", name).read_bytes()
+        return Response(content, media_type=_ASSETS[name])
+
+    async def failed(self, request: Request, error: Exception) -> Response:
+        return self._page("failed.html", status=404, line=in_a_line(error))
+
+    async def missing(self, request: Request, error: Exception | None) -> Response:
+        return self._page("failed.html", status=404, line="there is no such page")
+
+    async def _folder(self, request: Request) -> RunFolder:
+        """The run or bench that a request names."""
+        return RunFolder(await to_thread(resolve, self.root, "".join(_asked(request, "at"))))
+
+    def _page(self, name: str, status: int = 200, **values: Any) -> Response:
+        return HTMLResponse(self.templates.get_template(name).render(values), status)
+
+
+class LargeError(Exception):
+    """More was sent than is taken."""
+
+
+_TOO_LARGE = f"this file is larger than {upload.MOST_BYTES // 2**20} MiB; shrink the image, or use daf translate"
+
+
+async def _received(request: Request) -> io.BytesIO:
+    """What is sent, no more than is allowed.
+
+    Raises:
+        LargeError: it is more; the rest is not read.
+        TimeoutError: it does not arrive.
+    """
+    body = io.BytesIO()
+    async with timeout(_SECONDS):
+        async for piece in request.stream():
+            if body.tell() + len(piece) > upload.MOST_BYTES:
+                raise LargeError
+            body.write(piece)
+    body.seek(0)
+    return body
+
+
+def _asked(request: Request, name: str) -> list[str]:
+    """The values of a query's key; paths need not be UTF-8."""
+    query = request.scope["query_string"].decode("latin-1")
+    return parse_qs(query, keep_blank_values=True, errors="surrogateescape").get(name, [])
+
+
+def _templates(root: Path) -> Environment:
+    made = Environment(
+        loader=PackageLoader("daf_serve", "pages"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.globals["root"] = visible(str(root))
+    made.filters |= {"percent": _percent, "points": _points, "at": _at, "when": _when, "iso": _iso, "visible": visible}
+    return made
+
+
+def _percent(value: float | None) -> str:
+    return _NOTHING if value is None else f"{100 * value:.1f}"
+
+
+def _points(value: float | None) -> str:
+    return _NOTHING if value is None else f"{round(100 * value, 1) + 0.0:+.1f}".replace("-", "\N{MINUS SIGN}")
+
+
+def _at(where: str) -> str:
+    return quote(where, safe="/", errors="surrogateescape")
+
+
+def _iso(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
+
+
+def _when(seconds: float) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M} UTC"

@@ -1,0 +1,452 @@
+# ruff: noqa: F401, F811
+"""`daf serve`: the real command, driven in a browser and by requests that no browser would send."""
+
+import base64
+import http.client
+import io
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import numpy as np
+import pytest
+from attrs import evolve
+from browser import barriers, browser, open_page
+from conftest import TABLES, install, refused
+from image_files import picture
+from PIL import Image
+
+from daf_serve import upload
+from daf_serve.upload import decode
+from daframework.api import Run
+from daframework.data.decode import write_image
+from daframework.errors import DataError
+from daframework.recipes.read import parse
+from daframework.runs.begin import begin
+from daframework.storage.results import write_results
+
+MARKUP = "<img src=x onerror=alert(1)>"
+LINE = {"stage": "translation", "generator/gan": 1.5}
+
+
+def log(folder, *steps, **values):
+    with (folder / "log.jsonl").open("a", encoding="utf-8") as file:
+        file.writelines(json.dumps(LINE | {"step": step} | values) + "\n" for step in steps)
+
+
+def tree(folder):
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory, plugins):
+    """A folder of runs: one finished, and others made of its files."""
+    base = tmp_path_factory.mktemp("serve")
+    root = base / "runs"
+    recipe = parse(TABLES, "tiny.toml")
+    folder, results = begin(plugins, recipe, "tiny.toml", root / "tiny" / "seed0", lambda *_: ())
+    finished = folder.path
+    for name in ("begun", "going", "broken", MARKUP, "leads"):
+        (root / name).mkdir()
+        shutil.copy(folder.recipe, root / name)
+    held = {"process": os.getpid(), "machine": socket.gethostname(), "since": "now"}
+    (root / "going" / ".lock_holder.json").write_text(json.dumps(held))
+    log(root / "going", 2)
+    (root / "broken" / "recipe.toml").write_text("name = [")
+    write_results(root / MARKUP / "results.json", evolve(results, classes=("<script>alert(1)</script>", "b", "c")))
+    shutil.copytree(finished, base / "outside")
+    (root / "link").symlink_to(base / "outside")
+    (root / "leads" / "samples").symlink_to(base / "outside" / "samples")
+    shutil.copytree(finished, root / "other")
+    text = (root / "other" / "recipe.toml").read_text()
+    (root / "other" / "recipe.toml").write_text(text.partition("\n")[2].replace("seed = 0", "seed = 1"))
+    (root / "suite" / "logs").mkdir(parents=True)
+    row = {"method": MARKUP, "mIoU": {"mean": 0.5, "standard_deviation": None}, "to_source_only": -0.1, "minutes": 1.0}
+    tables = {"tables": [{"task": "unet", "rows": [row | {"seeds": [{}]}], "notes": ["one seed"]}]}
+    (root / "suite" / "table.json").write_text(json.dumps(tables))
+    return SimpleNamespace(
+        base=base, root=root, run=Run(folder, plugins, recipe), results=results, before=tree(root / "tiny")
+    )
+
+
+@pytest.fixture(scope="module")
+def server(shown):
+    """`daf serve` in the folder of runs: its process, and its address."""
+    install(shown.base / "site", "daf-tiny", "1.2", {"tiny": "tiny"})
+    path = os.pathsep.join((str(shown.base / "site"), str(Path(__file__).parent)))
+    command = [sys.executable, "-m", "daframework", "serve", str(shown.root), "--port", "0"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    process = subprocess.Popen(command, env=os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"}, **pipes)
+    try:
+        line = process.stdout.readline()
+        assert line.endswith("/ (Ctrl-C ends it)\n"), process.stderr.read()
+        yield process, line.split(" at ")[1].split("/ ")[0]
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture(scope="module")
+def url(server):
+    return server[1]
+
+
+def ask(url, path, method="GET", body=None, **headers):
+    """Status, headers and text of an answer; ``Host`` and others as given."""
+    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=20)
+    connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
+    answer = connection.getresponse()
+    return answer.status, answer.headers, answer.read().decode(errors="replace")
+
+
+def as_file(array, form="PNG", **options):
+    file = io.BytesIO()
+    Image.fromarray(array).save(file, form, **options)
+    return file.getvalue()
+
+
+def drop(page, content, name="a.png"):
+    """Drop a file into the page, as from another window."""
+    moved = page.evaluate_handle(
+        """([content, name]) => {
+            const bytes = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));
+            const moved = new DataTransfer();
+            moved.items.add(new File([bytes], name));
+            return moved;
+        }""",
+        [base64.b64encode(content).decode(), name],
+    )
+    page.dispatch_event("#drop", "drop", {"dataTransfer": moved})
+
+
+def image_in(page, selector):
+    address = page.locator(selector).get_attribute("src")
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(address.partition(",")[2]))).convert("RGB"))
+
+
+# --- pages ---
+
+
+def test_the_list_says_of_every_run_and_bench_how_far_it_is(url, shown, open_page):
+    page = open_page(url)
+    said = {one.locator("small").first.inner_text(): one.inner_text() for one in page.locator("#runs tbody tr").all()}
+    states = {"tiny/seed0": "finished", "going": "running", "begun": "unfinished", "broken": "damaged"}
+    assert all(state in said[name] for name, state in states.items())
+    assert f"{100 * shown.results.rows[1].scores.miou:.1f}" in said["tiny/seed0"]
+    assert f"process {os.getpid()} on" in said["going"] and "link" not in said
+    assert "50.0" in page.locator(".card").inner_text()
+    shutil.copytree(shown.root / "begun", shown.root / "later")  # and it is kept fresh
+    page.get_by_text("later", exact=True).wait_for()
+
+
+def test_values_arrive_in_the_page_of_a_run_that_goes_on_and_then_its_scores(url, shown, open_page):
+    page = open_page(f"{url}/run?at=going")
+    page.get_by_text("2 of 4 steps").wait_for()
+    log(shown.root / "going", 3, **{"generator/gan": float("nan")})
+    log(shown.root / "going", 4, **{"generator/gan": 0.125, "generator/cycle": 7})
+    page.get_by_text("4 of 4 steps").wait_for()
+    curve = page.get_by_role("button", name="generator/gan")
+    assert curve.inner_text().split() == ["generator/gan", "0.125"]
+    page.get_by_label("step whose values are shown").press("Home")
+    assert curve.inner_text().split() == ["generator/gan", "1.5"]
+    curve.press("Enter")
+    assert curve.get_attribute("aria-pressed") == "false" and page.locator("svg[role=img] path").count() == 1
+    assert page.locator("#state").inner_text() == "running"
+    shutil.copy(shown.root / "tiny" / "seed0" / "results.json", shown.root / "going")
+    page.get_by_role("region", name="scores").wait_for()
+    assert page.locator("#state").inner_text() == "finished"
+
+
+def test_sample_sheets_are_scrubbed_by_step(url, shown, open_page):
+    sheet = shown.root / "begun" / "samples" / "step_000002.png"
+    for step in (2, 40):
+        write_image(sheet.with_name(f"step_{step:06d}.png"), np_image(step))
+    page = open_page(f"{url}/run?at=begun")
+    assert page.locator("#samples output").inner_text() == "40"
+    page.get_by_label("step of the samples").press("Home")
+    assert page.locator("#samples img").get_attribute("src").endswith("step=2")
+
+
+def np_image(value):
+    import torch
+
+    return torch.full((3, 8, 8), value, dtype=torch.uint8)
+
+
+def test_two_runs_are_compared(url, shown, open_page):
+    page = open_page(url)
+    button = page.get_by_role("button", name="Compare two")
+    assert button.is_disabled()
+    for name in ("tiny/seed0", "other"):
+        page.get_by_label(f"compare {name}", exact=True).check()
+    button.click()
+    assert page.locator(".keys tbody tr").all_inner_texts() == ["seed\t1\t0"]
+    row = page.locator("tr", has=page.get_by_role("rowheader", name="mIoU", exact=True)).inner_text()
+    assert row.split("\t")[1:] == [f"{100 * shown.results.rows[1].scores.miou:.1f}"] * 2 + ["+0.0"]
+    page.locator("svg[role=img] path.s1").wait_for()
+    page.locator("#value").select_option("training on its own row: loss")
+    assert page.locator(".sheet img").count() == 2
+    assert ask(url, "/compare?at=tiny/seed0")[0] == 400
+
+
+@pytest.mark.parametrize("width, dark", [(1280, False), (390, True)])
+def test_every_page_is_read_by_everybody_and_fits(url, open_page, width, dark):
+    page = open_page(url, width=width, dark=dark)
+    for path in ("/", "/run?at=tiny/seed0", "/bench?at=suite", "/compare?at=tiny/seed0&at=other", "/try?at=other"):
+        page.goto(url + path)
+        page.locator("h1").first.wait_for()
+        assert barriers(page) == [], path
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, path
+
+
+def test_markup_in_names_is_text(url, open_page):
+    page = open_page(f"{url}/bench?at=suite")
+    assert page.get_by_role("rowheader", name=MARKUP).is_visible()
+    page.goto(url)
+    page.locator("tr", has_text=MARKUP).get_by_role("link").first.click()
+    assert page.get_by_role("columnheader", name="<script>alert(1)</script>").count() == 1
+    page.goto(f"{url}/try?at={MARKUP}")
+    drop(page, b"no image")
+    page.get_by_text("this is not an image").wait_for()
+
+
+# --- an image is tried ---
+
+
+def test_an_image_that_is_dropped_is_translated_and_segmented(url, shown, open_page):
+    page = open_page(f"{url}/try?at=tiny/seed0")
+    drop(page, as_file(array := picture(shape=(9, 13, 3))))
+    page.locator("#made").wait_for()
+    assert np.array_equal(image_in(page, "#slider .before"), array)
+    assert np.array_equal(image_in(page, "#slider .after"), shown.run.translate(array))
+    palette = np.array(shown.run.palette)
+    assert np.array_equal(image_in(page, ".colours >> nth=0"), palette[shown.run.predict(array)])
+    assert "road" in page.locator("#legend").inner_text()
+    page.locator("#split").press("End")
+    assert page.locator("#slider .after").evaluate("image => image.style.clipPath") == "inset(0px 0% 0px 0px)"
+    page.locator("#row").select_option("oracle")
+    page.set_input_files("#file", {"name": "b.png", "mimeType": "", "buffer": as_file(array)})
+    page.get_by_text("Done.", exact=True).wait_for()
+    assert np.array_equal(image_in(page, ".colours >> nth=0"), palette[shown.run.predict(array, row="oracle")])
+
+
+def test_a_file_that_cannot_be_taken_is_a_line_in_the_page(url, open_page):
+    page = open_page(f"{url}/try?at=tiny/seed0")
+    alert = page.get_by_role("alert")
+    for content, line in (
+        (b"just text", "this is not an image; drop a PNG"),
+        (as_file(np.zeros((5000, 8000), np.uint8)), "this image holds 40.0 megapixels (8000 x 5000), more than the 24"),
+        (as_file(picture())[:90], "this image is damaged"),
+    ):
+        drop(page, content)
+        alert.filter(has_text=line).wait_for()
+        assert len(alert.inner_text().splitlines()) == 1 and page.locator("#made").is_hidden()
+
+
+def test_what_has_no_models_yet_says_so(url):
+    said = ask(url, "/try?at=begun", "POST", as_file(picture()), Origin=url)
+    assert "holds no trained generator" in json.loads(said[2])["error"]
+
+
+def half_an_upload(url):
+    """A request that has its head and a bit of its image sent, and the rest not yet."""
+    connection = socket.create_connection(url.removeprefix("http://").split(":"), timeout=20)
+    host = url.removeprefix("http://")
+    head = f"POST /try?at=tiny/seed0 HTTP/1.1\r\nHost: {host}\r\nOrigin: {url}\r\nContent-Length: 1000\r\n"
+    connection.sendall(f"{head}Expect: 100-continue\r\n\r\n".encode())
+    return connection
+
+
+def test_uploads_take_turns_and_only_so_many_wait(url, open_page):
+    first = half_an_upload(url)
+    assert b"100 Continue" in first.recv(100)  # it has its turn
+    pages = [open_page(f"{url}/try?at=tiny/seed0") for _ in range(2)]
+    for page in pages:
+        drop(page, as_file(picture(shape=(5, 7, 3))))
+    for page in pages:
+        page.get_by_text("2 wait").wait_for()
+        assert page.locator("#made").is_hidden()
+    more = [half_an_upload(url) for _ in range(2)]
+    pages[0].get_by_text("4 wait").wait_for()
+    status, _, text = ask(url, "/try?at=tiny/seed0", "POST", b"", Origin=url)
+    assert status == 503 and json.loads(text)["error"] == "4 images wait already; try again in a moment"
+    for connection in (first, *more):  # a browser that goes away leaves its place
+        connection.close()
+    for page in pages:
+        page.locator("#made").wait_for()
+
+
+def test_no_more_than_one_uploads_worth_is_taken(url):
+    said = ask(url, "/try?at=tiny/seed0", "POST", Origin=url, Content_Length=str(upload.MOST_BYTES + 1))
+    assert said[0] == 413 and "larger than 32 MiB" in said[2]
+    with socket.create_connection(url.removeprefix("http://").split(":"), timeout=20) as connection:
+        host = url.removeprefix("http://")
+        head = f"POST /try?at=tiny/seed0 HTTP/1.1\r\nHost: {host}\r\nOrigin: {url}\r\n"
+        connection.sendall(f"{head}Transfer-Encoding: chunked\r\n\r\n".encode())
+        for _ in range(upload.MOST_BYTES // 2**20):
+            connection.sendall(b"100000\r\n" + bytes(2**20) + b"\r\n")
+        connection.sendall(b"1\r\n0\r\n")
+        assert b"413" in connection.recv(2**12)  # before the end of what is sent
+
+
+LEFT_IS_RED = np.zeros((4, 8, 3), np.uint8)
+LEFT_IS_RED[:, :4, 0] = 255
+EXIF = Image.Exif()
+EXIF[0x0112] = 6  # the camera was turned: its left is the top
+
+
+@pytest.mark.parametrize(
+    "content, size, corner, note",
+    [
+        (as_file(LEFT_IS_RED, "JPEG", quality=100, subsampling=0, exif=EXIF), (4, 8), (254, 0, 0), None),
+        (as_file(np.full((4, 6), 0x80FF, np.uint16)), (6, 4), (128, 128, 128), "16 bits"),
+        (as_file(np.full((4, 6, 4), (9, 9, 9, 0), np.uint8)), (6, 4), (255, 255, 255), "transparent"),
+        (as_file(np.zeros((2000, 4000), np.uint8), "JPEG"), (1024, 512), (0, 0, 0), "shrunk from 4000 x 2000"),
+        (as_file(np.zeros((1, 1), np.uint8), "BMP"), (1, 1), (0, 0, 0), None),
+    ],
+    ids=["turned", "16 bits", "transparent", "large", "one pixel"],
+)
+def test_an_image_of_any_kind_is_brought_to_one(content, size, corner, note):
+    image, notes = decode(io.BytesIO(content))
+    assert (image.mode, image.size, image.getpixel((0, 0))) == ("RGB", size, corner)
+    assert len(notes) == (note is not None) and (note or "") in "".join(notes)
+
+
+def test_an_image_of_other_colours_or_several_frames_is_taken_with_a_word(tmp_path):
+    frames = [Image.new("RGB", (4, 4), colour) for colour in ("red", "blue")]
+    frames[0].convert("CMYK").save(tmp_path / "a.jpg")
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
+    for name, note in (("a.jpg", "CMYK"), ("a.gif", "2 frames")):
+        image, notes = decode(io.BytesIO((tmp_path / name).read_bytes()))
+        assert image.getpixel((1, 1))[0] > 250 and note in notes[0], name
+    with pytest.raises(DataError, match="decimal numbers"):
+        decode(io.BytesIO(as_file(np.zeros((4, 4), np.float32), "TIFF")))
+
+
+# --- who may ask for what ---
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        "../outside",
+        "..%2foutside",
+        "%2e%2e/outside",
+        "tiny/../../outside",
+        "/etc",
+        "link",
+        "leads",
+        "tiny",
+        "",
+        "a%00b",
+    ],
+)
+@pytest.mark.parametrize("page", ["run?", "bench?", "report?", "events?", "sample?", "try?", "compare?at=other&"])
+def test_nothing_outside_the_folder_is_shown(url, page, where):
+    status, _, text = ask(url, f"/{page}at={where}&step=4")
+    assert status == 404 and ("no run or bench" in text or "leads outside" in text)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/assets/../site.py", "/assets/..%2fsite.py", "/%2e%2e/", "//etc/passwd", "/tiny/seed0/recipe.toml", "/assets/"],
+)
+def test_no_file_is_served_by_its_path(url, path):
+    assert ask(url, path)[0] == 404
+
+
+@pytest.mark.parametrize(
+    "method, headers",
+    [
+        ("GET", {"Host": "evil.example"}),
+        ("GET", {"Host": "evil.example:8000"}),
+        ("GET", {"Host": "127.0.0.1@evil.example"}),
+        ("GET", {"Host": "192.0.2.7"}),
+        ("GET", {"Origin": "http://evil.example"}),
+        ("GET", {"Origin": "null"}),
+        ("GET", {"Sec_Fetch_Site": "cross-site"}),
+        ("POST", {}),
+        ("POST", {"Origin": "http://evil.example"}),
+        ("POST", {"Origin": "https://127.0.0.1"}),
+    ],
+)
+def test_a_foreign_host_or_page_is_refused(url, method, headers):
+    status, answered, text = ask(url, "/try?at=tiny/seed0", method, **headers)
+    assert status == 403 and text.startswith("refused: ")
+    assert "Access-Control-Allow-Origin" not in answered
+
+
+def test_every_answer_says_how_far_it_may_be_trusted(url):
+    for path in ("/", "/nothing", "/assets/look.css", "/sample?at=tiny/seed0&step=4"):
+        _, headers, _ = ask(url, path)
+        assert headers["X-Content-Type-Options"] == "nosniff" and "Set-Cookie" not in headers
+        assert "default-src 'none'; script-src 'self'; style-src 'self'" in headers["Content-Security-Policy"]
+    assert ask(url, "/", "POST", Origin=url)[0] == 405
+
+
+# --- reports ---
+
+
+@pytest.fixture
+def client(shown):
+    from starlette.testclient import TestClient
+
+    from daf_serve.doorman import names_of
+    from daf_serve.site import make_site
+
+    return TestClient(make_site(shown.root, names_of("127.0.0.1", loopback=True)), base_url="http://localhost")
+
+
+def test_a_report_runs_its_scripts_as_a_page_of_nobodys(client, shown, monkeypatch):
+    other = ModuleType("daf_report")
+    other.page = lambda folder: f"<script>1</script>{folder.name}"
+    monkeypatch.setitem(sys.modules, "daf_report", other)
+    answer = client.get("/report?at=tiny/seed0")
+    assert answer.text == "<script>1</script>seed0"
+    policy = answer.headers["Content-Security-Policy"]
+    assert policy.startswith("sandbox allow-scripts allow-downloads; default-src 'none'; script-src 'unsafe-inline'")
+
+
+def test_without_reports_the_page_says_which_extra_brings_them(client, monkeypatch):
+    monkeypatch.setitem(sys.modules, "daf_report", None)
+    assert "pip install &#39;daframework[report]&#39;" in client.get("/report?at=tiny/seed0").text
+
+
+# --- the command ---
+
+
+def test_what_it_cannot_listen_at_or_show_is_a_line(daf, monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        refused(daf("serve", "--port", port), rf"port {port} of 127\.0\.0\.1 is in use; give another with --port")
+    refused(daf("serve", "--host", "192.0.2.7"), r"cannot listen at port 8000 of 192\.0\.2\.7 \(.*\); give others")
+    refused(daf("serve", "nowhere"), "nowhere: no such folder")
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    refused(daf("serve"), r"daf serve needs a library \(.*uvicorn.*\); install it .* 'daframework\[serve\]'")
+
+
+def test_whoever_listens_for_others_is_warned(daf, monkeypatch):
+    monkeypatch.setattr("uvicorn.Server.run", lambda server, sockets: None)
+    code, out, errors = daf("serve", "--host", "0.0.0.0", "--port", "0")
+    assert code == 0 and "at http://0.0.0.0:" in out
+    said = "whoever can reach 0.0.0.0 sees these runs and may use their models: there is no password"
+    assert errors == f"warning: {said}\n"
+    assert daf("serve", "--port", "0")[2] == ""
+
+
+def test_ctrl_c_ends_it_at_once_while_a_page_follows_a_run_and_another_waits_and_nothing_was_written(server, shown):
+    process, url = server
+    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=20)
+    connection.request("GET", "/events?at=begun")
+    assert connection.getresponse().readline() == b"event: restart\n"
+    busy = half_an_upload(url)
+    assert b"100 Continue" in busy.recv(100)
+    process.send_signal(signal.SIGINT)
+    assert (process.wait(20), process.stderr.read()) == (130, "stopped\n")
+    assert tree(shown.root / "tiny") == shown.before
