@@ -122,9 +122,9 @@ def test_before_and_after_move_by_mouse_by_key_and_by_touch(finished, open_page)
     slider.press("ArrowRight")
     at(51, 51)
     size = slider.bounding_box()
-    shown.mouse.click(size["x"] + 0.25 * size["width"], size["y"] + size["height"] / 2)
+    slider.click(position={"x": 0.25 * size["width"], "y": size["height"] / 2})
     at(20, 30)
-    shown.touchscreen.tap(size["x"] + 0.75 * size["width"], size["y"] + size["height"] / 2)
+    slider.tap(position={"x": 0.75 * size["width"], "y": size["height"] / 2})
     at(70, 80)
     assert box.locator(".before").evaluate("image => getComputedStyle(image).clipPath").startswith("inset(0")
     shown.locator("#before-after label").nth(1).click()
@@ -311,6 +311,12 @@ def test_the_same_command_again_leaves_the_report_of_a_finished_run(copied, daf)
     before = (copied / "report.html").stat().st_mtime_ns
     assert daf("run", copied / "recipe.toml", "--out", copied)[0] == 0
     assert (copied / "report.html").stat().st_mtime_ns == before
+
+
+def test_who_stops_a_run_does_not_wait_for_a_report(copied):
+    (copied / "report.html").unlink()
+    report_file.ReportListener(copied).end(None)
+    assert not (copied / "report.html").exists()
 
 
 # --- benches ---

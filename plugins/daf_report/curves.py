@@ -35,7 +35,7 @@ def read_curves(path: Path) -> list[dict[str, Any]]:
                 charts.setdefault(chart, {}).setdefault(name, {})[step] = value if finite else None
     return [
         {"title": title, "series": [{"name": name, "points": _points(steps)} for name, steps in series.items()]}
-        for title, series in sorted(charts.items(), key=lambda one: one[0] == _TASK_MODELS)
+        for title, series in sorted(charts.items(), key=lambda one: (one[0] == _HEAD, one[0] == _TASK_MODELS))
     ]
 
 

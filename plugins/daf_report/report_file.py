@@ -81,14 +81,13 @@ def _is_ours(path: Path) -> bool:
 
 @define(eq=False)
 class ReportListener(Listener):
-    """Writes the report of the run in ``folder`` when it ends, also when it was stopped."""
+    """Writes the report of the run in ``folder`` when it is finished."""
 
     folder: Path
 
     def end(self, results: Mapping[str, Any] | None) -> None:
-        run, path = RunFolder(self.folder), self.folder / NAME
-        if not run.recipe.exists() or (results is None and not run.log.exists()):
+        found, path = RunFolder(self.folder).results, self.folder / NAME
+        if results is None or not found.exists():  # who stops a run does not wait for a page
             return
-        known = path.exists() and run.results.exists() and path.stat().st_mtime_ns >= run.results.stat().st_mtime_ns
-        if not known:  # the same command again only shows what there is
+        if not path.exists() or path.stat().st_mtime_ns < found.stat().st_mtime_ns:  # else it was finished before
             write_if_possible(self.folder)

@@ -35,9 +35,8 @@ from daframework.suites.comparison import gap_closed
 from daframework.suites.estimate import duration
 from daframework.suites.facts import component_text, maker
 from daframework.suites.outcome import percent, to_baseline
+from daframework.suites.plan import REFERENCES
 from daframework.text_file import read_text
-
-REFERENCES = (SOURCE_ONLY, ORACLE)
 
 
 def run_page(path: Path) -> dict[str, Any]:
@@ -200,10 +199,10 @@ def _label_free(rows: Sequence[Record]) -> Grid | None:
     """A row a method by falling infomax, the oracle apart; None where nothing was measured."""
     places, ordered = picks(rows), {row["method"]: row for row in rows}
     columns: list[Column] = [
-        ("pick", lambda row: places[row["method"]]),
         ("method", "method"),
         ("infomax", "infomax"),
         ("mIoU", "mIoU"),
+        ("pick", lambda row: places[row["method"]]),
     ]
     title = "Rows by infomax, percent, and the mIoU that labels would have told"
     return grid(title, [ordered[name] for name in places], columns, notes=pick_notes(rows)) if places else None

@@ -13,6 +13,7 @@ from daframework.storage.results import Results
 from daframework.storage.run_folder import RunFolder
 from daframework.suites.bootstrap import MIN_IMAGES, paired_difference
 from daframework.suites.comparison import BOOTSTRAP_SEED, verdict
+from daframework.suites.plan import REFERENCES
 
 REPETITIONS = 2000
 """Bootstrap draws of the test images, as in the suites that ship."""
@@ -50,7 +51,7 @@ def confusions(folder: RunFolder, results: Results) -> list[dict[str, Any]]:
     pixels of a label's class, rows by label, None where a class is never labelled.
     """
     found = []
-    for row in results.rows:
+    for row in sorted(results.rows, key=lambda one: one.method in REFERENCES):
         counts = _matrices(folder, results, row.method)
         if counts is not None:
             total = counts.sum(0).double()

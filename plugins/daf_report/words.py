@@ -7,6 +7,7 @@ from daframework.report.table import NOTHING, Record
 from daframework.runs.row_names import ORACLE, SOURCE_ONLY
 from daframework.suites.outcome import percent, signed
 
+_NEITHER = "no difference shown"
 _NAMED = 3  # classes in a sentence
 _SMALL = 0.0005  # of IoU: a difference that a table shows as 0
 
@@ -59,10 +60,10 @@ def preserved_sentence(miou: float | None, by_class: Mapping[str, float | None])
 
 def against_baseline(rows: Sequence[Record], baseline: str) -> str:
     """Which methods are better, worse, or neither, than the baseline."""
-    groups: dict[str, list[str]] = {"better": [], "worse": [], "neither": []}
+    groups: dict[str, list[str]] = {"better": [], "worse": [], _NEITHER: []}
     for row in rows:
         if row["to_baseline_interval"] is not None and row["method"] not in (SOURCE_ONLY, ORACLE):
-            groups[row["verdict"] or "neither"].append(visible(row["method"]))
+            groups[row["verdict"] or _NEITHER].append(visible(row["method"]))
     said = [f"{what}: {', '.join(names)}" for what, names in groups.items() if names]
     return f"Against {visible(baseline)}, beyond the choice of test images, {'; '.join(said)}." if said else ""
 

@@ -128,6 +128,7 @@ function chart(data, settings) {
     return button;
   });
   box.append(title, svg, label, readout);
+  svg.style.display = input.style.display = steps.length > 1 ? "" : "none";  // one value is read, not drawn
   let lines = [], cursor, across;
   function draw() {
     const { log, weight } = settings;
@@ -157,10 +158,6 @@ function chart(data, settings) {
         if (at === null) { pen = "M"; continue; }
         path += `${pen}${across(step).toFixed(1)} ${down(at).toFixed(1)}`;
         pen = "L";
-      }
-      if (line.length === 1 && path) {
-        const [x, y] = path.slice(1).split(" ");
-        svg.append(drawn("circle", { cx: x, cy: y, r: 4, fill: `var(--s${(place + 1) % 8})` }));
       }
       svg.append(drawn("path", { d: path, stroke: `var(--s${(place + 1) % 8})` }));
     });
