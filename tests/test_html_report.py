@@ -344,3 +344,15 @@ def test_a_bench_with_a_damaged_table_shows_its_runs(bench, tmp_path):
     (folder / "table.json").write_text("{")
     made = page(folder)
     assert "no table that can be read" in made and "translated by one" in made and 'id="table-1"' not in made
+
+
+def test_a_bench_of_an_earlier_version_has_its_table_and_one_of_another_layout_is_named(bench, tmp_path):
+    folder = shutil.copytree(bench.folder, tmp_path / "bench")
+    content = json.loads((folder / "table.json").read_text())
+    for row in content["tables"][0]["rows"]:
+        del row["infomax"]
+    (folder / "table.json").write_text(json.dumps(content))
+    assert 'id="table-1"' in page(folder) and 'class="notices"' not in page(folder)
+    del content["tables"][0]["rows"][0]["mIoU"]
+    (folder / "table.json").write_text(json.dumps(content))
+    assert "table.json: KeyError" in page(folder) and 'id="runs"' in page(folder)

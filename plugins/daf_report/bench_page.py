@@ -17,13 +17,14 @@ from daframework.adapt.translated_set import open_translated
 from daframework.data.whole import evenly_spread
 from daframework.registry import load_plugins
 from daframework.report.pick import picks
-from daframework.report.table import Record, without_oracle
+from daframework.report.table import Record, over_seeds, without_oracle
 from daframework.runs.row_names import ORACLE, SOURCE_ONLY
 from daframework.storage.run_folder import RunFolder, read_recipe
 from daframework.suites.comparison import TaskTable
 from daframework.suites.outcome import class_grid, method_grid, to_baseline
 
 _TABLE, _REPORT = "table.json", "report.html"
+_EARLIER = {"infomax": over_seeds([])}  # what rows of earlier versions lack
 _RUNS = "*/*/seed*/recipe.toml"
 _IMAGES = 8
 _MOST = 8_000_000  # bytes of all pictures
@@ -55,7 +56,7 @@ def bench_page(folder: Path) -> dict[str, Any]:
     return {
         "title": folder.resolve().name,
         "subtitle": "bench",
-        "tables": [_described(table) for table in tables or ()],
+        "tables": [one for table in tables or () if (one := attempts.at(_TABLE, partial(_described, table)))],
         "runs": runs,
         "images": attempts.at("images", partial(_side_by_side, attempts, runs, tables or [])),
         "notices": attempts.notices,
@@ -65,7 +66,13 @@ def bench_page(folder: Path) -> dict[str, Any]:
 def _read_tables(folder: Path) -> list[TaskTable]:
     content = json.loads((folder / _TABLE).read_text(encoding="utf-8"))
     return [
-        TaskTable(one["task"], tuple(one["classes"]), one["baseline"], tuple(one["rows"]), tuple(one["notes"]))
+        TaskTable(
+            one["task"],
+            tuple(one["classes"]),
+            one["baseline"],
+            tuple(_EARLIER | row for row in one["rows"]),
+            tuple(one["notes"]),
+        )
         for one in content["tables"]
     ]
 
