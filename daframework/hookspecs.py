@@ -76,5 +76,10 @@ def daf_listener(run_folder: Path, recipe: "Recipe") -> "Listener | None":
 
 
 @hookspec
+def daf_bench(folder: Path) -> None:
+    """Called whenever the tables of a suite were written into its ``folder``; not all of its runs need be finished."""
+
+
+@hookspec
 def daf_commands(group: "Group") -> None:
     """Add commands to ``group`` and they become commands of ``daf``. Called by ``daf --help``, so import little."""

@@ -47,6 +47,14 @@ def pytest_collection_modifyitems(items):
 
 
 @pytest.fixture(autouse=True, scope="session")
+def without_reports():
+    """Runs of tests write no report.html, which would take a minute of them all; tests/test_html_report.py has them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DAF_BLOCK", "report")
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
 def one_thread():
     """Tensors this small only lose by more threads, and sums come out in one order."""
     before = torch.get_num_threads()

@@ -86,7 +86,7 @@ class PluginListener(_Passing):
             self.listener = None
             fault(self.plugins, self.origin, f": its listener's {what}() failed and is told no more", error)
         seconds = time.monotonic() - begun
-        if seconds > SLOW and not self._slow:
+        if seconds > SLOW and not self._slow and what != "end":  # for which nothing waits
             self._slow = True
             self.plugins.warn(f"plugin {self.origin}: its listener's {what}() took {seconds:.1f} s, and the run waits")
 

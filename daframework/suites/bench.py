@@ -10,7 +10,7 @@ from daframework.build import make_task
 from daframework.cores import asked_threads, given_cores
 from daframework.errors import DataError, RunError, warn
 from daframework.recipes.read import Overrides, locate
-from daframework.registry import Plugins
+from daframework.registry import Plugins, each
 from daframework.report.table import Record, as_text
 from daframework.runs.context import checked
 from daframework.runs.datasets import open_datasets
@@ -104,7 +104,7 @@ def open_executor(on: str | None, jobs: int | None) -> Iterator[Executor]:
 
 
 def compare(plugins: Plugins, plan: Plan, failures: Mapping[str, str]) -> Bench:
-    """The tables of the runs that are finished, left in the suite's folder too, with figures.
+    """The tables of the runs that are finished, left in the suite's folder too, with figures; plugins are told.
 
     ``failures`` say why runs failed, by their names.
 
@@ -125,6 +125,8 @@ def compare(plugins: Plugins, plan: Plan, failures: Mapping[str, str]) -> Bench:
         draw_sheet(plan, found, checked(recipe, open_datasets(plugins, recipe).source))
     except DataError as error:
         warn(f"no sheet of images: {error}")
+    for _ in each(plugins, "daf_bench", folder=plan.out):
+        pass  # each is called in its turn, and gives nothing
     return made
 
 

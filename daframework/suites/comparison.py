@@ -87,12 +87,15 @@ def _scored(plan: Plan, task: str, method: str, found: Mapping[str, Status]) -> 
 def _record(plan: Plan, method: str, scored: Mapping[str, dict[int, Scored]], built: Task | None) -> Record:
     own, mious = scored[method], {name: _mious(by_seed) for name, by_seed in scored.items()}
     gap = (mious[method], mious[SOURCE_ONLY], mious.get(ORACLE, {}))
+    common = set.intersection(*map(set, gap))  # seeds
     return {
         "method": method,
         "mIoU": over_seeds(mious[method].values()),
         "to_source_only": None if method == SOURCE_ONLY else _mean_difference(mious[method], mious[SOURCE_ONLY]),
         **_to_baseline(plan, method, scored, built),
-        "gap_closed": None if method in REFERENCES else _gap_closed(*gap),
+        "gap_closed": None
+        if method in REFERENCES
+        else gap_closed(*(mean(one[seed] for seed in common) for one in gap)),
         "infomax": over_seeds(one.row.infomax for one in own.values()),
         "minutes": _minutes(own.values()),
         "images_per_second": _images_per_second(own.values()),
@@ -114,10 +117,8 @@ def _mean_difference(first: Mapping[int, float], second: Mapping[int, float]) ->
     return mean(first[seed] - second[seed] for seed in first if seed in second)
 
 
-def _gap_closed(*by_seed: Mapping[int, float]) -> float | None:
-    """The share of the way from source_only to the oracle, of the means over the seeds that all three have."""
-    seeds = set.intersection(*map(set, by_seed))
-    reached, low, high = (mean(scores[seed] for seed in seeds) for scores in by_seed)
+def gap_closed(reached: float | None, low: float | None, high: float | None) -> float | None:
+    """The share of the way from source_only's score ``low`` to the oracle's ``high``; None where there is none."""
     if reached is None or low is None or high is None or high <= low:
         return None
     return (reached - low) / (high - low)

@@ -23,9 +23,9 @@ def facts(plan: Plan, task: str, results: Sequence[Results]) -> list[str]:
         }
     )
     lines = [
-        f"{_component(recipe.source)} to {_component(recipe.target)}; images: {counts or 'not counted'}; "
+        f"{component_text(recipe.source)} to {component_text(recipe.target)}; images: {counts or 'not counted'}; "
         f"crops of {_size(data.crop_size)}{resized} (height x width)",
-        f"translation: {' or '.join(budgets) or 'nothing is trained'}; task {_component(recipe.task)}: "
+        f"translation: {' or '.join(budgets) or 'nothing is trained'}; task {component_text(recipe.task)}: "
         f"{downstream.steps} steps of {downstream.batch_size}; seeds {', '.join(map(str, plan.seeds))}",
     ]
     if plan.baseline is not None:
@@ -35,19 +35,21 @@ def facts(plan: Plan, task: str, results: Sequence[Results]) -> list[str]:
             else ""
         )
         lines.append(f"percent; vs {plan.baseline}: difference of mIoU{interval}")
-    return lines + [f"made by {made}" for made in sorted({_maker(one) for one in results})]
+    return lines + [f"made by {made}" for made in sorted({maker(one) for one in results})]
 
 
 def _size(size: Sequence[int] | None) -> str:
     return " x ".join(map(str, size or ()))
 
 
-def _component(table: ComponentTable) -> str:
+def component_text(table: ComponentTable) -> str:
+    """A component's name with its options."""
     options = ", ".join(f"{key} {value}" for key, value in table.options.items())
     return f"{table.name} ({options})" if options else table.name
 
 
-def _maker(results: Results) -> str:
+def maker(results: Results) -> str:
+    """Version, commit, machine and day of a run."""
     environment = results.environment
     version = environment.get("versions", {}).get("daframework")
     machine = environment.get("processor") if environment.get("device") == "cpu" else environment.get("device")

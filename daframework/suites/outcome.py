@@ -46,8 +46,8 @@ def method_grid(table: TaskTable) -> Grid:
         ("method", lambda row: row["method"] + " †" * bool(row["notes"])),
         ("mIoU", "mIoU"),
         ("vs source_only", lambda row: signed(row["to_source_only"])),
-        (f"vs {table.baseline}", _to_baseline),
-        ("gap closed", lambda row: _number(row["gap_closed"], 100, ".0f", " %")),
+        (f"vs {table.baseline}", to_baseline),
+        ("gap closed", lambda row: percent(row["gap_closed"])),
         ("content preservation", _content_preservation),
         ("pick", lambda row: places.get(row["method"])),
         ("minutes", lambda row: _number(row["minutes"], 1, ".1f")),
@@ -73,7 +73,8 @@ def _content_preservation(row: Record) -> Record:
     return over_seeds((one["semantic_preservation"] or {}).get("mIoU") for one in row["seeds"])
 
 
-def _to_baseline(row: Record) -> str | None:
+def to_baseline(row: Record) -> str | None:
+    """The difference to the baseline in percent, with its interval and verdict."""
     if row["to_baseline_interval"] is None:
         return signed(row["to_baseline"])
     low, high = map(signed, row["to_baseline_interval"])
@@ -83,6 +84,11 @@ def _to_baseline(row: Record) -> str | None:
 def signed(value: float | None) -> str | None:
     """A difference of fractions in percent, with its sign; none of 0."""
     return _number(value, 100, "+.1f")
+
+
+def percent(value: float | None) -> str | None:
+    """A fraction as ``41 %``."""
+    return _number(value, 100, ".0f", " %")
 
 
 def _number(value: float | None, factor: int, form: str, unit: str = "") -> str | None:

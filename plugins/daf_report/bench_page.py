@@ -1,0 +1,190 @@
+"""What the page of a bench shows, gathered from its folder."""
+
+import json
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from attrs import frozen
+
+from daf_report import words
+from daf_report.attempts import Attempts
+from daf_report.embedded import Picture, class_map, photo
+from daf_report.run_images import RunImages
+from daframework.adapt.translated_set import open_translated
+from daframework.data.whole import evenly_spread
+from daframework.registry import load_plugins
+from daframework.report.pick import picks
+from daframework.report.table import Record, over_seeds, without_oracle
+from daframework.runs.row_names import ORACLE, SOURCE_ONLY
+from daframework.storage.run_folder import RunFolder, read_recipe
+from daframework.suites.comparison import TaskTable
+from daframework.suites.outcome import class_grid, method_grid, to_baseline
+
+_TABLE, _REPORT = "table.json", "report.html"
+_EARLIER = {"infomax": over_seeds([])}  # what rows of earlier versions lack
+_RUNS = "*/*/seed*/recipe.toml"
+_IMAGES = 8
+_MOST = 8_000_000  # bytes of all pictures
+
+
+@frozen
+class BenchRun:
+    """A run of a bench, and the ``link`` to its own report, None where it has none."""
+
+    task: str
+    method: str
+    seed: str
+    folder: RunFolder
+    link: str | None
+
+
+def is_bench(folder: Path) -> bool:
+    """Whether ``daf bench`` has begun in ``folder``."""
+    return (folder / _TABLE).exists() or ((folder / "logs").is_dir() and any(folder.glob(_RUNS)))
+
+
+def bench_page(folder: Path) -> dict[str, Any]:
+    """The content of templates/bench.html for the bench in ``folder``."""
+    attempts = Attempts()
+    tables = attempts.at(_TABLE, partial(_read_tables, folder)) if (folder / _TABLE).exists() else None
+    if tables is None:
+        attempts.notices.insert(0, "There is no table that can be read: daf bench --collect makes it of finished runs.")
+    runs = _runs(folder)
+    return {
+        "title": folder.resolve().name,
+        "subtitle": "bench",
+        "tables": [one for table in tables or () if (one := attempts.at(_TABLE, partial(_described, table)))],
+        "runs": runs,
+        "images": attempts.at("images", partial(_side_by_side, attempts, runs, tables or [])),
+        "notices": attempts.notices,
+    }
+
+
+def _read_tables(folder: Path) -> list[TaskTable]:
+    content = json.loads((folder / _TABLE).read_text(encoding="utf-8"))
+    return [
+        TaskTable(
+            one["task"],
+            tuple(one["classes"]),
+            one["baseline"],
+            tuple(_EARLIER | row for row in one["rows"]),
+            tuple(one["notes"]),
+        )
+        for one in content["tables"]
+    ]
+
+
+def _runs(folder: Path) -> list[BenchRun]:
+    found = []
+    for path in sorted(one.parent for one in folder.glob(_RUNS)):
+        task, method, seed = path.relative_to(folder).parts
+        link = quote(f"{task}/{method}/{seed}/{_REPORT}") if (path / _REPORT).exists() else None
+        found.append(BenchRun(task, method, seed.removeprefix("seed"), RunFolder(path), link))
+    return found
+
+
+def _described(table: TaskTable) -> dict[str, Any]:
+    return {
+        "task": table.task,
+        "grid": method_grid(table),
+        "classes": class_grid(table),
+        "summary": _summary(table),
+        "forest": _forest(table),
+        "baseline": table.baseline,
+    }
+
+
+def _summary(table: TaskTable) -> list[str]:
+    """Which method is best, what it is worth, and which one would be taken without labels."""
+    means = {row["method"]: row["mIoU"]["mean"] for row in table.rows}
+    methods = [row for row in without_oracle(table.rows) if row["method"] != SOURCE_ONLY and row["seeds"]]
+    if not methods:
+        return []
+    best = methods[0]  # rows come by falling mIoU
+    sentences = [words.method_sentence(best, means.get(SOURCE_ONLY), means.get(ORACLE), best["gap_closed"])]
+    base = next((row for row in table.rows if row["method"] == SOURCE_ONLY), None)
+    if base is not None and base["seeds"]:
+        sentences.append(words.gains_sentence(_change(table.classes, best, base)) or "")
+    if table.baseline is not None:
+        sentences.append(words.against_baseline(table.rows, table.baseline))
+    chosen = next(iter(picks(table.rows)), None)
+    if chosen is not None:
+        sentences.append(f"Without a label of the target, the column pick names {chosen}.")
+    return [sentence for sentence in sentences if sentence]
+
+
+def _change(classes: Sequence[str], row: Record, base: Record) -> dict[str, float | None]:
+    def of(one: Record, name: str) -> float | None:
+        found = [seed["IoU"][name] for seed in one["seeds"] if seed["IoU"][name] is not None]
+        return sum(found) / len(found) if found else None
+
+    pairs = {name: (of(row, name), of(base, name)) for name in classes}
+    return {name: None if one is None or two is None else one - two for name, (one, two) in pairs.items()}
+
+
+def _forest(table: TaskTable) -> dict[str, Any] | None:
+    """Each method's difference to the baseline with its interval, as places from 0 to 100; the oracle is far off."""
+    rows = [row for row in without_oracle(table.rows) if row["to_baseline_interval"] is not None]
+    if not rows:
+        return None
+    ends = [0.0, *(end for row in rows for end in row["to_baseline_interval"])]
+    low, high = float(min(ends)), float(max(ends))
+    margin = 0.04 * (high - low) or 0.01
+
+    def place(value: float) -> float:
+        return round(100 * (value - low + margin) / (high - low + 2 * margin), 2)
+
+    return {
+        "zero": place(0.0),
+        "rows": [
+            {
+                "name": row["method"],
+                "low": place(row["to_baseline_interval"][0]),
+                "high": place(row["to_baseline_interval"][1]),
+                "at": place(row["to_baseline"]),
+                "verdict": row["verdict"],
+                "text": to_baseline(row),
+            }
+            for row in rows
+        ],
+    }
+
+
+def _side_by_side(attempts: Attempts, runs: Sequence[BenchRun], tables: Sequence[TaskTable]) -> dict[str, Any] | None:
+    """The same source images under every method of the first task and seed that translated them, in the table's order;
+    None where none did.
+    """
+    translating = [run for run in runs if run.folder.translated.exists()]
+    task = next((table.task for table in tables), runs[0].task if runs else None)
+    seed = min((run.seed for run in translating if run.task == task and run.seed.isdecimal()), key=int, default=None)
+    order = [row["method"] for table in tables[:1] for row in table.rows]
+    chosen = sorted(
+        (run for run in translating if (run.task, run.seed) == (task, seed)),
+        key=lambda run: order.index(run.method) if run.method in order else len(order),
+    )
+    if not chosen:
+        return None
+    source = RunImages(chosen[0].folder, load_plugins(), read_recipe(chosen[0].folder)).source
+    sets = {}
+    for run in chosen:
+        found = attempts.at(f"translated by {run.method}", partial(open_translated, run.folder.translated, source))
+        if found and len(found[0]) == len(source):
+            sets[run.method] = found[0]
+    places = evenly_spread(len(source), _IMAGES)
+    most = min(50_000, _MOST // (len(places) * (len(sets) + 2)))
+    images = []
+    for place in places:
+        sample = source[place]
+        shown: dict[str, Picture] = {"source": photo(sample.image, f"source image {sample.name}", width=480, most=most)}
+        for method, one in sets.items():
+            alt = f"{sample.name} translated by {method}"
+            translated = attempts.at(alt, partial(one.__getitem__, place))
+            if translated is not None:
+                shown[method] = photo(translated.image, alt, width=480, most=most)
+        if sample.label is not None:
+            shown["label"] = class_map(sample.label, source.palette, f"classes of {sample.name}", width=480)
+        images.append({"name": sample.name, "methods": shown})
+    return {"seed": seed, "images": images}

@@ -1,0 +1,67 @@
+"""What a run logged, as curves: a chart a kind of training, a series a loss."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from daframework.data.whole import evenly_spread
+
+_MOST_POINTS = 1000  # a series; a screen shows no more
+_TASK, _TASK_MODELS = "training on ", "task models"
+_HEAD = "semantic head"  # whose scores are no losses
+
+
+def read_curves(path: Path) -> list[dict[str, Any]]:
+    """Charts ``{"title", "series": [{"name", "points": [[step, value], ...]}]}`` of a log.jsonl, ready for JSON.
+
+    A step that was logged twice, as before and after an interruption, has its last value. Lines that are none of a log
+    are left out; None stands for a value that is no finite number.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    charts: dict[str, dict[str, dict[int, float | None]]] = {}
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            entry = json.loads(line)
+            stage, step = str(entry.pop("stage")), int(entry.pop("step"))
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
+            continue
+        for key, value in entry.items():
+            if isinstance(value, int | float):
+                chart, name = _place(stage, key)
+                finite = math.isfinite(value)
+                charts.setdefault(chart, {}).setdefault(name, {})[step] = value if finite else None
+    return [
+        {"title": title, "series": [{"name": name, "points": _points(steps)} for name, steps in series.items()]}
+        for title, series in sorted(charts.items(), key=lambda one: (one[0] == _HEAD, one[0] == _TASK_MODELS))
+    ]
+
+
+def last_step(path: Path) -> tuple[str, int] | None:
+    """Stage and step of the last line of a log.jsonl that can be read; None where there is none."""
+    for line in reversed(path.read_text(encoding="utf-8", errors="replace").splitlines()):
+        try:
+            entry = json.loads(line)
+            return str(entry["stage"]), int(entry["step"])
+        except (ValueError, KeyError, TypeError, RecursionError, OverflowError):
+            continue
+    return None
+
+
+def _place(stage: str, key: str) -> tuple[str, str]:
+    """The chart and the name of a series: the task models, which are trained alike, share a chart."""
+    if not stage.startswith(_TASK):
+        head, _, rest = key.partition("/")
+        return (head, rest) if head == _HEAD else (stage, key)
+    row = stage.removeprefix(_TASK)
+    return _TASK_MODELS, row if key == "loss" else f"{row}: {key}"
+
+
+def _points(steps: dict[int, float | None]) -> list[list[float | None]]:
+    found = sorted(steps.items())
+    return [
+        [step, value if value is None else float(f"{value:.5g}")]
+        for step, value in (found[place] for place in evenly_spread(len(found), _MOST_POINTS))
+    ]

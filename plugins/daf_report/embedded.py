@@ -1,0 +1,52 @@
+"""Pictures that a page carries inside itself: WebP as ``data:`` addresses, scaled so that no page grows without end."""
+
+import base64
+import io
+from collections.abc import Sequence
+
+import numpy as np
+from attrs import frozen
+from PIL import Image
+from torch import Tensor
+
+from daframework.interfaces import IGNORE_INDEX
+
+_SHRINK = 0.75  # of the width, while a picture is too large
+
+
+@frozen
+class Picture:
+    """An address that holds the picture itself, its size in pixels, and the words for who does not see it."""
+
+    src: str
+    width: int
+    height: int
+    alt: str
+
+
+def photo(image: Tensor, alt: str, *, width: int = 640, most: int = 120_000) -> Picture:
+    """An image (3, H, W) uint8, at most ``width`` pixels wide and ``most`` bytes large."""
+    pixels = Image.fromarray(image.permute(1, 2, 0).contiguous().cpu().numpy())
+    return _embedded(pixels, alt, width, most, Image.Resampling.LANCZOS, lossless=False)
+
+
+def class_map(label: Tensor, palette: Sequence[tuple[int, int, int]], alt: str, *, width: int = 640) -> Picture:
+    """Class indices (H, W) in their colours; ignored pixels are transparent."""
+    colours = np.zeros((IGNORE_INDEX + 1, 4), dtype=np.uint8)
+    colours[: len(palette)] = [(*colour, 255) for colour in palette]
+    pixels = Image.fromarray(colours[label.cpu().numpy()])
+    return _embedded(pixels, alt, width, 60_000, Image.Resampling.NEAREST, lossless=True)
+
+
+def _embedded(
+    pixels: Image.Image, alt: str, width: int, most: int, filter: Image.Resampling, *, lossless: bool
+) -> Picture:
+    wide = min(width, pixels.width)
+    while True:
+        size = (wide, max(1, round(pixels.height * wide / pixels.width)))
+        scaled = pixels if size == pixels.size else pixels.resize(size, filter)
+        scaled.save(buffer := io.BytesIO(), "WEBP", lossless=lossless, quality=80, method=4)
+        if buffer.tell() <= most or wide == 1:
+            break
+        wide = max(1, int(wide * min(_SHRINK, (most / buffer.tell()) ** 0.5)))
+    return Picture(f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}", *size, alt)

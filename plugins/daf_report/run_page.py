@@ -1,0 +1,241 @@
+"""What the page of a run shows, gathered from its folder."""
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from attrs import evolve
+from torch import Tensor
+
+from daf_report import words
+from daf_report.attempts import Attempts
+from daf_report.curves import last_step, read_curves
+from daf_report.dots import dots
+from daf_report.run_images import RunImages, step_pictures
+from daf_report.run_statistics import compared, confusions, label_pixels
+from daframework.recipes.tables import Recipe
+from daframework.registry import load_plugins
+from daframework.report.pick import pick_notes, picks
+from daframework.report.summary import class_grid, results_grid, summarise
+from daframework.report.table import Column, Grid, Record, grid, over_seeds, spread
+from daframework.runs.context import read_seconds
+from daframework.runs.row_names import ORACLE, SOURCE_ONLY
+from daframework.storage.results import (
+    CONTENT_PRESERVATION,
+    Results,
+    Row,
+    fraction,
+    read_results,
+    scores_from_json,
+)
+from daframework.storage.run_folder import RunFolder, flat, read_recipe
+from daframework.suites.comparison import gap_closed
+from daframework.suites.estimate import duration
+from daframework.suites.facts import component_text, maker
+from daframework.suites.outcome import percent, to_baseline
+from daframework.suites.plan import REFERENCES
+from daframework.text_file import read_text
+
+
+def run_page(path: Path) -> dict[str, Any]:
+    """The content of templates/run.html for the run in ``path``."""
+    folder, attempts = RunFolder(path), Attempts()
+    recipe = attempts.at("the recipe", partial(read_recipe, folder))
+    results = attempts.at("the results", partial(_results, folder, recipe, attempts))
+    finished = results is not None and folder.results.exists()
+    if not finished:
+        attempts.notices.insert(0, _unfinished(folder))
+    images = None if recipe is None else RunImages(folder, load_plugins(), recipe)
+    page: dict[str, Any] = {
+        "title": path.resolve().parent.name if recipe is None else recipe.name,
+        "subtitle": "" if recipe is None else f"seed {recipe.seed}",
+        "facts": _facts(recipe, results),
+        "recipe": attempts.at("the recipe's text", partial(read_text, folder.recipe)),
+        "curves": _if_there(folder.log, attempts, "the log", read_curves),
+        "steps": _if_there(folder.samples, attempts, "the samples", partial(step_pictures, recipe, attempts)),
+        "timings": attempts.at("the seconds", partial(_timings, folder)),
+        "environment": _if_there(folder.environment, attempts, "the environment", _environment),
+    }
+    if results is not None and results.rows:
+        page |= _scores(folder, results, images, attempts)
+    if images is not None:
+        page["pairs"] = attempts.at("before and after", images.pairs)
+        if finished and results is not None:
+            page["overlays"] = attempts.at("predictions on target images", partial(images.overlays, results))
+    return page | {"notices": attempts.notices}
+
+
+def _if_there(path: Path, attempts: Attempts, what: str, read: Any) -> Any:
+    return attempts.at(what, partial(read, path)) if path.exists() else None
+
+
+def _results(folder: RunFolder, recipe: Recipe | None, attempts: Attempts) -> Results | None:
+    """What came out; of an unfinished or damaged run, the rows that have scores."""
+    if folder.results.exists():
+        found = attempts.at("results.json", partial(read_results, folder.results))
+        if found is not None:
+            return found
+    if recipe is None:
+        return None
+    tables = {}
+    for path in sorted(folder.scores("*").parent.glob("*.json")):
+        table = attempts.at(f"scores/{path.name}", partial(_read_json, path))
+        if table is not None:
+            tables[path.stem] = table
+    classes = tuple(next((table["IoU"] for table in tables.values()), ()))
+    preserved = tables.pop(CONTENT_PRESERVATION, None)
+    rows = []
+    for name, table in sorted(tables.items(), key=lambda one: (one[0] != SOURCE_ONLY, one[0] == ORACLE)):
+        kept = scores_from_json(preserved, classes) if preserved is not None and name == recipe.name else None
+        rows.append(Row(name, scores_from_json(table, classes), kept, fraction(table.get("infomax"))))
+    return Results(recipe.name, recipe.seed, classes, tuple(rows), {}, {}) if rows else None
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return content
+
+
+def _unfinished(folder: RunFolder) -> str:
+    found = last_step(folder.log) if folder.log.exists() else None
+    what = "has no results that can be read" if folder.results.exists() else "is not finished"
+    where = f" It logged last after step {found[1]} of {found[0]}." if found else ""
+    return f"This run {what}; the page shows what there is. Running its recipe again goes on from there.{where}"
+
+
+def _facts(recipe: Recipe | None, results: Results | None) -> list[str]:
+    facts = []
+    if recipe is not None:
+        facts.append(f"{component_text(recipe.source)} to {component_text(recipe.target)}")
+    if results is not None and results.images:
+        facts.append(f"images: {', '.join(f'{n} {name}'.replace('_', ' ') for name, n in results.images.items())}")
+    if recipe is not None:
+        steps = recipe.translation.steps if recipe.translation is not None else 0
+        trained = f"translation: {steps} steps of {recipe.data.batch_size}; " if steps else ""
+        task = f"{component_text(recipe.task)}: {recipe.downstream.steps} steps of {recipe.downstream.batch_size}"
+        facts.append(trained + task)
+    if results is not None and results.environment:
+        facts.append(f"made by {maker(results)}")
+    return facts
+
+
+def _scores(folder: RunFolder, results: Results, images: RunImages | None, attempts: Attempts) -> dict[str, Any]:
+    """Everything that is told of scores: sentences, tables, and what statistics hold."""
+    task = None if images is None else attempts.at("the task", partial(images.task, len(results.classes)))
+    differences = attempts.at("intervals", partial(compared, folder, task, results)) or {}
+    rows, mious = summarise([results]), {row.method: row.scores.miou for row in results.rows}
+    names = {row.method: row for row in results.rows}
+    low, high = mious.get(SOURCE_ONLY), mious.get(ORACLE)
+    summary: list[str | None] = []
+    for row in results.rows if len(results.rows) > 1 else ():
+        if row.method in REFERENCES:
+            continue
+        own, closed = over_seeds([row.scores.miou]), gap_closed(row.scores.miou, low, high)
+        summary.append(words.method_sentence({"method": row.method, "mIoU": own}, low, high, closed))
+        difference = differences.get(row.method, {})
+        interval = difference.get("to_baseline_interval")
+        summary.append(words.interval_sentence(row.method, SOURCE_ONLY, interval, difference.get("verdict")))
+        if SOURCE_ONLY in names:
+            summary.append(words.gains_sentence(_change(results.classes, row, names[SOURCE_ONLY])))
+        kept = row.content_preservation
+        if kept is not None:
+            by_class = dict(zip(results.classes, kept.iou, strict=True))
+            summary.append(words.preserved_sentence(kept.miou, by_class))
+    statistics = attempts.at("the statistics", partial(confusions, folder, results)) or []
+    return {
+        "summary": [sentence for sentence in (*summary, *pick_notes(rows)) if sentence],
+        "table": _with_differences(results_grid([results]), rows, differences, low, high),
+        "classes": _with_preservation(class_grid([results]), results),
+        "class_names": results.classes,
+        "class_dots": dots(results.classes, {row.method: row.scores.iou for row in results.rows}),
+        "preservation": _preservation(results),
+        "confusions": statistics,
+        "shares": attempts.at("class shares", partial(_shares, folder, results, images)),
+        "label_free": _label_free(rows),
+    }
+
+
+def _change(classes: Sequence[str], row: Row, base: Row) -> dict[str, float | None]:
+    pairs = zip(classes, row.scores.iou, base.scores.iou, strict=True)
+    return {name: None if one is None or other is None else one - other for name, one, other in pairs}
+
+
+def _with_differences(
+    grid: Grid, rows: Sequence[Record], differences: Mapping[str, Record], low: float | None, high: float | None
+) -> Grid:
+    """``grid`` with the difference to source_only and the share of the gap after the mIoU."""
+    cells = []
+    for cell, row in zip(grid.rows, rows, strict=True):
+        difference = differences.get(row["method"])
+        closed = None if row["method"] in REFERENCES else gap_closed(row["mIoU"]["mean"], low, high)
+        added = (None if difference is None else to_baseline(difference), percent(closed))
+        cells.append((*cell[:2], *(text or "-" for text in added), *cell[2:]))
+    headings = (*grid.headings[:2], f"vs {SOURCE_ONLY}", "gap closed", *grid.headings[2:])
+    return evolve(grid, headings=headings, rows=tuple(cells), notes=())
+
+
+def _with_preservation(grid: Grid, results: Results) -> Grid:
+    """``grid`` with a column for the content preservation of each class, where it was measured."""
+    kept = [row for row in results.rows if row.content_preservation is not None]
+    columns = [
+        [spread(over_seeds([iou])) for iou in row.content_preservation.iou] for row in kept if row.content_preservation
+    ]
+    headings = (*grid.headings, *(f"content preservation of {row.method}" for row in kept))
+    return evolve(
+        grid,
+        headings=headings,
+        rows=tuple((*cell, *(column[place] for column in columns)) for place, cell in enumerate(grid.rows)),
+    )
+
+
+def _preservation(results: Results) -> Any:
+    kept = {row.method: row.content_preservation.iou for row in results.rows if row.content_preservation is not None}
+    return dots(results.classes, kept) if kept else None
+
+
+def _label_free(rows: Sequence[Record]) -> Grid | None:
+    """A row a method by falling infomax, the oracle apart; None where nothing was measured."""
+    places, ordered = picks(rows), {row["method"]: row for row in rows}
+    columns: list[Column] = [
+        ("method", "method"),
+        ("infomax", "infomax"),
+        ("mIoU", "mIoU"),
+        ("pick", lambda row: places[row["method"]]),
+    ]
+    title = "Rows by infomax, percent, and the mIoU that labels would have told"
+    return grid(title, [ordered[name] for name in places], columns, notes=pick_notes(rows)) if places else None
+
+
+def _shares(folder: RunFolder, results: Results, images: RunImages | None) -> dict[str, Any] | None:
+    """The share of the labelled pixels that each class has in the source and in the target's test set."""
+    pixels: dict[str, Tensor] = {}
+    for title, counted in (
+        ("source", label_pixels(folder, results, CONTENT_PRESERVATION)),
+        ("target's test set", label_pixels(folder, results, results.rows[0].method)),
+    ):
+        if counted is None and title == "source" and images is not None:
+            counted = images.source_pixels()
+        if counted is not None and counted.sum():
+            pixels[title] = counted.double() / counted.sum()
+    if not pixels:
+        return None
+    series = {title: shares.tolist() for title, shares in pixels.items()}
+    cells = [
+        (name, *(f"{100 * share:.2f}" for share in found))
+        for name, *found in zip(results.classes, *series.values(), strict=True)
+    ]
+    grid = Grid("Share of the labelled pixels, percent", ("class", *series), tuple(cells))
+    return {"grid": grid, "dots": dots(results.classes, series, log=True)}
+
+
+def _timings(folder: RunFolder) -> list[tuple[str, str, float]]:
+    """Stage, time, and percent of the longest."""
+    spent = read_seconds(folder)
+    longest = max(spent.values(), default=0.0) or 1.0
+    return [(stage, duration(seconds), round(100 * seconds / longest, 1)) for stage, seconds in spent.items()]
+
+
+def _environment(path: Path) -> list[tuple[str, str]]:
+    return [(key, str(value)) for key, value in flat(_read_json(path)).items()]

@@ -1,0 +1,358 @@
+"""report.html of runs and benches: what it holds, how it is used by mouse and key, and that nothing breaks it."""
+
+# ruff: noqa: F401, F811 (fixtures of another file)
+import json
+import shutil
+import sys
+
+import pytest
+import torch
+from browser import barriers, browser, open_page
+from conftest import TABLES, install, refused
+from tiny_suite import finish, plan_of
+
+import daframework as daf
+from daf_report import page, report_file, run_statistics
+from daf_report.embedded import class_map, photo
+from daf_report.report_file import write
+from daframework.errors import RunError
+from daframework.recipes.read import parse
+from daframework.registry import load_plugins
+from daframework.report.summary import gather, results_grid
+from daframework.storage.files import append_line
+from daframework.storage.results import read_results, write_results
+from daframework.suites.bench import compare
+
+HOSTILE = "<script>alert(1)</script>"
+NAME = "tiny"
+CLASSES = [HOSTILE, "sky & co", "tree"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def site(tmp_path_factory):
+    """The tiny parts, installed, and reports, with few draws for their intervals."""
+    folder = tmp_path_factory.mktemp("site")
+    install(folder, "daf-tiny", "1.2", {"tiny": "tiny"})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(folder))
+        patch.delenv("DAF_BLOCK")
+        patch.setattr(run_statistics, "REPETITIONS", 200)
+        yield
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A finished run with hostile names and enough test images for an interval."""
+    tables = TABLES | {
+        "name": NAME,
+        "source": {"name": "blocks", "look": "bright", "classes": CLASSES},
+        "target": {"name": "blocks", "look": "dark", "classes": CLASSES, "images": 20},
+        "downstream": {"steps": 16, "batch_size": 2, "lr": 0.1},
+        "log": {"every": 1, "checkpoint_every": 2, "samples_every": 1},
+    }
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    daf.run(parse(tables, "hostile"), folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory, module_session):
+    """A bench of two methods, of which all runs are finished."""
+    plugins = load_plugins()
+    plan = plan_of(plugins, tmp_path_factory.mktemp("bench"), tasks=[{"label": "narrow", "name": "pixels"}])
+    for cell in plan.cells:
+        finish(plugins, plan, cell, module_session)
+    write(plan.cell("narrow", "one", 0).folder.path)
+    return compare(plugins, plan, {})
+
+
+@pytest.fixture
+def copied(finished, tmp_path):
+    """The finished run, to do something to."""
+    return shutil.copytree(finished, tmp_path / "run")
+
+
+def address(folder):
+    return (folder / "report.html").as_uri()
+
+
+# --- runs ---
+
+
+def test_a_run_leaves_a_report_with_what_the_terminal_shows(finished, open_page):
+    shown = open_page(address(finished))
+    grid = results_grid(gather([finished]))
+    for row in grid.rows:
+        cells = shown.locator("#summary tbody tr", has=shown.locator("th", has_text=row[0])).locator("th, td")
+        assert [row[0], row[1], *row[2:]] == [cells.all_inner_texts()[place] for place in (0, 1, 4, 5, 6)]
+    texts = shown.locator("#summary").inner_text()
+    assert "95 % interval over test images" in texts and "mIoU on the target's test set" in texts
+    for section in ("before-after", "steps", "predictions", "curves", "classes", "confusion", "preservation", "shares"):
+        assert shown.locator(f"#{section} h2").is_visible(), section
+    assert shown.locator("#overlay .panel:visible figcaption").all_inner_texts() == [
+        "truth",
+        "source_only",
+        NAME,
+        "oracle",
+    ]
+    assert shown.locator("img:not([alt])").count() == 0 and not shown.locator(".notices").count()
+    assert (finished / "report.html").stat().st_size < 15_000_000
+
+
+def test_names_that_are_markup_stay_text(finished, open_page):
+    shown = open_page(address(finished))
+    assert shown.locator("h1").inner_text() == NAME
+    assert shown.locator("#classes tbody th").first.inner_text() == HOSTILE
+    shown.locator("summary", has_text="Recipe as run").click()
+    assert HOSTILE in shown.locator("pre").inner_text()
+    assert HOSTILE not in (finished / "report.html").read_text(encoding="utf-8")
+
+
+def test_before_and_after_move_by_mouse_by_key_and_by_touch(finished, open_page):
+    shown = open_page(address(finished), touch=True)
+    box = shown.locator(".compare:visible")
+
+    def at(low, high):  # a tap becomes a click some time later
+        read = "parseInt(box.style.getPropertyValue('--at'))"
+        between = f"([box, low, high]) => {read} >= low && {read} <= high"
+        shown.wait_for_function(between, arg=[box.element_handle(), low, high])
+
+    at(50, 50)
+    slider = box.locator("input")
+    slider.press("ArrowRight")
+    at(51, 51)
+    size = slider.bounding_box()
+    slider.click(position={"x": 0.25 * size["width"], "y": size["height"] / 2})
+    at(20, 30)
+    slider.tap(position={"x": 0.75 * size["width"], "y": size["height"] / 2})
+    at(70, 80)
+    assert box.locator(".before").evaluate("image => getComputedStyle(image).clipPath").startswith("inset(0")
+    shown.locator("#before-after label").nth(1).click()
+    assert shown.locator(".compare:visible").count() == 1
+    assert shown.locator("#pair figcaption:visible").inner_text() == "train/1"
+
+
+def test_a_table_is_sorted_by_click_and_by_key(finished, open_page):
+    shown = open_page(address(finished))
+    first = shown.locator("#summary tbody th").first.inner_text
+    heading = shown.locator("#summary thead button", has_text="mIoU")
+    heading.click()
+    heading.press("Enter")
+    rows = shown.locator("#summary tbody tr td:nth-child(2)").all_inner_texts()
+    assert rows == sorted(rows, key=float) and len(rows) == 3
+    assert shown.locator("#summary th[aria-sort=ascending]").count() == 1
+    shown.locator("#summary thead button", has_text="content").click()
+    assert first() == NAME  # the only row that has it; what is not there comes last
+
+
+def test_the_samples_are_scrubbed_by_step(finished, open_page):
+    shown = open_page(address(finished))
+    slider, step = shown.locator(".scrub input"), shown.locator(".scrub output")
+    picture = shown.locator(".frames img:visible")
+    last = picture.get_attribute("src")
+    assert (step.inner_text(), picture.count()) == ("4", 1)
+    slider.press("ArrowLeft")
+    assert (step.inner_text(), picture.count()) == ("3", 1) and picture.get_attribute("src") != last
+    slider.press("Home")
+    assert step.inner_text() == "1" and "after step 1" in picture.get_attribute("alt")
+
+
+def test_overlays_fade_with_the_opacity(finished, open_page):
+    shown = open_page(address(finished))
+    layer = shown.locator("#overlay img:visible").first
+    assert layer.evaluate("image => getComputedStyle(image).opacity") == "0.65"
+    shown.locator(".opacity input").press("Home")
+    assert layer.evaluate("image => getComputedStyle(image).opacity") == "0"
+    assert shown.locator(".opacity output").inner_text() == "0 %"
+    assert shown.locator("#predictions .legend li").all_inner_texts() == CLASSES
+
+
+def test_curves_show_values_a_logarithmic_scale_and_smoothing(finished, open_page):
+    shown = open_page(address(finished))
+    chart = shown.locator(".chart").first
+    logged = [json.loads(line) for line in (finished / "log.jsonl").read_text().splitlines()]
+    values = {one["step"]: one["generator/tiny_cycle"] for one in logged if one["stage"] == "translation"}
+    told = chart.locator(".readout button", has_text="generator/tiny_cycle")
+
+    def read():
+        return float(told.inner_text().split()[-1])
+
+    assert read() == pytest.approx(values[4], rel=0.01)
+    chart.locator("svg").hover(position={"x": 50, "y": 20})
+    assert chart.locator("output").inner_text() == "1" and read() == pytest.approx(values[1], rel=0.01)
+    chart.locator("input").press("ArrowRight")
+    assert read() == pytest.approx(values[2], rel=0.01)
+    line = chart.locator("path").first.get_attribute("d")
+    shown.locator("#log").check()
+    assert chart.locator("path").first.get_attribute("d") != line
+    shown.locator("#smooth").press("End")
+    smoothed = (0.95 * 0.05 * values[1] + 0.05 * values[2]) / (0.95 * 0.05 + 0.05)
+    assert read() == pytest.approx(smoothed, rel=0.01)
+    lines = chart.locator("path").count()
+    told.click()
+    assert told.get_attribute("aria-pressed") == "false" and chart.locator("path").count() == lines - 1
+
+
+def test_the_page_changes_between_light_and_dark(finished, open_page):
+    shown = open_page(address(finished))
+    colour = lambda: shown.evaluate("getComputedStyle(document.body).backgroundColor")  # noqa: E731
+    light = colour()
+    shown.locator("#theme").press("Enter")
+    assert colour() != light and shown.evaluate("localStorage.getItem('daf-theme')") == "dark"
+    shown.locator("#theme").click()
+    assert colour() == light
+
+
+@pytest.mark.parametrize("width, dark", [(1280, False), (390, True)])
+def test_nobody_is_kept_out_and_a_narrow_screen_has_no_sideways_scroll(finished, bench, open_page, width, dark):
+    for folder in (finished, bench.folder):
+        shown = open_page(address(folder), width=width, dark=dark)
+        assert barriers(shown) == []
+        assert shown.evaluate("document.documentElement.scrollWidth") == width
+
+
+# --- whatever is there ---
+
+
+def test_an_unfinished_run_says_so_and_shows_what_there_is(copied, open_page):
+    (copied / "results.json").unlink()
+    write(copied)
+    shown = open_page(address(copied))
+    assert "is not finished" in shown.locator(".notices").inner_text()
+    assert shown.locator("#summary tbody tr").count() == 3  # of its rows' scores
+    assert shown.locator(".chart").count() and shown.locator(".compare").count()
+    shutil.rmtree(copied / "scores")
+    shutil.rmtree(copied / "translated")
+    assert "No row has scores yet" in page(copied)
+
+
+@pytest.mark.parametrize(
+    "file, says",
+    [
+        ("results.json", "results.json: not a results file"),
+        ("recipe.toml", "is damaged"),
+        ("seconds.json", "seconds.json: damaged"),
+        ("environment.json", "the environment"),
+        ("samples/step_000004.png", "samples of step 4"),
+        ("translated/index.json", "not a translated set"),
+        ("scores/oracle.pt", "oracle.pt"),
+        ("checkpoints/oracle.pt", "predictions on target images"),
+    ],
+)
+def test_what_is_damaged_is_named_and_the_rest_is_shown(copied, file, says):
+    (copied / file).write_bytes(b"half a fi")
+    made = page(copied)
+    assert says in made.partition('class="notices"')[2].partition("</section>")[0].replace("&#39;", "'")
+    assert 'id="curves"' in made
+
+
+def test_a_log_with_half_a_line_and_numbers_that_are_none_is_drawn(copied, open_page):
+    append_line(copied / "log.jsonl", '{"stage": "translation", "step": 5, "generator/tiny_cycle": NaN}')
+    with (copied / "log.jsonl").open("a") as file:
+        file.write('{"stage": "transl')
+    write(copied)
+    shown = open_page(address(copied))
+    assert shown.locator(".chart").first.locator("output").inner_text() == "5"
+
+
+def test_a_run_without_images_scores_or_data_has_a_report(copied, open_page):
+    for name in ("samples", "translated", "scores", "checkpoints", "log.jsonl", "environment.json", "seconds.json"):
+        path = copied / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    results = read_results(copied / "results.json")
+    empty = type(results.rows[0].scores)(None, None, (None,) * 3)
+    rows = tuple(type(row)(row.method, empty) for row in results.rows)
+    write_results(
+        copied / "results.json", type(results)(results.recipe, results.seed, results.classes, rows, {}, {}, {})
+    )
+    write(copied)
+    shown = open_page(address(copied))
+    assert shown.locator("h1").inner_text() == NAME and "has no score" in shown.locator("#summary").inner_text()
+    assert "predictions on target images" in shown.locator(".notices").inner_text()
+
+
+def test_pictures_are_scaled_and_few_so_that_no_page_grows_without_end(copied):
+    noise = torch.randint(256, (3, 900, 1400), dtype=torch.uint8)
+    assert len(photo(noise, "noise", width=1280, most=50_000).src) < 70_000  # base64 takes 4 bytes for 3
+    assert len(class_map(noise[0] % 19, [(0, 0, 0)] * 19, "noise").src) < 85_000
+    for step in range(10, 100):
+        shutil.copy(copied / "samples/step_000004.png", copied / f"samples/step_{step:06d}.png")
+    assert page(copied).count("sample images after step") == 24
+
+
+# --- writing it ---
+
+
+def test_a_report_of_ours_is_written_anew_and_another_file_is_kept(copied, daf):
+    (copied / "report.html").write_text("mine")
+    refused(daf("html", copied), r"report\.html is there and no report of ours.*--overwrite")
+    assert (copied / "report.html").read_text() == "mine"
+    assert daf("html", copied, "--overwrite")[0] == 0 and daf("html", copied)[0] == 0
+    assert "<h1>tiny</h1>" in (copied / "report.html").read_text()
+
+
+def test_a_folder_without_a_run_or_bench_is_refused(tmp_path, daf):
+    refused(daf("html", tmp_path), "holds neither a run nor a bench")
+    assert not list(tmp_path.glob("*.html"))
+    with pytest.raises(RunError, match="neither"):
+        page(tmp_path / "nowhere")
+
+
+def test_without_jinja_a_run_ends_as_ever_and_the_command_names_the_extra(copied, daf, monkeypatch):
+    (copied / "report.html").unlink()
+    report_file._templates.cache_clear()
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    code, _, errors = daf("run", copied / "recipe.toml", "--out", copied)
+    assert code == 0 and "warning" not in errors and not (copied / "report.html").exists()
+    refused(daf("html", copied), r"needs Jinja2.*daframework\[report\]")
+
+
+def test_the_same_command_again_leaves_the_report_of_a_finished_run(copied, daf):
+    before = (copied / "report.html").stat().st_mtime_ns
+    assert daf("run", copied / "recipe.toml", "--out", copied)[0] == 0
+    assert (copied / "report.html").stat().st_mtime_ns == before
+
+
+def test_who_stops_a_run_does_not_wait_for_a_report(copied):
+    (copied / "report.html").unlink()
+    report_file.ReportListener(copied).end(None)
+    assert not (copied / "report.html").exists()
+
+
+# --- benches ---
+
+
+def test_a_bench_shows_its_tables_and_all_methods_on_the_same_images(bench, open_page):
+    shown = open_page(address(bench.folder))
+    (grid,) = bench.grids()
+    rows = shown.locator("#table-1 table").first.locator("tbody tr")
+    for place, row in enumerate(grid.rows):
+        cells = [
+            text.replace("▲ ", "").replace("▼ ", "") for text in rows.nth(place).locator("th, td").all_inner_texts()
+        ]
+        assert cells == list(row)
+    assert shown.locator("#image .panel:visible figcaption").all_inner_texts() == ["source", "one", "label"]
+    shown.locator("#images label").nth(2).click()
+    assert shown.locator("#image .panel:visible").count() == 1
+    assert shown.locator("#runs tbody tr").count() == 3
+    link = shown.locator("#runs a").evaluate("link => link.href")
+    assert open_page(link).locator("h1").inner_text() == "one"
+
+
+def test_a_bench_with_a_damaged_table_shows_its_runs(bench, tmp_path):
+    folder = shutil.copytree(bench.folder, tmp_path / "bench")
+    (folder / "table.json").write_text("{")
+    made = page(folder)
+    assert "no table that can be read" in made and "translated by one" in made and 'id="table-1"' not in made
+
+
+def test_a_bench_of_an_earlier_version_has_its_table_and_one_of_another_layout_is_named(bench, tmp_path):
+    folder = shutil.copytree(bench.folder, tmp_path / "bench")
+    content = json.loads((folder / "table.json").read_text())
+    for row in content["tables"][0]["rows"]:
+        del row["infomax"]
+    (folder / "table.json").write_text(json.dumps(content))
+    assert 'id="table-1"' in page(folder) and 'class="notices"' not in page(folder)
+    del content["tables"][0]["rows"][0]["mIoU"]
+    (folder / "table.json").write_text(json.dumps(content))
+    assert "table.json: KeyError" in page(folder) and 'id="runs"' in page(folder)
