@@ -222,7 +222,7 @@ def test_python_that_is_a_plugin_works_as_it_stands(name, tmp_path):
         exec(compile(block, name, "exec"), vars(module))
         plugins = load_plugins(extra={"quoted": module})
         own = [one for one in components(plugins, "generator").values() if one.origin.plugin == "quoted"]
-        ears = plugin_listeners(plugins, tmp_path, None)
+        ears = plugin_listeners(plugins, tmp_path, read(locate(plugins, "semantic_cyclegan")))
         assert own or ears
         for one in own:
             check_generator(one.factory(), height=8, width=12)
