@@ -188,7 +188,7 @@ def test_every_command_names_a_real_command_with_real_options(name):
             "mine.toml",
             "tune/semantic_cyclegan/seed0/best.toml",
         ):  # files the reader makes
-            read(locate(plugins, parameters["recipe"]), parameters["overrides"])
+            read(locate(plugins, parameters["recipe"]), parameters.get("overrides", ()))
 
 
 def commands(name):

@@ -12,6 +12,7 @@ from daframework.cli.lazy import LazyGroup
 from daframework.errors import DafError, complain, visible, warn
 
 _COMMANDS = {
+    "init": "Write a recipe to edit, or one for two folders of your own.",
     "run": "Run a recipe: train, translate, score, and print the table.",
     "check": "Check a recipe without computing anything.",
     "recipes": "List the recipes, or print one.",
