@@ -23,6 +23,7 @@ _COMMANDS = {
     "bench": "Run a suite: many recipes, seeds and tasks, and one table.",
     "tune": "Search a recipe's loss weights and learning rates without a label of the target.",
     "report": "Print one table over several runs.",
+    "diff": "Show what differs between two runs.",
 }
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from daframework.cli.options import installed_plugins
+from daframework.cli.options import complete_offered, installed_plugins
 from daframework.errors import DataError, RunError, visible
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ _MULTIPLE = 16
 
 
 @click.command("init")
-@click.argument("recipe", default="semantic_cyclegan")
+@click.argument("recipe", default="semantic_cyclegan", shell_complete=complete_offered)
 @click.option("--source", type=_FOLDER, metavar="DIR", help="Folder of labelled images to learn from.")
 @click.option("--target", type=_FOLDER, metavar="DIR", help="Folder of images of the domain to adapt to.")
 @click.option("--labels", type=_FOLDER, metavar="DIR", help="Folder of the source's labels, where it is another one.")
