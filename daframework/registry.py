@@ -16,7 +16,7 @@ import pluggy
 from attrs import define, field, frozen
 
 from daframework import hookspecs
-from daframework.errors import PluginError, unknown
+from daframework.errors import PluginError, RunError, unknown
 from daframework.guard import guarded, told_if_slow
 
 T = TypeVar("T")
@@ -153,10 +153,13 @@ def _visit(plugins: Plugins, origin: Origin, hook: str | None = None) -> Iterato
 
     Raises:
         PluginError: a fault in a plugin given in Python.
+        RunError: what it says of itself.
     """
     try:
         with guarded(f"plugin {origin}", plugins.warn):
             yield
+    except RunError:
+        raise
     except (Exception, SystemExit) as error:  # a stranger's code may raise anything
         fault(plugins, origin, f": {hook} failed" if hook else " cannot be imported", error)
 
@@ -235,6 +238,7 @@ def each(plugins: Plugins, hook: str, **given: Any) -> Iterator[tuple[Origin, An
 
     Raises:
         PluginError: it fails in a plugin given in Python.
+        RunError: a plugin says that what the user asks of it cannot be done.
     """
     for implementation in getattr(plugins.manager.hook, hook).get_hookimpls():
         origin, answers = plugins.origins[implementation.plugin_name], []

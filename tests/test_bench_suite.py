@@ -79,6 +79,7 @@ def test_keys_can_be_set_from_outside(tmp_path):
     path.write_text('name = "small"\nrecipes = ["one"]\n[data]\nbatch_size = 1\n', encoding="utf-8")
     suite = read_suite(path, ["bootstrap=0", "data.crop_size=[8, 8]", "seeds=[4]"])
     assert (suite.bootstrap, suite.seeds, suite.data) == (0, (4,), {"batch_size": 1, "crop_size": [8, 8]})
+    assert read_suite(path, ['log.to=["tensorboard"]']).log == {"to": ["tensorboard"]}
     with pytest.raises(RecipeError, match="did you mean 'bootstrap'"):
         read_suite(path, ["bootstrp=0"])
 

@@ -195,7 +195,7 @@ def test_every_command_names_a_real_command_with_real_options(name, monkeypatch)
             "tune/semantic_cyclegan/seed0/best.toml",
             "each",
         ):  # files the reader makes
-            read(locate(plugins, parameters["recipe"]), parameters["overrides"])
+            read(locate(plugins, parameters["recipe"]), parameters.get("overrides", ()))
 
 
 def commands(name):
@@ -263,7 +263,7 @@ def test_python_that_is_a_plugin_works_as_it_stands(name, tmp_path):
         exec(compile(block, name, "exec"), vars(module))
         plugins = load_plugins(extra={"quoted": module})
         own = [one for one in components(plugins, "generator").values() if one.origin.plugin == "quoted"]
-        ears = plugin_listeners(plugins, tmp_path, None)
+        ears = plugin_listeners(plugins, tmp_path, read(locate(plugins, "semantic_cyclegan")))
         assert own or ears
         for one in own:
             check_generator(one.factory(), height=8, width=12)

@@ -9,6 +9,7 @@ import tiny
 from PIL import Image
 
 from daframework.data.decode import image_size, read_image, write_image, write_label
+from daframework.recipes.read import read
 
 PAGE = (Path(__file__).parents[1] / "docs" / "own_data.md").read_text(encoding="utf-8")
 RECIPE = re.search(r"^```toml\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)[1]
@@ -51,9 +52,15 @@ def commands():
 
 def test_the_page_from_start_to_table(daf, files):
     assert [line.split()[1:3] for line in commands()] == [
-        *(["data", "check"], ["data", "preview"], ["check", "mine.toml"], ["run", "mine.toml"]),
+        *(["init", "--source"], ["data", "check"], ["data", "preview"], ["check", "mine.toml"], ["run", "mine.toml"]),
         *(["predict", "runs/mine/seed0"], ["run", "mine.toml"]),
     ]
+    Path("mine.toml").rename("by_hand.toml")
+    assert daf("init", "--source", "renderings", "--target", "photos")[0] == 0
+    looked_at, by_hand = (read(Path(name)) for name in ("mine.toml", "by_hand.toml"))
+    assert looked_at.source.options["ids"].keys() == by_hand.source.options["ids"].keys()
+    assert looked_at.downstream.score and not looked_at.downstream.oracle
+    Path("by_hand.toml").replace("mine.toml")
     code, text, errors = daf("data", "check", "mine.toml")
     assert code == 0, text + errors
     code, text, errors = daf("data", "preview", "mine.toml")

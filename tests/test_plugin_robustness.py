@@ -279,11 +279,11 @@ LISTENER = (
 )
 
 
-def test_a_listener_that_fails_or_is_slow_is_named_once_and_the_others_are_told(add, clock, capsys, tmp_path):
+def test_a_listener_that_fails_or_is_slow_is_named_once_and_the_others_are_told(add, clock, capsys, tmp_path, recipe):
     add(LISTENER)
     plugins, told = load()
     ear, values = Recorder(), {"loss": 1.0}
-    log = Listeners([*plugin_listeners(plugins, tmp_path, None), ear])
+    log = Listeners([*plugin_listeners(plugins, tmp_path, recipe), ear])
     for step in (1, 2):
         log.begin("translation", 2, 0)
         log.values(step, values)
@@ -294,10 +294,10 @@ def test_a_listener_that_fails_or_is_slow_is_named_once_and_the_others_are_told(
     assert capsys.readouterr().out == "1\n" and values == {"loss": 1.0} and len(ear.lines) == 2
 
 
-def test_a_listener_that_cannot_be_made_is_a_warning(add, tmp_path):
+def test_a_listener_that_cannot_be_made_is_a_warning(add, tmp_path, recipe):
     add(HOOK + "def daf_listener(recipe):\n    raise OSError('no network')\n")
     plugins, told = load()
-    assert plugin_listeners(plugins, tmp_path, None) == []
+    assert plugin_listeners(plugins, tmp_path, recipe) == []
     assert told == ["plugin odd (daf-odd 0.3): daf_listener failed: OSError: no network"]
 
 

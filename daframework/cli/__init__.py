@@ -12,6 +12,7 @@ from daframework.cli.lazy import LazyGroup
 from daframework.errors import DafError, complain, visible, warn
 
 _COMMANDS = {
+    "init": "Write a recipe to edit, or one for two folders of your own.",
     "run": "Run a recipe: train, translate, score, and print the table.",
     "check": "Check a recipe without computing anything.",
     "recipes": "List the recipes, or print one.",
@@ -22,6 +23,7 @@ _COMMANDS = {
     "bench": "Run a suite: many recipes, seeds and tasks, and one table.",
     "tune": "Search a recipe's loss weights and learning rates without a label of the target.",
     "report": "Print one table over several runs.",
+    "diff": "Show what differs between two runs.",
 }
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from daframework.cli.options import format_option, installed_plugins, set_option
+from daframework.cli.options import complete_offered, format_option, installed_plugins, set_option
 
 if TYPE_CHECKING:
     from daframework.registry import Plugins
@@ -44,7 +44,7 @@ on_option = click.option(
 
 
 @click.command("bench")
-@click.argument("suite")
+@click.argument("suite", shell_complete=complete_offered)
 @click.option("--seeds", callback=_numbers, metavar="N,N,...", help="Seeds to run, instead of the suite's.")
 @click.option("--only", callback=_names, metavar="METHOD,...", help="These methods, beside source_only and oracle.")
 @format_option

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.shell_completion import CompletionItem
 
 from daframework.errors import warn
 
@@ -11,7 +12,18 @@ if TYPE_CHECKING:
     from daframework.recipes.tables import Recipe
     from daframework.registry import Plugins
 
-recipe_argument = click.argument("recipe")
+
+def complete_offered(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """For a shell: the recipes or suites that plugins offer, by what the parameter is called; else the user's files."""
+    from daframework.recipes.read import offered_files
+    from daframework.registry import load_plugins
+
+    hook = "daf_suites" if parameter.name == "suite" else "daf_recipes"
+    names = [name for name, _, _ in offered_files(load_plugins(), hook) if name.startswith(incomplete)]
+    return [*map(CompletionItem, sorted(names)), CompletionItem(incomplete, type="file")]
+
+
+recipe_argument = click.argument("recipe", shell_complete=complete_offered)
 set_option = click.option(
     "--set",
     "overrides",

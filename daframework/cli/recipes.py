@@ -2,9 +2,11 @@
 
 import click
 
+from daframework.cli.options import complete_offered
+
 
 @click.command("recipes")
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=complete_offered)
 def command(name: str | None) -> None:
     """List the recipes that plugins offer, or print the one called NAME."""
     from daframework.cli.options import installed_plugins

@@ -238,3 +238,14 @@ def dump(recipe: Recipe) -> dict[str, Any]:
 
     written: dict[str, Any] = table(recipe)
     return written
+
+
+def flat(value: object, path: str = "") -> dict[str, object]:
+    """The values of a recipe's tables by their keys, written with dots: ``losses.cycle.weight``."""
+    if isinstance(value, dict) and value:
+        items = [(str(key), inner) for key, inner in value.items()]
+    elif isinstance(value, list) and any(isinstance(inner, dict) for inner in value):
+        items = [(str(inner.get("name", place)), inner) for place, inner in enumerate(value)]
+    else:
+        return {path: value}
+    return {key: leaf for step, inner in items for key, leaf in flat(inner, f"{path}.{step}".strip(".")).items()}

@@ -207,11 +207,13 @@ class LogTable:
         every: steps between two lines of losses.
         samples_every: steps between two grids of sample images; 0 for one at the end only.
         checkpoint_every: steps between two checkpoints.
+        to: plugins that are to follow the run beside log.jsonl, such as "tensorboard"; see docs/listeners.md.
     """
 
     every: int = field(default=25, validator=at_least(1))
     samples_every: int = field(default=0, validator=at_least(0))
     checkpoint_every: int = field(default=250, validator=at_least(1))
+    to: tuple[str, ...] = ()
 
 
 @frozen

@@ -7,10 +7,10 @@ from daframework.data.checked import check_sample
 from daframework.data.checks.audit import turned_differently
 from daframework.data.checks.sizes import Sizes, survey_sizes
 from daframework.data.spaces import label_space
-from daframework.errors import DataError, PluginError, RecipeError, lines, warn
+from daframework.errors import DataError, PluginError, RecipeError, lines, unknown, warn
 from daframework.interfaces import ImageDataset
 from daframework.recipes.tables import Recipe
-from daframework.registry import Plugins, components
+from daframework.registry import Plugins, components, left_out
 from daframework.runs.check_networks import network_problems
 from daframework.runs.datasets import Datasets, open_datasets
 
@@ -27,7 +27,7 @@ def check(plugins: Plugins, recipe: Recipe, where: str, tell: Callable[[str], No
     Raises:
         RecipeError: with every problem found.
     """
-    problems: list[str] = []
+    problems = _listener_problems(plugins, recipe)
     warnings: list[str] = []
     classes: Sequence[str] | None = None
     sizes: Mapping[str, Sizes] = {}
@@ -47,6 +47,13 @@ def check(plugins: Plugins, recipe: Recipe, where: str, tell: Callable[[str], No
     if problems:
         raise RecipeError([f"{where}: {problem}" for problem in problems])
     return warnings
+
+
+def _listener_problems(plugins: Plugins, recipe: Recipe) -> list[str]:
+    listening = plugins.manager.hook.daf_listener.get_hookimpls()
+    known = [plugins.origins[one.plugin_name].plugin for one in listening]
+    notes = "".join(f"; note: {line}" for line in left_out(plugins))
+    return [f"log.to: {unknown('listener', name, known)}{notes}" for name in recipe.log.to if name not in known]
 
 
 def _promised_classes(plugins: Plugins, recipe: Recipe) -> Sequence[str] | None:

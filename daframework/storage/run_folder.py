@@ -8,7 +8,7 @@ import tomli_w
 
 from daframework.errors import RecipeError, RunError
 from daframework.fingerprint import digest
-from daframework.recipes.read import dump, parse, without_gone
+from daframework.recipes.read import dump, flat, parse, without_gone
 from daframework.recipes.tables import HardwareTable, LogTable, Recipe
 from daframework.storage.files import write_text
 from daframework.storage.lock import HOLDER, LOCK
@@ -160,14 +160,3 @@ def difference(was: Recipe, now: Recipe) -> str | None:
         if before.get(key, "not set") != after.get(key, "not set"):
             return f"{key} was {before.get(key, 'not set')}, now {after.get(key, 'not set')}"
     return "the order of its losses"
-
-
-def flat(value: object, path: str = "") -> dict[str, object]:
-    """The values of a recipe's tables by their keys, written with dots: ``losses.cycle.weight``."""
-    if isinstance(value, dict) and value:
-        items = [(str(key), inner) for key, inner in value.items()]
-    elif isinstance(value, list) and any(isinstance(inner, dict) for inner in value):
-        items = [(str(inner.get("name", place)), inner) for place, inner in enumerate(value)]
-    else:
-        return {path: value}
-    return {key: leaf for step, inner in items for key, leaf in flat(inner, f"{path}.{step}".strip(".")).items()}

@@ -179,7 +179,7 @@ def _merged(tables: Mapping[str, Any], suite: Suite, task: TaskEntry | None) -> 
     if task is not None:
         merged["task"] = {"name": task.name} | task.options
     trains = isinstance(merged.get("translation"), dict) and merged["translation"].get("steps") != 0
-    for name in ("data", "downstream", "hardware", *(("translation",) if trains else ())):
+    for name in ("data", "downstream", "hardware", "log", *(("translation",) if trains else ())):
         if isinstance(table := merged.setdefault(name, {}), dict):
             table |= getattr(suite, name)
     for component in _components(merged):

@@ -44,6 +44,7 @@ class Suite:
         translation: keys of ``[translation]``, over each recipe's that trains.
         downstream: keys of ``[downstream]``, over each recipe's.
         hardware: keys of ``[hardware]``, over each recipe's.
+        log: keys of ``[log]``, over each recipe's.
         options: options by a component's name, over those of every generator, discriminator and loss of that name.
     """
 
@@ -59,6 +60,7 @@ class Suite:
     translation: dict[str, Any] = field(factory=dict)
     downstream: dict[str, Any] = field(factory=dict)
     hardware: dict[str, Any] = field(factory=dict)
+    log: dict[str, Any] = field(factory=dict)
     options: dict[str, dict[str, Any]] = field(factory=dict)
 
 

@@ -11,12 +11,11 @@ from attrs.validators import optional
 
 from daframework.build import component_problems
 from daframework.errors import RecipeError
-from daframework.recipes.read import dump, parse, put, read_tables
+from daframework.recipes.read import dump, flat, parse, put, read_tables
 from daframework.recipes.rules import rule
 from daframework.recipes.strict import shown, structure
 from daframework.recipes.tables import Recipe
 from daframework.registry import Plugins
-from daframework.storage.run_folder import flat
 
 _FACTOR = 4.0
 _LR, _DISCRIMINATOR_LR = "translation.lr", "translation.discriminator_lr"

@@ -1,0 +1,146 @@
+"""``daf init``."""
+
+import json
+import os
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from daframework.cli.options import complete_offered, installed_plugins
+from daframework.errors import DataError, RunError, visible
+
+if TYPE_CHECKING:
+    from daframework.data.own_folders import Found, LabelFiles
+
+_FOLDER = click.Path(path_type=Path)
+_LONGEST = 256  # pixels of an image's longer side: minutes on a CPU
+_MULTIPLE = 16
+
+
+@click.command("init")
+@click.argument("recipe", default="semantic_cyclegan", shell_complete=complete_offered)
+@click.option("--source", type=_FOLDER, metavar="DIR", help="Folder of labelled images to learn from.")
+@click.option("--target", type=_FOLDER, metavar="DIR", help="Folder of images of the domain to adapt to.")
+@click.option("--labels", type=_FOLDER, metavar="DIR", help="Folder of the source's labels, where it is another one.")
+@click.option("--out", type=_FOLDER, default=Path("mine.toml"), show_default=True, help="The file to write.")
+def command(recipe: str, source: Path | None, target: Path | None, labels: Path | None, out: Path) -> None:
+    """Write a recipe to edit: RECIPE with all that may be set in it, or the same on two folders of your own.
+
+    With --source and --target it looks at the folders, finds images, labels and what is in them, and says so. Give the
+    classes their names then. The target needs no labels; where it holds folders train and test, and test has labels,
+    models are scored on those.
+    """
+    from daframework.recipes.draft import draft
+    from daframework.recipes.read import locate, parse, read_toml
+    from daframework.storage.files import write_text
+
+    if (source is None) != (target is None) or (labels is not None and source is None):
+        raise click.UsageError("--source and --target belong together, and --labels to them")
+    if out.suffix != ".toml":
+        raise click.BadParameter(f"a recipe is a .toml file, got '{out}'", param_hint="--out")
+    if out.exists():
+        raise RunError(f"{out} is there already; give another file with --out")
+    text = read_toml(locate(installed_plugins(), recipe))
+    tables: dict[str, str] = {}
+    keys: dict[str, list[str]] = {}
+    if source is not None and target is not None:
+        tables, keys = _own(source, target, labels)
+    text = draft(text, out.stem, tables, keys)
+    parse(tomllib.loads(text), str(out))  # before a file is left that does not work
+    write_text(out, text)
+    after = "daf data check" if tables else "daf check"
+    click.echo(visible(f"recipe {recipe} written to {out}; edit it, then: {after} {out}"))
+
+
+def _own(source: Path, target: Path, labels: Path | None) -> tuple[dict[str, str], dict[str, list[str]]]:
+    """The tables of both domains, and what else follows from what is there."""
+    from daframework.data.own_folders import look
+
+    if source.resolve() == target.resolve():
+        raise DataError(f"--source and --target are one folder, {source}; the target is another look of the same world")
+    found = look(source, labels)
+    if found.labels is None:
+        raise DataError(f"{source}: has no folder of labels beside its images; name it with --labels")
+    _tell("source", found)
+    apart = all((target / split).is_dir() for split in ("train", "test"))
+    train = look(target / "train") if apart else look(target)
+    _tell("target", train)
+    test = look(target / "test") if apart else train
+    if apart:
+        _tell("target test", test)
+    scored = apart and test.labels is not None
+    if not scored:
+        click.echo("nothing can be scored: the target has no folder test of images with labels beside a folder train")
+    named = _classes([found.labels, *([test.labels] if scored and test.labels else [])])
+    source_table = _domain(source, {"": found}, found.labels, named)
+    meant = test.labels if scored else None
+    parts = {"train": train, "test": test} if apart else {"": train}
+    keys = {"downstream": _downstream(oracle=scored and train.labels is not None, score=scored)}
+    tables = {"source": source_table, "target": _domain(target, parts, meant, named), "data": _data(train)}
+    return tables, keys
+
+
+def _tell(title: str, found: "Found") -> None:
+    click.echo(visible(f"{title}: {found.count} images in {found.images}, {found.size[0]} x {found.size[1]} pixels"))
+    if found.labels is not None:
+        labels = found.labels
+        what = labels.kind if labels.kind in ("ids", "colours") else f"ids in the {labels.kind} channel"
+        click.echo(
+            visible(f"  labels in {labels.folder}: {what} {' '.join(labels.written())} ({labels.read} files were read)")
+        )
+
+
+def _classes(sets: "list[LabelFiles]") -> dict[str, str]:
+    """A name for each value of the sets' labels; 255 is ignored."""
+    if len({one.kind == "colours" for one in sets}) > 1:
+        raise DataError("labels of source and target are of two kinds, ids and colours; see docs/label_spaces.md")
+    values = dict.fromkeys(value for one in sets for value in one.written())
+    if values.keys() <= {"255"}:
+        raise DataError(f"{sets[0].folder}: no pixel is labelled in the {sets[0].read} files read; 255 is ignored")
+    return {value: "ignore" if value == "255" else f"class_{value.replace(',', '_')}" for value in values}
+
+
+def _domain(base: Path, parts: "dict[str, Found]", labels: "LabelFiles | None", named: dict[str, str]) -> str:
+    """The lines of an image_folder for ``parts`` of ``base``, by the keys that docs/datasets/image_folder.md has."""
+    first = next(iter(parts.values()))
+    classes = list(dict.fromkeys(name for name in named.values() if name != "ignore"))
+    lines: dict[str, object] = {"name": "image_folder", "root": str(base), "classes": classes}
+    for split in parts:
+        if split:
+            lines[f"{split}_folder"] = split
+    place = base / next(iter(parts))
+    lines["images_folder"] = _below(first.images, place)
+    if labels is not None:
+        last = base / list(parts)[-1]
+        lines["labels_folder"] = _below(labels.folder, last)
+        if labels.endings[0].lower() not in (".png", ".jpg", ".jpeg", ".bmp", ".webp"):
+            lines["image_ending"] = labels.endings[0]
+        lines["label_ending"] = labels.endings[1]
+        for what, beginning in zip(("image", "label"), labels.beginnings, strict=True):
+            if beginning:
+                lines[f"{what}_beginning"] = beginning
+        if labels.kind not in ("ids", "colours"):
+            lines["channel"] = labels.kind
+    text = "\n".join(f"{key} = {json.dumps(value)}" for key, value in lines.items())
+    if labels is None:
+        return text
+    meanings = ", ".join(f"{json.dumps(value)} = {json.dumps(name)}" for value, name in named.items())
+    return f"{text}\n{'colours' if labels.kind == 'colours' else 'ids'} = {{ {meanings} }}"
+
+
+def _below(folder: Path, base: Path) -> str:
+    return Path(os.path.relpath(folder, base)).as_posix()
+
+
+def _data(target: "Found") -> str:
+    """Crops of the target's shape, of a size that minutes on a CPU are enough for."""
+    scale = min(1.0, _LONGEST / max(target.size))
+    size = [max(2, round(side * scale / _MULTIPLE)) * _MULTIPLE for side in target.size]
+    return f"resize = {size}\ncrop_size = {size}\nbatch_size = 4"
+
+
+def _downstream(*, oracle: bool, score: bool) -> list[str]:
+    lines = [] if oracle else ["oracle = false            # the target's training images have no labels"]
+    return lines + ([] if score else ["score = false             # and none to score on"])

@@ -1,0 +1,77 @@
+"""What differs between two runs: their recipes, where they ran, and what came out."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from daframework.errors import RunError
+from daframework.recipes.read import dump, flat
+from daframework.report.table import NOTHING, Grid, grid
+from daframework.storage.results import read_results
+from daframework.storage.run_folder import RunFolder, read_recipe
+
+Differences = dict[str, dict[str, list[Any]]]
+"""By part, "recipe", "environment" or "results", and by key: the first run's value and the second's, None for none."""
+
+
+def differences(first: Path, second: Path) -> Differences:
+    """What differs between the runs in two folders; of one that is not finished there are no results.
+
+    Raises:
+        RunError: a folder holds no run, or a file in it is damaged.
+    """
+    parts = [_parts(RunFolder(folder)) for folder in (first, second)]
+    return {
+        part: {
+            key: [one.get(key), other.get(key)]
+            for key in dict.fromkeys([*one, *other])
+            if one.get(key) != other.get(key)
+        }
+        for part, one, other in ((part, parts[0][part], parts[1][part]) for part in parts[0])
+    }
+
+
+def _parts(folder: RunFolder) -> dict[str, dict[str, object]]:
+    """A run's values by part and key."""
+    rows = read_results(folder.results).table() if folder.results.exists() else []
+    environment = _environment(folder.environment)
+    return {
+        "recipe": flat(dump(read_recipe(folder))),
+        "environment": {key: value for key, value in environment.items() if key != "date"},
+        "results": {f"{key} of {row['method']}": row[key] for row in rows for key in row if key != "method"},
+    }
+
+
+def _environment(path: Path) -> dict[str, object]:
+    """Empty where the run has not begun to compute."""
+    if not path.exists():
+        return {}
+    try:
+        return flat(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path}: cannot be read ({error})") from error
+
+
+def difference_grids(found: Differences, folders: Sequence[Path]) -> list[Grid]:
+    """A table for each part in which anything differs; fractions of results in percent."""
+
+    def row(part: str, key: str, values: Sequence[Any]) -> Mapping[str, Any]:
+        share = part == "results" and not key.startswith("infomax")
+        return {"key": key} | {str(place): _shown(value, share=share) for place, value in enumerate(values)}
+
+    return [
+        grid(
+            f"{part}{', percent' * (part == 'results')}",
+            [dict(row(part, key, values)) for key, values in keys.items()],
+            [("key", "key"), *((str(folder), str(place)) for place, folder in enumerate(folders))],
+        )
+        for part, keys in found.items()
+        if keys
+    ]
+
+
+def _shown(value: Any, *, share: bool) -> str:
+    if value is None:
+        return NOTHING
+    return f"{100 * value:.1f}" if share else value if isinstance(value, str) else json.dumps(value)

@@ -1,0 +1,62 @@
+"""What a shell is offered, and that it need not wait for torch; and output without colours."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+SCRIPT = """
+import sys
+from daframework.cli import main
+sys.argv = ["daf"]
+try:
+    main()
+finally:
+    assert not {"torch", "numpy", "PIL"} & sys.modules.keys()
+"""
+
+
+def offered(words, shell="bash_complete"):
+    """What is offered for the last of ``words``."""
+    words = ["daf", *words]
+    asked = {
+        "_DAF_COMPLETE": shell,
+        "COMP_WORDS": " ".join(words),
+        "COMP_CWORD": str(len(words) - 1),
+    }
+    done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, env=os.environ | asked)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+@pytest.mark.parametrize(
+    "words, some",
+    [
+        (["ben"], {"plain,bench"}),
+        (["run", "semantic_c"], {"plain,semantic_cut", "plain,semantic_cyclegan", "file,semantic_c"}),
+        (["bench", "stree"], {"plain,streets", "plain,streets_to_camvid", "file,stree"}),
+        (["translate", "ru"], {"file,ru"}),
+    ],
+    ids=["command", "recipe", "suite", "run folder"],
+)
+def test_a_shell_is_offered_names_and_files_without_torch(words, some):
+    assert set(offered(words).split()) == some
+
+
+def test_the_lines_of_the_docs_give_a_shell_its_function():
+    assert "_daf_completion" in offered([], "bash_source") and "#compdef daf" in offered([], "zsh_source")
+
+
+@pytest.mark.parametrize("set_to", [{"NO_COLOR": "1", "FORCE_COLOR": "1"}, {}], ids=["NO_COLOR", "pipe"])
+def test_there_are_no_colours_where_they_are_not_wanted(set_to):
+    script = """
+from daframework.report.table import grid, make_console, show
+rows = [{"method": "a", "mIoU": {"mean": 0.5, "standard_deviation": None}}]
+show([grid("t", rows, [("method", "method"), ("mIoU", "mIoU")], best=frozenset({0}))])
+make_console().print("[red]error[/]")
+"""
+    kept = {key: value for key, value in os.environ.items() if key not in ("NO_COLOR", "FORCE_COLOR")}
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=kept | set_to, check=True)
+    assert "error" in done.stdout and "\x1b[31m" not in done.stdout
+    assert set_to or "\x1b" not in done.stdout
