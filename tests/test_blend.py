@@ -78,9 +78,7 @@ def test_a_row_is_trained_on_what_other_generators_make_of_the_source_too(plugin
 
 def test_a_generator_that_nothing_would_train_is_refused(plugins, tables):
     tables["translation"]["also"] = ["color_transfer", "resnet"]
-    with pytest.raises(
-        RecipeError, match=r"translation.also: generator 'resnet' has weights, which"
-    ):
+    with pytest.raises(RecipeError, match=r"translation.also: generator 'resnet' has weights, which"):
         make_also(plugins, parse(tables, "r"), 3)
     tables["translation"]["also"] = ["colour_transfer"]
     with pytest.raises(RecipeError, match=r"translation.also.name: no generator named 'colour_transfer'; did you mean"):

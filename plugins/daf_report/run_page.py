@@ -15,6 +15,7 @@ from daf_report.curves import last_step, read_curves
 from daf_report.dots import dots
 from daf_report.run_images import RunImages, step_pictures
 from daf_report.run_statistics import compared, confusions, label_pixels
+from daframework.recipes.read import flat
 from daframework.recipes.tables import Recipe
 from daframework.registry import load_plugins
 from daframework.report.pick import pick_notes, picks
@@ -30,7 +31,7 @@ from daframework.storage.results import (
     read_results,
     scores_from_json,
 )
-from daframework.storage.run_folder import RunFolder, flat, read_recipe
+from daframework.storage.run_folder import RunFolder, read_recipe
 from daframework.suites.comparison import gap_closed
 from daframework.suites.estimate import duration
 from daframework.suites.facts import component_text, maker

@@ -7,10 +7,9 @@ from attrs import frozen
 
 from daf_serve.finder import own_row
 from daframework.interfaces import Scores
-from daframework.recipes.read import dump
+from daframework.recipes.read import dump, flat
 from daframework.recipes.tables import Recipe
 from daframework.storage.results import Results
-from daframework.storage.run_folder import flat
 
 _NOT_SET = "not set"
 
