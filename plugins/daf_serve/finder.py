@@ -21,7 +21,7 @@ _DEEPEST = 8  # folders within one another
 
 
 @frozen
-class Entry:
+class Listed:
     """A run or bench.
 
     Args:
@@ -50,12 +50,12 @@ class Entry:
         return visible(self.where)
 
 
-def find(root: Path, start: Path) -> list[Entry]:
+def find(root: Path, start: Path) -> list[Listed]:
     """What lies in and below ``start``, inside ``root``, by path; not in hidden folders, nor behind links."""
     return sorted(_found(root, start), key=lambda one: one.where)
 
 
-def _found(root: Path, start: Path) -> Iterator[Entry]:
+def _found(root: Path, start: Path) -> Iterator[Listed]:
     for name, inside, files in os.walk(start):
         folder = Path(name)
         deep = len(folder.relative_to(root).parts) >= _DEEPEST
@@ -100,16 +100,18 @@ def leads_out(root: Path, path: Path) -> bool:
     return path.is_symlink() and not path.resolve().is_relative_to(root)
 
 
-def look(root: Path, folder: Path) -> Entry:
+def look(root: Path, folder: Path) -> Listed:
     """How far the run or bench in ``folder`` is."""
     where = folder.relative_to(root).as_posix()
     here = (RunFolder(folder).recipe, RunFolder(folder).results, folder / TABLE)
     if any(leads_out(root, path) for path in here):
-        return Entry("run", where, folder.name, None, DAMAGED, "a link in it leads outside the folder shown", None, 0.0)
+        return Listed(
+            "run", where, folder.name, None, DAMAGED, "a link in it leads outside the folder shown", None, 0.0
+        )
     return _look_at_run(where, folder) if here[0].is_file() else _look_at_bench(where, folder)
 
 
-def _look_at_run(where: str, path: Path) -> Entry:
+def _look_at_run(where: str, path: Path) -> Listed:
     folder = RunFolder(path)
     when = max(map(_written, (folder.recipe, folder.log, folder.results)))
     try:
@@ -117,28 +119,28 @@ def _look_at_run(where: str, path: Path) -> Entry:
         title, seed = recipe.name, recipe.seed
         results = results_of(folder) if folder.results.exists() else None
     except RunError as error:
-        return Entry("run", where, path.name, None, DAMAGED, str(error), None, when)
+        return Listed("run", where, path.name, None, DAMAGED, str(error), None, when)
     if results is not None:
         row = own_row(results)
-        return Entry("run", where, title, seed, FINISHED, "", None if row is None else row.scores.miou, when)
+        return Listed("run", where, title, seed, FINISHED, "", None if row is None else row.scores.miou, when)
     holder = in_use(path)
-    return Entry("run", where, title, seed, RUNNING if holder else UNFINISHED, holder or "", None, when)
+    return Listed("run", where, title, seed, RUNNING if holder else UNFINISHED, holder or "", None, when)
 
 
-def _look_at_bench(where: str, path: Path) -> Entry:
+def _look_at_bench(where: str, path: Path) -> Listed:
     table, holder, title = path / TABLE, in_use(path), path.resolve().name
     when = max(map(_written, (table, path / "logs")))
     if not table.exists():
-        return Entry("bench", where, title, None, RUNNING if holder else UNFINISHED, holder or "", None, when)
+        return Listed("bench", where, title, None, RUNNING if holder else UNFINISHED, holder or "", None, when)
     try:
         rows = [row for one in bench_tables(path) for row in one["rows"] if row["method"] != "oracle"]
         scores = [(row["mIoU"]["mean"], row["method"]) for row in rows if row["mIoU"]["mean"] is not None]
         best = max(scores, default=(None, ""))
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         said = f"{TABLE} cannot be read ({type(error).__name__}: {error}); daf bench writes it anew"
-        return Entry("bench", where, title, None, DAMAGED, said, None, when)
+        return Listed("bench", where, title, None, DAMAGED, said, None, when)
     note = holder or f"best: {best[1]}" * bool(best[1])
-    return Entry("bench", where, title, None, RUNNING if holder else FINISHED, note, best[0], when)
+    return Listed("bench", where, title, None, RUNNING if holder else FINISHED, note, best[0], when)
 
 
 def bench_tables(folder: Path) -> list[dict[str, Any]]:

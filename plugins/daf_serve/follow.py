@@ -9,7 +9,7 @@ from typing import Any
 
 from attrs import define, field
 
-from daf_serve.finder import DAMAGED, FINISHED, Entry, leads_out, look, recipe_of
+from daf_serve.finder import DAMAGED, FINISHED, Listed, leads_out, look, recipe_of
 from daframework.errors import RunError
 from daframework.storage.run_folder import RunFolder
 
@@ -103,7 +103,7 @@ def _event(name: str, data: Any) -> bytes:
     return f"event: {name}\ndata: {json.dumps(data, allow_nan=False)}\n\n".encode()
 
 
-def status_of(root: Path, found: Entry, folder: RunFolder, last: Mapping[str, int]) -> dict[str, Any]:
+def status_of(root: Path, found: Listed, folder: RunFolder, last: Mapping[str, int]) -> dict[str, Any]:
     """How far the run is, as its page shows it: its state, its stages, and the steps of its sheets of samples."""
     return {
         "state": found.state,
