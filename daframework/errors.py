@@ -30,6 +30,10 @@ class RunError(DafError):
     """A run cannot start, go on or be read."""
 
 
+class StoppedError(RunError):
+    """The user asked to stop; everything up to the last finished step is saved."""
+
+
 class TrainingError(RunError):
     """Training went wrong in a way that no more steps would mend, as when a loss is no longer a number."""
 

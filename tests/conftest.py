@@ -1,5 +1,6 @@
 import copy
 import re
+import runpy
 import sys
 from pathlib import Path
 
@@ -135,6 +136,33 @@ def daf(monkeypatch, capsys, tmp_path, installed):
             main()
         captured = capsys.readouterr()
         return ended.value.code or 0, captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture
+def speed(monkeypatch):
+    """The folder of the speed benchmarks, from which their scripts import."""
+    folder = Path(__file__).parents[1] / "benchmarks" / "speed"
+    monkeypatch.syspath_prepend(str(folder))
+    return folder
+
+
+@pytest.fixture
+def script(monkeypatch, capsys, speed):
+    """Run a speed benchmark in this process: exit code, output, errors."""
+
+    def run(name, *arguments):
+        monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
+        code = 0
+        capsys.readouterr()
+        try:
+            runpy.run_path(str(speed / name), run_name="__main__")
+        except SystemExit as ended:  # what Python prints of one that has a text
+            code, said = (1, f"{ended}\n") if isinstance(ended.code, str) else (ended.code or 0, "")
+            print(said, end="", file=sys.stderr)
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
 
     return run
 

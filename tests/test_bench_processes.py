@@ -6,7 +6,7 @@ import sys
 import pytest
 from tiny_suite import finish, log_of, plan_of
 
-from daframework.compute.session import StoppedError
+from daframework.errors import StoppedError
 from daframework.suites.processes import Slots, choose_slots, last_line, run_cells
 
 

@@ -8,8 +8,7 @@ import attrs
 import pytest
 from tiny_suite import finish, plan_of
 
-from daframework.compute.session import StoppedError
-from daframework.errors import RunError
+from daframework.errors import RunError, StoppedError
 from daframework.storage.results import read_results
 from daframework.storage.run_folder import open_folder, read_recipe
 from daframework.suites import share

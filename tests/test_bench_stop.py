@@ -94,10 +94,9 @@ def test_a_suite_killed_again_and_again_ends_with_the_same_table(site, plugins, 
     while "begins" not in process.stderr.readline():
         assert process.poll() is None
     kill(process, 1)  # while the run's process has hardly begun
-    for moment in ("training on oracle 16", "translation 2"):
-        kill(hold(site, moment, *arguments), 1)
-    # A run may have processes of its own, which load its images.
-    kill(hold(site, "training on one 8", "--set", "hardware.workers=1", *arguments), 2)
+    kill(hold(site, "training on oracle 16", *arguments), 1)
+    # A run may have processes of its own, which load the images of each domain.
+    kill(hold(site, "translation 4", "--set", "hardware.workers=1", *arguments), 3)
     assert not (plan.out / "table.json").exists()
     process = start(site, *arguments)
     _, errors = process.communicate()
@@ -105,7 +104,7 @@ def test_a_suite_killed_again_and_again_ends_with_the_same_table(site, plugins, 
     assert scores_in(plan.out) == undisturbed
     # It went on where it was each time: a checkpoint is saved every second step.
     assert "training on oracle: 16 steps, 14 done before" in log_of(plan.out, "narrow/source_only/seed0")
-    assert "training on one: 16 steps, 6 done before" in log_of(plan.out, "narrow/one/seed0")
+    assert "translation: 4 steps, 2 done before" in log_of(plan.out, "narrow/one/seed0")
     assert "begins" not in errors.replace("narrow/one/seed0: begins", "")
 
 

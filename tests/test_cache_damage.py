@@ -14,9 +14,8 @@ import torch
 from cache_set import SHARD, assert_same, cached, checked, files, folders, identity, shards, write_set
 from conftest import Recorder
 
-from daframework.compute.session import StoppedError
 from daframework.data.decode import write_image
-from daframework.errors import DataError
+from daframework.errors import DataError, StoppedError
 
 CACHING, CHECKING = "caching the set", "checking the cache of the set"
 

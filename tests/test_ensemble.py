@@ -15,11 +15,11 @@ from daframework import hookimpl
 from daframework.adapt.translate import translate_folder, translate_set
 from daframework.adapt.translated_set import open_translated
 from daframework.build import make_task
-from daframework.compute.session import StoppedError
 from daframework.data.decode import read_image
 from daframework.data.stream import to_float
 from daframework.downstream.fit import fit
 from daframework.downstream.score import Averaged
+from daframework.errors import StoppedError
 from daframework.interfaces import Generator, Sample
 from daframework.recipes.read import parse
 from daframework.registry import load_plugins

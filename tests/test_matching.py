@@ -7,9 +7,8 @@ import torch
 from test_checked import Listed
 from test_run import comparable, run
 
-from daframework.compute.session import StoppedError
 from daframework.data.matching import MatchedCrops, Pairing, layouts, nearest_layouts
-from daframework.errors import RunError
+from daframework.errors import RunError, StoppedError
 from daframework.interfaces import Sample
 from daframework.recipes.read import parse
 from daframework.storage.checkpoint import save

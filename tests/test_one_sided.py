@@ -10,8 +10,8 @@ from test_run import comparable, run
 from test_training import Adaptation, same
 
 from daframework import hookimpl
-from daframework.compute.session import StoppedError
 from daframework.data.decode import read_image
+from daframework.errors import StoppedError
 from daframework.registry import load_plugins
 
 LR, BETAS, STEPS = 1e-3, (0.5, 0.999), 4

@@ -11,7 +11,7 @@ from conftest import refused
 
 from daframework.compute import profiler as profile
 from daframework.compute.profiler import REST, StepProfiler
-from daframework.compute.session import StoppedError
+from daframework.errors import StoppedError
 from daframework.spans import PREFIX, span
 
 CPU = torch.device("cpu")

@@ -10,9 +10,8 @@ from test_run import comparable, run
 from test_training import same
 
 from daframework.build import make_task
-from daframework.compute.session import StoppedError
 from daframework.data.stream import to_float
-from daframework.errors import RunError
+from daframework.errors import RunError, StoppedError
 from daframework.recipes.tables import AugmentTable
 from daframework.runs.stages import PlannedRow, by_needs
 

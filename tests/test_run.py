@@ -12,9 +12,8 @@ from conftest import Recorder
 
 from daframework import hookimpl
 from daframework.compute.device import SINGLE, make_fabric
-from daframework.compute.session import StoppedError
 from daframework.data.decode import read_image, read_label, write_image
-from daframework.errors import DataError, RecipeError, RunError
+from daframework.errors import DataError, RecipeError, RunError, StoppedError
 from daframework.interfaces import Generator
 from daframework.listener import Listener
 from daframework.recipes.read import parse, read

@@ -9,10 +9,9 @@ import torch
 from test_checked import Listed
 from test_run import comparable, run
 
-from daframework.compute.session import StoppedError
 from daframework.data.sampling import rare_class_probabilities, rare_classes
 from daframework.data.stream import random_crop
-from daframework.errors import DataError, RunError
+from daframework.errors import DataError, RunError, StoppedError
 from daframework.interfaces import Sample
 from daframework.recipes.read import parse
 from daframework.storage.checkpoint import save

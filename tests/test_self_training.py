@@ -10,8 +10,8 @@ from conftest import TABLES
 from test_run import run
 from torch.nn import functional as F
 
-from daframework.compute.session import StoppedError
 from daframework.downstream.self_training import SelfTraining, mixed_loss, pasted_classes
+from daframework.errors import StoppedError
 from daframework.metrics import cross_entropy
 from daframework.recipes.tables import SelfTrainingTable
 

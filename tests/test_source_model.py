@@ -7,8 +7,7 @@ from test_run import comparable, run
 from test_training import same
 
 from daframework import hookimpl
-from daframework.compute.session import StoppedError
-from daframework.errors import RunError
+from daframework.errors import RunError, StoppedError
 from daframework.interfaces import Loss
 from daframework.registry import load_plugins
 

@@ -1,41 +1,36 @@
-"""The speed benchmarks: each as a process of its own at small sizes, and the clocks they share."""
+"""The speed benchmarks: each at small sizes, and the clocks they share."""
 
 import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
+from conftest import refused
 
-SPEED = Path(__file__).parents[1] / "benchmarks" / "speed"
 CPU = torch.device("cpu")
 TINY = ["--first", "1", "--block", "1", "--rounds", "1", "--device", "cpu"]
 SEGMENT = ["segment.py", *TINY, "--sizes", "32x48", "--batch", "2", "--images", "3"]
 SCALE = ["scale.py", *TINY, "--seconds", "0", "--sizes", "32x48", "--batches", "--images", "--workers"]
 
 
-@pytest.fixture(autouse=True)
-def folder(monkeypatch):
-    """A script's own folder is where it imports from."""
-    monkeypatch.syspath_prepend(str(SPEED))
+pytestmark = pytest.mark.usefixtures("speed")
 
 
-def script(name, *arguments):
-    command = [sys.executable, str(SPEED / name), *map(str, arguments)]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    return subprocess.run(command, capture_output=True, text=True, env=environment)
-
-
-def measured(tmp_path, name, *arguments):
+@pytest.fixture
+def measured(script, tmp_path):
     """What a script wrote as JSON, and the last paragraph that it printed, as lines."""
-    done = script(name, *arguments, "--out", tmp_path / "out.json")
-    assert done.returncode == 0, done.stderr
-    found = json.loads((tmp_path / "out.json").read_text())
-    assert {"commit", "processor", "threads", "device"} <= found["environment"].keys()
-    return found, done.stdout.strip().rpartition("\n\n")[2].splitlines()
+
+    def run(name, *arguments):
+        code, out, errors = script(name, *arguments, "--out", tmp_path / "out.json")
+        assert code == 0, errors
+        found = json.loads((tmp_path / "out.json").read_text())
+        assert {"commit", "processor", "threads", "device"} <= found["environment"].keys()
+        return found, out.strip().rpartition("\n\n")[2].splitlines()
+
+    return run
 
 
 @pytest.fixture
@@ -48,23 +43,24 @@ def clock(monkeypatch):
     return stopped
 
 
-def test_start_times_whole_commands_against_their_bars(tmp_path):
-    found, table = measured(tmp_path, "start.py", "--rounds", 1, "--recipes", "source_only")
+def test_start_times_whole_commands_against_their_bars(measured, installed, write, tables):
+    recipe = write(tables)  # of parts that import little
+    found, table = measured("start.py", "--rounds", 1, "--recipes", recipe)
     commands = found["commands"]
-    assert list(commands) == ["python -c pass", "import daframework", "daf --help", "daf check source_only"]
+    assert list(commands) == ["python -c pass", "import daframework", "daf --help", f"daf check {recipe}"]
     assert [one["bar"] for one in commands.values()] == [None, None, 0.25, 3.0]
     assert all(0 < one["median"] <= one["worst"] for one in commands.values())
     assert found["imports"]["torch"] > 0
     assert table[1].split()[:2] == ["command", "median"] and len(table) == 2 + len(commands)
 
 
-def test_a_command_that_fails_stops_the_benchmark():
-    done = script("start.py", "--rounds", "1", "--recipes", "no_such")
-    assert done.returncode == 1 and "no recipe named 'no_such'" in done.stderr and "Traceback" not in done.stderr
+def test_a_command_that_fails_stops_the_benchmark(script):
+    code, _, errors = script("start.py", "--rounds", "1", "--recipes", "no_such")
+    assert code == 1 and "no recipe named 'no_such'" in errors and "Traceback" not in errors
 
 
-def test_segment_times_training_and_scoring_against_a_plain_loop(tmp_path):
-    found, table = measured(tmp_path, *SEGMENT)
+def test_segment_times_training_and_scoring_against_a_plain_loop(measured):
+    found, table = measured(*SEGMENT)
     (case,) = found["cases"]
     assert (case["size"], case["batch_size"]) == ([32, 48], 2)
     for stage in ("fit", "score"):
@@ -74,8 +70,8 @@ def test_segment_times_training_and_scoring_against_a_plain_loop(tmp_path):
     assert [line[:5] for line in table[2:]] == ["fit 3", "score"]
 
 
-def test_scale_trains_at_each_point_and_tells_what_it_cost(tmp_path):
-    found, table = measured(tmp_path, *SCALE)
+def test_scale_trains_at_each_point_and_tells_what_it_cost(measured):
+    found, table = measured(*SCALE)
     series = found["series"]
     (point,) = series["image size"]["points"]
     assert (point["size"], point["batch"], point["images"], point["workers"]) == ([32, 48], 4, 100, 0)
@@ -106,15 +102,14 @@ def test_points_that_series_have_in_common_are_measured_once_and_slopes_go_by_pi
     assert found["images of the set"]["slopes"]["seconds_to_open"] == pytest.approx(1)
 
 
-def test_a_key_that_the_recipe_does_not_have_is_a_line():
-    done = script(*SEGMENT, "--set", "data.crop=3")
-    assert done.returncode == 1 and done.stderr.startswith("error: ") and "no key named 'crop'" in done.stderr
-    assert len(done.stderr.splitlines()) == 1
+def test_a_key_that_the_recipe_does_not_have_is_a_line(script):
+    refused(script(*SEGMENT, "--set", "data.crop=3"), "no key named 'crop'")
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-def test_a_gpu_that_is_not_there_is_refused():
-    done = script(*SEGMENT, "--device", "cuda")
+def test_a_gpu_that_is_not_there_is_refused(speed):  # by a process, as all are started
+    command = [sys.executable, speed / SEGMENT[0], *SEGMENT[1:], "--device", "cuda"]
+    done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 1 and done.stderr == "--device cuda: torch sees no GPU here; use --device cpu\n"
 
 

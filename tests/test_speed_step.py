@@ -1,11 +1,7 @@
 """The benchmark of a training step: its plain reference is the same networks and the same objective."""
 
 import json
-import os
-import subprocess
-import sys
 from itertools import chain
-from pathlib import Path
 
 import pytest
 import torch
@@ -13,14 +9,10 @@ import torch
 from daframework.build import make_networks
 from daframework.registry import load_plugins
 
-SPEED = Path(__file__).parents[1] / "benchmarks" / "speed"
 CPU = torch.device("cpu")
 
 
-@pytest.fixture(autouse=True)
-def folder(monkeypatch):
-    """A script's own folder is where it imports from."""
-    monkeypatch.syspath_prepend(str(SPEED))
+pytestmark = pytest.mark.usefixtures("speed")
 
 
 @pytest.fixture
@@ -79,25 +71,18 @@ def test_the_plain_loop_takes_the_same_step(both, monkeypatch):
         torch.testing.assert_close(*gradients, rtol=1e-3, atol=1e-3 * float(gradients[0].abs().max()))
 
 
-def test_it_prints_and_keeps_what_it_measured_and_measures_no_rate_that_no_run_uses(tmp_path):
-    out = tmp_path / "step.json"
-    command = [sys.executable, str(SPEED / "step.py"), "--sizes", "recipe", "--rounds", "1", "--block", "1"]
-    command += ["--precision", "32-true"]
-    done = subprocess.run(
-        [*command, "--no-memory", "--device", "cpu", "--out", str(out)],
-        capture_output=True,
-        text=True,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-    )
-    assert done.returncode == 0, done.stderr
-    found = json.loads(out.read_text())
+def test_it_prints_and_keeps_what_it_measured_and_measures_no_rate_that_no_run_uses(script, tmp_path):
+    tiny = ["--sizes", "recipe", "--rounds", 1, "--block", 1, "--precision", "32-true"]
+    code, text, errors = script("step.py", *tiny, "--no-memory", "--device", "cpu", "--out", tmp_path / "step.json")
+    assert code == 0, errors
+    found = json.loads((tmp_path / "step.json").read_text())
     assert [one["method"] for one in found["steps"]] == ["cyclegan", "semantic_cyclegan"]
     for one in found["steps"]:
         assert one["times_reference_same_batch"] > 0 and 0 < one["share_of_matrix_rate"] < 1
     assert found["matrix_operations_per_second"].keys() == {"float32"}
     assert "overhead" in found["steps"][0]
     assert {"commit", "processor"} <= found["environment"].keys()
-    assert done.stdout.splitlines()[-1].startswith("semantic_cyclegan / cyclegan, recipe, batch 4:")
+    assert text.splitlines()[-1].startswith("semantic_cyclegan / cyclegan, recipe, batch 4:")
 
 
 def test_precisions_agree_where_their_means_differ_by_less_than_seeds_do():

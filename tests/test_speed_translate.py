@@ -1,19 +1,13 @@
-"""The benchmark of translating, as a process at a small size."""
+"""The benchmark of translating, at a small size."""
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
-SCRIPT = Path(__file__).parents[1] / "benchmarks" / "speed" / "translate.py"
 OPTIONS = ["--device", "cpu", "--sizes", "32x48", "--images", "2", "--rounds", "1", "--precision", "32-true"]
 
 
-def test_all_ways_of_translating_write_the_same_images(tmp_path):
-    command = [sys.executable, str(SCRIPT), *OPTIONS, "--out", str(tmp_path / "out.json")]
-    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
-    assert done.returncode == 0, done.stderr
+def test_all_ways_of_translating_write_the_same_images(script, tmp_path):
+    code, text, errors = script("translate.py", *OPTIONS, "--out", tmp_path / "out.json")
+    assert code == 0, errors
     found = json.loads((tmp_path / "out.json").read_text())
     (case,) = found["cases"]
     assert case["size"] == [32, 48] and case["images"] == 2 and case["precision"] == "32-true"
@@ -23,5 +17,5 @@ def test_all_ways_of_translating_write_the_same_images(tmp_path):
     rate = case["images_per_second"]
     assert case["ratios"]["translate_set"] == rate["translate_set"] / rate["one at a time"]
     assert "commit" in found["environment"]
-    table = done.stdout.strip().splitlines()
+    table = text.strip().splitlines()
     assert len(table) == 5 and table[-1].startswith("48 x 32, 2 images, translate_folder")

@@ -14,12 +14,11 @@ from daframework import hookimpl
 from daframework.adapt.loop import train
 from daframework.adapt.step import GeneratorObjective
 from daframework.build import make_dataset, make_networks, make_task
-from daframework.compute.session import StoppedError
 from daframework.data.stream import TrainingStream
 from daframework.data.unlabelled import Unlabelled
 from daframework.downstream.fit import fit, warmup_cosine
 from daframework.downstream.score import score
-from daframework.errors import DataError, PluginError, TrainingError
+from daframework.errors import DataError, PluginError, StoppedError, TrainingError
 from daframework.interfaces import Loss, Sample
 from daframework.recipes.read import parse
 from daframework.registry import load_plugins

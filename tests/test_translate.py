@@ -8,11 +8,10 @@ from test_checked import Listed, sample
 
 from daframework.adapt.translate import translate_folder, translate_set
 from daframework.adapt.translated_set import open_translated
-from daframework.compute.session import StoppedError
 from daframework.data.decode import read_image
 from daframework.data.stream import to_bytes, to_float
 from daframework.data.whole import apply_padded
-from daframework.errors import DataError, RunError
+from daframework.errors import DataError, RunError, StoppedError
 from daframework.interfaces import Sample
 from daframework.runs.log import LogFile
 

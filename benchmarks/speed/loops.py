@@ -15,10 +15,11 @@ from daframework.adapt.loop import train
 from daframework.adapt.step import DiscriminatorObjective, Fake, GeneratorObjective
 from daframework.build import Networks, make_networks
 from daframework.compute.acceleration import accelerate
-from daframework.compute.session import Session, StoppedError
+from daframework.compute.session import Session
 from daframework.data.checked import Checked
 from daframework.data.stream import TrainingStream, to_float
 from daframework.data.unlabelled import Unlabelled
+from daframework.errors import StoppedError
 from daframework.interfaces import ImageDataset, Sample
 from daframework.recipes.read import parse
 from daframework.recipes.tables import Recipe

@@ -34,8 +34,9 @@ from timing import (
 
 from daframework.adapt.loop import train
 from daframework.build import make_networks
-from daframework.compute.session import Session, StoppedError
+from daframework.compute.session import Session
 from daframework.data.decode import write_image, write_label
+from daframework.errors import StoppedError
 from daframework.recipes.read import locate, parse, read_tables
 from daframework.recipes.tables import Recipe
 from daframework.registry import load_plugins

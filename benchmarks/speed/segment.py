@@ -36,9 +36,10 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from daframework.build import make_dataset, make_task
-from daframework.compute.session import Session, StoppedError
+from daframework.compute.session import Session
 from daframework.downstream.fit import fit
 from daframework.downstream.score import score
+from daframework.errors import StoppedError
 from daframework.interfaces import IGNORE_INDEX, ImageDataset, Sample, Task
 from daframework.recipes.read import locate, read
 from daframework.recipes.tables import Recipe

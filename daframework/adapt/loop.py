@@ -22,8 +22,9 @@ from daframework.compute.acceleration import accelerate, lay_out_like_weights
 from daframework.compute.batch_norm import over_all_ranks
 from daframework.compute.randomness import start_global
 from daframework.compute.ranks import all_batches, any_rank, count_ranks, mean_over_ranks, own_share
-from daframework.compute.session import Session, StoppedError
+from daframework.compute.session import Session
 from daframework.data.stream import TrainingStream, training_batches
+from daframework.errors import StoppedError
 from daframework.interfaces import Generator
 from daframework.recipes.tables import Recipe
 from daframework.spans import span

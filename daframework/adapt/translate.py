@@ -14,7 +14,7 @@ from torch import Tensor
 from daframework.adapt.tiles import apply_in_tiles
 from daframework.adapt.translated_set import begin_set, file_name, finish_set, images_folder
 from daframework.compute.randomness import start_global
-from daframework.compute.session import Session, StoppedError
+from daframework.compute.session import Session
 from daframework.data.conversion.outputs import planned_outputs, raise_it
 from daframework.data.decode import image_size, read_image, write_image, write_label
 from daframework.data.open_image import MOST_PIXELS
@@ -30,7 +30,7 @@ from daframework.data.whole import (
     stack_images,
     weights_dtype,
 )
-from daframework.errors import DataError
+from daframework.errors import DataError, StoppedError
 from daframework.fingerprint import checksum_file
 from daframework.interfaces import Generator, ImageDataset
 

@@ -14,7 +14,7 @@ from types import FrameType
 import click
 
 from daframework.compute.signals import SAVE, Signals
-from daframework.errors import RunError
+from daframework.errors import StoppedError
 
 
 @contextmanager
@@ -28,11 +28,7 @@ def stop_on_signal(hint: str | None = None) -> Iterator[Signals]:
     with handled(asked.take):
         try:
             yield asked
-        except RunError as stopped:
-            from daframework.compute.session import StoppedError  # which takes torch's seconds to import
-
-            if not isinstance(stopped, StoppedError):
-                raise
+        except StoppedError as stopped:
             if hint is not None:
                 click.echo(f"{stopped}; {hint}", err=True)
             sys.exit(asked.exit_code)

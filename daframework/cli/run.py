@@ -86,7 +86,7 @@ def _run(place: "Place", plugins: "Plugins", recipe: "Recipe", path: Path, out: 
     from daframework.cli.display import Display
     from daframework.cli.interrupt import stop_on_signal
     from daframework.compute.profiler import StepProfiler
-    from daframework.compute.session import StoppedError
+    from daframework.errors import StoppedError
     from daframework.runs.begin import begin
 
     first = place.rank == 0

@@ -16,7 +16,7 @@ import torch
 from attrs import frozen
 from torch.profiler import ProfilerActivity, profile, schedule
 
-from daframework.compute.session import StoppedError
+from daframework.errors import StoppedError
 from daframework.listener import Listener
 from daframework.spans import PREFIX
 from daframework.storage.files import write_bytes, write_text

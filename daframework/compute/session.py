@@ -1,19 +1,17 @@
 """What every stage of a run is handed: the device, who listens, and whether to stop."""
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from attrs import frozen
-from lightning_fabric import Fabric
 
-from daframework.errors import RunError
+from daframework.errors import StoppedError
 from daframework.listener import Listener
 
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric  # which loads torch's compiler
+
 T = TypeVar("T")
-
-
-class StoppedError(RunError):
-    """The user asked to stop; everything up to the last finished step is saved."""
 
 
 @frozen(eq=False)
@@ -22,7 +20,7 @@ class Session:
     save and go on.
     """
 
-    fabric: Fabric
+    fabric: "Fabric"
     log: Listener
     stopping: Callable[[], bool]
     saving: Callable[[], bool] = lambda: False

@@ -27,9 +27,8 @@ import torch.distributed as dist
 from daframework.compute.environment import software
 from daframework.compute.place import Place
 from daframework.compute.ranks import from_first
-from daframework.compute.session import StoppedError
 from daframework.compute.signals import Signals
-from daframework.errors import DafError, RunError, visible
+from daframework.errors import DafError, RunError, StoppedError, visible
 from daframework.recipes.read import dump
 from daframework.recipes.tables import Recipe
 

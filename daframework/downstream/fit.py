@@ -13,11 +13,11 @@ from daframework.compute.acceleration import accelerate, lay_out_like_weights
 from daframework.compute.batch_norm import over_all_ranks
 from daframework.compute.randomness import generator, global_seed, start_global
 from daframework.compute.ranks import any_rank, from_first, mean_over_ranks
-from daframework.compute.session import Session, StoppedError
+from daframework.compute.session import Session
 from daframework.data.augment import augment_colors, augment_geometry
 from daframework.data.stream import TrainingStream, training_batches
 from daframework.downstream.self_training import SelfTraining, Target
-from daframework.errors import TrainingError
+from daframework.errors import StoppedError, TrainingError
 from daframework.interfaces import Task
 from daframework.recipes.tables import AugmentTable, Recipe
 from daframework.spans import span

@@ -7,14 +7,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from daframework.compute.session import Session, StoppedError
+from daframework.compute.session import Session
 from daframework.data.checked import resize_image
 from daframework.data.conversion.outputs import planned_outputs, raise_it
 from daframework.data.decode import read_image, write_image, write_label
 from daframework.data.scaling import Scaling
 from daframework.data.stream import to_float
 from daframework.data.whole import apply_padded
-from daframework.errors import DataError
+from daframework.errors import DataError, StoppedError
 
 
 @torch.no_grad()

@@ -7,9 +7,10 @@ from attrs import frozen
 from torch import Tensor, nn
 
 from daframework.compute.ranks import any_rank, from_first
-from daframework.compute.session import Session, StoppedError
+from daframework.compute.session import Session
 from daframework.data.stream import to_float
 from daframework.data.whole import apply_padded, batches_in_order, stack_images, stack_labels
+from daframework.errors import StoppedError
 from daframework.interfaces import ImageDataset, Sample, Scores, Task
 
 

@@ -6,11 +6,10 @@ half of the classes of a labelled source image onto a target image, label and al
 
 from collections.abc import Callable
 from copy import deepcopy
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from attrs import frozen
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -21,6 +20,9 @@ from daframework.data.stream import TrainingStream
 from daframework.errors import warn
 from daframework.interfaces import IGNORE_INDEX
 from daframework.recipes.tables import SelfTrainingTable
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric  # which loads torch's compiler
 
 Objective = Callable[[Tensor, Tensor], Tensor]
 """Logits (N, num_classes, H, W) and labels (N, H, W) -> a scalar."""
@@ -45,7 +47,7 @@ class SelfTraining:
         self,
         student: nn.Module,
         table: SelfTrainingTable,
-        fabric: Fabric,
+        fabric: "Fabric",
         seed: int,
         labelled: Objective,
         pseudo: Objective,

@@ -9,10 +9,10 @@ import torch
 from daframework.compute.device import SINGLE, make_fabric
 from daframework.compute.place import ALONE, Place
 from daframework.compute.ranks import from_first
-from daframework.compute.session import Session, StoppedError
+from daframework.compute.session import Session
 from daframework.compute.signals import Signals
 from daframework.compute.watch import require_same, watch
-from daframework.errors import DataError
+from daframework.errors import DataError, StoppedError
 from daframework.listener import Listener
 from daframework.recipes.tables import Recipe
 from daframework.registry import Plugins

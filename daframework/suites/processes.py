@@ -10,8 +10,7 @@ from typing import Generic
 
 from attrs import define, field, frozen
 
-from daframework.compute.session import StoppedError
-from daframework.errors import DafError, RunError
+from daframework.errors import DafError, RunError, StoppedError
 from daframework.suites.launch import last_line, launch
 from daframework.suites.plan import Cell, Plan
 from daframework.suites.share import givers, receive

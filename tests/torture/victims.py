@@ -15,7 +15,8 @@ from conftest import TABLES, Recorder, cpu
 from image_files import picture, write, write_palette
 from tiny_suite import finish
 
-from daframework.compute.session import Session, StoppedError
+from daframework.compute.session import Session
+from daframework.errors import StoppedError
 from daframework.recipes.read import read
 from daframework.recipes.tables import Recipe
 from daframework.registry import load_plugins

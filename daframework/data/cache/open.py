@@ -9,12 +9,12 @@ read: until then no label is looked for.
 from collections.abc import Sequence
 from typing import Literal
 
-from daframework.compute.session import Session, StoppedError
+from daframework.compute.session import Session
 from daframework.data.cache.cached import Cached, Stored
 from daframework.data.cache.layout import note_use, part_folder
 from daframework.data.cache.shards import CachePart, DamagedError, Shard
 from daframework.data.cache.writing import build
-from daframework.errors import DataError, warn
+from daframework.errors import DataError, StoppedError, warn
 from daframework.fingerprint import digest
 from daframework.interfaces import ImageDataset
 

@@ -10,13 +10,13 @@ import torch
 from attrs import define
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from daframework.compute.session import Session, StoppedError
+from daframework.compute.session import Session
 from daframework.data.cache.layout import cache_root, describe, gigabytes
 from daframework.data.cache.shards import CachePart, Shard, ShardWriter
 from daframework.data.checked import check_sample, resize_image, resize_label
 from daframework.data.parallel import leave_interrupts_to_the_parent, until_killed
 from daframework.data.whole import evenly_spread
-from daframework.errors import DafError, DataError
+from daframework.errors import DafError, DataError, StoppedError
 from daframework.interfaces import ImageDataset, Sample
 
 _FAULTS = 20  # faulty files after which the rest is no longer looked at
