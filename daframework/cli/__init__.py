@@ -16,6 +16,7 @@ _COMMANDS = {
     "check": "Check a recipe without computing anything.",
     "recipes": "List the recipes, or print one.",
     "plugins": "List the components, or explain one.",
+    "new": "Write a plugin package that works, to start from.",
     "data": "Check, measure, show and convert datasets.",
     "translate": "Translate a folder of images with a finished run.",
     "predict": "Segment a folder of images with a finished run.",
