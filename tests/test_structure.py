@@ -29,7 +29,7 @@ FLOORS = (
     {"report"},
     {"suites"},
     {"tuning"},
-    {"api", "scaffold"},
+    {"api", "doctor", "scaffold"},
     {"cli"},
     {"__main__"},
 )
@@ -129,6 +129,7 @@ FEW = "{'segmentation_models_pytorch', 'timm', 'kornia', 'matplotlib', 'torchvis
         (["--help"], []),
         (["recipes"], []),
         (["plugins"], ["torch"]),
+        (["doctor"], ["torch"]),
         (["data", "list"], ["torch"]),
     ],
 )
