@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pluggy import HookimplMarker
 
 from daframework.cores import chosen, share_cores
+from daframework.plugin_api import API_VERSION
 
 if TYPE_CHECKING:
     from daframework.api import Bench, Run, bench, check, open, recipe, run
@@ -38,6 +39,7 @@ _LATER = {
     "tuning.door": ("Tuning", "tune"),
 }
 __all__ = [
+    "API_VERSION",
     "Bench",
     "DafError",
     "Discriminator",

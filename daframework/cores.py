@@ -34,7 +34,7 @@ def given_cores(environment: Mapping[str, str] = os.environ, root: Path = _ROOT)
     Half a core over is not counted, as a thread that computes on it would hold up the others. ``root`` is the folder
     of ``proc`` and ``sys``.
     """
-    return max(1, int(min(_affinity(), *_limits(environment, root).values())))
+    return max(1, int(min(affinity_cores(), *core_limits(environment, root).values())))
 
 
 def share_cores(
@@ -46,11 +46,11 @@ def share_cores(
 
     The number of threads is set only where fewer cores are given than the affinity shows, which torch goes by itself.
     """
-    limits, cores = _limits(environment, root), given_cores(environment, root)
+    limits, cores = core_limits(environment, root), given_cores(environment, root)
     why = {name: _USER for name in (THREADS, *_SPIN) if name in environment}
-    if THREADS not in why and cores < _affinity():
+    if THREADS not in why and cores < affinity_cores():
         environment[THREADS] = str(cores)
-        why[THREADS] = f"{min(limits, key=lambda name: limits[name])} leaves so many of {_affinity()} cores"
+        why[THREADS] = f"{min(limits, key=lambda name: limits[name])} leaves so many of {affinity_cores()} cores"
     if not why.keys() & set(_SPIN):
         environment.update(WAITING)
         why |= dict.fromkeys(WAITING, "threads that wait leave their cores to others")
@@ -58,11 +58,12 @@ def share_cores(
     return {name: {"value": environment.get(name), "why": reason} for name, reason in why.items()}
 
 
-def _affinity() -> int:
+def affinity_cores() -> int:
+    """Cores that the system lets this process run on, 1 or more."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _limits(environment: Mapping[str, str], root: Path) -> dict[str, float]:
+def core_limits(environment: Mapping[str, str] = os.environ, root: Path = _ROOT) -> dict[str, float]:
     """Cores by what limits them to so many; infinity where nothing does."""
     limits = {"a cgroup's quota": min(_quotas(root), default=float("inf"))}
     with suppress(KeyError, ValueError):

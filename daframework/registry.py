@@ -18,12 +18,13 @@ from attrs import define, field, frozen
 from daframework import hookspecs
 from daframework.errors import PluginError, RunError, unknown
 from daframework.guard import guarded, told_if_slow
+from daframework.plugin_api import API_VERSION, check_made_for
 
 T = TypeVar("T")
 GROUP = "daframework"
 BLOCK = "DAF_BLOCK"
 KINDS = ("generator", "discriminator", "loss", "task", "dataset")
-_HOOKS = {
+HOOKS = {
     "generator": "daf_generators",
     "discriminator": "daf_discriminators",
     "loss": "daf_losses",
@@ -136,6 +137,7 @@ def origin_of(entry: EntryPoint) -> Origin:
 def _register(plugins: Plugins, module: Any, origin: Origin) -> None:
     name = str(origin)
     try:
+        check_made_for(getattr(module, "daf_api", API_VERSION))
         if origin.distribution == _GIVEN and any(origin.plugin == one.plugin for one in plugins.origins.values()):
             raise ValueError("a plugin of this name is already registered")
         plugins.manager.register(module, name)
@@ -249,7 +251,7 @@ def each(plugins: Plugins, hook: str, **given: Any) -> Iterator[tuple[Origin, An
 
 def _offered(plugins: Plugins, kind: str) -> dict[str, list[Component]]:
     found: dict[str, list[Component]] = {}
-    for origin, offered in _ask(plugins, _HOOKS[kind], _factories):
+    for origin, offered in _ask(plugins, HOOKS[kind], _factories):
         for name, factory in offered.items():
             found.setdefault(name, []).append(Component(kind, name, factory, origin))
     return found

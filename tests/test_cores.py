@@ -17,7 +17,7 @@ def machine(tmp_path, monkeypatch):
     """A folder of proc and sys with these files, on a machine of eight cores."""
 
     def make(group, files, affinity=8):
-        monkeypatch.setattr(cores, "_affinity", lambda: affinity)
+        monkeypatch.setattr(cores, "affinity_cores", lambda: affinity)
         for name, text in ({"proc/self/cgroup": group} | files).items():
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / name).write_text(text)

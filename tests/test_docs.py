@@ -31,13 +31,13 @@ from daframework.recipes.read import locate, read
 from daframework.recipes.strict import structure
 from daframework.registry import components, load_plugins
 from daframework.runs.log import plugin_listeners
+from daframework.scaffold import scaffold
 from daframework.storage.results import read_results, write_results
 from daframework.storage.run_folder import RunFolder, _Part
 from daframework.testing import check_generator
 from daframework.tuning.space import Range, make_space
 
 ROOT = Path(__file__).parents[1]
-EXAMPLE = ROOT / "docs" / "examples" / "daf-tiny"
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
 FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
@@ -249,8 +249,8 @@ def test_every_block_is_in_a_language_that_a_test_reads(name):
 def test_the_whole_example_is_quoted_as_it_is():
     page = text("docs/write_a_plugin.md")
     quoted = dict(re.findall(r"^`([^`\n]+)`:\n\n```\w+\n(.*?)^```$", page, re.MULTILINE | re.DOTALL))
-    files = [path for path in EXAMPLE.rglob("*") if path.suffix in (".py", ".toml") and path.is_file()]
-    assert quoted == {path.relative_to(EXAMPLE).as_posix(): path.read_text(encoding="utf-8") for path in files}
+    files = scaffold("tiny", "generator")
+    assert quoted == {path: content for path, content in files.items() if path.endswith((".py", ".toml"))}
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "docs/worked_examples.md"])

@@ -6,23 +6,14 @@ from typing import Literal, get_origin
 import pytest
 import test_driving
 import tiny
-import torch
 from test_layouts import LAYOUTS
 
-from daframework.build import DIRECTIONS, SUPPLIED, make
-from daframework.errors import PluginError, RecipeError
+from daframework.build import SUPPLIED, make
+from daframework.errors import RecipeError
 from daframework.registry import KINDS, components, find, load_plugins
-from daframework.testing import (
-    check_dataset,
-    check_discriminator,
-    check_generator,
-    check_loss,
-    check_network,
-    check_task,
-)
+from daframework.testing import check_component
 
 PLUGINS = load_plugins(extra={"tiny": tiny})
-SIZE = {"num_classes": 3, "height": 32, "width": 48}
 BOTH_SIDES = {"train_on_reconstruction": True, "train_generator_on_reconstruction": True}
 OPTIONS = {
     "generator:resnet": [
@@ -69,17 +60,12 @@ FOLDERS = [
 
 
 def every(kind):
-    cases = [
-        pytest.param(component, options, id=f"{name} {options}")
+    return [
+        pytest.param(component, options, id=f"{kind}:{name} {options}")
         for name, component in sorted(components(PLUGINS, kind).items())
         for options in OPTIONS.get(f"{kind}:{name}", [{}])
         if name not in [folder for folder, *_ in FOLDERS]
     ]
-    return pytest.mark.parametrize("component, options", cases)
-
-
-def made(component, options, **supplied):
-    return make(component, options, component.kind, **{"num_classes": 3, "split": "train", **supplied})
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -99,75 +85,13 @@ def test_every_option_is_given_by_name_and_explained(kind):
                     make(component, {option.name: "x"}, kind)
 
 
-@pytest.fixture(autouse=True)
-def seeded():
-    torch.manual_seed(0)
-
-
-@pytest.fixture(scope="module")
-def domains():
-    """Two domains to measure."""
-    return [tiny.blocks(split="train", look=look, size=(32, 48)) for look in ("bright", "dark")]
-
-
-def checked(check, component, options, built, least):
-    """At odd multiples of what it needs, ``least`` pixels or more; under bf16 autocast; on the meta device."""
-    classes = {} if component.kind == "generator" else {"num_classes": 3}
-    fewest = -(-least // built.multiple)
-    for rows, columns in ((fewest, fewest + 1), (fewest + 4, fewest + 2)):
-        size = {"height": rows * built.multiple, "width": columns * built.multiple}
-        check(built, **size, **classes, batch_size=2)
-        with torch.autocast("cpu", torch.bfloat16):
-            check(built, **size, **classes, batch_size=2)
-    with torch.device("meta"):
-        check(made(component, options), **size, **classes)
-    networks = [built, made(component, options)]
-    check_network(*(one.model() if component.kind == "task" else one for one in networks), **size)
-
-
-@every("generator")
-def test_a_generator_keeps_its_contract(component, options, domains):
-    generator = made(component, options)
-    generator.prepare(*domains)
-    checked(check_generator, component, options, generator, generator.smallest)
-
-
-@every("discriminator")
-def test_a_discriminator_keeps_its_contract(component, options):
-    checked(check_discriminator, component, options, made(component, options), 32)
-
-
-@every("loss")
-def test_a_loss_keeps_its_contract(component, options, domains):
-    def build():
-        resnet = find(PLUGINS, "generator", "resnet")
-        generator = made(resnet, OPTIONS["generator:resnet"][0])
-        return made(component, options, generator=generator), generator
-
-    loss, generator = build()
-    loss.prepare(*domains)
-    check_loss(loss, **SIZE, generator=generator)
-    try:
-        check_loss(loss, **SIZE, generator=generator, directions=DIRECTIONS[:1])
-    except PluginError as error:
-        assert "the recipe has no such generator" in str(error)
-    build()[0].load_state_dict(loss.state_dict())
-    with torch.device("meta"):
-        loss, generator = build()
-        check_loss(loss, **SIZE, generator=generator)
-
-
-@every("task")
-def test_a_task_keeps_its_contract(component, options):
-    checked(check_task, component, options, made(component, options), 32)
-
-
-@every("dataset")
-def test_a_dataset_keeps_its_contract(component, options):
-    check_dataset(made(component, options))
+@pytest.mark.parametrize("component, options", [case for kind in KINDS for case in every(kind)])
+def test_a_component_keeps_its_contract(component, options):
+    resnet = find(PLUGINS, "generator", "resnet").factory
+    check_component(component, options, generator=lambda: resnet(channels=4, blocks=1))
 
 
 @pytest.mark.parametrize("name, build, options", FOLDERS)
 def test_a_dataset_of_files_keeps_its_contract(name, build, options, tmp_path):
     build(tmp_path)
-    check_dataset(made(find(PLUGINS, "dataset", name), {"root": str(tmp_path), **options}))
+    check_component(find(PLUGINS, "dataset", name), {"root": str(tmp_path), **options})

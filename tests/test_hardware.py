@@ -6,7 +6,8 @@ import pytest
 import tiny
 import torch
 
-from daframework.compute.device import MIXED, SINGLE, cpu_has_bf16
+from daframework.compute.acceleration import cpu_has_bf16
+from daframework.compute.device import MIXED, SINGLE
 from daframework.recipes.read import parse
 from daframework.registry import load_plugins
 from daframework.runs.precision import open_device, precision_for

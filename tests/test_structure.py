@@ -14,7 +14,7 @@ CORE = ROOT / "daframework"
 PLUGINS = ROOT / "plugins"
 # The core from the ground up: a part imports what is before its own line, and never its neighbours on it.
 FLOORS = (
-    {"cores", "errors", "guard", "listener", "spans", "text_file"},
+    {"cores", "errors", "guard", "listener", "plugin_api", "spans", "text_file"},
     {"fingerprint"},
     {"interfaces"},
     {"hookspecs"},
@@ -29,12 +29,15 @@ FLOORS = (
     {"report"},
     {"suites"},
     {"tuning"},
-    {"api"},
+    {"api", "doctor", "scaffold"},
     {"cli"},
     {"__main__"},
 )
 # What these name lies above them: the one in annotations only, the other when first asked for, and cores before torch.
-NAMED_ONLY = {"hookspecs": {"recipes"}, "": {"api", "cores", "errors", "interfaces", "listener", "tuning"}}
+NAMED_ONLY = {
+    "hookspecs": {"recipes"},
+    "": {"api", "cores", "errors", "interfaces", "listener", "plugin_api", "tuning"},
+}
 BUILT_ON_CYCLEGAN = ("daf_baselines", "daf_semantic_cyclegan")
 TOOLS = ("daf_report",)
 """Plugins that offer no component: they show and use what lies in folders, and are changed with the core."""
@@ -132,6 +135,7 @@ FEW = "{'segmentation_models_pytorch', 'timm', 'kornia', 'matplotlib', 'torchvis
         (["--help"], []),
         (["recipes"], []),
         (["plugins"], ["torch"]),
+        (["doctor"], ["torch"]),
         (["data", "list"], ["torch"]),
     ],
 )

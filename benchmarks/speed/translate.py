@@ -36,7 +36,7 @@ from torch import nn
 
 from daf_cyclegan.resnet import ResNet
 from daframework.adapt.translate import translate_folder, translate_set
-from daframework.compute.device import cpu_has_bf16
+from daframework.compute.acceleration import cpu_has_bf16
 from daframework.compute.session import Session
 from daframework.data.decode import read_image
 from daframework.interfaces import ImageDataset, Sample

@@ -1,4 +1,4 @@
-"""A step that is tried and not trained on, and the smallest networks that it can be tried with."""
+"""A step that is tried and not trained on, and the smallest networks and datasets that it can be tried with."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from daframework.adapt.step import DiscriminatorObjective, GeneratorObjective, to_judge
 from daframework.build import Term
-from daframework.interfaces import Batch, Discriminator, DiscriminatorOutput, Generator
+from daframework.compute.randomness import generator
+from daframework.interfaces import Batch, Discriminator, DiscriminatorOutput, Generator, ImageDataset, Sample
 
 
 def try_step(
@@ -60,6 +61,24 @@ class Judge(Discriminator):
 
     def forward(self, image: Tensor) -> DiscriminatorOutput:
         return DiscriminatorOutput(self.realness(image), None if self.semantics is None else self.semantics(image))
+
+
+class Noise(ImageDataset):
+    """Three images (3, 32, 48) of random colours, with labels of three classes; other ones for each ``seed``."""
+
+    classes = ("one", "two", "three")
+    palette = ((200, 0, 0), (0, 200, 0), (0, 0, 200))
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def __len__(self) -> int:
+        return 3
+
+    def __getitem__(self, index: int) -> Sample:
+        random = generator(self.seed, "noise", index)
+        image = torch.randint(256, (3, 32, 48), dtype=torch.uint8, generator=random)
+        return Sample(image, torch.randint(3, (32, 48), dtype=torch.uint8, generator=random), f"noise {index}")
 
 
 def with_versions(tensors: Iterable[Tensor]) -> list[tuple[Tensor, int]]:

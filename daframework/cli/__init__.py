@@ -17,6 +17,8 @@ _COMMANDS = {
     "check": "Check a recipe without computing anything.",
     "recipes": "List the recipes, or print one.",
     "plugins": "List the components, or explain one.",
+    "new": "Write a plugin package that works, to start from.",
+    "doctor": "Look at the machine and the installation, and say what is amiss.",
     "data": "Check, measure, show and convert datasets.",
     "translate": "Translate a folder of images with a finished run.",
     "predict": "Segment a folder of images with a finished run.",

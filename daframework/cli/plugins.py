@@ -1,6 +1,8 @@
 """``daf plugins``."""
 
 import inspect
+import sys
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import click
@@ -9,13 +11,17 @@ from daframework.cli.options import installed_plugins
 from daframework.errors import visible
 
 if TYPE_CHECKING:
-    from daframework.registry import Component
+    from daframework.registry import Component, Plugins
 
 
 @click.command("plugins")
 @click.argument("component", required=False, metavar="[KIND:NAME]")
-def command(component: str | None) -> None:
+@click.option("--check", is_flag=True, help="Check all, one component or one plugin against its contract.")
+def command(component: str | None, check: bool) -> None:
     """List every component with its plugin, distribution and version, or explain the one called KIND:NAME.
+
+    With --check, run the contract checks of daframework.testing on all of them, on KIND:NAME, or on what the plugin or
+    distribution of a NAME offers, a line each; the exit code is 1 if one is broken.
 
     Names that several plugins offer, and plugins that do not work or are blocked, are listed on standard error.
     DAF_BLOCK=NAME,NAME in the environment blocks plugins, by their own or their distribution's name.
@@ -24,6 +30,9 @@ def command(component: str | None) -> None:
     from daframework.registry import KINDS, clashes, components, find
 
     plugins = installed_plugins()
+    if check:
+        _check(plugins, component)
+        return
     if component is not None:
         kind, _, name = component.partition(":")
         if kind not in KINDS:
@@ -40,6 +49,18 @@ def command(component: str | None) -> None:
             click.echo(visible(f"clash: {line}"), err=True)
     for origin in plugins.blocked:
         click.echo(visible(f"blocked: plugin {origin}, by DAF_BLOCK"), err=True)
+
+
+def _check(plugins: "Plugins", only: str | None) -> None:
+    from daframework.testing.registered import BROKEN, check_installed
+
+    found = Counter[str]()
+    for one in check_installed(plugins, only):
+        found[one.state] += 1
+        click.echo(visible(f"{one.state:11}  {one.what}{': ' * bool(one.why)}{one.why}"))
+    click.echo(", ".join(f"{number} {state}" for state, number in found.items()))
+    if found[BROKEN]:
+        sys.exit(1)
 
 
 def _explain(component: "Component") -> None:

@@ -6,6 +6,7 @@ What cannot be done is left, with one line that says so; nothing here changes a 
 import logging
 from collections.abc import Sequence
 from functools import cache
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -90,3 +91,14 @@ def _can_compile(device: str) -> bool:
         warn(f"torch.compile does not work here, so networks compute uncompiled and slower: {problem}")
         return False
     return True
+
+
+@cache
+def cpu_has_bf16() -> bool:
+    """Whether this CPU multiplies matrices of bf16 (AVX512-BF16 or AMX)."""
+    capabilities = getattr(torch.cpu, "get_capabilities", None)  # from torch 2.11 on
+    if capabilities is not None:
+        found = capabilities()
+        return bool(found.get("avx512_bf16") or found.get("amx_bf16"))
+    older: Any = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    return bool(older())

@@ -2,7 +2,6 @@
 
 import logging
 from datetime import timedelta
-from functools import cache
 from typing import Any
 
 import torch
@@ -87,14 +86,3 @@ def make_fabric(recipe: Recipe, precision: str, place: Place = ALONE) -> Fabric:
                 f"{' '.join(str(error).split())}"
             ) from error
     return fabric
-
-
-@cache
-def cpu_has_bf16() -> bool:
-    """Whether this CPU multiplies matrices of bf16 (AVX512-BF16 or AMX)."""
-    capabilities = getattr(torch.cpu, "get_capabilities", None)  # from torch 2.11 on
-    if capabilities is not None:
-        found = capabilities()
-        return bool(found.get("avx512_bf16") or found.get("amx_bf16"))
-    older: Any = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
-    return bool(older())

@@ -10,7 +10,8 @@ from lightning_fabric import Fabric
 from torch import nn
 
 from daframework.build import DIRECTIONS, make_generator, make_task
-from daframework.compute.device import MIXED, SINGLE, Placed, cpu_has_bf16, make_fabric
+from daframework.compute.acceleration import cpu_has_bf16
+from daframework.compute.device import MIXED, SINGLE, Placed, make_fabric
 from daframework.compute.place import ALONE, Place
 from daframework.compute.ranks import from_first
 from daframework.compute.session import Session

@@ -1,11 +1,4 @@
-"""Contract checks for components, which plugin authors run in their tests; the built-in ones pass them too.
-
-    from daframework.testing import check_generator
-    check_generator(MyGenerator(), height=64, width=96)
-
-Each raises `PluginError`, or `DataError` for a sample, and says what was promised and what was got. ``daf check`` runs
-those of one network on the meta device, where nothing is computed.
-"""
+"""Contract checks for components, one for each kind."""
 
 import pickle
 from collections.abc import Sequence

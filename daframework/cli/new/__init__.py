@@ -1,0 +1,17 @@
+"""``daf new``: what to start from."""
+
+import click
+
+from daframework.cli.lazy import LazyGroup
+
+_COMMANDS = {"plugin": "Write a plugin package that works, to start from."}
+
+
+class _NewCommands(LazyGroup):
+    package = __name__
+    help_by_name = _COMMANDS
+
+
+@click.group("new", cls=_NewCommands)
+def command() -> None:
+    """Write something that works, to start from."""

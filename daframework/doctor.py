@@ -1,0 +1,233 @@
+"""What a machine and an installation offer, and what stands in the way; nothing is changed, and torch may be broken."""
+
+import os
+import re
+import shutil
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from importlib.metadata import PackageNotFoundError, metadata, version
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from attrs import frozen
+from packaging.requirements import Requirement
+
+from daframework.cores import THREADS, affinity_cores, chosen, core_limits, given_cores
+from daframework.registry import BLOCK, KINDS, clashes, components, load_plugins
+
+OK, NOTE, PROBLEM = "ok", "note", "problem"
+_MIB, _GIB = 2**20, 2**30
+_BATCH = (8, 512, 1024)
+"""Images, height and width of the batch that the need of shared memory is told for."""
+_SHARED = 2 * 2 * 4 * _BATCH[0] * _BATCH[1] * _BATCH[2]
+"""Bytes a worker: it has two such batches ready for each of two domains, of four bytes a pixel."""
+_LITTLE, _SCARCE = 10 * _GIB, _GIB
+
+
+@frozen
+class Finding:
+    """One thing that was looked at: `OK`, a `NOTE` or a `PROBLEM`, what was found, and what to do about it."""
+
+    what: str
+    state: str
+    found: str
+    remedy: str = ""
+
+
+def examine() -> list[Finding]:
+    """All findings, in the order in which they bear on one another; what cannot be looked at is a problem itself."""
+    torch, broken = _import_torch()
+    looks: list[Callable[[], Iterable[Finding]]] = [_cores, _compiler, _packages, _extras, _plugins, _disk, _memory]
+    if torch is not None:
+        looks[:0] = [lambda: _gpus(torch), lambda: _cpu_bf16(), lambda: _threads(torch)]
+    found = [broken]
+    for look in looks:
+        try:
+            found += look()
+        except Exception as error:  # whatever a damaged installation raises
+            found.append(Finding("doctor", PROBLEM, f"a part cannot be looked at: {_line(error)}"))
+    return found
+
+
+def _line(error: BaseException) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+
+
+def _import_torch() -> tuple[Any, Finding]:
+    try:
+        import torch
+
+        return torch, Finding("torch", OK, f"{torch.__version__}, made for CUDA {torch.version.cuda or 'no version'}")
+    except (Exception, SystemExit) as error:  # a library that is not there, or one of another version
+        remedy = "reinstall it: pip install --force-reinstall torch"
+        return None, Finding("torch", PROBLEM, f"cannot be imported: {_line(error)}", remedy)
+
+
+def _gpus(torch: Any) -> Iterator[Finding]:
+    driver = _driver()
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        there = torch.cuda.is_available()
+    if not there and driver is None:
+        yield Finding("GPU", NOTE, "none, so networks compute on the CPU", "take small networks, or a machine with one")
+    elif not there:
+        why = " ".join(str(told[0].message).split()) if told else f"torch was made for CUDA {torch.version.cuda}"
+        remedy = "install torch for this driver: pytorch.org says how"
+        yield Finding("GPU", PROBLEM, f"driver {driver} is there, and torch cannot use it: {why}", remedy)
+    for number in range(torch.cuda.device_count() if there else 0):
+        card = torch.cuda.get_device_properties(number)
+        yield Finding("GPU", OK, f"{card.name}, {card.total_memory / _GIB:.0f} GiB, driver {driver or 'unknown'}")
+    if there and torch.cuda.is_bf16_supported(including_emulation=False):
+        yield Finding("bf16 on the GPU", OK, "in hardware")
+    elif there:
+        yield Finding("bf16 on the GPU", NOTE, "not in hardware", 'hardware.precision = "auto" computes in float32')
+
+
+def _driver() -> str | None:
+    """The version of NVIDIA's driver, where one is loaded."""
+    try:
+        found = re.search(r"\s(\d+\.\d+(\.\d+)?)\s", Path("/proc/driver/nvidia/version").read_text(encoding="utf-8"))
+    except OSError:
+        return None
+    return found[1] if found else "unknown"
+
+
+def _cpu_bf16() -> Iterator[Finding]:
+    from daframework.compute.acceleration import cpu_has_bf16
+
+    if cpu_has_bf16():
+        yield Finding("bf16 on the CPU", OK, "in hardware")
+    else:
+        remedy = 'hardware.precision = "auto" computes in float32'
+        yield Finding("bf16 on the CPU", NOTE, "not in hardware (no AVX512-BF16, no AMX)", remedy)
+
+
+def _threads(torch: Any) -> Iterator[Finding]:
+    threads, cores = torch.get_num_threads(), given_cores()
+    said = ", ".join(f"{name}={one['value'] or 'unset'} ({one['why']})" for name, one in sorted(chosen.items()))
+    if threads > cores:
+        yield Finding("threads", PROBLEM, f"{threads} of torch on {cores} cores: {said}", f"set {THREADS}={cores}")
+    else:
+        yield Finding("threads", OK, f"{threads} of torch: {said}")
+
+
+def _cores() -> Iterator[Finding]:
+    cores, affinity = given_cores(), affinity_cores()
+    limits = [f"{name} {limit:g}" for name, limit in core_limits().items() if limit < float("inf")]
+    said = f"{cores} given of {os.cpu_count()}: affinity {affinity}{''.join(f', {one}' for one in limits)}"
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    if load > 1.5 * (os.cpu_count() or 1):
+        remedy = f"other work shares them and a step may take several times as long; try {THREADS}=1"
+        yield Finding("cores", NOTE, f"{said}; load average {load:.1f}", remedy)
+    else:
+        yield Finding("cores", OK, said)
+
+
+def _compiler() -> Iterator[Finding]:
+    asked = os.environ.get("CXX")
+    path = next(filter(None, map(shutil.which, [asked] if asked else ["g++", "clang++", "c++"])), None)
+    if path is None:
+        found = f"CXX={asked} is not there" if asked else "none"
+        yield Finding(
+            "C++ compiler", NOTE, f"{found}, so nothing is compiled by torch.compile", "install g++, or set CXX"
+        )
+    else:
+        yield Finding("C++ compiler", OK, path)
+
+
+def _requirements() -> list[Requirement]:
+    return [Requirement(line) for line in metadata("daframework").get_all("Requires-Dist") or []]
+
+
+def _state(needed: Requirement) -> tuple[bool, str]:
+    """Whether a package is there in a version that will do, and what to say of it."""
+    try:
+        installed = version(needed.name)
+    except PackageNotFoundError:
+        return False, f"{needed.name} is not installed"
+    fits = needed.specifier.contains(installed, prereleases=True)
+    return fits, f"{needed.name} {installed}{'' if fits else f' is there, and {needed.specifier} is needed'}"
+
+
+def _packages() -> Iterator[Finding]:
+    needed = [one for one in _requirements() if one.marker is None or one.marker.evaluate({"extra": ""})]
+    states = [(one, *_state(one)) for one in needed]
+    yield Finding(
+        "packages", OK, ", ".join([f"daframework {version('daframework')}", *(s for _, ok, s in states if ok)])
+    )
+    for one, fits, said in states:
+        if not fits:
+            yield Finding("packages", PROBLEM, said, f'pip install "{one.name}{one.specifier}"')
+
+
+def _extras() -> Iterator[Finding]:
+    for extra in metadata("daframework").get_all("Provides-Extra") or []:
+        if extra == "test":
+            continue
+        needed = [one for one in _requirements() if one.marker and one.marker.evaluate({"extra": extra})]
+        states = [_state(one) for one in needed if not one.marker or not one.marker.evaluate({"extra": ""})]
+        said = ", ".join(text for _, text in states)
+        if all(fits for fits, _ in states):
+            yield Finding(f"extra {extra}", OK, said)
+        else:
+            yield Finding(f"extra {extra}", NOTE, said, f'for what needs it: pip install "daframework[{extra}]"')
+
+
+def _plugins() -> Iterator[Finding]:
+    told: list[str] = []
+    plugins = load_plugins(warn=told.append)
+    for kind in KINDS:
+        components(plugins, kind)
+    yield Finding("plugins", OK, ", ".join(sorted(map(str, plugins.origins.values()))))
+    for line in plugins.broken:
+        yield Finding("plugins", PROBLEM, line, "repair or uninstall it")
+    for line in chain.from_iterable(clashes(plugins, kind) for kind in KINDS):
+        yield Finding("plugins", PROBLEM, line)
+    for line in told:
+        if line not in plugins.broken:
+            yield Finding("plugins", NOTE, line)
+    for origin in plugins.blocked:
+        yield Finding("plugins", NOTE, f"plugin {origin} is blocked by {BLOCK}")
+
+
+def _disk() -> Iterator[Finding]:
+    runs = Path("runs").absolute()
+    there = next(folder for folder in (runs, *runs.parents) if folder.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        remedy = "go to a folder that is yours, or give one with --out"
+        yield Finding("runs folder", PROBLEM, f"{runs}: nothing can be written in {there}", remedy)
+    yield _room("runs folder", there, f"{runs}")
+    data = os.environ.get("DAF_DATA")
+    if not data:
+        remedy = "set it to the folder that holds camvid/ and the like, or write each root"
+        yield Finding("DAF_DATA", NOTE, "not set, so datasets of files are found by their root only", remedy)
+    elif not Path(data).expanduser().is_dir():
+        yield Finding("DAF_DATA", PROBLEM, f"{data} is no folder", "set it to the folder that holds the datasets")
+    else:
+        yield _room("DAF_DATA", Path(data).expanduser(), data)
+
+
+def _room(what: str, folder: Path, name: str) -> Finding:
+    free = shutil.disk_usage(folder).free
+    said = f"{name}: {free / _GIB:.1f} GiB free"
+    if free < _LITTLE:
+        return Finding(what, PROBLEM if free < _SCARCE else NOTE, said, "a run keeps checkpoints and images; make room")
+    return Finding(what, OK, said)
+
+
+def _memory() -> Iterator[Finding]:
+    shared = Path("/dev/shm")
+    if not shared.is_dir():
+        return
+    free, count = shutil.disk_usage(shared).free, given_cores()
+    batch = f"{_BATCH[0]} images of {_BATCH[1]} x {_BATCH[2]}"
+    said = f"{free / _MIB:,.0f} MiB free in {shared}, room for {free // _SHARED} workers with batches of {batch}"
+    if free < count * _SHARED:
+        remedy = (
+            f"set hardware.workers to no more, or make it {count * _SHARED / _MIB:,.0f} MiB for one a core: "
+            f"docker run --shm-size={count * _SHARED // _MIB}m"
+        )
+        yield Finding("shared memory", NOTE, said, remedy)
+    else:
+        yield Finding("shared memory", OK, said)
