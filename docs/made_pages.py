@@ -97,10 +97,9 @@ def explained(context):
 
 def python_reference(page):
     """What scripts use, and what plugins are made of and tested with."""
-    names = [name for name in daframework.__all__ if (getattr(daframework, name).__doc__) and name[0] != "_"]
-    own = [
-        name for name in names if f"daframework.{getattr(daframework, name).__module__.split('.')[1]}" not in MODULES
-    ]
+    offered = {name: getattr(daframework, name) for name in daframework.__all__}
+    made_of = {name: one.__module__.split(".")[1] for name, one in offered.items() if not isinstance(one, str)}
+    own = [name for name, module in made_of.items() if f"daframework.{module}" not in MODULES]
     scripts = [
         directive("class" if inspect.isclass(getattr(daframework, name)) else "function", f"daframework.{name}")
         for name in own

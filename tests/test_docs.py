@@ -228,7 +228,7 @@ def test_every_command_of_another_program_is_one_that_the_reader_has(name):
         elif program == "python" and arguments[0] != "-m":
             assert (ROOT / arguments[0]).is_file(), line
         else:
-            assert program in ("daf", "pytest", "python", "ray", "srun", "ssh", "tensorboard", "torchrun"), line
+            assert program in ("cd", "daf", "pytest", "python", "ray", "srun", "ssh", "tensorboard", "torchrun"), line
 
 
 @every_page
