@@ -11,7 +11,7 @@ from torch import nn
 from daf_export.exportable import GENERATOR, exportable
 from daf_export.formats import FORMATS, example_size, open_safetensors
 from daf_export.model_card import card
-from daf_export.parity import Bound, Difference, bound_of, check_parity
+from daf_export.parity import Bound, SizeDifference, bound_of, check_parity
 from daframework.errors import DataError, PluginError, unknown
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ class Exported:
     path: Path
     card: Path
     metadata: dict[str, str]
-    differences: tuple[Difference, ...]
+    differences: tuple[SizeDifference, ...]
     bound: Bound
 
 

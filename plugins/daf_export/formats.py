@@ -5,6 +5,7 @@ import logging
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from math import lcm
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,10 @@ from daframework.registry import find, load_plugins
 OPSET = 20
 """From 21 on ONNX Runtime computes group norms by a kernel of its own, which loses digits up to NaN on even images."""
 _METADATA = "metadata.json"
-_LEAST = (33, 65, 129)
+_LEAST = (33, 129)
 """Smallest sides to fall back on: a network of stride 2**n that takes any size needs 2**n + 1 pixels to be traced."""
+_STRIDE = 32
+"""The multiple to fall back on then: a branch by how sides divide has one answer for all multiples of the stride."""
 
 
 @frozen
@@ -66,13 +69,18 @@ def traced(one: Exportable) -> tuple[torch.export.ExportedProgram, Exportable]:
         RunError: it cannot be had.
     """
     dim, batch = torch.export.Dim, torch.export.Dim("batch")
-    leasts = [padded_side(max(least, one.smallest), one.multiple) for least in (one.smallest, *_LEAST)]
-    for least in [0] if one.size else dict.fromkeys(leasts):
-        tried = one if one.size else evolve(one, smallest=least)
+    attempts = [one]
+    if not one.size:
+        coarse, multiple = lcm(one.multiple, _STRIDE), one.multiple
+        leasts = [(multiple, padded_side(max(least, one.smallest), multiple)) for least in (1, *_LEAST)]
+        leasts.append((coarse, padded_side(max(2 * coarse, one.smallest), coarse)))
+        attempts = [evolve(one, multiple=multiple, smallest=least) for multiple, least in dict.fromkeys(leasts)]
+    for tried in attempts:
         free: dict[int, Any] = {0: batch}
         if not one.size:
-            sides = (dim(name, min=least // one.multiple) for name in ("height", "width"))
-            free |= {axis: side * one.multiple if one.multiple > 1 else side for axis, side in enumerate(sides, 2)}
+            unit = tried.multiple
+            sides = (dim(name, min=tried.smallest // unit) for name in ("height", "width"))
+            free |= {axis: side * unit if unit > 1 else side for axis, side in enumerate(sides, 2)}
         image = torch.zeros(2, 3, *example_size(tried))
         try:
             with _quiet():
@@ -95,8 +103,16 @@ def write_program(one: Exportable, path: Path) -> Exportable:
     program.example_inputs = None  # or the file holds the image that it was traced with
     with _quiet():
         if not one.size and not _takes(program, taken.smallest):  # a graph may not be for sides of one unit
-            taken = evolve(taken, smallest=max(taken.smallest, 2 * one.multiple))
-        torch.export.save(program, path, extra_files={_METADATA: json.dumps(taken.metadata(), indent=2)})
+            taken = evolve(taken, smallest=max(taken.smallest, 2 * taken.multiple))
+        try:
+            torch.export.save(program, path, extra_files={_METADATA: json.dumps(taken.metadata(), indent=2)})
+        except OSError:
+            raise
+        except Exception as error:  # the serializer's own, for every operator it does not know
+            cause = " ".join(str(error).split())[:200]
+            raise RunError(
+                f"{one.name}: torch.export cannot save this network ({cause}); try another --format"
+            ) from error
     return taken
 
 

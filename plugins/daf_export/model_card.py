@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from daf_export.exportable import GENERATOR, Exportable
-from daf_export.parity import Difference, bound_of
+from daf_export.parity import SizeDifference, bound_of
 
 if TYPE_CHECKING:
     from daframework import Run
@@ -28,7 +28,7 @@ _OPEN = {
 }
 
 
-def card(run: "Run", one: Exportable, format: str, file: str, differences: Sequence[Difference]) -> str:
+def card(run: "Run", one: Exportable, format: str, file: str, differences: Sequence[SizeDifference]) -> str:
     """The page, Markdown."""
     results, recipe = run.results, run.recipe
     facts = "".join(f"| `{key}` | {_cell(value)} |\n" for key, value in one.metadata().items() if key != "component")

@@ -38,7 +38,7 @@ def bound_of(one: Exportable) -> Bound:
 
 
 @frozen
-class Difference:
+class SizeDifference:
     """Between a file and its network at a size (height, width), over several images: the largest and the mean."""
 
     size: tuple[int, int]
@@ -50,7 +50,7 @@ class Difference:
         return self.largest <= bound.largest and self.mean <= bound.mean
 
 
-def check_parity(one: Exportable, opened: Callable[[Tensor], Tensor], example: tuple[int, int]) -> list[Difference]:
+def check_parity(one: Exportable, opened: Callable[[Tensor], Tensor], example: tuple[int, int]) -> list[SizeDifference]:
     """The differences at `sizes_of`, each allowed.
 
     ``example`` is the size that the network was traced with: a file that is right there alone holds that size.
@@ -58,7 +58,7 @@ def check_parity(one: Exportable, opened: Callable[[Tensor], Tensor], example: t
     Raises:
         RunError: one is too large.
     """
-    bound, found = bound_of(one), list[Difference]()
+    bound, found = bound_of(one), list[SizeDifference]()
     for size in sizes_of(one):
         found.append(difference(one, opened, size))
         if not found[-1].within(bound):
@@ -82,22 +82,32 @@ def sizes_of(one: Exportable) -> Sequence[tuple[int, int]]:
 
 
 @torch.no_grad()
-def difference(one: Exportable, opened: Callable[[Tensor], Tensor], size: tuple[int, int]) -> Difference:
-    """How far ``opened`` is from its network at a size; infinitely where it cannot be run."""
+def difference(one: Exportable, opened: Callable[[Tensor], Tensor], size: tuple[int, int]) -> SizeDifference:
+    """How far ``opened`` is from its network at a size; infinitely where it cannot be run.
+
+    Raises:
+        RunError: the network itself cannot.
+    """
     scale = 0.5 if one.kind == GENERATOR else 1.0  # of [-1, 1]
     largest, means = 0.0, list[float]()
     for image in images(size):
-        wanted = one.network(image)
+        try:
+            wanted = one.network(image)
+        except (RuntimeError, ValueError) as error:
+            raise RunError(
+                f"{one.name}: the network itself fails at {size[0]}x{size[1]} pixels, a size that it is said to take "
+                f"({' '.join(str(error).split())[:200]}); nothing was written"
+            ) from error
         try:
             got = opened(image)
         except Exception:  # whatever the runtime raises where a size was baked in
-            return Difference(size, float("inf"), float("inf"))
+            return SizeDifference(size, float("inf"), float("inf"))
         if got.shape != wanted.shape:
-            return Difference(size, float("inf"), float("inf"))
+            return SizeDifference(size, float("inf"), float("inf"))
         apart = scale * (got - wanted).abs()
         largest = max(largest, float(apart.max().nan_to_num(float("inf"))))
         means.append(float(apart.mean().nan_to_num(float("inf"))))
-    return Difference(size, largest, sum(means) / len(means))
+    return SizeDifference(size, largest, sum(means) / len(means))
 
 
 def images(size: tuple[int, int]) -> Iterator[Tensor]:
