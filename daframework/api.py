@@ -159,8 +159,17 @@ class Run:
             RunError: there is no such row, or it is not finished.
         """
         if row not in self._models:  # read once, as a script may predict image by image
-            self._models[row] = load_models(self._session, self._task, self.recipe, self._folder, row)
+            self._models[row] = load_models(self._session, self.task, self.recipe, self._folder, row)
         return self._models[row]
+
+    @cached_property
+    def task(self) -> Task:
+        """The recipe's task: what its models train on, and the ``multiple`` and ``smallest`` size of their input.
+
+        Raises:
+            RunError: the run is not finished.
+        """
+        return make_task(self._plugins, self.recipe, len(self.results.classes))
 
     @torch.no_grad()
     def translate(self, images: Any) -> Any:
@@ -247,8 +256,8 @@ class Run:
             Path(out),
             values=values,
             resize=self.recipe.data.resize,
-            multiple=self._task.multiple,
-            smallest=self._task.smallest,
+            multiple=self.task.multiple,
+            smallest=self.task.smallest,
             overwrite=overwrite,
             scaling=scaling_of(self.recipe.target.options),
             failed=failed,
@@ -263,7 +272,7 @@ class Run:
             DataError: it is no such image.
             RunError: there is no such row, or it is not finished.
         """
-        model, task, resize = self.model(row), self._task, self.recipe.data.resize
+        model, task, resize = self.model(row), self.task, self.recipe.data.resize
 
         def one(picture: Any) -> Any:
             if isinstance(picture, list | tuple):
@@ -292,7 +301,3 @@ class Run:
     @cached_property
     def _generator(self) -> Generator:
         return load_generator(self._in_its_precision, self._plugins, self.recipe, self._folder)
-
-    @cached_property
-    def _task(self) -> Task:
-        return make_task(self._plugins, self.recipe, len(self.results.classes))

@@ -122,7 +122,6 @@ def evaluated(lines):
 ADDED = {
     "index": navigation,
     "datasets/README": datasets,
-    "write_a_plugin": lambda page: toctree(["examples/daf-tiny/README"]),
     "components": component_reference,
     "commands": command_reference,
     "api": python_reference,

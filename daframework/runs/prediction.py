@@ -24,8 +24,8 @@ def load_models(session: Session, task: Task, recipe: Recipe, folder: RunFolder,
     Raises:
         RunError: there is no such row, or its model is gone.
     """
-    rows = [one.method for one in read_results(folder.results).rows]
-    chosen = row or (recipe.name if recipe.name in rows else rows[0])
+    results = read_results(folder.results)
+    rows, chosen = [one.method for one in results.rows], row or results.own_row
     if chosen not in rows:
         raise RunError(f"{folder.path}: {unknown('row', chosen, rows)}")
     models = [load_model(session, task, folder, chosen)]

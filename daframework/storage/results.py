@@ -53,6 +53,12 @@ class Results:
     environment: dict[str, Any]
     images: dict[str, int] = field(factory=dict)
 
+    @property
+    def own_row(self) -> str:
+        """The recipe's own row, and source_only where it has none."""
+        methods = [row.method for row in self.rows]
+        return self.recipe if self.recipe in methods else methods[0]
+
     def table(self) -> list[dict[str, Any]]:
         """A plain row for each method: ``method``, ``mIoU``, ``pixel_accuracy``, ``IoU/<class>`` and, where images were
         translated, ``content_preservation``, the oracle's mIoU on them; ``infomax``; fractions in [0, 1].
