@@ -164,11 +164,7 @@ class Run:
 
     @cached_property
     def task(self) -> Task:
-        """The recipe's task: what its models train on, and the ``multiple`` and ``smallest`` size of their input.
-
-        Raises:
-            RunError: the run is not finished.
-        """
+        """The recipe's task; the sizes of a finished run's models' input are its ``multiple`` and ``smallest``."""
         return make_task(self._plugins, self.recipe, len(self.results.classes))
 
     @torch.no_grad()

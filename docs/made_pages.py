@@ -105,6 +105,7 @@ def python_reference(page):
         for name in own
         if name != "hookimpl"
     ]
+    scripts.append(directive("data", "daframework.API_VERSION"))
     found = ["\n## daframework\n", evaluated(scripts)]
     for module in MODULES:
         found += [f"\n## {module}\n", evaluated([directive("module", module)])]
