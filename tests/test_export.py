@@ -73,9 +73,11 @@ NETWORKS = {
 }
 
 
-IN_ONNX = ("resnet affine resize", "cut", "unet generator", "pads if needed", "group norm")
 BRANCH = ("unet", "pads if needed")  # by how a side divides
-IN_TORCH = ("resnet", "cut", "unet generator", "unet", "fpn", "segformer")
+WRITTEN = [("resnet affine resize", "onnx"), ("unet generator", "onnx"), ("pads if needed", "onnx")]
+WRITTEN += [("resnet", "torch-export"), ("unet", "torch-export")]
+LONG = [("resnet", "onnx"), ("cut", "onnx"), ("group norm", "onnx"), ("fpn", "onnx"), ("segformer", "onnx")]
+LONG += [(name, "torch-export") for name in ("resnet affine resize", "cut", "unet generator", "fpn", "segformer")]
 
 
 def written(one, form, folder):
@@ -84,9 +86,7 @@ def written(one, form, folder):
     return file, taken, FORMATS[form].open(file)
 
 
-@pytest.mark.parametrize(
-    "name, form", [*((name, "onnx") for name in IN_ONNX), *((name, "torch-export") for name in IN_TORCH)]
-)
+@pytest.mark.parametrize("name, form", [*WRITTEN, *(pytest.param(*one, marks=pytest.mark.long) for one in LONG)])
 def test_a_file_computes_what_its_network_does_at_every_size(name, form, tmp_path):
     torch.manual_seed(0)
     one = NETWORKS[name]()
