@@ -110,14 +110,13 @@ def difference(one, other):
     return max(found)
 
 
-def test_two_processes_of_torchrun_train_as_one_with_the_images_of_both(daf, write, tmp_path):
+def test_two_processes_train_as_one_with_the_images_of_both(daf, write, tmp_path):
     whole, shared = (write(EXACT, f"{name}.toml") for name in ("whole", "shared"))
     halves = ["--set", "data.batch_size=2", "--set", "downstream.batch_size=2"]
-    two = start([*TORCHRUN, "run", shared, "--out", tmp_path / "two", *halves])
+    two = start([*DAF, "run", shared, "--out", tmp_path / "two", "--devices", 2, *halves])
     code, _, alone = daf("run", whole, "--out", tmp_path / "one")
-    out, together = two.communicate()
-    assert (code, two.returncode) == (0, 0), together
-    assert out.count("in 2 processes") == 1 and out.count("mIoU on the target's test set") == 1
+    _, together = two.communicate()
+    assert (code, two.returncode) == (0, 0)
     # After three steps it knows nothing; the first rank alone says so.
     assert alone == together and re.fullmatch("warning: tiny: the semantic head that judges translations .*\n", alone)
     for name in ("translation", "source_only", "source_only+self_training", "tiny", "tiny+self_training"):
@@ -191,6 +190,14 @@ def test_processes_stop_together_and_another_number_of_them_goes_on(daf, write, 
     assert f"training on source_only: {saved['done'] + 6} steps, {saved['done']} done before\n" in out
     last = torch.load(tmp_path / "run/checkpoints/source_only.pt", weights_only=True)
     assert last["seen"] == saved["seen"] + 2 * 6
+
+
+def test_torchrun_starts_a_run(installed, write, tables, tmp_path):
+    run = start([*TORCHRUN, "run", write(tables), "--out", tmp_path / "run"])
+    out, errors = run.communicate(timeout=120)
+    assert run.returncode == 0, errors
+    assert out.count("in 2 processes") == 1 and out.count("mIoU on the target's test set") == 1
+    assert json.loads((tmp_path / "run" / "results.json").read_text())["environment"]["processes"] == 2
 
 
 def test_the_place_of_a_process_is_read_from_what_started_it():
