@@ -9,24 +9,12 @@ import pytest
 from torture import sound
 
 KILLS = Path(__file__).parent / "torture" / "kills.py"
-SMALL = {
-    "source": {"size": [32, 48]},
-    "target": {"size": [32, 48]},
-    "generator": {"channels": 4, "blocks": 1},
-    "discriminator": {"channels": 4, "decoder_channels": 4},
-}
 RECIPE = Path(__file__).parents[1] / "benchmarks" / "recipes" / "semantic_cyclegan.toml"
 
 
 def test_a_run_killed_at_random_moments_ends_as_if_nobody_had_disturbed_it(installed, write):
-    # Another task model, as each process would import segmentation-models-pytorch for longer than it trains, and the
-    # recipe's other parts as small as they come.
-    tables = tomllib.loads(RECIPE.read_text()) | {"task": {"name": "pixels"}}
-    tables["data"] = {"crop_size": [16, 24], "batch_size": 2}
-    tables["downstream"]["batch_size"] = 2
-    for name, small in SMALL.items():
-        tables[name] |= small
-    recipe = write(tables)
+    # Another task model, as each process would import segmentation-models-pytorch for longer than it trains.
+    recipe = write(tomllib.loads(RECIPE.read_text()) | {"task": {"name": "pixels"}})
     rig = [sys.executable, str(KILLS), "--kills", "2", "--recipe", str(recipe)]
     done = subprocess.run(rig, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
