@@ -72,7 +72,7 @@ def test_each_thing_that_a_plugin_offers_gets_a_verdict():
 
 def test_a_listener_is_told_of_a_made_up_run_only_where_its_plugin_is_named(monkeypatch):
     monkeypatch.setattr("daframework.testing.registered.components", lambda plugins, kind: {})
-    listed = [one for one in check_installed(load_plugins(extra={"mixed": Mixed()})) if "listener" in one.what]
+    listed = [one for one in check_installed(load_plugins(extra={"mixed": Mixed()})) if "listener of mixed" in one.what]
     assert [(one.state, one.what) for one in listed] == [(NOT_CHECKED, "daf_listener of mixed (given in Python -)")]
 
 

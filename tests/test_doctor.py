@@ -18,6 +18,7 @@ from daframework.doctor import NOTE, OK, PROBLEM, examine
 
 def test_a_sound_machine_has_a_line_for_each_thing(daf, monkeypatch, tmp_path):
     monkeypatch.setenv("DAF_DATA", str(tmp_path))
+    monkeypatch.delenv("DAF_BLOCK")
     code, out, errors = daf("doctor")
     named = dict(re.findall(r"^(?:ok|note) +(.+?)  +(\S.*)$", out, re.MULTILINE))
     parts = {"torch", "bf16 on the CPU", "threads", "cores", "C++ compiler", "packages", "extra tune", "plugins"}

@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 import socket
+from contextlib import suppress
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -63,9 +64,10 @@ def command(runs: Path, host: str, port: int) -> None:
                 self.force_exit = True
                 logging.getLogger("uvicorn.error").disabled = True  # or it would call what is cut off an error
 
-        try:
-            AtOnce(config).run(sockets=[listener])
-        except KeyboardInterrupt:
+        server = AtOnce(config)
+        with suppress(KeyboardInterrupt):  # none comes where a shell started this in the background
+            server.run(sockets=[listener])
+        if server.force_exit:
             # Not in good order: a network that is at work in another thread would have Python abort.
             click.echo("stopped", err=True)
             os._exit(128 + signal.SIGINT)
