@@ -129,13 +129,17 @@ def _arguments(
         annotation = parameters[key].annotation if key in parameters else Any
         arguments[key], wrong = structure(value, annotation, f"{where}.{key}")
         problems += wrong
-    for name, parameter in parameters.items():
-        needed = parameter.default is parameter.empty and parameter.kind not in _OPEN
-        if needed and name not in arguments and name not in options:
+    for name in required(parameters):
+        if name not in arguments and name not in options:
             problems.append(f"{where}: {component.kind} '{component.name}' needs the option '{name}'")
     if problems:
         raise RecipeError(problems)
     return arguments
+
+
+def required(parameters: Mapping[str, inspect.Parameter]) -> dict[str, inspect.Parameter]:
+    """Those of a factory's parameters that must be given."""
+    return {name: one for name, one in parameters.items() if one.default is one.empty and one.kind not in _OPEN}
 
 
 def component_problems(plugins: Plugins, tables: Mapping[str, Any]) -> list[str]:

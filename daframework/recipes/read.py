@@ -249,3 +249,11 @@ def flat(value: object, path: str = "") -> dict[str, object]:
     else:
         return {path: value}
     return {key: leaf for step, inner in items for key, leaf in flat(inner, f"{path}.{step}".strip(".")).items()}
+
+
+def differing(
+    first: Mapping[str, object], second: Mapping[str, object], missing: object = "not set"
+) -> dict[str, tuple[object, object]]:
+    """The keys that `flat` tables do not have alike, with both values, ``missing`` where one has none."""
+    pairs = {key: (first.get(key, missing), second.get(key, missing)) for key in {**first, **second}}
+    return {key: (one, other) for key, (one, other) in pairs.items() if one != other}

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from daframework.errors import RunError
-from daframework.recipes.read import dump, flat
+from daframework.recipes.read import differing, dump, flat
 from daframework.report.table import NOTHING, Grid, grid
 from daframework.storage.results import read_results
 from daframework.storage.run_folder import RunFolder, read_recipe
@@ -23,11 +23,7 @@ def differences(first: Path, second: Path) -> Differences:
     """
     parts = [_parts(RunFolder(folder)) for folder in (first, second)]
     return {
-        part: {
-            key: [one.get(key), other.get(key)]
-            for key in dict.fromkeys([*one, *other])
-            if one.get(key) != other.get(key)
-        }
+        part: {key: list(pair) for key, pair in differing(one, other, missing=None).items()}
         for part, one, other in ((part, parts[0][part], parts[1][part]) for part in parts[0])
     }
 

@@ -8,7 +8,7 @@ import tomli_w
 
 from daframework.errors import RecipeError, RunError
 from daframework.fingerprint import digest
-from daframework.recipes.read import dump, flat, parse, without_gone
+from daframework.recipes.read import differing, dump, flat, parse, without_gone
 from daframework.recipes.tables import HardwareTable, LogTable, Recipe
 from daframework.storage.files import write_text
 from daframework.storage.lock import HOLDER, LOCK
@@ -155,8 +155,8 @@ def difference(was: Recipe, now: Recipe) -> str | None:
     """The first key in which two recipes give different runs, as ``key was 1, now 2``; None where they do not."""
     if _identity(was) == _identity(now):
         return None
-    before, after = flat(dump(_identity(was))), flat(dump(_identity(now)))
-    for key in sorted(before | after):
-        if before.get(key, "not set") != after.get(key, "not set"):
-            return f"{key} was {before.get(key, 'not set')}, now {after.get(key, 'not set')}"
-    return "the order of its losses"
+    found = differing(flat(dump(_identity(was))), flat(dump(_identity(now))))
+    if not found:
+        return "the order of its losses"
+    key = min(found)
+    return "{} was {}, now {}".format(key, *found[key])

@@ -12,7 +12,7 @@ from attrs import frozen
 from torch import nn
 
 from daframework.adapt.rehearsal import Noise, Translator
-from daframework.build import DIRECTIONS, SUPPLIED, make
+from daframework.build import DIRECTIONS, SUPPLIED, make, required
 from daframework.compute.randomness import global_seed
 from daframework.errors import DafError, DataError, PluginError, unknown
 from daframework.guard import guarded
@@ -30,7 +30,6 @@ from daframework.testing.hooks import check_commands, check_listener
 
 OK, BROKEN, NOT_CHECKED = "ok", "broken", "not checked"
 _LEAST = 32  # pixels a side of what is given to a network that does not say how small an image may be
-_OPEN = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 Make = Callable[..., Any]
 
 
@@ -82,8 +81,7 @@ def check_component(
 
 
 def _made(component: Component, options: Mapping[str, Any], **supplied: Any) -> Any:
-    parameters = inspect.signature(component.factory, eval_str=True).parameters
-    needed = {name: one for name, one in parameters.items() if one.default is one.empty and one.kind not in _OPEN}
+    needed = required(inspect.signature(component.factory, eval_str=True).parameters)
     missing = {name: one.annotation for name, one in needed.items() if name not in options and name not in SUPPLIED}
     # Of several words that are allowed, any one will do.
     chosen = {name: get_args(kind)[0] for name, kind in missing.items() if get_origin(kind) is Literal}

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +23,7 @@ def read_curves(path: Path) -> list[dict[str, Any]]:
         OSError: it cannot be read.
     """
     charts: dict[str, dict[str, dict[int, float | None]]] = {}
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
-            entry = json.loads(line)
-            stage, step = str(entry.pop("stage")), int(entry.pop("step"))
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
-            continue
+    for stage, step, entry in _entries(path):
         for key, value in entry.items():
             if isinstance(value, int | float):
                 chart, name = _place(stage, key)
@@ -41,13 +37,17 @@ def read_curves(path: Path) -> list[dict[str, Any]]:
 
 def last_step(path: Path) -> tuple[str, int] | None:
     """Stage and step of the last line of a log.jsonl that can be read; None where there is none."""
-    for line in reversed(path.read_text(encoding="utf-8", errors="replace").splitlines()):
+    return next(((stage, step) for stage, step, _ in reversed(list(_entries(path)))), None)
+
+
+def _entries(path: Path) -> Iterator[tuple[str, int, dict[str, Any]]]:
+    """Stage, step and the rest of each line of a log.jsonl that can be read."""
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
             entry = json.loads(line)
-            return str(entry["stage"]), int(entry["step"])
-        except (ValueError, KeyError, TypeError, RecursionError, OverflowError):
+            yield str(entry.pop("stage")), int(entry.pop("step")), entry
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
             continue
-    return None
 
 
 def _place(stage: str, key: str) -> tuple[str, str]:

@@ -7,11 +7,9 @@ from attrs import frozen
 
 from daf_serve.finder import own_row
 from daframework.interfaces import Scores
-from daframework.recipes.read import dump, flat
+from daframework.recipes.read import differing, dump, flat
 from daframework.recipes.tables import Recipe
 from daframework.storage.results import Results
-
-_NOT_SET = "not set"
 
 
 @frozen
@@ -40,11 +38,7 @@ class Comparison:
 def compare(recipes: Sequence[Recipe], results: Sequence[Results | None]) -> Comparison:
     """Two runs, of which one or both may have no results yet."""
     first, second = (flat(dump(recipe)) for recipe in recipes)
-    keys = [
-        (key, str(first.get(key, _NOT_SET)), str(second.get(key, _NOT_SET)))
-        for key in dict.fromkeys([*first, *second])
-        if first.get(key, _NOT_SET) != second.get(key, _NOT_SET)
-    ]
+    keys = [(key, str(one), str(other)) for key, (one, other) in differing(first, second).items()]
     if None in results:
         return Comparison(keys, [], [])
     before, after = ({row.method: row.scores.miou for row in one.rows} for one in results if one is not None)

@@ -150,8 +150,8 @@ def bench_tables(folder: Path) -> list[dict[str, Any]]:
 
 
 def own_row(results: Results) -> Row | None:
-    """The row of the run's own method: its recipe's, else the first."""
-    return next((row for row in results.rows if row.method == results.recipe), next(iter(results.rows), None))
+    """The row of the run's own method, `Results.own_row`; None where there are no rows."""
+    return next((row for row in results.rows if row.method == results.own_row), None)
 
 
 def recipe_of(folder: RunFolder) -> Recipe:
