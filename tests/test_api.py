@@ -79,7 +79,7 @@ def test_a_recipe_is_checked_and_run_and_its_rows_are_plain(installed, written, 
     rows = run.results.table()
     assert [row["method"] for row in rows] == ["source_only", "tiny", "oracle"]
     classes = [f"IoU/{name}" for name in run.results.classes]
-    assert list(rows[1]) == ["method", "mIoU", "pixel_accuracy", *classes, "content_preservation", "infomax"]
+    assert list(rows[1]) == ["method", "mIoU", "pixel_accuracy", *classes, "content_preservation", "mutual_information"]
     assert rows[1]["content_preservation"] is not None and rows[0]["content_preservation"] is None
 
 

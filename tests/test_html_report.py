@@ -350,7 +350,7 @@ def test_a_bench_of_an_earlier_version_has_its_table_and_one_of_another_layout_i
     folder = shutil.copytree(bench.folder, tmp_path / "bench")
     content = json.loads((folder / "table.json").read_text())
     for row in content["tables"][0]["rows"]:
-        del row["infomax"]
+        del row["mutual_information"]
     (folder / "table.json").write_text(json.dumps(content))
     assert 'id="table-1"' in page(folder) and 'class="notices"' not in page(folder)
     del content["tables"][0]["rows"][0]["mIoU"]

@@ -1,24 +1,30 @@
 """Scores of a model on a domain without labels."""
 
-import math
-
 import pytest
 import torch
 from test_run import run
+from torch import nn
 
-from daframework.downstream.label_free import certainty, infomax
+from daframework.downstream.label_free import BothViews, joint, mutual_information
 
 
 def logits_of(*shares):
-    """One image a row of class probabilities, each pixel alike."""
-    return torch.tensor(shares).log().view(len(shares), -1, 1, 1).expand(-1, -1, 2, 3)
+    """One image a row of class probabilities, each pixel alike, in both views."""
+    return torch.tensor(shares).log().clamp(min=-80).view(len(shares), 1, -1, 1, 1).expand(-1, 2, -1, 2, 3)
 
 
-def test_certainty_holds_mean_probabilities_and_the_mean_entropy():
-    found = certainty(logits_of([0.5, 0.5], [0.9, 0.1]))
-    entropies = [math.log(2), -(0.9 * math.log(0.9) + 0.1 * math.log(0.1))]
-    assert torch.allclose(found[:, :2], torch.tensor([[0.5, 0.5], [0.9, 0.1]]).double())
-    assert found[:, 2].tolist() == pytest.approx(entropies, rel=1e-6)
+def test_a_mirror_image_is_predicted_for_the_places_of_the_image():
+    image = torch.rand(2, 3, 4, 6)
+    first, second = BothViews(nn.Identity())(image).unbind(1)
+    assert torch.equal(first, image) and torch.equal(second, image)
+    ramp = torch.arange(6.0).expand(1, 1, 4, 6)
+    first, second = BothViews(lambda x: x * torch.arange(6.0))(ramp).unbind(1)
+    assert torch.equal(first, ramp * ramp) and torch.equal(second, ramp * (5 - ramp))
+
+
+def test_a_joint_holds_the_mean_product_of_both_views_probabilities():
+    views = torch.tensor([[[0.5, 0.5], [0.9, 0.1]]]).log().view(1, 2, 2, 1, 1).expand(-1, -1, -1, 2, 3)
+    assert torch.allclose(joint(views), torch.tensor([[[0.45, 0.05], [0.45, 0.05]]]).double())
 
 
 @pytest.mark.parametrize(
@@ -27,23 +33,31 @@ def test_certainty_holds_mean_probabilities_and_the_mean_entropy():
         pytest.param(([1.0, 0.0], [0.0, 1.0]), 1.0, id="sure, and of both classes"),
         pytest.param(([1.0, 0.0], [1.0, 0.0]), 0.0, id="sure of one class everywhere"),
         pytest.param(([0.5, 0.5], [0.5, 0.5]), 0.0, id="never sure"),
-        pytest.param(([0.9, 0.1], [0.1, 0.9]), 1 - 0.4689955936, id="nearly sure"),  # 1 - H2(0.1), in bits
+        # [[0.41, 0.09], [0.09, 0.41]], whose conditional entropy is H2(0.18), in bits
+        pytest.param(([0.9, 0.1], [0.1, 0.9]), 1 - 0.6800770457, id="nearly sure"),
     ],
 )
-def test_infomax_rewards_what_is_sure_and_not_always_the_same(images, expected):
-    assert infomax(certainty(logits_of(*images).clamp(min=-80))) == pytest.approx(expected, abs=1e-6)
+def test_what_is_sure_and_not_always_the_same_is_rewarded(images, expected):
+    assert mutual_information(joint(logits_of(*images))) == pytest.approx(expected, abs=1e-6)
+
+
+def test_views_that_contradict_each_other_say_nothing():
+    first = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0]])
+    second = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0], [0.0, 1.0]])
+    views = torch.stack([first, second], dim=1).log().clamp(min=-80).view(4, 2, 2, 1, 1)
+    assert mutual_information(joint(views)) == pytest.approx(0, abs=1e-6)
 
 
 def test_a_collapsed_model_is_never_preferred():
     torch.manual_seed(0)
-    sensible = certainty(torch.randn(8, 5, 4, 4) * 2)
-    collapsed = torch.randn(8, 5, 4, 4) * 2
-    collapsed[:, 0] += 40
-    assert infomax(certainty(collapsed)) < 1e-3 < infomax(sensible)
+    sensible = (torch.randn(8, 1, 5, 4, 4) * 2).expand(-1, 2, -1, -1, -1)
+    collapsed = sensible.clone()
+    collapsed[:, :, 0] += 40
+    assert mutual_information(joint(collapsed)) < 1e-3 < mutual_information(joint(sensible))
 
 
 def test_a_class_alone_says_nothing():
-    assert infomax(certainty(torch.zeros(2, 1, 3, 3))) == 0
+    assert mutual_information(joint(torch.zeros(2, 2, 1, 3, 3))) == 0
 
 
 @pytest.mark.parametrize("score", [True, False])
@@ -52,5 +66,5 @@ def test_every_row_has_one_with_and_without_labels_to_score_on(plugins, tables, 
     results, _ = run(plugins, tables, tmp_path / "run", session)
     again, _ = run(plugins, tables, tmp_path / "run", session)
     assert results == again and len(results.rows) == 2 + score
-    assert all(row.infomax is not None and 0 < row.infomax < 1 for row in results.rows)
-    assert [row["infomax"] for row in results.table()] == [row.infomax for row in results.rows]
+    assert all(row.mutual_information is not None and 0 < row.mutual_information < 1 for row in results.rows)
+    assert [row["mutual_information"] for row in results.table()] == [row.mutual_information for row in results.rows]

@@ -147,15 +147,15 @@ def test_runs_with_other_classes_are_refused(tmp_path):
 # --- which row to take where no label says so ---
 
 
-def record(method, miou, *infomax):
-    return {"method": method, "mIoU": over_seeds([miou]), "infomax": over_seeds(infomax)}
+def record(method, miou, *mutual_information):
+    return {"method": method, "mIoU": over_seeds([miou]), "mutual_information": over_seeds(mutual_information)}
 
 
-def test_rows_are_picked_by_falling_infomax_and_the_oracle_never():
+def test_rows_are_picked_by_falling_mutual_information_and_the_oracle_never():
     rows = [record("oracle", 0.9, 0.9), record("a", 0.5, 0.4), record("b", 0.4, 0.5), record("old", 0.3)]
     assert picks(rows) == {"b": 1, "a": 2}
     best, correlation = pick_notes([*rows, record("c", 0.2, 0.1)])
-    assert best.startswith("pick: b, by infomax") and "10.0 points before a, of one seed" in best
+    assert best.startswith("pick: b, by mutual information") and "10.0 points before a, of one seed" in best
     assert "0.50 over 3 rows" in correlation  # places 1, 2, 3 for 2, 1, 3
 
 

@@ -84,7 +84,7 @@ def test_results_have_their_documented_form(finished):
     assert (content["recipe"], content["seed"], content["classes"]) == ("tiny", 0, ["road", "sky", "tree"])
     assert [row["method"] for row in content["rows"]] == ["source_only", "tiny", "oracle"]
     for row in content["rows"]:
-        assert list(row) == ["method", "mIoU", "pixel_accuracy", "IoU", "semantic_preservation", "infomax"]
+        assert list(row) == ["method", "mIoU", "pixel_accuracy", "IoU", "semantic_preservation", "mutual_information"]
         preserved = row["semantic_preservation"]
         assert (preserved is not None) == (row["method"] == "tiny")
         for scores in filter(None, (row, preserved)):

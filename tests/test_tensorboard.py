@@ -150,7 +150,7 @@ def test_a_finished_run_is_told_of_once(folder, plugins, module_session):
 
 def test_a_class_with_a_bar_in_its_name_stays_in_its_cell(plugins, tmp_path):
     (listener,) = plugin_listeners(plugins, tmp_path, parse(copy.deepcopy(TABLES) | {"log": LOG}, "r"))
-    scores = {"mIoU": None, "pixel_accuracy": 0.25, "IoU": {"a|b": None}, "infomax": None}
+    scores = {"mIoU": None, "pixel_accuracy": 0.25, "IoU": {"a|b": None}, "mutual_information": None}
     (tmp_path / "results.json").touch()
     listener.end({"rows": [{"method": "tiny", **scores, "semantic_preservation": None}]})
     found = reader(tmp_path / "tensorboard")

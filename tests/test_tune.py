@@ -88,7 +88,7 @@ def made_up(work):
     lr = work.recipe.translation.lr
     if lr > 0.035:
         raise RunError(f"a rate of {lr} is too high")
-    row = Row(work.recipe.name, Scores(None, None, (None,) * 3), infomax=1 - abs(lr - 0.02) / 0.04)
+    row = Row(work.recipe.name, Scores(None, None, (None,) * 3), mutual_information=1 - abs(lr - 0.02) / 0.04)
     write_results(
         work.folder.results, Results(work.recipe.name, work.recipe.seed, tiny.CLASSES, (row,), {"a": 2.0}, {})
     )
@@ -122,7 +122,7 @@ def test_no_label_of_the_target_is_read_and_the_best_recipe_runs(daf, write, tab
         folder = RunFolder(OUT / "trials" / f"{one['number']:04}")
         rows = json.loads(folder.results.read_text())["rows"]
         assert [row["method"] for row in rows] == ["tiny", "tiny+self_training"]
-        assert one["score"] == rows[-1]["infomax"] > 0 and {row["mIoU"] for row in rows} == {None}
+        assert one["score"] == rows[-1]["mutual_information"] > 0 and {row["mIoU"] for row in rows} == {None}
         changes = one["values"] if one["number"] else {}
         assert read_recipe(folder) == search.without_labels(with_values(parse(tables, "r"), changes))
     # Trial 0 is the recipe as it is.
@@ -224,7 +224,7 @@ def test_a_finished_search_says_so_and_takes_more_trials_but_no_other_recipe_or_
     path = write(tables)
     assert daf("tune", path, "--trials", 3)[0] == 0
     code, text, errors = daf("tune", path, "--trials", 2)
-    assert code == 0 and executor.submitted == [0, 1, 2] and "tiny: infomax" in text
+    assert code == 0 and executor.submitted == [0, 1, 2] and "tiny: mutual_information" in text
     assert errors.splitlines()[1:] == [f"3 trials are done; the best as a recipe: {OUT}/best.toml"]
     assert daf("tune", path, "--trials", 4)[0] == 0 and executor.submitted == [0, 1, 2, 3]
     another = r"tune/tiny/seed0 holds another search \(%s\); give another folder with --out, or delete this one"
@@ -312,7 +312,7 @@ def test_the_table_alone_goes_to_standard_output_the_best_first_and_beside_the_r
         assert found["best"] == best["number"] and [row["number"] for row in found["trials"]] == list(range(14))
     if form == "csv":
         rows = [line.split(",") for line in text.strip().splitlines()]
-        assert rows[0] == ["trial", "infomax", "vs trial 0", *OWN]
+        assert rows[0] == ["trial", "mutual_information", "vs trial 0", *OWN]
         lead = f"{100 * (best['score'] - own['score']):+.1f}"
         assert rows[1][:3] == [str(best["number"]), f"{100 * best['score']:.1f}", lead]
         assert ["0: tiny", "75.0", "-", "10", "0.01", "0.01"] in rows and len(rows) in (11, 12)

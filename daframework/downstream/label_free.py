@@ -3,25 +3,40 @@
 import math
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
-def certainty(logits: Tensor) -> Tensor:
-    """Logits (N, C, H, W) -> (N, C + 1) float64: the mean probability of each class, and the mean entropy in nats."""
-    chances = logits.double().log_softmax(1)
-    entropy = -(chances.exp() * chances).sum(1).mean((-1, -2))
-    return torch.cat([chances.exp().mean((-1, -2)), entropy[:, None]], dim=1)
+class BothViews(nn.Module):
+    """A task model that looks at an image and at its mirror image."""
+
+    def __init__(self, model: nn.Module) -> None:
+        """``model`` maps images to logits."""
+        super().__init__()
+        self.model = model
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Images (N, 3, H, W) -> logits of both views, pixel for pixel of the image: (N, 2, C, H, W)."""
+        return torch.stack([self.model(image), self.model(image.flip(-1)).flip(-1)], dim=1)
 
 
-def infomax(certainties: Tensor) -> float:
-    """Of `certainty` of many images, (N, C + 1): how much a prediction says of the pixel it is made for, from 0 to 1.
-
-    The entropy of the mean prediction less the mean entropy of predictions, in units of log C: the mutual information
-    of RIM (Gomes, Krause, Perona, NIPS 2010). A model that is unsure everywhere has 0, and so has one that is sure of
-    one class everywhere; 1 is one that is sure, and sees all classes equally often.
+def joint(logits: Tensor) -> Tensor:
+    """Logits of `BothViews` (N, 2, C, H, W) -> (N, C, C) float64: how likely a pixel is of one class in one view and of
+    another in the other, as the mean over pixels of the product of their probabilities.
     """
-    mean = certainties.double().mean(0)
-    shares, entropy = mean[:-1], float(mean[-1])
+    views = logits.double().softmax(2)
+    return torch.einsum("nchw,ndhw->ncd", *views.unbind(1)) / (logits.shape[-2] * logits.shape[-1])
+
+
+def mutual_information(joints: Tensor) -> float:
+    """Of `joint` of many images, (N, C, C): what the one view's prediction says of the other's, from 0 to 1.
+
+    In units of log C, as in IIC (arXiv 1807.06653). A model that is unsure everywhere has 0, and so has one that sees
+    one class everywhere; 1 is one that is sure, of all classes equally often, and of the same ones in a mirror image.
+    """
+    found = joints.double().mean(0)
+    found = (found + found.T) / 2
+    shares = found.sum(0)
     if len(shares) < 2:
         return 0.0
-    return min(1.0, max(0.0, (float(torch.special.entr(shares).sum()) - entropy) / math.log(len(shares))))
+    entropy, together = torch.special.entr(shares).sum(), torch.special.entr(found).sum()
+    return min(1.0, max(0.0, float(2 * entropy - together) / math.log(len(shares))))

@@ -18,12 +18,12 @@ from daframework.interfaces import ImageDataset, Sample, Scores, Task
 class Outcome:
     """Scores of a set, and the task's ``statistics`` of each of its images, (images, ...), which add up to them.
 
-    ``infomax`` is the model's on a domain without labels, where it was measured.
+    ``mutual_information`` is the model's on a domain without labels, where it was measured.
     """
 
     scores: Scores
     statistics: Tensor
-    infomax: float | None = None
+    mutual_information: float | None = None
 
 
 class Averaged(nn.Module):

@@ -53,7 +53,7 @@ def difference_grids(found: Differences, folders: Sequence[Path]) -> list[Grid]:
     """A table for each part in which anything differs; fractions of results in percent."""
 
     def row(part: str, key: str, values: Sequence[Any]) -> Mapping[str, Any]:
-        share = part == "results" and not key.startswith("infomax")
+        share = part == "results" and not key.startswith("mutual_information")
         return {"key": key} | {str(place): _shown(value, share=share) for place, value in enumerate(values)}
 
     return [

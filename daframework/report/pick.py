@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from daframework.report.table import Record, without_oracle
 
-SCORE = "infomax"
+SCORE = "mutual_information"
 """What rows are ranked by where there is no label, as tables and files call it."""
 
 
@@ -18,31 +18,31 @@ def label_free_score(row: Record) -> float | None:
 
 
 def picks(rows: Sequence[Record]) -> dict[str, int]:
-    """Each row's place, from 1, by falling mean ``infomax``, which no label went into; the oracle takes none."""
-    return {row["method"]: place for place, row in enumerate(_by_infomax(rows), start=1)}
+    """Each row's place, from 1, by falling mean of `SCORE`, which no label went into; the oracle takes none."""
+    return {row["method"]: place for place, row in enumerate(_ranked(rows), start=1)}
 
 
-def _by_infomax(rows: Sequence[Record]) -> list[Record]:
+def _ranked(rows: Sequence[Record]) -> list[Record]:
     known = [(score, row) for row in without_oracle(rows) if (score := label_free_score(row)) is not None]
     return [row for _, row in sorted(known, key=lambda one: one[0], reverse=True)]
 
 
 def pick_notes(rows: Sequence[Record]) -> list[str]:
     """What stands under a table with a column ``pick``: the row it names, and how far to trust it."""
-    chosen = _by_infomax(rows)
+    chosen = _ranked(rows)
     if len(chosen) < 2:
         return []
-    first, second = (row["infomax"] for row in chosen[:2])
+    first, second = (row[SCORE] for row in chosen[:2])
     lead, deviations = first["mean"] - second["mean"], (first["standard_deviation"], second["standard_deviation"])
     if None in deviations:
         sure = "of one seed"
     else:
         sure = f"{'more' if lead > max(deviations) else 'less'} than it differs over seeds"
     lines = [
-        f"pick: {chosen[0]['method']}, by infomax on the target's training images, which needs no label; "
+        f"pick: {chosen[0]['method']}, by mutual information on the target's training images, which needs no label; "
         f"{100 * lead:.1f} points before {chosen[1]['method']}, {sure}"
     ]
-    scored = [(row["infomax"]["mean"], row["mIoU"]["mean"]) for row in chosen if row["mIoU"]["mean"] is not None]
+    scored = [(row[SCORE]["mean"], row["mIoU"]["mean"]) for row in chosen if row["mIoU"]["mean"] is not None]
     agreement = rank_correlation(*zip(*scored, strict=True)) if scored else None
     if agreement is not None:
         lines.append(f"pick: rank correlation (Spearman) with mIoU {agreement:.2f} over {len(scored)} rows")

@@ -13,7 +13,7 @@ from daframework.compute.session import Session
 from daframework.data.stream import Blend
 from daframework.data.whole import evenly_spread
 from daframework.downstream.fit import fit
-from daframework.downstream.label_free import certainty, infomax
+from daframework.downstream.label_free import BothViews, joint, mutual_information
 from daframework.downstream.score import Averaged, Outcome, measure, score
 from daframework.downstream.self_training import Target
 from daframework.errors import RunError
@@ -100,25 +100,25 @@ def fit_and_score(run: RunContext, planned: PlannedRow, datasets: Sequence[Image
                 outcome = score(run.session, run.task, model, run.target_test, batch_size, f"scoring {row}")
             else:
                 outcome = Outcome(Scores(None, None, (None,) * len(run.source.classes)), torch.zeros(0))
-            return evolve(outcome, infomax=_infomax(run, model, row))
+            return evolve(outcome, mutual_information=_mutual_information(run, model, row))
 
     found = _once(run, row, train)
-    return Row(row, found.scores, infomax=found.infomax)
+    return Row(row, found.scores, mutual_information=found.mutual_information)
 
 
-def _infomax(run: RunContext, model: nn.Module, row: str) -> float:
-    """`infomax` of what a row's model predicts for the target's training images, or some of them; no label is read."""
+def _mutual_information(run: RunContext, model: nn.Module, row: str) -> float:
+    """Of what a row's model predicts for the target's training images, or some of them; no label is read."""
     target, stage = run.target, f"looking at what {row} predicts"
-    return infomax(
+    return mutual_information(
         measure(
             run.session,
             run.task,
-            model,
+            BothViews(model),
             target,
             evenly_spread(len(target), _LOOKED_AT),
             run.recipe.downstream.batch_size,
             stage,
-            lambda prediction, _: certainty(prediction).unbind(),
+            lambda prediction, _: joint(prediction).unbind(),
         )
     )
 
@@ -177,7 +177,9 @@ def _once(run: RunContext, row: str, measured: Callable[[], Outcome]) -> Outcome
     outcome = measured()
     if run.session.fabric.is_global_zero:
         checkpoint.save(run.folder.statistics(row), {"statistics": outcome.statistics})
-        content = scores_to_json(outcome.scores, run.source.classes) | {"infomax": outcome.infomax}
+        content = scores_to_json(outcome.scores, run.source.classes) | {
+            "mutual_information": outcome.mutual_information
+        }
         write_text(run.folder.scores(row), json.dumps(content, indent=2) + "\n")
     return outcome
 
@@ -193,7 +195,7 @@ def _known(run: RunContext, row: str) -> Outcome | None:
         statistics = torch.zeros(0) if state is None else state["statistics"]
         if statistics.numel():
             require_scores(run.task, statistics, scores)
-        return Outcome(scores, statistics, fraction(content.get("infomax")))
+        return Outcome(scores, statistics, fraction(content.get("mutual_information")))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RunError(f"{path}: damaged ({error}); delete it and run again, the trained model is kept") from error
 

@@ -23,14 +23,14 @@ _MADE = ("seconds", "environment")
 class Row:
     """One method's scores on the target's test set; ``content_preservation`` where images were translated.
 
-    ``infomax`` is what its model's predictions for the target's training images say without a label, see
+    ``mutual_information`` is what its model's predictions for the target's training images say without a label, see
     `daframework.downstream.label_free`; None in runs of earlier versions.
     """
 
     method: str
     scores: Scores
     content_preservation: Scores | None = None
-    infomax: float | None = None
+    mutual_information: float | None = None
 
     @property
     def preserved(self) -> float | None:
@@ -61,7 +61,7 @@ class Results:
 
     def table(self) -> list[dict[str, Any]]:
         """A plain row for each method: ``method``, ``mIoU``, ``pixel_accuracy``, ``IoU/<class>`` and, where images were
-        translated, ``content_preservation``, the oracle's mIoU on them; ``infomax``; fractions in [0, 1].
+        translated, ``content_preservation``, the oracle's mIoU on them; ``mutual_information``; fractions in [0, 1].
         """
         return [
             {
@@ -70,7 +70,7 @@ class Results:
                 "pixel_accuracy": row.scores.pixel_accuracy,
                 **{f"IoU/{name}": iou for name, iou in zip(self.classes, row.scores.iou, strict=True)},
                 "content_preservation": row.preserved,
-                "infomax": row.infomax,
+                "mutual_information": row.mutual_information,
             }
             for row in self.rows
         ]
@@ -100,9 +100,12 @@ def fraction(value: Any) -> float | None:
 
 
 def row_to_json(row: Row, classes: Sequence[str]) -> dict[str, Any]:
-    """A row's scores, those of the oracle on what was translated, and infomax."""
+    """A row's scores, those of the oracle on what was translated, and mutual_information."""
     preservation = row.content_preservation and scores_to_json(row.content_preservation, classes)
-    return scores_to_json(row.scores, classes) | {CONTENT_PRESERVATION: preservation, "infomax": row.infomax}
+    return scores_to_json(row.scores, classes) | {
+        CONTENT_PRESERVATION: preservation,
+        "mutual_information": row.mutual_information,
+    }
 
 
 def results_to_json(results: Results) -> dict[str, Any]:
@@ -138,7 +141,7 @@ def read_results(path: Path) -> Results:
                 row["method"],
                 scores_from_json(row, classes),
                 row[CONTENT_PRESERVATION] and scores_from_json(row[CONTENT_PRESERVATION], classes),
-                fraction(row.get("infomax")),
+                fraction(row.get("mutual_information")),
             )
             for row in content["rows"]
         )

@@ -96,7 +96,7 @@ def _record(plan: Plan, method: str, scored: Mapping[str, dict[int, Scored]], bu
         "gap_closed": None
         if method in REFERENCES
         else gap_closed(*(mean(one[seed] for seed in common) for one in gap)),
-        "infomax": over_seeds(one.row.infomax for one in own.values()),
+        "mutual_information": over_seeds(one.row.mutual_information for one in own.values()),
         "minutes": _minutes(own.values()),
         "images_per_second": _images_per_second(own.values()),
         "seeds": [

@@ -24,7 +24,7 @@ from daframework.suites.comparison import TaskTable
 from daframework.suites.outcome import class_grid, method_grid, to_baseline
 
 _TABLE, _REPORT = "table.json", "report.html"
-_EARLIER = {"infomax": over_seeds([])}  # what rows of earlier versions lack
+_EARLIER = {"mutual_information": over_seeds([])}  # what rows of earlier versions lack
 _RUNS = "*/*/seed*/recipe.toml"
 _IMAGES = 8
 _MOST = 8_000_000  # bytes of all pictures

@@ -90,7 +90,7 @@ def _results(folder: RunFolder, recipe: Recipe | None, attempts: Attempts) -> Re
     rows = []
     for name, table in sorted(tables.items(), key=lambda one: (one[0] != SOURCE_ONLY, one[0] == ORACLE)):
         kept = scores_from_json(preserved, classes) if preserved is not None and name == recipe.name else None
-        rows.append(Row(name, scores_from_json(table, classes), kept, fraction(table.get("infomax"))))
+        rows.append(Row(name, scores_from_json(table, classes), kept, fraction(table.get("mutual_information"))))
     return Results(recipe.name, recipe.seed, classes, tuple(rows), {}, {}) if rows else None
 
 
@@ -197,15 +197,15 @@ def _preservation(results: Results) -> Any:
 
 
 def _label_free(rows: Sequence[Record]) -> Grid | None:
-    """A row a method by falling infomax, the oracle apart; None where nothing was measured."""
+    """A row a method by falling mutual information, the oracle apart; None where nothing was measured."""
     places, ordered = picks(rows), {row["method"]: row for row in rows}
     columns: list[Column] = [
         ("method", "method"),
-        ("infomax", "infomax"),
+        ("mutual information", "mutual_information"),
         ("mIoU", "mIoU"),
         ("pick", lambda row: places[row["method"]]),
     ]
-    title = "Rows by infomax, percent, and the mIoU that labels would have told"
+    title = "Rows by mutual information, percent, and the mIoU that labels would have told"
     return grid(title, [ordered[name] for name in places], columns, notes=pick_notes(rows)) if places else None
 
 

@@ -95,7 +95,7 @@ def _scores(row: Mapping[str, Any]) -> dict[str, float | None]:
         "mIoU": row["mIoU"],
         "pixel_accuracy": row["pixel_accuracy"],
         "content_preservation": None if preserved is None else preserved["mIoU"],
-        "infomax": row["infomax"],
+        "mutual_information": row["mutual_information"],
     }
 
 
@@ -104,7 +104,7 @@ def _table(results: Mapping[str, Any]) -> str:
     rows = [
         {
             "method": row["method"],
-            **{key: _percent(value) for key, value in _scores(row).items() if key != "infomax"},
+            **{key: _percent(value) for key, value in _scores(row).items() if key != "mutual_information"},
             **{f"IoU/{name}": _percent(iou) for name, iou in row["IoU"].items()},
         }
         for row in results["rows"]
