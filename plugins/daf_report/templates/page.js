@@ -39,6 +39,13 @@ for (const head of all(".sortable thead th")) {
   });
 }
 
+// --- a table that goes on to the right fades there ---
+for (const box of all(".scroll")) {
+  const look = () => box.classList.toggle("more", box.scrollLeft + box.clientWidth < box.scrollWidth - 2);
+  box.addEventListener("scroll", look, { passive: true });
+  new ResizeObserver(look).observe(box);
+}
+
 // --- one of several panels; without a script all of them are there ---
 for (const chooser of all(".chooser")) {
   const panels = [...one("#" + chooser.dataset.for).children];
