@@ -163,7 +163,7 @@ function chart(data, settings) {
       for (const [step, value] of line) {
         const at = value === null ? null : scale(value);
         if (at === null) { pen = "M"; continue; }
-        path += `${pen}${across(step).toFixed(1)} ${down(at).toFixed(1)}`;
+        path += `${pen}${across(step).toFixed(1)} ${down(at).toFixed(1)}${pen === "M" ? "h0" : ""}`;  // a value alone is a dot
         pen = "L";
       }
       svg.append(drawn("path", { d: path, stroke: `var(--s${(place + 1) % 8})` }));
