@@ -351,7 +351,8 @@ def test_without_jinja_a_run_ends_as_ever_and_the_command_names_the_extra(copied
 
 def test_the_same_command_again_leaves_the_report_of_a_finished_run(copied, daf):
     before = (copied / "report.html").stat().st_mtime_ns
-    assert daf("run", copied / "recipe.toml", "--out", copied)[0] == 0
+    code, out, _ = daf("run", copied / "recipe.toml", "--out", copied)
+    assert code == 0 and out.endswith(f"in {copied / 'report.html'}\n")
     assert (copied / "report.html").stat().st_mtime_ns == before
 
 

@@ -26,7 +26,7 @@ from daframework.suites.comparison import TaskTable
 from daframework.suites.outcome import class_grid, method_grid, to_baseline
 from daframework.suites.plan import REFERENCES
 
-_TABLE, _REPORT = "table.json", "report.html"
+_TABLE = "table.json"
 _EARLIER = {"infomax": over_seeds([])}  # what rows of earlier versions lack
 _RUNS = "*/*/seed*/recipe.toml"
 _IMAGES = 8
@@ -86,7 +86,8 @@ def _runs(folder: Path) -> list[BenchRun]:
     found = []
     for path in sorted(one.parent for one in folder.glob(_RUNS)):
         task, method, seed = path.relative_to(folder).parts
-        link = quote(f"{task}/{method}/{seed}/{_REPORT}") if (path / _REPORT).exists() else None
+        report = RunFolder(path).report
+        link = quote(report.relative_to(folder).as_posix()) if report.exists() else None
         found.append(BenchRun(task, method, seed.removeprefix("seed"), RunFolder(path), link))
     return found
 
