@@ -28,6 +28,7 @@ from daframework.storage.run_folder import RunFolder
 
 PAIRS = 6
 OVERLAID = 4
+_LAID = 2_500_000  # bytes of all class maps that are laid over target images
 COUNTED = 100
 """Images of the source whose labels are counted where nothing else tells how often classes occur."""
 _STEPS = 24  # pictures of samples
@@ -101,13 +102,17 @@ class RunImages:
                 maps[name] = predicted
         if not maps:
             return None
-        seen = {index for found in maps.values() for one in found for index in torch.unique(one).tolist()}
+        seen = {index for found in maps.values() for one in found for index in _present(one)}
+        most = min(60_000, _LAID // (len(maps) * len(samples)))
         images = [
             {
                 "name": sample.name,
                 "photo": photo(sample.image, sample.name),
                 "layers": [
-                    {"row": name, "picture": class_map(found[place], palette, f"{sample.name}: classes by {name}")}
+                    {
+                        "row": name,
+                        "picture": class_map(found[place], palette, f"{sample.name} as {name} has it", most=most),
+                    }
                     for name, found in maps.items()
                 ],
             }
@@ -119,6 +124,12 @@ class RunImages:
             if index in seen
         ]
         return {"images": images, "legend": legend, "labelled": labelled}
+
+
+def _present(classes: Tensor) -> list[int]:
+    """The indices that occur in (H, W); torch.unique sorts all pixels, which takes a second of a large image."""
+    found: list[int] = torch.bincount(classes.flatten().int()).nonzero().flatten().tolist()
+    return found
 
 
 def _predicted(run: Run, row: str, samples: Sequence[Sample]) -> list[Tensor]:
