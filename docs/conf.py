@@ -19,7 +19,6 @@ autodoc_default_options = {"members": True, "exclude-members": "__init__"}
 autodoc_member_order = "bysource"
 autodoc_class_signature = "separated"  # and the part that is left out: nobody but daframework makes these
 autodoc_preserve_defaults = True
-maximum_signature_line_length = 88
 copybutton_prompt_text = "$ "
 smartquotes = False  # options begin with two hyphens, and keep them
 html_theme = "furo"

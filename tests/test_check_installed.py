@@ -1,6 +1,7 @@
 """`daf plugins --check`, and the checks of listeners and commands that it runs beside those of components."""
 
 import importlib
+import json
 
 import click
 import pytest
@@ -87,6 +88,8 @@ def test_a_check_ends_with_1_where_something_is_broken(daf, installed):
     code, out, errors = daf("plugins", "--check", "daf-loud")
     assert (code, errors) == (1, "") and out.endswith("\n1 broken\n")
     assert out.startswith("broken       generator:loud of loud (daf-loud 0.3): generator Loud must give values in [-1,")
+    code, out, _ = daf("plugins", "--check", "daf-loud", "--json")
+    assert code == 1 and [one["state"] for one in json.loads(out)] == ["broken"]
     refused(daf("plugins", "--check", "lod"), "no plugin named 'lod'; did you mean 'loud'")
     refused(daf("plugins", "--check", "los:cycle"), "no kind named 'los'; did you mean 'loss'")
 

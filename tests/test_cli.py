@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import tomllib
 import warnings
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from PIL import Image
 
 from daframework.cli import main
 from daframework.cli.interrupt import stop_on_signal
+from daframework.cli.options import complete_components
 from daframework.data.decode import image_size, read_image
 from daframework.errors import RecipeError
 
@@ -74,12 +76,20 @@ def test_components_are_listed_with_where_they_come_from(daf):
     code, out, _ = daf("plugins")
     assert code == 0 and re.search(r"^generator:painter +daf-tiny 1\.2 \(tiny\)$", out, re.MULTILINE)
     assert "dataset:streets" in out and "task:segmentation" in out
+    listed = json.loads(daf("plugins", "--json")[1])
+    assert [f"{one['kind']}:{one['name']}" for one in listed] == [line.split()[0] for line in out.splitlines()]
+    painter = {"kind": "generator", "name": "painter", "plugin": "tiny", "distribution": "daf-tiny", "version": "1.2"}
+    assert painter in listed
+    assert [one.value for one in complete_components(None, None, "generator:pai")] == ["generator:painter"]
 
 
 def test_a_component_is_explained_by_its_signature_and_docstring(daf):
     code, out, _ = daf("plugins", "dataset:blocks")
     assert code == 0 and "dataset 'blocks' of tiny (daf-tiny 1.2)" in out
     assert "look: str = 'bright'" in out and "(supplied: " in out and "Blocks on a road." in out
+    told = json.loads(daf("plugins", "dataset:blocks", "--json")[1])
+    options = [one["name"] for one in told["options"]]
+    assert options == ["look", "images", "size", "classes"] and "Blocks on a road." in told["description"]
     refused(daf("plugins", "dataset:bloks"), "no dataset named 'bloks'; did you mean 'blocks'")
     refused(daf("plugins", "data:blocks"), "no kind named 'data'.*write it as generator:resnet")
 
@@ -89,6 +99,9 @@ def test_recipes_are_listed_and_printed(daf):
     assert code == 0 and re.search(r"^source_only +The row to beat", out, re.MULTILINE)
     code, out, _ = daf("recipes", "source_only")
     assert code == 0 and 'name = "source_only"' in out
+    assert json.loads(daf("recipes", "source_only", "--json")[1]) == tomllib.loads(out)
+    listed = {one["name"]: one for one in json.loads(daf("recipes", "--json")[1])}
+    assert listed["source_only"]["description"].startswith("The row to beat")
     refused(daf("run", "cyclgan"), "cyclgan: not a file, and no recipe named 'cyclgan'; did you mean 'cyclegan'")
     refused(daf("recipes", "sauce_only"), "no recipe named 'sauce_only'; did you mean 'source_only'")
 

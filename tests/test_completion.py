@@ -36,11 +36,16 @@ def offered(words, shell="bash_complete"):
         (["ben"], {"plain,bench"}),
         (["run", "semantic_c"], {"plain,semantic_cut", "plain,semantic_cyclegan", "file,semantic_c"}),
         (["bench", "stree"], {"plain,streets", "plain,streets_to_camvid", "file,stree"}),
-        (["translate", "ru"], {"file,ru"}),
+        (["translate", "ru"], {"plain,runs/cut/seed0", "dir,ru"}),
+        (["report", "runs", "runs/cut/"], {"plain,runs/cut/seed0", "dir,runs/cut/"}),
+        (["run", "cut", "--set", "translation.st"], {"plain,translation.steps="}),
     ],
-    ids=["command", "recipe", "suite", "run folder"],
+    ids=["command", "recipe", "suite", "run folder", "in a folder", "key"],
 )
-def test_a_shell_is_offered_names_and_files_without_torch(words, some):
+def test_a_shell_is_offered_names_and_files_without_torch(words, some, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs/cut/seed0").mkdir(parents=True)
+    (tmp_path / "runs/cut/seed0/recipe.toml").touch()
     assert set(offered(words).split()) == some
 
 

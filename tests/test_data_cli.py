@@ -1,5 +1,6 @@
 """The group ``daf data``, and what its commands are built of: listing, walking folders, working in parallel."""
 
+import json
 import os
 import re
 import subprocess
@@ -62,6 +63,9 @@ def test_datasets_are_listed_with_origin_description_classes_and_files(daf, monk
         "  needs no files",
     ]
     assert re.search(r"^  camvid11 +11 classes: sky, building, ", out, re.MULTILINE)
+    said = json.loads(daf("data", "list", "--json")[1])
+    assert {one["name"]: one["files"] for one in said["datasets"]}["camvid"] == f"found: {tmp_path / 'data/camvid'}"
+    assert said["label_spaces"]["camvid11"][:2] == ["sky", "building"]
     monkeypatch.delenv("DAF_DATA")
     code, out, _ = daf("data", "list")
     assert code == 0 and out.startswith("DAF_DATA is not set")

@@ -43,8 +43,8 @@ def resnet(**options):
     return generator(ResNet(channels=4, blocks=1, **options))
 
 
-def segmenter(arch, **options):
-    task = Segmentation(num_classes=3, arch=arch, encoder="tu-test_resnet", arch_options=options)
+def segmenter(arch, encoder="tu-test_resnet", **options):
+    task = Segmentation(num_classes=3, arch=arch, encoder=encoder, arch_options=options)
     return plain(task.model(), task.multiple, task.smallest)
 
 
@@ -68,6 +68,8 @@ NETWORKS = {
     "unet": lambda: segmenter("unet", encoder_depth=3, decoder_channels=[8, 8, 8]),
     "fpn": lambda: segmenter("fpn", decoder_pyramid_channels=32, decoder_segmentation_channels=64),
     "segformer": lambda: segmenter("segformer", decoder_segmentation_channels=8),
+    "deeplabv3plus": lambda: segmenter("deeplabv3plus", "resnet18", decoder_channels=16),
+    "pan": lambda: segmenter("pan", decoder_channels=16),
     "pads if needed": lambda: plain(PadsIfNeeded()),
     "group norm": lambda: plain(nn.Sequential(nn.Conv2d(3, 4, 3), nn.GroupNorm(2, 4), nn.Conv2d(4, 2, 3))),
 }
@@ -78,6 +80,7 @@ WRITTEN = [("resnet affine resize", "onnx"), ("unet generator", "onnx"), ("pads 
 WRITTEN += [("resnet", "torch-export"), ("unet", "torch-export")]
 LONG = [("resnet", "onnx"), ("cut", "onnx"), ("group norm", "onnx"), ("fpn", "onnx"), ("segformer", "onnx")]
 LONG += [(name, "torch-export") for name in ("resnet affine resize", "cut", "unet generator", "fpn", "segformer")]
+LONG += [("deeplabv3plus", "onnx"), ("deeplabv3plus", "torch-export"), ("pan", "onnx")]
 
 
 def written(one, form, folder):
@@ -135,6 +138,21 @@ def test_a_network_that_is_right_at_one_size_alone_is_refused_and_offered_a_fixe
     _, taken, opened = written(plain(Bins(), size=(24, 33)), "onnx", tmp_path)
     assert [one.size for one in check_parity(taken, opened, (24, 33))] == [(24, 33)]
     assert taken.metadata()["size"] == "24 33" and "multiple" not in taken.metadata()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    "arch, options",
+    [
+        ("pspnet", {"psp_out_channels": 16}),
+        ("upernet", {"decoder_channels": 16}),
+        ("dpt", {"encoder": "tu-vit_tiny_patch16_224", "encoder_depth": 4}),
+    ],
+)
+def test_an_architecture_that_is_right_at_one_size_alone_is_refused_too(arch, options, tmp_path):
+    with pytest.raises(RunError, match=r"cannot be exported for any size.*--size HEIGHTxWIDTH"):
+        _, taken, opened = written(segmenter(arch, **options), "onnx", tmp_path)
+        check_parity(taken, opened, example_size(taken))
 
 
 def test_a_file_that_computes_something_else_is_refused(tmp_path):

@@ -12,13 +12,14 @@ from conftest import TABLES, install, refused
 from tiny_suite import finish, plan_of
 
 import daframework as daf
-from daf_report import page, report_file, run_statistics
+from daf_report import page, report_file, run_statistics, words
 from daf_report.embedded import class_map, photo
 from daf_report.report_file import write
 from daframework.errors import RunError
 from daframework.recipes.read import parse
 from daframework.registry import load_plugins
 from daframework.report.summary import gather, results_grid
+from daframework.report.table import over_seeds
 from daframework.storage.files import append_line
 from daframework.storage.results import read_results, write_results
 from daframework.suites.bench import compare
@@ -221,6 +222,8 @@ def test_an_unfinished_run_says_so_and_shows_what_there_is(copied, open_page):
     assert "is not finished" in shown.locator(".notices").inner_text()
     assert shown.locator("#summary tbody tr").count() == 3  # of its rows' scores
     assert shown.locator(".chart").count() and shown.locator(".compare").count()
+    (copied / "scores" / f"{NAME}.json").unlink()
+    assert "source_only reaches" in page(copied) and "No row has scores yet" not in page(copied)
     shutil.rmtree(copied / "scores")
     shutil.rmtree(copied / "translated")
     assert "No row has scores yet" in page(copied)
@@ -274,10 +277,50 @@ def test_a_run_without_images_scores_or_data_has_a_report(copied, open_page):
 def test_pictures_are_scaled_and_few_so_that_no_page_grows_without_end(copied):
     noise = torch.randint(256, (3, 900, 1400), dtype=torch.uint8)
     assert len(photo(noise, "noise", width=1280, most=50_000).src) < 70_000  # base64 takes 4 bytes for 3
-    assert len(class_map(noise[0] % 19, [(0, 0, 0)] * 19, "noise").src) < 85_000
+    for most in (60_000, 9_000):
+        assert len(class_map(noise[0] % 19, [(0, 0, 0)] * 19, "noise", most=most).src) < 1.4 * most
     for step in range(10, 100):
         shutil.copy(copied / "samples/step_000004.png", copied / f"samples/step_{step:06d}.png")
     assert page(copied).count("sample images after step") == 24
+
+
+# --- in words ---
+
+
+def row(method, *mious):
+    return {"method": method, "mIoU": over_seeds(mious), "seeds": [*mious]}
+
+
+@pytest.mark.parametrize(
+    "sentence, expected",
+    [
+        (
+            words.method_sentence(row("cut", 0.3, 0.4), 0.25, 0.6, 0.29),
+            "cut reaches 35.0 ± 7.1 mIoU on the target's test set (mean of 2 seeds), 10.0 points above source_only "
+            "(25.0) and 25.0 points below the oracle (60.0): adaptation recovered 29 % of the gap.",
+        ),
+        (
+            words.method_sentence(row("source_only", 0.2), 0.2, 0.5, None),
+            "source_only reaches 20.0 mIoU on the target's test set, 30.0 points below the oracle (50.0).",
+        ),
+        (
+            words.preserved_sentence(0.4, {"a": 0.5, "b": 0.0, "c": None}, {"a": 0.6, "b": 0.05, "c": 0.7}),
+            "Content preservation, the oracle's mIoU on translated images, is 40.0; least kept: a (50.0); nothing can "
+            "be said of b, which the oracle hardly knows in the target either (IoU below 10.0).",
+        ),
+        (
+            words.pick_sentence(row("a", 0.3), row("b", 0.35)),
+            "Without a label of the target, the column pick names a, 5.0 points below b.",
+        ),
+        (
+            words.seeds_sentence([row("a", 0.3)]),
+            "Each method was trained with one seed: how far another would move these numbers is in no interval.",
+        ),
+        (words.seeds_sentence([row("a", 0.3), row("b", 0.3, 0.4)]), ""),
+    ],
+)
+def test_words_say_what_the_numbers_hold_and_what_they_do_not(sentence, expected):
+    assert sentence == expected
 
 
 # --- writing it ---
@@ -309,7 +352,8 @@ def test_without_jinja_a_run_ends_as_ever_and_the_command_names_the_extra(copied
 
 def test_the_same_command_again_leaves_the_report_of_a_finished_run(copied, daf):
     before = (copied / "report.html").stat().st_mtime_ns
-    assert daf("run", copied / "recipe.toml", "--out", copied)[0] == 0
+    code, out, _ = daf("run", copied / "recipe.toml", "--out", copied)
+    assert code == 0 and out.endswith(f"in {copied / 'report.html'}\n")
     assert (copied / "report.html").stat().st_mtime_ns == before
 
 
@@ -331,7 +375,10 @@ def test_a_bench_shows_its_tables_and_all_methods_on_the_same_images(bench, open
             text.replace("▲ ", "").replace("▼ ", "") for text in rows.nth(place).locator("th, td").all_inner_texts()
         ]
         assert cells == list(row)
+    by_miou = [row["method"] for row in bench.tables[0].rows]
     assert shown.locator("#image .panel:visible figcaption").all_inner_texts() == ["source", "one", "label"]
+    assert shown.locator("#overlay .panel:visible figcaption").all_inner_texts() == ["truth", *by_miou]
+    assert shown.locator("#table-1 .axis b", has_text="0").count()
     shown.locator("#images label").nth(2).click()
     assert shown.locator("#image .panel:visible").count() == 1
     assert shown.locator("#runs tbody tr").count() == 3

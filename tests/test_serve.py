@@ -68,7 +68,8 @@ def shown(tmp_path_factory, plugins):
     (root / "other" / "recipe.toml").write_text(text.partition("\n")[2].replace("seed = 0", "seed = 1"))
     (root / "suite" / "logs").mkdir(parents=True)
     row = {"method": MARKUP, "mIoU": {"mean": 0.5, "standard_deviation": None}, "to_source_only": -0.1, "minutes": 1.0}
-    tables = {"tables": [{"task": "unet", "rows": [row | {"seeds": [{}]}], "notes": ["one seed"]}]}
+    row |= {"to_baseline": 0.05, "to_baseline_interval": [0.02, 0.07], "verdict": "better"}
+    tables = {"tables": [{"task": "unet", "baseline": "cut", "rows": [row | {"seeds": [{}]}], "notes": ["one seed"]}]}
     (root / "suite" / "table.json").write_text(json.dumps(tables))
     return SimpleNamespace(
         base=base, root=root, run=Run(folder, plugins, recipe), results=results, before=tree(root / "tiny")
@@ -137,9 +138,10 @@ def test_the_list_says_of_every_run_and_bench_how_far_it_is(url, shown, open_pag
     page = open_page(url)
     said = {one.locator("small").first.inner_text(): one.inner_text() for one in page.locator("#runs tbody tr").all()}
     states = {"tiny/seed0": "finished", "going": "running", "begun": "unfinished", "broken": "damaged"}
-    assert all(state in said[name] for name, state in states.items())
+    assert all(state in said[name] for name, state in states.items()) and next(iter(said)) == "going"
     assert f"{100 * shown.results.rows[1].scores.miou:.1f}" in said["tiny/seed0"]
     assert f"process {os.getpid()} on" in said["going"] and "link" not in said
+    assert "translation: step 2 of 4" in said["going"]
     assert "50.0" in page.locator(".card").inner_text()
     shutil.copytree(shown.root / "begun", shown.root / "later")  # and it is kept fresh
     page.get_by_text("later", exact=True).wait_for()
@@ -208,6 +210,7 @@ def test_every_page_is_read_by_everybody_and_fits(url, open_page, width, dark):
 def test_markup_in_names_is_text(url, open_page):
     page = open_page(f"{url}/bench?at=suite")
     assert page.get_by_role("rowheader", name=MARKUP).is_visible()
+    assert page.get_by_text("+5.0 [+2.0, +7.0] better").is_visible()
     page.goto(url)
     page.locator("tr", has_text=MARKUP).get_by_role("link").first.click()
     assert page.get_by_role("columnheader", name="<script>alert(1)</script>").count() == 1
@@ -229,7 +232,7 @@ def test_an_image_that_is_dropped_is_translated_and_segmented(url, shown, open_p
     assert np.array_equal(image_in(page, ".colours >> nth=0"), palette[shown.run.predict(array)])
     assert "road" in page.locator("#legend").inner_text()
     page.locator("#split").press("End")
-    assert page.locator("#slider .after").evaluate("image => image.style.clipPath") == "inset(0px 0% 0px 0px)"
+    assert page.locator("#slider .after").evaluate("image => image.style.clipPath") == "inset(0px 0px 0px 100%)"
     page.locator("#row").select_option("oracle")
     page.set_input_files("#file", {"name": "b.png", "mimeType": "", "buffer": as_file(array)})
     page.get_by_text("Done.", exact=True).wait_for()

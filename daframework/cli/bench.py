@@ -79,6 +79,7 @@ def command(
     from daframework.cli.interrupt import stop_on_signal
     from daframework.errors import RunError
     from daframework.report.table import make_console, show
+    from daframework.storage.run_folder import RunFolder
     from daframework.suites.bench import compare, finish, open_suite
 
     plugins = installed_plugins()
@@ -99,7 +100,8 @@ def command(
         click.echo(made.text("json"), nl=False)
     else:
         show(made.grids(per_class=per_class), form)
-    console.print(f"tables and figures in {plan.out}", markup=False, highlight=False, soft_wrap=True)
+    left = "tables, figures and report.html" if RunFolder(plan.out).report.exists() else "tables and figures"
+    console.print(f"{left} in {plan.out}", markup=False, highlight=False, soft_wrap=True)
     if failures:
         raise RunError(
             f"{len(failures)} of {len(plan.cells)} runs failed ({', '.join(failures)}); "

@@ -4,20 +4,23 @@ from pathlib import Path
 
 import click
 
+from daframework.cli.options import echo_json, json_option
+from daframework.storage.completion import complete_runs
+
 
 @click.command("diff")
-@click.argument("first", type=click.Path(path_type=Path))
-@click.argument("second", type=click.Path(path_type=Path))
-@click.option("--json", "as_data", is_flag=True, help="Print JSON: for each part and key both values.")
+@click.argument("first", type=click.Path(path_type=Path), shell_complete=complete_runs)
+@click.argument("second", type=click.Path(path_type=Path), shell_complete=complete_runs)
+@json_option
 def command(first: Path, second: Path, as_data: bool) -> None:
     """Show what differs between the runs in two folders: recipes, where they ran (versions and commit too), results."""
     from daframework.report.differences import difference_grids, differences
-    from daframework.report.table import as_json, show
+    from daframework.report.table import show
     from daframework.storage.run_folder import RunFolder
 
     found = differences(first, second)
     if as_data:
-        click.echo(as_json(found), nl=False)
+        echo_json(found)
         return
     if any(found.values()):
         show(difference_grids(found, (first, second)))

@@ -1,16 +1,16 @@
 """``daf doctor``."""
 
-import json
 import sys
 
 import click
 
+from daframework.cli.options import echo_json, json_option
 from daframework.errors import visible
 
 
 @click.command("doctor")
-@click.option("--json", "as_json", is_flag=True, help="Print a list of objects: what, state, found and remedy.")
-def command(as_json: bool) -> None:
+@json_option
+def command(as_data: bool) -> None:
     """Look at the machine and the installation: what is there, what is not, and what to do about it.
 
     Each line begins with ok, note or problem. The exit code is 1 if there is a problem.
@@ -20,8 +20,8 @@ def command(as_json: bool) -> None:
     from daframework.doctor import PROBLEM, examine
 
     findings = examine()
-    if as_json:
-        click.echo(json.dumps([asdict(one) for one in findings], indent=2))
+    if as_data:
+        echo_json([asdict(one) for one in findings])
     else:
         width = max(len(one.what) for one in findings)
         for one in findings:

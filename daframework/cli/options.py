@@ -1,7 +1,9 @@
 """What several commands share: arguments, options, and the plugins with a word on those that are broken."""
 
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.shell_completion import CompletionItem
@@ -10,7 +12,7 @@ from daframework.errors import warn
 
 if TYPE_CHECKING:
     from daframework.recipes.tables import Recipe
-    from daframework.registry import Plugins
+    from daframework.registry import Component, Plugins
 
 
 def complete_offered(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -23,19 +25,72 @@ def complete_offered(context: click.Context, parameter: click.Parameter, incompl
     return [*map(CompletionItem, sorted(names)), CompletionItem(incomplete, type="file")]
 
 
+def complete_keys(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """For a shell: the keys that the recipe has which stands before in the command."""
+    from daframework.errors import DafError
+    from daframework.recipes.read import flat, locate, read_tables
+    from daframework.registry import load_plugins
+
+    try:
+        recipe = context.params.get("recipe") or context.args[0]  # where --set still lacks its value
+        tables = read_tables(locate(load_plugins(), recipe))
+    except (DafError, IndexError):  # there is none, or not yet
+        return []
+    return [CompletionItem(f"{key}=") for key in flat(tables) if key.startswith(incomplete)]
+
+
+def complete_components(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """For a shell: every component, as KIND:NAME. That takes torch's seconds, since plugins import what they name."""
+    from daframework.registry import KINDS, components, load_plugins
+
+    plugins = load_plugins()
+    names = [f"{kind}:{name}" for kind in KINDS for name in components(plugins, kind)]
+    return [CompletionItem(name) for name in sorted(names) if name.startswith(incomplete)]
+
+
 recipe_argument = click.argument("recipe", shell_complete=complete_offered)
 set_option = click.option(
     "--set",
     "overrides",
     multiple=True,
     metavar="KEY=VALUE",
+    shell_complete=complete_keys,
     help="Set one key of the recipe, as in --set translation.steps=10; the value is TOML. May be repeated.",
 )
 FORMATS = ("rich", "markdown", "csv", "json", "latex")
-format_option = click.option(
-    "--format", "form", type=click.Choice(FORMATS), default="rich", help="How to print the tables."
-)
+json_option = click.option("--json", "as_data", is_flag=True, help="Print JSON, for a script.")
+
+
+def format_option(command: Callable[..., None]) -> Callable[..., None]:
+    """Give ``command`` the options ``--format``, as ``form``, and ``--json``, which is one of them."""
+
+    @click.option("--format", type=click.Choice(FORMATS), default="rich", help="How to print the tables.")
+    @json_option
+    @wraps(command)
+    def with_form(format: str, as_data: bool, **options: Any) -> None:
+        command(form="json" if as_data else format, **options)
+
+    return with_form
+
+
 seed_option = click.option("--seed", type=int, help="The recipe's seed, instead of the one written in it.")
+
+
+def echo_json(content: Any) -> None:
+    """Print ``content`` as every command with ``--json`` does."""
+    from daframework.report.table import as_json
+
+    click.echo(as_json(content), nl=False)
+
+
+def listed(component: "Component") -> dict[str, Any]:
+    """A component for a script: its kind and name, and where it comes from."""
+    origin = component.origin
+    return {"kind": component.kind, "name": component.name} | {
+        "plugin": origin.plugin,
+        "distribution": origin.distribution,
+        "version": origin.version,
+    }
 
 
 def installed_plugins() -> "Plugins":

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from daframework.cli.options import installed_plugins
+from daframework.cli.options import complete_components, echo_json, installed_plugins, json_option, listed
 from daframework.errors import visible
 
 if TYPE_CHECKING:
@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 
 
 @click.command("plugins")
-@click.argument("component", required=False, metavar="[KIND:NAME]")
+@click.argument("component", required=False, metavar="[KIND:NAME]", shell_complete=complete_components)
 @click.option("--check", is_flag=True, help="Check all, one component or one plugin against its contract.")
-def command(component: str | None, check: bool) -> None:
+@json_option
+def command(component: str | None, check: bool, as_data: bool) -> None:
     """List every component with its plugin, distribution and version, or explain the one called KIND:NAME.
 
     With --check, run the contract checks of daframework.testing on all of them, on KIND:NAME, or on what the plugin or
@@ -31,19 +32,23 @@ def command(component: str | None, check: bool) -> None:
 
     plugins = installed_plugins()
     if check:
-        _check(plugins, component)
+        _check(plugins, component, as_data)
         return
     if component is not None:
         kind, _, name = component.partition(":")
         if kind not in KINDS:
             raise PluginError(f"{component}: {unknown('kind', kind, KINDS)}; write it as generator:resnet")
-        _explain(find(plugins, kind, name))
+        _explain(find(plugins, kind, name), as_data)
         return
-    rows = [one for kind in KINDS for one in components(plugins, kind).values()]
-    width = max((len(f"{one.kind}:{one.name}") for one in rows), default=0)
-    for one in sorted(rows, key=lambda row: (KINDS.index(row.kind), row.name)):
-        title = f"{one.kind}:{one.name}"
-        click.echo(visible(f"{title:{width}}  {one.origin.distribution} {one.origin.version} ({one.origin.plugin})"))
+    found = [one for kind in KINDS for one in components(plugins, kind).values()]
+    rows = sorted(found, key=lambda row: (KINDS.index(row.kind), row.name))
+    if as_data:
+        echo_json([listed(one) for one in rows])
+    else:
+        width = max((len(f"{one.kind}:{one.name}") for one in rows), default=0)
+        for one in rows:
+            title, origin = f"{one.kind}:{one.name}", one.origin
+            click.echo(visible(f"{title:{width}}  {origin.distribution} {origin.version} ({origin.plugin})"))
     for kind in KINDS:
         for line in clashes(plugins, kind):
             click.echo(visible(f"clash: {line}"), err=True)
@@ -51,28 +56,41 @@ def command(component: str | None, check: bool) -> None:
         click.echo(visible(f"blocked: plugin {origin}, by DAF_BLOCK"), err=True)
 
 
-def _check(plugins: "Plugins", only: str | None) -> None:
+def _check(plugins: "Plugins", only: str | None, as_data: bool) -> None:
     from daframework.testing.registered import BROKEN, check_installed
 
-    found = Counter[str]()
+    found, verdicts = Counter[str](), []
     for one in check_installed(plugins, only):
         found[one.state] += 1
-        click.echo(visible(f"{one.state:11}  {one.what}{': ' * bool(one.why)}{one.why}"))
-    click.echo(", ".join(f"{number} {state}" for state, number in found.items()))
+        verdicts.append({"state": one.state, "what": one.what, "why": one.why})
+        if not as_data:
+            click.echo(visible(f"{one.state:11}  {one.what}{': ' * bool(one.why)}{one.why}"))
+    if as_data:
+        echo_json(verdicts)
+    else:
+        click.echo(", ".join(f"{number} {state}" for state, number in found.items()))
     if found[BROKEN]:
         sys.exit(1)
 
 
-def _explain(component: "Component") -> None:
+def _explain(component: "Component", as_data: bool) -> None:
     from daframework.build import SUPPLIED
 
     signature = inspect.signature(component.factory)
+    text = inspect.getdoc(component.factory)
+    init = inspect.getdoc(component.factory.__init__) if inspect.isclass(component.factory) else None
+    docs = [part for part in (text, init) if part]
+    if as_data:
+        options = [
+            {"name": name, "signature": str(parameter), "required": parameter.default is parameter.empty}
+            for name, parameter in signature.parameters.items()
+            if name not in SUPPLIED
+        ]
+        echo_json(listed(component) | {"options": options, "description": "\n\n".join(docs)})
+        return
     click.echo(f"{component.kind} '{component.name}' of {component.origin}\n")
     for name, parameter in signature.parameters.items():
         note = f"    (supplied: {SUPPLIED[name]})" if name in SUPPLIED else ""
         click.echo(f"  {parameter}{note}")
-    text = inspect.getdoc(component.factory)
-    init = inspect.getdoc(component.factory.__init__) if inspect.isclass(component.factory) else None
-    for part in (text, init):
-        if part:
-            click.echo(f"\n{part}")
+    for part in docs:
+        click.echo(f"\n{part}")

@@ -4,11 +4,13 @@ from pathlib import Path
 
 import click
 
+from daframework.storage.completion import complete_runs
+
 WRITTEN = ("index", "id", "colour")
 
 
 @click.command("predict")
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=click.Path(path_type=Path), shell_complete=complete_runs)
 @click.argument("images", type=click.Path(path_type=Path))
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option("--row", help="Whose model: a row of the run's table; the recipe's own unless given.")

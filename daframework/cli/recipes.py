@@ -2,24 +2,31 @@
 
 import click
 
-from daframework.cli.options import complete_offered
+from daframework.cli.options import complete_offered, echo_json, installed_plugins, json_option
 
 
 @click.command("recipes")
 @click.argument("name", required=False, shell_complete=complete_offered)
-def command(name: str | None) -> None:
+@json_option
+def command(name: str | None, as_data: bool) -> None:
     """List the recipes that plugins offer, or print the one called NAME."""
-    from daframework.cli.options import installed_plugins
-    from daframework.recipes.read import locate, offered_files, read_toml
+    from daframework.recipes.read import locate, offered_files, read_tables, read_toml
 
     plugins = installed_plugins()
+    if name is not None and as_data:
+        echo_json(read_tables(locate(plugins, name)))
+        return
     if name is not None:
         click.echo(read_toml(locate(plugins, name)), nl=False)
         return
-    offered = offered_files(plugins)
-    width = max((len(stem) for stem, _, _ in offered), default=0)
-    for stem, file, _ in offered:
-        click.echo(f"{stem:{width}}  {_first_comment(read_toml(file))}")
+    offered = [(stem, _first_comment(read_toml(file)), file, origin) for stem, file, origin in offered_files(plugins)]
+    if as_data:
+        keys = ("name", "description", "file", "plugin")
+        echo_json([dict(zip(keys, map(str, one), strict=True)) for one in offered])
+        return
+    width = max((len(stem) for stem, *_ in offered), default=0)
+    for stem, comment, *_ in offered:
+        click.echo(f"{stem:{width}}  {comment}")
 
 
 def _first_comment(text: str) -> str:

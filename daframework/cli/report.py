@@ -4,11 +4,12 @@ from pathlib import Path
 
 import click
 
-from daframework.cli.options import format_option
+from daframework.cli.options import echo_json, format_option
+from daframework.storage.completion import complete_runs
 
 
 @click.command("report")
-@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), shell_complete=complete_runs)
 @format_option
 def command(runs: tuple[Path, ...], form: str) -> None:
     """Print one table over the folders RUNS: a row a method, mean and standard deviation over seeds.
@@ -16,10 +17,10 @@ def command(runs: tuple[Path, ...], form: str) -> None:
     A folder that holds several runs, such as runs/semantic_cyclegan, stands for all of them.
     """
     from daframework.report.summary import class_grid, gather, results_grid, summarise
-    from daframework.report.table import as_json, show
+    from daframework.report.table import show
 
     results = gather(runs)
     if form == "json":
-        click.echo(as_json({"classes": results[0].classes, "rows": summarise(results)}), nl=False)
+        echo_json({"classes": results[0].classes, "rows": summarise(results)})
     else:
         show([class_grid(results), results_grid(results)], form)

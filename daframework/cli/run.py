@@ -129,6 +129,8 @@ def _tell(recipe: "Recipe", folder: "RunFolder", results: "Results") -> None:
     click.echo(f"results in {folder.results}")
     if folder.samples.exists():
         click.echo(f"sample images in {folder.samples}")
+    if folder.report.exists():
+        click.echo(f"all of it, to look at in a browser, in {folder.report}")
 
 
 def _show(profiler: "StepProfiler", *, finished: bool) -> None:

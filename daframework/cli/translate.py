@@ -4,9 +4,11 @@ from pathlib import Path
 
 import click
 
+from daframework.storage.completion import complete_runs
+
 
 @click.command("translate")
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=click.Path(path_type=Path), shell_complete=complete_runs)
 @click.argument("images", type=click.Path(path_type=Path))
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option("--overwrite", is_flag=True, help="Replace files that are there already.")

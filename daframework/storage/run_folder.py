@@ -48,6 +48,8 @@ class RunFolder:
     """The translated set."""
     results = _Part("results.json")
     """What came out."""
+    report = _Part("report.html")
+    """A page of all this, where a plugin writes one; in a bench's folder too."""
 
     def class_counts(self, domain: str) -> Path:
         """Pixels of each class in each image of a domain, where crops are drawn by class."""

@@ -109,9 +109,9 @@ def write_program(one: Exportable, path: Path) -> Exportable:
         except OSError:
             raise
         except Exception as error:  # the serializer's own, for every operator it does not know
-            cause = " ".join(str(error).split())[:200]
+            cause = str(error).strip().partition("\n")[0][:200]
             raise RunError(
-                f"{one.name}: torch.export cannot save this network ({cause}); try another --format"
+                f"{one.name}: torch.export cannot save this network ({cause}); try another --format, or --size"
             ) from error
     return taken
 

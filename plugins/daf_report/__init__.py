@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from daframework import hookimpl
+from daframework.storage.completion import complete_runs
 
 if TYPE_CHECKING:
     from daframework.listener import Listener
@@ -45,7 +46,7 @@ def daf_commands(group: click.Group) -> None:
     """Offer ``daf html``."""
 
     @group.command("html")
-    @click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path))
+    @click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path), shell_complete=complete_runs)
     @click.option("--overwrite", is_flag=True, help="Replace a report.html that is not ours.")
     def command(folders: tuple[Path, ...], overwrite: bool) -> None:
         """Write report.html anew into each of FOLDERS, runs or benches: a page to look at what came out.

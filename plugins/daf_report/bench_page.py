@@ -1,6 +1,7 @@
 """What the page of a bench shows, gathered from its folder."""
 
 import json
+import math
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -14,20 +15,23 @@ from daf_report.attempts import Attempts
 from daf_report.embedded import Picture, class_map, photo
 from daf_report.run_images import RunImages
 from daframework.adapt.translated_set import open_translated
+from daframework.api import open as open_run
 from daframework.data.whole import evenly_spread
 from daframework.registry import load_plugins
 from daframework.report.pick import picks
 from daframework.report.table import Record, over_seeds, without_oracle
-from daframework.runs.row_names import ORACLE, SOURCE_ONLY
+from daframework.runs.row_names import ORACLE, SOURCE_ONLY, begun_from
 from daframework.storage.run_folder import RunFolder, read_recipe
 from daframework.suites.comparison import TaskTable
 from daframework.suites.outcome import class_grid, method_grid, to_baseline
+from daframework.suites.plan import REFERENCES
 
-_TABLE, _REPORT = "table.json", "report.html"
+_TABLE = "table.json"
 _EARLIER = {"mutual_information": over_seeds([])}  # what rows of earlier versions lack
 _RUNS = "*/*/seed*/recipe.toml"
 _IMAGES = 8
-_MOST = 8_000_000  # bytes of all pictures
+_UNITS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)  # of mIoU, between the ticks of an axis
+_MOST = 6_000_000  # bytes of all translated pictures
 
 
 @frozen
@@ -59,6 +63,7 @@ def bench_page(folder: Path) -> dict[str, Any]:
         "tables": [one for table in tables or () if (one := attempts.at(_TABLE, partial(_described, table)))],
         "runs": runs,
         "images": attempts.at("images", partial(_side_by_side, attempts, runs, tables or [])),
+        "overlays": attempts.at("predictions on target images", partial(_overlays, attempts, runs, tables or [])),
         "notices": attempts.notices,
     }
 
@@ -81,7 +86,8 @@ def _runs(folder: Path) -> list[BenchRun]:
     found = []
     for path in sorted(one.parent for one in folder.glob(_RUNS)):
         task, method, seed = path.relative_to(folder).parts
-        link = quote(f"{task}/{method}/{seed}/{_REPORT}") if (path / _REPORT).exists() else None
+        report = RunFolder(path).report
+        link = quote(report.relative_to(folder).as_posix()) if report.exists() else None
         found.append(BenchRun(task, method, seed.removeprefix("seed"), RunFolder(path), link))
     return found
 
@@ -110,9 +116,11 @@ def _summary(table: TaskTable) -> list[str]:
         sentences.append(words.gains_sentence(_change(table.classes, best, base)) or "")
     if table.baseline is not None:
         sentences.append(words.against_baseline(table.rows, table.baseline))
-    chosen = next(iter(picks(table.rows)), None)
+    places = picks(table.rows)
+    chosen = next((row for row in table.rows if places.get(row["method"]) == 1), None)
     if chosen is not None:
-        sentences.append(f"Without a label of the target, the column pick names {chosen}.")
+        sentences.append(words.pick_sentence(chosen, without_oracle(table.rows)[0]))
+    sentences.append(words.seeds_sentence(table.rows))
     return [sentence for sentence in sentences if sentence]
 
 
@@ -133,11 +141,16 @@ def _forest(table: TaskTable) -> dict[str, Any] | None:
     ends = [0.0, *(end for row in rows for end in row["to_baseline_interval"])]
     low, high = float(min(ends)), float(max(ends))
     margin = 0.04 * (high - low) or 0.01
+    unit = next((unit for unit in _UNITS if high - low <= 5 * unit), 1.0)
 
     def place(value: float) -> float:
         return round(100 * (value - low + margin) / (high - low + 2 * margin), 2)
 
     return {
+        "ticks": [
+            (place(unit * step), f"{100 * unit * step:+g}" if step else "0")
+            for step in range(math.ceil(low / unit), math.floor(high / unit) + 1)
+        ],
         "zero": place(0.0),
         "rows": [
             {
@@ -160,11 +173,9 @@ def _side_by_side(attempts: Attempts, runs: Sequence[BenchRun], tables: Sequence
     translating = [run for run in runs if run.folder.translated.exists()]
     task = next((table.task for table in tables), runs[0].task if runs else None)
     seed = min((run.seed for run in translating if run.task == task and run.seed.isdecimal()), key=int, default=None)
-    order = [row["method"] for table in tables[:1] for row in table.rows]
-    chosen = sorted(
-        (run for run in translating if (run.task, run.seed) == (task, seed)),
-        key=lambda run: order.index(run.method) if run.method in order else len(order),
-    )
+    own = {run.method: run for run in translating if (run.task, run.seed) == (task, seed)}
+    order = [row["method"] for table in tables[:1] for row in table.rows] or list(own)
+    chosen = [own[method] for method in order if method in own]
     if not chosen:
         return None
     source = RunImages(chosen[0].folder, load_plugins(), read_recipe(chosen[0].folder)).source
@@ -188,3 +199,20 @@ def _side_by_side(attempts: Attempts, runs: Sequence[BenchRun], tables: Sequence
             shown["label"] = class_map(sample.label, source.palette, f"classes of {sample.name}", width=480)
         images.append({"name": sample.name, "methods": shown})
     return {"seed": seed, "images": images}
+
+
+def _overlays(attempts: Attempts, runs: Sequence[BenchRun], tables: Sequence[TaskTable]) -> Any:
+    """What the model of each row of the first table predicts for the same target images, of the first seed; None where
+    no run of it is finished.
+    """
+    finished = [run for run in runs if tables and run.task == tables[0].task and run.folder.results.exists()]
+    seed = min((run.seed for run in finished if run.seed.isdecimal()), key=int, default=None)
+    own = {run.method: run.folder for run in finished if run.seed == seed}
+    if not own:
+        return None
+    first = next(iter(own.values()))  # any run holds the references
+    holders = {row["method"]: own.get(begun_from(row["method"])) for row in tables[0].rows}
+    holders |= {method: first for method in holders if begun_from(method) in REFERENCES}
+    opened = ((method, open_run(holder.path)) for method, holder in holders.items() if holder is not None)
+    found = RunImages(first, load_plugins(), read_recipe(first)).overlays(tables[0].classes, opened, attempts)
+    return None if found is None else found | {"seed": seed}

@@ -30,12 +30,14 @@ def photo(image: Tensor, alt: str, *, width: int = 640, most: int = 120_000) -> 
     return _embedded(pixels, alt, width, most, Image.Resampling.LANCZOS, lossless=False)
 
 
-def class_map(label: Tensor, palette: Sequence[tuple[int, int, int]], alt: str, *, width: int = 640) -> Picture:
-    """Class indices (H, W) in their colours; ignored pixels are transparent."""
+def class_map(
+    label: Tensor, palette: Sequence[tuple[int, int, int]], alt: str, *, width: int = 640, most: int = 60_000
+) -> Picture:
+    """Class indices (H, W) in their colours, as `photo`; ignored pixels are transparent."""
     colours = np.zeros((IGNORE_INDEX + 1, 4), dtype=np.uint8)
     colours[: len(palette)] = [(*colour, 255) for colour in palette]
     pixels = Image.fromarray(colours[label.cpu().numpy()])
-    return _embedded(pixels, alt, width, 60_000, Image.Resampling.NEAREST, lossless=True)
+    return _embedded(pixels, alt, width, most, Image.Resampling.NEAREST, lossless=True)
 
 
 def _embedded(

@@ -12,7 +12,6 @@ from daframework.listener import Listener
 from daframework.storage.files import write_text
 from daframework.storage.run_folder import RunFolder
 
-NAME = "report.html"
 _OURS = '<meta name="generator" content="daframework">'
 _HEAD = 2000  # characters at the beginning of a file of ours, among which it says so
 
@@ -43,7 +42,7 @@ def write(folder: Path, *, overwrite: bool = False) -> Path:
     Raises:
         RunError: there is another file of that name and not ``overwrite``, or as `html` and `write_text` do.
     """
-    path = folder / NAME
+    path = RunFolder(folder).report
     if not overwrite and path.exists() and not _is_ours(path):
         raise RunError(f"{path} is there and no report of ours; move it away, or give --overwrite to replace it")
     write_text(path, html(folder))
@@ -86,7 +85,7 @@ class ReportListener(Listener):
     folder: Path
 
     def end(self, results: Mapping[str, Any] | None) -> None:
-        found, path = RunFolder(self.folder).results, self.folder / NAME
+        found, path = RunFolder(self.folder).results, RunFolder(self.folder).report
         if results is None or not found.exists():  # who stops a run does not wait for a page
             return
         if not path.exists() or path.stat().st_mtime_ns < found.stat().st_mtime_ns:  # else it was finished before

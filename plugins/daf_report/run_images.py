@@ -1,6 +1,7 @@
 """The pictures of a run's page: before and after, samples by step, predictions on target images."""
 
 import re
+from collections.abc import Iterable, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -23,11 +24,11 @@ from daframework.recipes.tables import Recipe
 from daframework.registry import Plugins
 from daframework.runs.context import checked
 from daframework.runs.datasets import Datasets, open_datasets
-from daframework.storage.results import Results
 from daframework.storage.run_folder import RunFolder
 
 PAIRS = 6
 OVERLAID = 4
+_LAID = 2_500_000  # bytes of all class maps that are laid over target images
 COUNTED = 100
 """Images of the source whose labels are counted where nothing else tells how often classes occur."""
 _STEPS = 24  # pictures of samples
@@ -82,22 +83,41 @@ class RunImages:
             )
         return found
 
-    def overlays(self, results: Results) -> dict[str, Any]:
-        """A few images of the target's test set, with their labels and what the model of each row of ``results``
-        predicts; of the training set, and without labels, where nothing was to be scored.
+    def overlays(
+        self, classes: Sequence[str], rows: Iterable[tuple[str, Run]], attempts: Attempts
+    ) -> dict[str, Any] | None:
+        """A few images of the target's test set, with their labels and what the model of each of ``rows`` predicts, a
+        name and the run that holds it; of the training set, and without labels, where nothing was to be scored. None
+        where nothing is known of them.
         """
         test, labelled = checked(self.recipe, self.datasets.target_test), self.recipe.downstream.score
-        classes, palette = results.classes, self.datasets.target_test.palette
-        images, seen = [], set[int]()
-        for place in evenly_spread(len(test), OVERLAID):
-            sample = test[place] if labelled else test.unlabelled(place)
-            maps = self._maps(sample, results)
-            seen |= {index for one in maps.values() for index in torch.unique(one).tolist()}
-            layers = [
-                {"row": row, "picture": class_map(one, palette, f"{sample.name}: classes by {row}")}
-                for row, one in maps.items()
-            ]
-            images.append({"name": sample.name, "photo": photo(sample.image, sample.name), "layers": layers})
+        palette = self.datasets.target_test.palette
+        places = evenly_spread(len(test), OVERLAID)
+        samples = [test[place] if labelled else test.unlabelled(place) for place in places]
+        labels = [sample.label for sample in samples if sample.label is not None]
+        maps = {"truth": labels} if len(labels) == len(samples) else {}
+        for name, run in rows:  # row by row: the models of one at a time are in memory
+            predicted = attempts.at(f"predictions on target images by {name}", partial(_predicted, run, name, samples))
+            if predicted is not None:
+                maps[name] = predicted
+        if not maps:
+            return None
+        seen = {index for found in maps.values() for one in found for index in _present(one)}
+        most = min(60_000, _LAID // (len(maps) * len(samples)))
+        images = [
+            {
+                "name": sample.name,
+                "photo": photo(sample.image, sample.name),
+                "layers": [
+                    {
+                        "row": name,
+                        "picture": class_map(found[place], palette, f"{sample.name} as {name} has it", most=most),
+                    }
+                    for name, found in maps.items()
+                ],
+            }
+            for place, sample in enumerate(samples)
+        ]
         legend = [
             {"name": name, "colour": f"rgb({red} {green} {blue})"}
             for index, (name, (red, green, blue)) in enumerate(zip(classes, palette, strict=True))
@@ -105,12 +125,16 @@ class RunImages:
         ]
         return {"images": images, "legend": legend, "labelled": labelled}
 
-    def _maps(self, sample: Sample, results: Results) -> dict[str, Tensor]:
-        """Class indices (H, W) by what tells them: the label, and each row's model."""
-        maps = {} if sample.label is None else {"truth": sample.label}
-        for row in results.rows:
-            maps[row.method] = self.run.predict(sample.image, row=row.method)
-        return maps
+
+def _present(classes: Tensor) -> list[int]:
+    """The indices that occur in (H, W); torch.unique sorts all pixels, which takes a second of a large image."""
+    found: list[int] = torch.bincount(classes.flatten().int()).nonzero().flatten().tolist()
+    return found
+
+
+def _predicted(run: Run, row: str, samples: Sequence[Sample]) -> list[Tensor]:
+    """Class indices (H, W) of each sample, by the model of ``row``."""
+    return [run.predict(sample.image, row=row) for sample in samples]
 
 
 def step_pictures(recipe: Recipe | None, attempts: Attempts, folder: Path) -> dict[str, Any] | None:

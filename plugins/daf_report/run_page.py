@@ -64,8 +64,14 @@ def run_page(path: Path) -> dict[str, Any]:
     if images is not None:
         page["pairs"] = attempts.at("before and after", images.pairs)
         if finished and results is not None:
-            page["overlays"] = attempts.at("predictions on target images", partial(images.overlays, results))
+            page["overlays"] = attempts.at(
+                "predictions on target images", partial(_overlays, images, results, attempts)
+            )
     return page | {"notices": attempts.notices}
+
+
+def _overlays(images: RunImages, results: Results, attempts: Attempts) -> Any:
+    return images.overlays(results.classes, [(row.method, images.run) for row in results.rows], attempts)
 
 
 def _if_there(path: Path, attempts: Attempts, what: str, read: Any) -> Any:
@@ -130,11 +136,10 @@ def _scores(folder: RunFolder, results: Results, images: RunImages | None, attem
     names = {row.method: row for row in results.rows}
     low, high = mious.get(SOURCE_ONLY), mious.get(ORACLE)
     summary: list[str | None] = []
-    for row in results.rows if len(results.rows) > 1 else ():
-        if row.method in REFERENCES:
-            continue
-        own, closed = over_seeds([row.scores.miou]), gap_closed(row.scores.miou, low, high)
-        summary.append(words.method_sentence({"method": row.method, "mIoU": own}, low, high, closed))
+    for row in [row for row in results.rows if row.method not in REFERENCES] or results.rows[:1]:
+        told = {"method": row.method, "mIoU": over_seeds([row.scores.miou]), "seeds": [results.seed]}
+        closed = None if row.method in REFERENCES else gap_closed(row.scores.miou, low, high)
+        summary.append(words.method_sentence(told, low, high, closed))
         difference = differences.get(row.method, {})
         interval = difference.get("to_baseline_interval")
         summary.append(words.interval_sentence(row.method, SOURCE_ONLY, interval, difference.get("verdict")))
@@ -143,7 +148,8 @@ def _scores(folder: RunFolder, results: Results, images: RunImages | None, attem
         kept = row.content_preservation
         if kept is not None:
             by_class = dict(zip(results.classes, kept.iou, strict=True))
-            summary.append(words.preserved_sentence(kept.miou, by_class))
+            known = dict(zip(results.classes, names[ORACLE].scores.iou, strict=True)) if ORACLE in names else {}
+            summary.append(words.preserved_sentence(kept.miou, by_class, known))
     statistics = attempts.at("the statistics", partial(confusions, folder, results)) or []
     return {
         "summary": [sentence for sentence in (*summary, *pick_notes(rows)) if sentence],
@@ -193,7 +199,8 @@ def _with_preservation(grid: Grid, results: Results) -> Grid:
 
 def _preservation(results: Results) -> Any:
     kept = {row.method: row.content_preservation.iou for row in results.rows if row.content_preservation is not None}
-    return dots(results.classes, kept) if kept else None
+    on_target = {f"{ORACLE} on the target's test set": row.scores.iou for row in results.rows if row.method == ORACLE}
+    return dots(results.classes, kept | on_target) if kept else None
 
 
 def _label_free(rows: Sequence[Record]) -> Grid | None:

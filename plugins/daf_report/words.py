@@ -3,25 +3,30 @@
 from collections.abc import Mapping, Sequence
 
 from daframework.errors import visible
-from daframework.report.table import NOTHING, Record
+from daframework.report.table import NOTHING, Record, spread
 from daframework.runs.row_names import ORACLE, SOURCE_ONLY
 from daframework.suites.outcome import percent, signed
 
 _NEITHER = "no difference shown"
 _NAMED = 3  # classes in a sentence
-_SMALL = 0.0005  # of IoU: a difference that a table shows as 0
+_SMALL = 0.005  # of IoU: a change of less is not worth a word
+_KNOWN = 0.1  # of IoU: a class that the oracle finds no better in the target tells nothing of a translation
 
 
 def method_sentence(row: Record, low: float | None, high: float | None, closed: float | None) -> str:
     """How far ``row`` came between source_only's score ``low`` and the oracle's ``high``; ``closed`` of the gap."""
-    name, reached = visible(row["method"]), row["mIoU"]["mean"]
+    name, reached, seeds = visible(row["method"]), row["mIoU"]["mean"], len(row["seeds"])
     if reached is None:
         return f"{name} has no score: nothing was scored on the target."
-    sentence = f"{name} reaches {_number(reached)} mIoU on the target's test set"
-    if low is not None:
-        sentence += f", {_apart(reached - low)} {SOURCE_ONLY} ({_number(low)})"
-    if high is not None:
-        sentence += f" and {_apart(reached - high)} the {ORACLE} ({_number(high)})"
+    sentence = f"{name} reaches {spread(row['mIoU'])} mIoU on the target's test set"
+    sentence += f" (mean of {seeds} seeds)" if seeds > 1 else ""
+    others = {SOURCE_ONLY: low, ORACLE: high}
+    apart = [
+        f"{_apart(reached - value)} {'the ' * (other == ORACLE)}{other} ({_number(value)})"
+        for other, value in others.items()
+        if value is not None and other != row["method"]
+    ]
+    sentence += f", {' and '.join(apart)}" if apart else ""
     if closed is not None and closed > 0:
         sentence += f": adaptation recovered {percent(closed)} of the gap"
     elif closed is not None:
@@ -49,13 +54,41 @@ def gains_sentence(change: Mapping[str, float | None]) -> str | None:
     return f"Class by class, against {SOURCE_ONLY}: {'; '.join(said)}." if said else None
 
 
-def preserved_sentence(miou: float | None, by_class: Mapping[str, float | None]) -> str | None:
-    """How much of what is in the images is still there after translation."""
+def preserved_sentence(
+    miou: float | None, by_class: Mapping[str, float | None], on_target: Mapping[str, float | None]
+) -> str | None:
+    """How much of what is in the images is still there after translation: least of the classes that the oracle, whose
+    IoU ``on_target`` is, tells apart at all.
+    """
     if miou is None:
         return None
-    known = sorted((value, name) for name, value in by_class.items() if value is not None)
-    worst = ", ".join(f"{visible(name)} ({_number(value)})" for value, name in known[:_NAMED])
-    return f"Content preservation, the oracle's mIoU on translated images, is {_number(miou)}; least kept: {worst}."
+    unknown = [name for name in by_class if (on_target.get(name) or 0.0) < _KNOWN]
+    kept = sorted((value, name) for name, value in by_class.items() if value is not None and name not in unknown)
+    sentence = f"Content preservation, the oracle's mIoU on translated images, is {_number(miou)}"
+    if kept:
+        sentence += f"; least kept: {', '.join(f'{visible(name)} ({_number(value)})' for value, name in kept[:_NAMED])}"
+    if unknown:
+        sentence += f"; nothing can be said of {', '.join(map(visible, unknown))}, which the oracle hardly knows in "
+        sentence += f"the target either (IoU below {_number(_KNOWN)})"
+    return f"{sentence}."
+
+
+def seeds_sentence(rows: Sequence[Record]) -> str:
+    """A warning where no row was trained twice."""
+    if max((len(row["seeds"]) for row in rows), default=0) != 1:
+        return ""
+    return "Each method was trained with one seed: how far another would move these numbers is in no interval."
+
+
+def pick_sentence(chosen: Record, best: Record) -> str:
+    """Which row would be taken without labels, and what is lost by it."""
+    sentence = f"Without a label of the target, the column pick names {visible(chosen['method'])}"
+    reached, highest = chosen["mIoU"]["mean"], best["mIoU"]["mean"]
+    if reached is None or highest is None:
+        return f"{sentence}."
+    if chosen["method"] == best["method"]:
+        return f"{sentence}, the best."
+    return f"{sentence}, {_apart(reached - highest)} {visible(best['method'])}."
 
 
 def against_baseline(rows: Sequence[Record], baseline: str) -> str:

@@ -1,6 +1,7 @@
 """The runs and benches below a folder, told from their files alone: nothing is written, no link leads outside."""
 
 import json
+import math
 import os
 from collections.abc import Iterator
 from functools import lru_cache
@@ -18,6 +19,10 @@ from daframework.storage.run_folder import RunFolder, read_recipe
 RUNNING, UNFINISHED, FINISHED, DAMAGED = "running", "unfinished", "finished", "damaged"
 TABLE = "table.json"
 _DEEPEST = 8  # folders within one another
+_LAST = 2**14  # bytes at the end of a log, among which is a whole line
+
+Logged = dict[str, Any]
+"""A line of a log: its stage, its step, and values by their names."""
 
 
 @frozen
@@ -33,6 +38,7 @@ class Listed:
         note: what is wrong with it, who runs it, or which method of a bench is best.
         miou: of the run's own row, or of the bench's best method, as a fraction.
         when: when its last file was written, in seconds since 1970.
+        progress: what was logged last of a run that is not finished.
     """
 
     kind: str
@@ -43,6 +49,7 @@ class Listed:
     note: str
     miou: float | None
     when: float
+    progress: str = ""
 
     @property
     def shown(self) -> str:
@@ -123,8 +130,8 @@ def _look_at_run(where: str, path: Path) -> Listed:
     if results is not None:
         row = own_row(results)
         return Listed("run", where, title, seed, FINISHED, "", None if row is None else row.scores.miou, when)
-    holder = in_use(path)
-    return Listed("run", where, title, seed, RUNNING if holder else UNFINISHED, holder or "", None, when)
+    holder, progress = in_use(path), _progress(folder, recipe)
+    return Listed("run", where, title, seed, RUNNING if holder else UNFINISHED, holder or "", None, when, progress)
 
 
 def _look_at_bench(where: str, path: Path) -> Listed:
@@ -141,6 +148,48 @@ def _look_at_bench(where: str, path: Path) -> Listed:
         return Listed("bench", where, title, None, DAMAGED, said, None, when)
     note = holder or f"best: {best[1]}" * bool(best[1])
     return Listed("bench", where, title, None, RUNNING if holder else FINISHED, note, best[0], when)
+
+
+def _progress(folder: RunFolder, recipe: Recipe) -> str:
+    try:
+        with folder.log.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - _LAST))
+            lines = file.read().splitlines()
+    except OSError:
+        return ""
+    last = next((row for line in reversed(lines) if (row := logged(line)) is not None), None)
+    if last is None:
+        return ""
+    total = total_steps(recipe, last["stage"])
+    return f"{last['stage']}: step {last['step']}{f' of {total}' if total else ''}"
+
+
+def logged(line: bytes) -> Logged | None:
+    """A line of a log; None where it is none."""
+    try:
+        found = json.loads(line)
+        stage, step = found.pop("stage"), found.pop("step")
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
+        return None
+    if not isinstance(stage, str) or not isinstance(step, int):
+        return None
+    numbers = {name: value for name, value in found.items() if isinstance(value, int | float)}
+    # Not a number is a word of Python's JSON, but of nobody else's.
+    return {
+        "stage": stage,
+        "step": step,
+        "values": {name: value if math.isfinite(value) else None for name, value in numbers.items()},
+    }
+
+
+def total_steps(recipe: Recipe, stage: str) -> int | None:
+    """How many steps a stage takes, where the recipe says so."""
+    if stage == "translation":
+        return None if recipe.translation is None else recipe.translation.steps
+    table = recipe.downstream
+    if stage.endswith("+self_training") and table.self_training is not None and table.self_training.steps is not None:
+        return table.self_training.steps
+    return table.steps if stage.startswith("training on ") else None
 
 
 def bench_tables(folder: Path) -> list[dict[str, Any]]:

@@ -1,7 +1,6 @@
 """What a run's page is told while it is open, as server-sent events."""
 
 import json
-import math
 from asyncio import sleep, to_thread
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
@@ -9,17 +8,13 @@ from typing import Any
 
 from attrs import define, field
 
-from daf_serve.finder import DAMAGED, FINISHED, Listed, leads_out, look, recipe_of
+from daf_serve.finder import DAMAGED, FINISHED, Listed, Logged, leads_out, logged, look, recipe_of, total_steps
 from daframework.errors import RunError
 from daframework.storage.run_folder import RunFolder
 
 _SECONDS = 1.0  # between two looks at a folder
 _QUIET = 15  # looks without news, after which a line keeps the connection open
 _PIECE = 2**19  # bytes of a log at a time
-
-
-Logged = dict[str, Any]
-"""A line of a log: its stage, its step, and values by their names."""
 
 
 @define
@@ -30,7 +25,7 @@ class LogTail:
     offset: int = 0
     last: dict[str, int] = field(factory=dict)
 
-    def read(self) -> "list[Logged] | None":
+    def read(self) -> list[Logged] | None:
         """The whole lines that came, of at most half a megabyte; None where the file was begun anew.
 
         Half a line is left for later, and what is no line of a log is passed over.
@@ -46,27 +41,10 @@ class LogTail:
             return []
         whole = piece[: piece.rfind(b"\n") + 1] or (piece if len(piece) == _PIECE else b"")
         self.offset += len(whole)
-        rows = [row for line in whole.splitlines() if (row := _row(line)) is not None]
+        rows = [row for line in whole.splitlines() if (row := logged(line)) is not None]
         for row in rows:
             self.last[row["stage"]] = row["step"]
         return rows
-
-
-def _row(line: bytes) -> Logged | None:
-    try:
-        found = json.loads(line)
-        stage, step = found.pop("stage"), found.pop("step")
-    except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
-        return None
-    if not isinstance(stage, str) or not isinstance(step, int):
-        return None
-    numbers = {name: value for name, value in found.items() if isinstance(value, int | float)}
-    # Not a number is a word of Python's JSON, but of nobody else's.
-    return {
-        "stage": stage,
-        "step": step,
-        "values": {name: value if math.isfinite(value) else None for name, value in numbers.items()},
-    }
 
 
 async def events(root: Path, path: Path) -> AsyncIterator[bytes]:
@@ -115,17 +93,10 @@ def status_of(root: Path, found: Listed, folder: RunFolder, last: Mapping[str, i
 
 
 def _total(folder: RunFolder, stage: str) -> int | None:
-    """How many steps a stage takes, where the recipe says so."""
     try:
-        recipe = recipe_of(folder)
+        return total_steps(recipe_of(folder), stage)
     except RunError:
         return None
-    if stage == "translation":
-        return None if recipe.translation is None else recipe.translation.steps
-    table = recipe.downstream
-    if stage.endswith("+self_training") and table.self_training is not None and table.self_training.steps is not None:
-        return table.self_training.steps
-    return table.steps if stage.startswith("training on ") else None
 
 
 def samples(root: Path, folder: RunFolder) -> list[int]:

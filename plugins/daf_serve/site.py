@@ -2,15 +2,15 @@
 
 import io
 from asyncio import timeout, to_thread
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from importlib import import_module
 from importlib.resources import files
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import parse_qs, quote
 
-from attrs import frozen
+from attrs import evolve, frozen
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -23,7 +23,18 @@ from daf_serve import upload
 from daf_serve.compared import compare
 from daf_serve.desk import BusyError, Desk, Models, in_a_line
 from daf_serve.doorman import POLICY, Doorman
-from daf_serve.finder import FINISHED, bench_tables, find, look, recipe_of, resolve, results_of
+from daf_serve.finder import (
+    DAMAGED,
+    FINISHED,
+    RUNNING,
+    Listed,
+    bench_tables,
+    find,
+    look,
+    recipe_of,
+    resolve,
+    results_of,
+)
 from daf_serve.follow import events, samples
 from daframework.errors import DafError, RunError, visible
 from daframework.storage.run_folder import RunFolder
@@ -73,9 +84,10 @@ class Pages:
     models: Models
 
     async def front(self, request: Request) -> Response:
-        found = await to_thread(find, self.root, self.root)
+        found = sorted(await to_thread(find, self.root, self.root), key=lambda one: one.state != RUNNING)
         runs = [one for one in found if one.kind == "run"]
-        return self._page("front.html", runs=runs, benches=[one for one in found if one.kind == "bench"])
+        benches = [evolve(one, progress=_finished(one, runs)) for one in found if one.kind == "bench"]
+        return self._page("front.html", runs=runs, benches=benches)
 
     async def run(self, request: Request) -> Response:
         folder = await self._folder(request)
@@ -133,9 +145,10 @@ class Pages:
         results = await to_thread(results_of, folder) if found.state == FINISHED else None
         self.desk.prepare()
         rows = [] if results is None else [row.method for row in results.rows]
-        own = results.recipe if results is not None and results.recipe in rows else ""
+        own = results.own_row if rows and results is not None else ""
         limits = {"bytes": upload.MOST_BYTES, "pixels": upload.MOST_PIXELS}
-        return self._page("try.html", found=found, rows=rows, own=own, limits=limits)
+        recipe = None if found.state == DAMAGED else recipe_of(folder)
+        return self._page("try.html", found=found, recipe=recipe, rows=rows, own=own, limits=limits)
 
     async def try_out(self, request: Request) -> Response:
         try:
@@ -220,6 +233,13 @@ def _templates(root: Path) -> Environment:
     made.globals["root"] = visible(str(root))
     made.filters |= {"percent": _percent, "points": _points, "at": _at, "when": _when, "iso": _iso, "visible": visible}
     return made
+
+
+def _finished(bench: Listed, runs: Sequence[Listed]) -> str:
+    """How many of its runs are; all that are planned stand in its log only."""
+    own = [run for run in runs if PurePosixPath(bench.where) in PurePosixPath(run.where).parents]
+    done = sum(run.state == FINISHED for run in own)
+    return f"{done} of the {len(own)} runs begun are finished" if done < len(own) else ""
 
 
 def _percent(value: float | None) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from daframework.cli.options import installed_plugins
+from daframework.cli.options import echo_json, installed_plugins, json_option, listed
 from daframework.errors import visible
 from daframework.registry import Component, components
 
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 
 @click.command("list")
-def command() -> None:
+@json_option
+def command(as_data: bool) -> None:
     """List the datasets that plugins offer: what each is, its classes, and whether its files are where DAF_DATA says.
 
     daf plugins dataset:NAME explains a dataset's options.
@@ -26,6 +27,11 @@ def command() -> None:
     plugins = installed_plugins()
     spaces = label_spaces(plugins)
     data = os.environ.get("DAF_DATA")
+    if as_data:
+        found = sorted(components(plugins, "dataset").items())
+        rows = [listed(one) | {"description": _first_line(one), "files": _files(one, data)} for _, one in found]
+        echo_json({"datasets": rows, "label_spaces": {space.name: space.classes for space in spaces}})
+        return
     click.echo(f"DAF_DATA is {visible(data)}" if data else "DAF_DATA is not set: no folder to look for datasets in")
     for name, component in sorted(components(plugins, "dataset").items()):
         origin = component.origin

@@ -39,6 +39,13 @@ for (const head of all(".sortable thead th")) {
   });
 }
 
+// --- a table that goes on to the right fades there ---
+for (const box of all(".scroll")) {
+  const look = () => box.classList.toggle("more", box.scrollLeft + box.clientWidth < box.scrollWidth - 2);
+  box.addEventListener("scroll", look, { passive: true });
+  new ResizeObserver(look).observe(box);
+}
+
 // --- one of several panels; without a script all of them are there ---
 for (const chooser of all(".chooser")) {
   const panels = [...one("#" + chooser.dataset.for).children];
@@ -156,7 +163,7 @@ function chart(data, settings) {
       for (const [step, value] of line) {
         const at = value === null ? null : scale(value);
         if (at === null) { pen = "M"; continue; }
-        path += `${pen}${across(step).toFixed(1)} ${down(at).toFixed(1)}`;
+        path += `${pen}${across(step).toFixed(1)} ${down(at).toFixed(1)}${pen === "M" ? "h0" : ""}`;  // a value alone is a dot
         pen = "L";
       }
       svg.append(drawn("path", { d: path, stroke: `var(--s${(place + 1) % 8})` }));

@@ -142,7 +142,7 @@ class Chart {
       return points.map(([step, value]) => {
         const place = scale(value);
         if (place === null) return (pen = "M"), "";
-        const to = `${pen}${x(step).toFixed(1)} ${y(place).toFixed(1)}`;
+        const to = `${pen}${x(step).toFixed(1)} ${y(place).toFixed(1)}${pen === "M" ? "h0" : ""}`; // a value alone is a dot
         pen = "L";
         return to;
       }).join("");

@@ -86,7 +86,9 @@ function show({ pictures, notes, legend }) {
 }
 
 function split() {
-  find("#slider .after").style.clipPath = `inset(0 ${100 - find("#split").value}% 0 0)`;
+  const at = `${find("#split").value}%`;
+  find("#slider .after").style.clipPath = `inset(0 0 0 ${at})`;
+  find(".slide").style.setProperty("--at", at);
 }
 
 function strength() {
