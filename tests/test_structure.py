@@ -39,7 +39,7 @@ NAMED_ONLY = {
     "": {"api", "cores", "errors", "interfaces", "listener", "plugin_api", "tuning"},
 }
 BUILT_ON_CYCLEGAN = ("daf_baselines", "daf_semantic_cyclegan")
-TOOLS = ("daf_report",)
+TOOLS = ("daf_report", "daf_serve")
 """Plugins that offer no component: they show and use what lies in folders, and are changed with the core."""
 GUIDE = (ROOT / "docs" / "write_a_plugin.md").read_text(encoding="utf-8")
 OFFERED = set(re.findall(r"^\| `(daframework[\w.]*)` \|", GUIDE, re.MULTILINE))

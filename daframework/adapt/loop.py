@@ -28,6 +28,7 @@ from daframework.errors import StoppedError
 from daframework.interfaces import Generator
 from daframework.recipes.tables import Recipe
 from daframework.spans import span
+from daframework.storage.row_names import TRANSLATION
 
 
 def train(
@@ -104,7 +105,7 @@ def train(
     }
     finite = FiniteCheck()
     kept = f"the last good checkpoint is {path}" if path.exists() else "no checkpoint was written yet"
-    session.log.begin("translation", table.steps, done)
+    session.log.begin(TRANSLATION, table.steps, done)
 
     for step in range(done, table.steps):
         factor = lr_factor(step, table.steps, table.constant_fraction)

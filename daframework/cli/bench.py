@@ -1,15 +1,15 @@
 """``daf bench``."""
 
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from daframework.cli.options import complete_offered, format_option, installed_plugins, set_option
-
-if TYPE_CHECKING:
-    from daframework.registry import Plugins
-    from daframework.suites.plan import Plan
+from daframework.errors import RunError, warn
+from daframework.registry import Plugins
+from daframework.suites.bench_folder import LOGS
+from daframework.suites.plan import Plan
 
 
 def _numbers(context: click.Context, parameter: click.Parameter, value: str | None) -> list[int] | None:
@@ -73,11 +73,8 @@ def command(
     SUITE is a file, or the name of a suite that a plugin offers. The same command again goes on where the last one
     stopped. Tables and figures are left in the suite's folder too.
     """
-    from functools import partial
-
     from daframework.cli.bench_view import BenchView
     from daframework.cli.interrupt import stop_on_signal
-    from daframework.errors import RunError
     from daframework.report.table import make_console, show
     from daframework.suites.bench import compare, finish, open_suite
 
@@ -103,13 +100,12 @@ def command(
     if failures:
         raise RunError(
             f"{len(failures)} of {len(plan.cells)} runs failed ({', '.join(failures)}); "
-            f"their logs are in {plan.out / 'logs'}"
+            f"their logs are in {plan.out / LOGS}"
         )
 
 
-def _tell(plugins: "Plugins", plan: "Plan") -> None:
+def _tell(plugins: Plugins, plan: Plan) -> None:
     """What would be done, and how long it would take."""
-    from daframework.errors import warn
     from daframework.suites.bench import statuses
     from daframework.suites.checks import check_cells
     from daframework.suites.estimate import duration, left_by_cell

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from daframework.storage.run_folder import RunFolder
+
 
 @click.command("diff")
 @click.argument("first", type=click.Path(path_type=Path))
@@ -13,7 +15,6 @@ def command(first: Path, second: Path, as_data: bool) -> None:
     """Show what differs between the runs in two folders: recipes, where they ran (versions and commit too), results."""
     from daframework.report.differences import difference_grids, differences
     from daframework.report.table import as_json, show
-    from daframework.storage.run_folder import RunFolder
 
     found = differences(first, second)
     if as_data:

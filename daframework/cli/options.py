@@ -1,23 +1,18 @@
 """What several commands share: arguments, options, and the plugins with a word on those that are broken."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 from click.shell_completion import CompletionItem
 
-from daframework.errors import warn
-
-if TYPE_CHECKING:
-    from daframework.recipes.tables import Recipe
-    from daframework.registry import Plugins
+from daframework.errors import RecipeError, warn
+from daframework.recipes.read import locate, offered_files, read, read_tables
+from daframework.recipes.tables import Recipe
+from daframework.registry import Plugins, load_plugins
 
 
 def complete_offered(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """For a shell: the recipes or suites that plugins offer, by what the parameter is called; else the user's files."""
-    from daframework.recipes.read import offered_files
-    from daframework.registry import load_plugins
-
     hook = "daf_suites" if parameter.name == "suite" else "daf_recipes"
     names = [name for name, _, _ in offered_files(load_plugins(), hook) if name.startswith(incomplete)]
     return [*map(CompletionItem, sorted(names)), CompletionItem(incomplete, type="file")]
@@ -38,22 +33,17 @@ format_option = click.option(
 seed_option = click.option("--seed", type=int, help="The recipe's seed, instead of the one written in it.")
 
 
-def installed_plugins() -> "Plugins":
+def installed_plugins() -> Plugins:
     """The plugins of this installation; what the user should know of one is a warning, now or when it is used."""
-    from daframework.registry import load_plugins
-
     return load_plugins(warn=warn)
 
 
-def read_recipe(plugins: "Plugins", recipe: str, overrides: tuple[str, ...], seed: int | None) -> "tuple[Path, Recipe]":
+def read_recipe(plugins: Plugins, recipe: str, overrides: tuple[str, ...], seed: int | None) -> tuple[Path, Recipe]:
     """The file meant by ``recipe``, and what is in it.
 
     Raises:
         RecipeError: with everything that is wrong with its keys and, if that is anything, with its components too.
     """
-    from daframework.errors import RecipeError
-    from daframework.recipes.read import locate, read, read_tables
-
     path = locate(plugins, recipe)
     try:
         return path, read(path, overrides, seed=seed)

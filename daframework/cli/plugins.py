@@ -3,15 +3,12 @@
 import inspect
 import sys
 from collections import Counter
-from typing import TYPE_CHECKING
 
 import click
 
 from daframework.cli.options import installed_plugins
-from daframework.errors import visible
-
-if TYPE_CHECKING:
-    from daframework.registry import Component, Plugins
+from daframework.errors import PluginError, unknown, visible
+from daframework.registry import KINDS, Component, Plugins, clashes, components, find
 
 
 @click.command("plugins")
@@ -26,9 +23,6 @@ def command(component: str | None, check: bool) -> None:
     Names that several plugins offer, and plugins that do not work or are blocked, are listed on standard error.
     DAF_BLOCK=NAME,NAME in the environment blocks plugins, by their own or their distribution's name.
     """
-    from daframework.errors import PluginError, unknown
-    from daframework.registry import KINDS, clashes, components, find
-
     plugins = installed_plugins()
     if check:
         _check(plugins, component)
@@ -51,7 +45,7 @@ def command(component: str | None, check: bool) -> None:
         click.echo(visible(f"blocked: plugin {origin}, by DAF_BLOCK"), err=True)
 
 
-def _check(plugins: "Plugins", only: str | None) -> None:
+def _check(plugins: Plugins, only: str | None) -> None:
     from daframework.testing.registered import BROKEN, check_installed
 
     found = Counter[str]()
@@ -63,7 +57,7 @@ def _check(plugins: "Plugins", only: str | None) -> None:
         sys.exit(1)
 
 
-def _explain(component: "Component") -> None:
+def _explain(component: Component) -> None:
     from daframework.build import SUPPLIED
 
     signature = inspect.signature(component.factory)

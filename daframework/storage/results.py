@@ -124,6 +124,28 @@ def write_results(path: Path, results: Results) -> None:
     write_text(path, json.dumps(content | {_DIGEST: _digest(content)}, indent=2, allow_nan=False) + "\n")
 
 
+def results_from_json(content: Mapping[str, Any]) -> Results:
+    """What `results_to_json` wrote.
+
+    Raises:
+        ValueError, KeyError, TypeError or AttributeError: it did not write that.
+    """
+    classes = tuple(content["classes"])
+    rows = tuple(
+        Row(
+            row["method"],
+            scores_from_json(row, classes),
+            row[CONTENT_PRESERVATION] and scores_from_json(row[CONTENT_PRESERVATION], classes),
+            fraction(row.get("infomax")),
+        )
+        for row in content["rows"]
+    )
+    if not all(isinstance(content.get(key, {}), dict) for key in ("images", *_MADE)):
+        raise TypeError(f"images, {' and '.join(_MADE)} must be objects")
+    found = content["recipe"], content["seed"], classes, rows
+    return Results(*found, content["seconds"], content["environment"], content.get("images", {}))
+
+
 def read_results(path: Path) -> Results:
     """The results in the file ``path``.
 
@@ -132,28 +154,9 @@ def read_results(path: Path) -> Results:
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        classes = tuple(content["classes"])
-        rows = tuple(
-            Row(
-                row["method"],
-                scores_from_json(row, classes),
-                row[CONTENT_PRESERVATION] and scores_from_json(row[CONTENT_PRESERVATION], classes),
-                fraction(row.get("infomax")),
-            )
-            for row in content["rows"]
-        )
+        found = results_from_json(content)
         _check_digest(content)
-        if not all(isinstance(content.get(key, {}), dict) for key in ("images", *_MADE)):
-            raise TypeError(f"images, {' and '.join(_MADE)} must be objects")
-        return Results(
-            recipe=content["recipe"],
-            seed=content["seed"],
-            classes=classes,
-            rows=rows,
-            seconds=content["seconds"],
-            environment=content["environment"],
-            images=content.get("images", {}),
-        )
+        return found
     except OSError as error:
         raise RunError(f"{path}: cannot be read: {error.strerror}; has the run finished?") from error
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:

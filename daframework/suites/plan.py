@@ -11,7 +11,7 @@ from daframework.errors import RecipeError, unknown
 from daframework.recipes.read import locate, parse, read_tables
 from daframework.recipes.tables import LogTable, Recipe
 from daframework.registry import Plugins
-from daframework.runs.row_names import ORACLE, SOURCE_ONLY, begun_from, self_trained
+from daframework.storage.row_names import ORACLE, SOURCE_ONLY, begun_from, self_trained
 from daframework.storage.run_folder import RunFolder, difference
 from daframework.suites.suite import Suite, TaskEntry
 

@@ -11,6 +11,7 @@ from typing import Generic
 from attrs import define, field, frozen
 
 from daframework.errors import DafError, RunError, StoppedError
+from daframework.suites.bench_folder import LOGS
 from daframework.suites.launch import last_line, launch
 from daframework.suites.plan import Cell, Plan
 from daframework.suites.share import givers, receive
@@ -162,7 +163,7 @@ def carry_out(queue: Queue[W], out: Path, executor: Executor, view: Screen, stop
 
 def log_file(out: Path, work: Work) -> Path:
     """What the process of a run printed, the newest attempt last."""
-    return out / "logs" / f"{work.name}.txt"
+    return out / LOGS / f"{work.name}.txt"
 
 
 @define(eq=False)

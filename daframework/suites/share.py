@@ -9,8 +9,8 @@ from pathlib import Path
 
 from daframework.errors import RunError
 from daframework.runs.context import read_seconds, write_seconds
-from daframework.runs.row_names import SOURCE_ONLY, self_trained
 from daframework.runs.translation import GENERATOR
+from daframework.storage.row_names import SOURCE_ONLY, self_trained
 from daframework.storage.run_folder import RunFolder, open_folder, write_recipe
 from daframework.suites.plan import REFERENCES, Cell, Plan
 from daframework.suites.status import SHARED_STAGES, State, status

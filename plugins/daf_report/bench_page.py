@@ -1,6 +1,5 @@
 """What the page of a bench shows, gathered from its folder."""
 
-import json
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -18,14 +17,14 @@ from daframework.data.whole import evenly_spread
 from daframework.registry import load_plugins
 from daframework.report.pick import picks
 from daframework.report.table import Record, over_seeds, without_oracle
-from daframework.runs.row_names import ORACLE, SOURCE_ONLY
+from daframework.storage.row_names import ORACLE, SOURCE_ONLY
 from daframework.storage.run_folder import RunFolder, read_recipe
+from daframework.suites.bench_folder import RUNS, TABLE, bench_tables
 from daframework.suites.comparison import TaskTable
 from daframework.suites.outcome import class_grid, method_grid, to_baseline
 
-_TABLE, _REPORT = "table.json", "report.html"
+_REPORT = "report.html"
 _EARLIER = {"infomax": over_seeds([])}  # what rows of earlier versions lack
-_RUNS = "*/*/seed*/recipe.toml"
 _IMAGES = 8
 _MOST = 8_000_000  # bytes of all pictures
 
@@ -41,22 +40,17 @@ class BenchRun:
     link: str | None
 
 
-def is_bench(folder: Path) -> bool:
-    """Whether ``daf bench`` has begun in ``folder``."""
-    return (folder / _TABLE).exists() or ((folder / "logs").is_dir() and any(folder.glob(_RUNS)))
-
-
 def bench_page(folder: Path) -> dict[str, Any]:
     """The content of templates/bench.html for the bench in ``folder``."""
     attempts = Attempts()
-    tables = attempts.at(_TABLE, partial(_read_tables, folder)) if (folder / _TABLE).exists() else None
+    tables = attempts.at(TABLE, partial(_read_tables, folder)) if (folder / TABLE).exists() else None
     if tables is None:
         attempts.notices.insert(0, "There is no table that can be read: daf bench --collect makes it of finished runs.")
     runs = _runs(folder)
     return {
         "title": folder.resolve().name,
         "subtitle": "bench",
-        "tables": [one for table in tables or () if (one := attempts.at(_TABLE, partial(_described, table)))],
+        "tables": [one for table in tables or () if (one := attempts.at(TABLE, partial(_described, table)))],
         "runs": runs,
         "images": attempts.at("images", partial(_side_by_side, attempts, runs, tables or [])),
         "notices": attempts.notices,
@@ -64,7 +58,6 @@ def bench_page(folder: Path) -> dict[str, Any]:
 
 
 def _read_tables(folder: Path) -> list[TaskTable]:
-    content = json.loads((folder / _TABLE).read_text(encoding="utf-8"))
     return [
         TaskTable(
             one["task"],
@@ -73,13 +66,13 @@ def _read_tables(folder: Path) -> list[TaskTable]:
             tuple(_EARLIER | row for row in one["rows"]),
             tuple(one["notes"]),
         )
-        for one in content["tables"]
+        for one in bench_tables(folder)
     ]
 
 
 def _runs(folder: Path) -> list[BenchRun]:
     found = []
-    for path in sorted(one.parent for one in folder.glob(_RUNS)):
+    for path in sorted(one.parent for one in folder.glob(RUNS)):
         task, method, seed = path.relative_to(folder).parts
         link = quote(f"{task}/{method}/{seed}/{_REPORT}") if (path / _REPORT).exists() else None
         found.append(BenchRun(task, method, seed.removeprefix("seed"), RunFolder(path), link))

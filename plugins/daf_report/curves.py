@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from daframework.data.whole import evenly_spread
+from daframework.storage.row_names import trained_in
 
 _MOST_POINTS = 1000  # a series; a screen shows no more
-_TASK, _TASK_MODELS = "training on ", "task models"
+_TASK_MODELS = "task models"
 _HEAD = "semantic head"  # whose scores are no losses
 
 
@@ -52,10 +53,10 @@ def _entries(path: Path) -> Iterator[tuple[str, int, dict[str, Any]]]:
 
 def _place(stage: str, key: str) -> tuple[str, str]:
     """The chart and the name of a series: the task models, which are trained alike, share a chart."""
-    if not stage.startswith(_TASK):
+    row = trained_in(stage)
+    if row is None:
         head, _, rest = key.partition("/")
         return (head, rest) if head == _HEAD else (stage, key)
-    row = stage.removeprefix(_TASK)
     return _TASK_MODELS, row if key == "loss" else f"{row}: {key}"
 
 

@@ -11,6 +11,7 @@ from daframework.errors import DafError, RunError, warn
 from daframework.listener import Listener
 from daframework.storage.files import write_text
 from daframework.storage.run_folder import RunFolder
+from daframework.suites.bench_folder import is_bench
 
 NAME = "report.html"
 _OURS = '<meta name="generator" content="daframework">'
@@ -24,7 +25,7 @@ def html(folder: Path) -> str:
         RunError: it holds neither, or Jinja2 is not installed.
     """
     templates = _templates()
-    from daf_report.bench_page import bench_page, is_bench
+    from daf_report.bench_page import bench_page
     from daf_report.run_page import run_page
 
     if RunFolder(folder).recipe.exists():

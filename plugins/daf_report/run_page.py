@@ -22,7 +22,6 @@ from daframework.report.pick import pick_notes, picks
 from daframework.report.summary import class_grid, results_grid, summarise
 from daframework.report.table import Column, Grid, Record, grid, over_seeds, spread
 from daframework.runs.context import read_seconds
-from daframework.runs.row_names import ORACLE, SOURCE_ONLY
 from daframework.storage.results import (
     CONTENT_PRESERVATION,
     Results,
@@ -31,6 +30,7 @@ from daframework.storage.results import (
     read_results,
     scores_from_json,
 )
+from daframework.storage.row_names import ORACLE, SOURCE_ONLY
 from daframework.storage.run_folder import RunFolder, read_recipe
 from daframework.suites.comparison import gap_closed
 from daframework.suites.estimate import duration

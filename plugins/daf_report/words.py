@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from daframework.errors import visible
 from daframework.report.table import NOTHING, Record
-from daframework.runs.row_names import ORACLE, SOURCE_ONLY
+from daframework.storage.row_names import ORACLE, SOURCE_ONLY
 from daframework.suites.outcome import percent, signed
 
 _NEITHER = "no difference shown"

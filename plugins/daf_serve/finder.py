@@ -1,11 +1,9 @@
 """The runs and benches below a folder, told from their files alone: nothing is written, no link leads outside."""
 
-import json
 import os
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from attrs import frozen
 
@@ -13,10 +11,11 @@ from daframework.errors import RunError, visible
 from daframework.recipes.tables import Recipe
 from daframework.storage.lock import in_use
 from daframework.storage.results import Results, Row, read_results
+from daframework.storage.row_names import ORACLE
 from daframework.storage.run_folder import RunFolder, read_recipe
+from daframework.suites.bench_folder import LOGS, TABLE, bench_tables, is_bench
 
 RUNNING, UNFINISHED, FINISHED, DAMAGED = "running", "unfinished", "finished", "damaged"
-TABLE = "table.json"
 _DEEPEST = 8  # folders within one another
 
 
@@ -65,12 +64,7 @@ def _found(root: Path, start: Path) -> Iterator[Listed]:
             inside.clear()
         elif is_bench(folder):
             yield look(root, folder)
-            inside[:] = [one for one in inside if one != "logs"]
-
-
-def is_bench(folder: Path) -> bool:
-    """Whether a suite was run there, or is."""
-    return (folder / TABLE).is_file() or ((folder / "logs").is_dir() and (folder / ".lock").exists())
+            inside[:] = [one for one in inside if one != LOGS]
 
 
 def resolve(root: Path, where: str) -> Path:
@@ -129,11 +123,11 @@ def _look_at_run(where: str, path: Path) -> Listed:
 
 def _look_at_bench(where: str, path: Path) -> Listed:
     table, holder, title = path / TABLE, in_use(path), path.resolve().name
-    when = max(map(_written, (table, path / "logs")))
+    when = max(map(_written, (table, path / LOGS)))
     if not table.exists():
         return Listed("bench", where, title, None, RUNNING if holder else UNFINISHED, holder or "", None, when)
     try:
-        rows = [row for one in bench_tables(path) for row in one["rows"] if row["method"] != "oracle"]
+        rows = [row for one in bench_tables(path) for row in one["rows"] if row["method"] != ORACLE]
         scores = [(row["mIoU"]["mean"], row["method"]) for row in rows if row["mIoU"]["mean"] is not None]
         best = max(scores, default=(None, ""))
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
@@ -141,12 +135,6 @@ def _look_at_bench(where: str, path: Path) -> Listed:
         return Listed("bench", where, title, None, DAMAGED, said, None, when)
     note = holder or f"best: {best[1]}" * bool(best[1])
     return Listed("bench", where, title, None, RUNNING if holder else FINISHED, note, best[0], when)
-
-
-def bench_tables(folder: Path) -> list[dict[str, Any]]:
-    """The tables of a bench, as docs/bench.md says of table.json."""
-    found: list[dict[str, Any]] = json.loads((folder / TABLE).read_text(encoding="utf-8"))["tables"]
-    return found
 
 
 def own_row(results: Results) -> Row | None:

@@ -11,6 +11,7 @@ from attrs import define, field
 
 from daf_serve.finder import DAMAGED, FINISHED, Listed, leads_out, look, recipe_of
 from daframework.errors import RunError
+from daframework.storage.row_names import TRANSLATION, begun_from, trained_in
 from daframework.storage.run_folder import RunFolder
 
 _SECONDS = 1.0  # between two looks at a folder
@@ -120,12 +121,12 @@ def _total(folder: RunFolder, stage: str) -> int | None:
         recipe = recipe_of(folder)
     except RunError:
         return None
-    if stage == "translation":
+    if stage == TRANSLATION:
         return None if recipe.translation is None else recipe.translation.steps
-    table = recipe.downstream
-    if stage.endswith("+self_training") and table.self_training is not None and table.self_training.steps is not None:
-        return table.self_training.steps
-    return table.steps if stage.startswith("training on ") else None
+    table, row = recipe.downstream, trained_in(stage)
+    if row is not None and row != begun_from(row) and table.self_training is not None:
+        return table.self_training.steps or table.steps
+    return None if row is None else table.steps
 
 
 def samples(root: Path, folder: RunFolder) -> list[int]:

@@ -21,7 +21,6 @@ import zlib
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
 from uuid import uuid4
 
@@ -165,9 +164,7 @@ class ShardWriter:
         """Nothing more is needed."""
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Throw away what was not finished."""
         with suppress(OSError):  # what could not be written when it was added cannot be written now
             self._file.close()
