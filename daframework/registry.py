@@ -23,7 +23,6 @@ from daframework.plugin_api import API_VERSION, check_made_for
 T = TypeVar("T")
 GROUP = "daframework"
 BLOCK = "DAF_BLOCK"
-KINDS = ("generator", "discriminator", "loss", "task", "dataset")
 HOOKS = {
     "generator": "daf_generators",
     "discriminator": "daf_discriminators",
@@ -31,6 +30,7 @@ HOOKS = {
     "task": "daf_tasks",
     "dataset": "daf_datasets",
 }
+KINDS = tuple(HOOKS)
 _OWN = "daframework"
 _GIVEN = "given in Python"
 
@@ -273,10 +273,8 @@ def _ask(plugins: Plugins, hook: str, read: Callable[[Any], T]) -> list[tuple[Or
     """What every plugin that has the hook answers, as ``read`` reads it. Each is asked once."""
     if hook not in plugins._answers:
         answers: list[tuple[Origin, T]] = []
-        for implementation in getattr(plugins.manager.hook, hook).get_hookimpls():
-            origin = plugins.origins[implementation.plugin_name]
+        for origin, answer in each(plugins, hook):
             with _visit(plugins, origin, hook):
-                answer = implementation.function()
                 try:
                     answers.append((origin, read(answer)))
                 except TypeError as error:

@@ -55,7 +55,8 @@ class Display(Listener):
 
     def values(self, step: int, values: Mapping[str, float]) -> None:
         """Show the newest losses."""
-        losses = "  ".join(f"{_short(name)} {value:.3f}" for name, value in values.items())
+        losses = "  ".join(f"{name} {value:.3f}" for name, value in values.items())
+        losses = losses.replace("generator/", "G/").replace("discriminator_", "D ")
         if self._console.is_terminal:
             self._progress.update(self._task, losses=losses)
         else:
@@ -69,7 +70,3 @@ class _Rate(ProgressColumn):
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
         return Text("" if speed is None else f"{speed:.1f}/s", style="dim")
-
-
-def _short(name: str) -> str:
-    return name.replace("generator/", "G/").replace("discriminator_", "D ")

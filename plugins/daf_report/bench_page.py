@@ -16,7 +16,7 @@ from daframework.adapt.translated_set import open_translated
 from daframework.data.whole import evenly_spread
 from daframework.registry import load_plugins
 from daframework.report.pick import picks
-from daframework.report.table import Record, over_seeds, without_oracle
+from daframework.report.table import mean, over_seeds, without_oracle
 from daframework.storage.row_names import ORACLE, SOURCE_ONLY
 from daframework.storage.run_folder import RunFolder, read_recipe
 from daframework.suites.bench_folder import RUNS, TABLE, bench_tables
@@ -100,22 +100,16 @@ def _summary(table: TaskTable) -> list[str]:
     sentences = [words.method_sentence(best, means.get(SOURCE_ONLY), means.get(ORACLE), best["gap_closed"])]
     base = next((row for row in table.rows if row["method"] == SOURCE_ONLY), None)
     if base is not None and base["seeds"]:
-        sentences.append(words.gains_sentence(_change(table.classes, best, base)) or "")
+        means_by_class = (
+            {name: mean(seed["IoU"][name] for seed in row["seeds"]) for name in table.classes} for row in (best, base)
+        )
+        sentences.append(words.gains_sentence(words.change(*means_by_class)) or "")
     if table.baseline is not None:
         sentences.append(words.against_baseline(table.rows, table.baseline))
     chosen = next(iter(picks(table.rows)), None)
     if chosen is not None:
         sentences.append(f"Without a label of the target, the column pick names {chosen}.")
     return [sentence for sentence in sentences if sentence]
-
-
-def _change(classes: Sequence[str], row: Record, base: Record) -> dict[str, float | None]:
-    def of(one: Record, name: str) -> float | None:
-        found = [seed["IoU"][name] for seed in one["seeds"] if seed["IoU"][name] is not None]
-        return sum(found) / len(found) if found else None
-
-    pairs = {name: (of(row, name), of(base, name)) for name in classes}
-    return {name: None if one is None or two is None else one - two for name, (one, two) in pairs.items()}
 
 
 def _forest(table: TaskTable) -> dict[str, Any] | None:

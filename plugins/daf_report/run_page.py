@@ -127,7 +127,7 @@ def _scores(folder: RunFolder, results: Results, images: RunImages | None, attem
     task = None if images is None else attempts.at("the task", partial(images.task, len(results.classes)))
     differences = attempts.at("intervals", partial(compared, folder, task, results)) or {}
     rows, mious = summarise([results]), {row.method: row.scores.miou for row in results.rows}
-    names = {row.method: row for row in results.rows}
+    by_class = {row.method: dict(zip(results.classes, row.scores.iou, strict=True)) for row in results.rows}
     low, high = mious.get(SOURCE_ONLY), mious.get(ORACLE)
     summary: list[str | None] = []
     for row in results.rows if len(results.rows) > 1 else ():
@@ -138,29 +138,23 @@ def _scores(folder: RunFolder, results: Results, images: RunImages | None, attem
         difference = differences.get(row.method, {})
         interval = difference.get("to_baseline_interval")
         summary.append(words.interval_sentence(row.method, SOURCE_ONLY, interval, difference.get("verdict")))
-        if SOURCE_ONLY in names:
-            summary.append(words.gains_sentence(_change(results.classes, row, names[SOURCE_ONLY])))
+        if SOURCE_ONLY in by_class:
+            summary.append(words.gains_sentence(words.change(by_class[row.method], by_class[SOURCE_ONLY])))
         kept = row.content_preservation
         if kept is not None:
-            by_class = dict(zip(results.classes, kept.iou, strict=True))
-            summary.append(words.preserved_sentence(kept.miou, by_class))
-    statistics = attempts.at("the statistics", partial(confusions, folder, results)) or []
+            summary.append(words.preserved_sentence(kept.miou, dict(zip(results.classes, kept.iou, strict=True))))
+    preserved = {row.method: row.content_preservation.iou for row in results.rows if row.content_preservation}
     return {
         "summary": [sentence for sentence in (*summary, *pick_notes(rows)) if sentence],
         "table": _with_differences(results_grid([results]), rows, differences, low, high),
         "classes": _with_preservation(class_grid([results]), results),
         "class_names": results.classes,
         "class_dots": dots(results.classes, {row.method: row.scores.iou for row in results.rows}),
-        "preservation": _preservation(results),
-        "confusions": statistics,
+        "preservation": dots(results.classes, preserved) if preserved else None,
+        "confusions": attempts.at("the statistics", partial(confusions, folder, results)) or [],
         "shares": attempts.at("class shares", partial(_shares, folder, results, images)),
         "label_free": _label_free(rows),
     }
-
-
-def _change(classes: Sequence[str], row: Row, base: Row) -> dict[str, float | None]:
-    pairs = zip(classes, row.scores.iou, base.scores.iou, strict=True)
-    return {name: None if one is None or other is None else one - other for name, one, other in pairs}
 
 
 def _with_differences(
@@ -189,11 +183,6 @@ def _with_preservation(grid: Grid, results: Results) -> Grid:
         headings=headings,
         rows=tuple((*cell, *(column[place] for column in columns)) for place, cell in enumerate(grid.rows)),
     )
-
-
-def _preservation(results: Results) -> Any:
-    kept = {row.method: row.content_preservation.iou for row in results.rows if row.content_preservation is not None}
-    return dots(results.classes, kept) if kept else None
 
 
 def _label_free(rows: Sequence[Record]) -> Grid | None:

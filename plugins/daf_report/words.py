@@ -49,6 +49,12 @@ def gains_sentence(change: Mapping[str, float | None]) -> str | None:
     return f"Class by class, against {SOURCE_ONLY}: {'; '.join(said)}." if said else None
 
 
+def change(first: Mapping[str, float | None], second: Mapping[str, float | None]) -> dict[str, float | None]:
+    """By class, how far the first's IoU is above the second's; None where one has none."""
+    pairs = {name: (iou, second[name]) for name, iou in first.items()}
+    return {name: None if one is None or two is None else one - two for name, (one, two) in pairs.items()}
+
+
 def preserved_sentence(miou: float | None, by_class: Mapping[str, float | None]) -> str | None:
     """How much of what is in the images is still there after translation."""
     if miou is None:

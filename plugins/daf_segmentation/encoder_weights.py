@@ -88,7 +88,10 @@ def load_packaged(encoder: nn.Module, path: Path) -> None:
     Raises:
         PluginError: the file is damaged or holds other tensors.
     """
-    stored = _stored(path)
+    try:
+        stored: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises whatever its reader stumbles on
+        raise PluginError(f"{path}: cannot be read as weights ({type(error).__name__}); {_REMEDY}") from error
     with torch.device("meta"):
         whole = timm.create_model(PACKAGED_ENCODER.removeprefix("tu-"), pretrained=False).state_dict()
     if len(stored) != len(whole):
@@ -101,14 +104,6 @@ def load_packaged(encoder: nn.Module, path: Path) -> None:
             )
     renamed = dict(zip(whole, stored.values(), strict=True))
     encoder.load_state_dict({name: renamed[name] for name in encoder.state_dict()})
-
-
-def _stored(path: Path) -> dict[str, Tensor]:
-    try:
-        stored: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises whatever its reader stumbles on
-        raise PluginError(f"{path}: cannot be read as weights ({type(error).__name__}); {_REMEDY}") from error
-    return stored
 
 
 def _kind(name: str, tensor: Tensor) -> tuple[str, torch.dtype, torch.Size]:
