@@ -1,7 +1,8 @@
 """Errors a user can mend: the command line shows each as one line and exits with 1."""
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from difflib import get_close_matches
 
 
@@ -49,6 +50,19 @@ def unknown(what: str, name: str, known: Iterable[str]) -> str:
     near = get_close_matches(name, names, n=1)
     hint = f"; did you mean '{near[0]}'?" if near else ""
     return f"no {what} named '{name}'{hint} (known: {', '.join(names) or 'none'})"
+
+
+@contextmanager
+def needing(what: str, *, extra: str) -> Iterator[None]:
+    """Inside, what an extra installs is imported: ``needing("daf tune needs Optuna", extra="tune")``.
+
+    Raises:
+        RunError: it is not there; the line begins with ``what``.
+    """
+    try:
+        yield
+    except ImportError as error:
+        raise RunError(f"{what} ({error}); install it with: pip install 'daframework[{extra}]'") from error
 
 
 def visible(text: str) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from daframework.cli.options import complete_offered, format_option, installed_plugins, set_option
+from daframework.cli.options import PATH, complete_offered, format_option, installed_plugins, set_option
 from daframework.errors import RunError, warn
 from daframework.registry import Plugins
 from daframework.suites.bench_folder import LOGS
@@ -49,7 +49,7 @@ on_option = click.option(
 @click.option("--only", callback=_names, metavar="METHOD,...", help="These methods, beside source_only and oracle.")
 @format_option
 @click.option("--per-class", is_flag=True, help="Print the IoU of every class too.")
-@click.option("--out", type=click.Path(path_type=Path), help="The suite's folder; bench/<name> unless given.")
+@click.option("--out", type=PATH, help="The suite's folder; bench/<name> unless given.")
 @jobs_option
 @on_option
 @click.option("--dry-run", is_flag=True, help="Check every recipe, tell what would run and how long it will take.")

@@ -4,12 +4,13 @@ from pathlib import Path
 
 import click
 
+from daframework.cli.options import PATH
 from daframework.storage.run_folder import RunFolder
 
 
 @click.command("diff")
-@click.argument("first", type=click.Path(path_type=Path))
-@click.argument("second", type=click.Path(path_type=Path))
+@click.argument("first", type=PATH)
+@click.argument("second", type=PATH)
 @click.option("--json", "as_data", is_flag=True, help="Print JSON: for each part and key both values.")
 def command(first: Path, second: Path, as_data: bool) -> None:
     """Show what differs between the runs in two folders: recipes, where they ran (versions and commit too), results."""

@@ -18,6 +18,7 @@ def complete_offered(context: click.Context, parameter: click.Parameter, incompl
     return [*map(CompletionItem, sorted(names)), CompletionItem(incomplete, type="file")]
 
 
+PATH = click.Path(path_type=Path)
 recipe_argument = click.argument("recipe", shell_complete=complete_offered)
 set_option = click.option(
     "--set",

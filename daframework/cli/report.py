@@ -4,11 +4,11 @@ from pathlib import Path
 
 import click
 
-from daframework.cli.options import format_option
+from daframework.cli.options import PATH, format_option
 
 
 @click.command("report")
-@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("runs", nargs=-1, required=True, type=PATH)
 @format_option
 def command(runs: tuple[Path, ...], form: str) -> None:
     """Print one table over the folders RUNS: a row a method, mean and standard deviation over seeds.

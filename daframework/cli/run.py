@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from daframework.cli.interrupt import end_with_stdin, stop_on_signal
-from daframework.cli.options import installed_plugins, read_recipe, recipe_argument, seed_option, set_option
+from daframework.cli.options import PATH, installed_plugins, read_recipe, recipe_argument, seed_option, set_option
 from daframework.compute.place import Place, find_place
 from daframework.errors import RunError, StoppedError
 from daframework.listener import Listener
@@ -28,11 +28,7 @@ if TYPE_CHECKING:
 
 @click.command("run")
 @recipe_argument
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    help="The run's folder; runs/<name>/seed<seed> unless given.",
-)
+@click.option("--out", type=PATH, help="The run's folder; runs/<name>/seed<seed> unless given.")
 @set_option
 @seed_option
 @click.option(

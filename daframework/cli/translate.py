@@ -4,11 +4,13 @@ from pathlib import Path
 
 import click
 
+from daframework.cli.options import PATH
+
 
 @click.command("translate")
-@click.argument("run", type=click.Path(path_type=Path))
-@click.argument("images", type=click.Path(path_type=Path))
-@click.argument("out", type=click.Path(path_type=Path))
+@click.argument("run", type=PATH)
+@click.argument("images", type=PATH)
+@click.argument("out", type=PATH)
 @click.option("--overwrite", is_flag=True, help="Replace files that are there already.")
 @click.option(
     "--tile",

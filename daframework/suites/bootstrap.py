@@ -9,7 +9,6 @@ import math
 from collections.abc import Callable, Sequence
 from statistics import NormalDist
 
-import numpy as np
 import torch
 from attrs import frozen
 from torch import Tensor
@@ -64,19 +63,27 @@ def interval(estimate: float, draws: Tensor, images: int, *, level: float = 0.95
             draws are too few for their outermost to lie as far out as the level asks.
     """
     _check_images(images)
-    found = draws[~draws.isnan()].double()
+    found = draws[~draws.isnan()].double().sort().values
     missing = len(draws) - len(found)
     if math.isnan(estimate):
         raise ValueError("the whole test set has no score, as when nothing in it is labelled, so there is no interval")
     if missing > _MAX_MISSING * len(draws):
         raise ValueError(f"{missing} of {len(draws)} resamples have no score; label more test images for an interval")
     tail = _expanded_tail(level, images)
-    # The k-th of R draws stands for the percentile k / (R + 1), without bias: Weibull's rule.
-    if tail * (len(found) + 1) < 1:
+    # The k-th of R draws stands for the percentile k / (R + 1), without bias; here k counts from 0.
+    place = tail * (len(found) + 1) - 1
+    if place < 0:
         needed = math.ceil(1 / tail) - 1
         raise ValueError(f"{len(found)} resamples are too few for a level of {level}; draw {needed} or more")
-    low, high = np.quantile(found.numpy(), (tail, 1 - tail), method="weibull").tolist()
+    low, high = _at(found, place), -_at(-found.flip(0), place)
     return Interval(min(low, estimate), max(high, estimate))
+
+
+def _at(rising: Tensor, place: float) -> float:
+    """The value at a place between two values of a sorted list."""
+    below = math.floor(place)
+    low, high = rising[below : below + 2].tolist()
+    return float(low + (place - below) * (high - low))
 
 
 def _expanded_tail(level: float, images: int) -> float:

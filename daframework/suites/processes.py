@@ -29,16 +29,12 @@ class Slots:
     jobs: int
     threads: int
     devices: tuple[str, ...] = ()
+    poll_seconds = 0.2  # looking at a process here costs nothing
 
     @property
     def places(self) -> int:
         """One for each job."""
         return self.jobs
-
-    @property
-    def poll_seconds(self) -> float:
-        """Looking at a process here costs nothing."""
-        return 0.2
 
     def submit(self, work: Work, log: Path, slot: int) -> Job:
         """Begin a run on the GPU of ``slot``.

@@ -10,20 +10,16 @@ from daframework.recipes.tables import Recipe
 from daframework.storage.run_folder import RunFolder
 
 
-class Work(Protocol):
-    """A run that is to be made in ``folder``: a cell of a suite, or a trial of a search."""
+@frozen
+class Work:
+    """A run of ``recipe`` that is to be made in ``folder``: a cell of a suite, or a trial of a search.
 
-    @property
-    def name(self) -> str:
-        """What it is called, and its log."""
+    It is called ``name``, and its log too: the folder's path inside that of the suite or search.
+    """
 
-    @property
-    def recipe(self) -> Recipe:
-        """What is run."""
-
-    @property
-    def folder(self) -> RunFolder:
-        """Where."""
+    name: str
+    recipe: Recipe
+    folder: RunFolder
 
 
 W = TypeVar("W", bound=Work)

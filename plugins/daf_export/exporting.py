@@ -12,7 +12,7 @@ from daf_export.exportable import GENERATOR, exportable
 from daf_export.formats import FORMATS, example_size, open_safetensors
 from daf_export.model_card import card
 from daf_export.parity import Bound, SizeDifference, bound_of, check_parity
-from daframework.errors import DataError, PluginError, unknown
+from daframework.errors import DataError, needing, unknown
 
 if TYPE_CHECKING:
     from daframework import Run
@@ -45,9 +45,9 @@ def export(
     compared with the network at several sizes, on even and photograph-like images, before it takes its place.
 
     Raises:
-        RunError: the run is not finished, its network cannot be exported so, or the file would not compute the same.
+        RunError: the run is not finished, a package of the extra is missing, its network cannot be exported so, or the file would not compute the same.
         DataError: the file is there already, or cannot be written.
-        PluginError: the generator draws at random or has several versions, or a package of the extra is missing.
+        PluginError: the generator draws at random or has several versions.
     """
     if format not in FORMATS:
         raise DataError(unknown("format", format, FORMATS))
@@ -91,9 +91,5 @@ def load(path: str | Path) -> nn.Module:
 
 def _need(packages: tuple[str, ...], format: str) -> None:
     for package in packages:
-        try:
+        with needing(f"format {format} needs {package}", extra="export"):
             import_module(package)
-        except ImportError as error:
-            raise PluginError(
-                f"format {format} needs {package} ({error}); install it with: pip install 'daframework[export]'"
-            ) from error

@@ -1,15 +1,12 @@
 """A page for every run and every bench: ``report.html``, one file that opens offline."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from daframework import hookimpl
-
-if TYPE_CHECKING:
-    from daframework.listener import Listener
-    from daframework.recipes.tables import Recipe
+from daframework.listener import Listener
+from daframework.recipes.tables import Recipe
 
 
 def page(folder: Path) -> str:
@@ -25,7 +22,7 @@ def page(folder: Path) -> str:
 
 
 @hookimpl
-def daf_listener(run_folder: Path, recipe: "Recipe") -> "Listener":
+def daf_listener(run_folder: Path, recipe: Recipe) -> Listener:
     """Offer what writes the report at the end of a run; nothing where Jinja2 is not installed."""
     from daf_report.report_file import ReportListener
 

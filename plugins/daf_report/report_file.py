@@ -7,7 +7,7 @@ from typing import Any
 
 from attrs import define
 
-from daframework.errors import DafError, RunError, warn
+from daframework.errors import DafError, RunError, needing, warn
 from daframework.listener import Listener
 from daframework.storage.files import write_text
 from daframework.storage.run_folder import RunFolder
@@ -65,10 +65,8 @@ def write_if_possible(folder: Path) -> None:
 
 @cache
 def _templates() -> Any:
-    try:
+    with needing("a report needs Jinja2", extra="report"):
         from jinja2 import Environment, PackageLoader
-    except ImportError as error:
-        raise RunError("a report needs Jinja2; install it with: pip install 'daframework[report]'") from error
     return Environment(loader=PackageLoader("daf_report"), autoescape=True, trim_blocks=True, lstrip_blocks=True)
 
 

@@ -25,7 +25,7 @@ from daf_serve.desk import BusyError, Desk, Models, in_a_line
 from daf_serve.doorman import POLICY, Doorman
 from daf_serve.finder import FINISHED, find, look, recipe_of, resolve, results_of
 from daf_serve.follow import events, samples
-from daframework.errors import DafError, RunError, visible
+from daframework.errors import DafError, RunError, needing, visible
 from daframework.storage.run_folder import RunFolder
 from daframework.suites.bench_folder import bench_tables
 
@@ -103,13 +103,9 @@ class Pages:
 
     async def report(self, request: Request) -> Response:
         folder = await self._folder(request)
-        try:
+        with needing("reports need a library", extra="report"):
             page = import_module("daf_report").page  # of another extra: it may be absent
             text = await to_thread(page, folder.path)
-        except ImportError as error:
-            raise RunError(
-                f"reports need a library ({error}); install it with: pip install 'daframework[report]'"
-            ) from error
         return HTMLResponse(text, headers={POLICY: _REPORT_POLICY})
 
     async def events(self, request: Request) -> Response:

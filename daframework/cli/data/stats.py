@@ -21,7 +21,7 @@ from daframework.cli.data.options import (
 )
 from daframework.cli.data.progress import FileProgress
 from daframework.cli.interrupt import stop_on_signal
-from daframework.cli.options import installed_plugins
+from daframework.cli.options import PATH, installed_plugins
 from daframework.errors import DataError, visible
 from daframework.registry import Plugins
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 @workers_option
 @click.option("--images", type=click.IntRange(min=1), default=2000, show_default=True, help="Images to read of each.")
 @click.option("--target-labels", is_flag=True, help="Read the labels of the target's training images, not of its test.")
-@click.option("--plot", type=click.Path(path_type=Path), metavar="STEM", help="Draw STEM.png and STEM.svg.")
+@click.option("--plot", type=PATH, metavar="STEM", help="Draw STEM.png and STEM.svg.")
 @json_option
 @overwrite_option
 def command(
