@@ -1,10 +1,12 @@
 """Files written whole or not at all, and lines of a run's log."""
 
+import json
 import os
 from collections.abc import Callable
 from contextlib import suppress
+from math import isfinite
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 from uuid import uuid4
 
 from daframework.errors import RunError
@@ -88,6 +90,23 @@ def write_bytes(path: Path, content: bytes) -> None:
         write_whole(path, lambda file: file.write(content))
     except OSError as error:
         raise RunError(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+def log_entry(line: str | bytes) -> dict[str, Any] | None:
+    """``stage``, ``step`` and ``values`` by name of a run's log's line; None for one that cannot be read.
+
+    A value that is not a finite number becomes None: JSON has no word for it, but Python's.
+    """
+    try:
+        entry = json.loads(line)
+        stage, step = entry.pop("stage"), entry.pop("step")
+        if not isinstance(stage, str) or not isinstance(step, int):
+            return None
+        numbers = {name: value for name, value in entry.items() if isinstance(value, int | float)}
+        values = {name: value if isfinite(value) else None for name, value in numbers.items()}
+        return {"stage": stage, "step": step, "values": values}
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError, OverflowError):
+        return None
 
 
 def append_line(path: Path, line: str) -> None:

@@ -155,19 +155,15 @@ def read_results(path: Path) -> Results:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         found = results_from_json(content)
-        _check_digest(content)
+        # What was found may not have changed since; files of earlier versions hold no digest to tell by.
+        of_earlier = _DIGEST not in content and content.keys() <= {*_FOUND, *_MADE}
+        if not of_earlier and content.get(_DIGEST) != _digest(content):
+            raise ValueError("its content is not what was written")
         return found
     except OSError as error:
         raise RunError(f"{path}: cannot be read: {error.strerror}; has the run finished?") from error
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise RunError(f"{path}: not a results file ({type(error).__name__}: {error}); run its recipe again") from error
-
-
-def _check_digest(content: Mapping[str, Any]) -> None:
-    """What was found may not have changed since it was written; files of earlier versions hold no digest to tell by."""
-    of_earlier = _DIGEST not in content and content.keys() <= {*_FOUND, *_MADE}
-    if not of_earlier and content.get(_DIGEST) != _digest(content):
-        raise ValueError("its content is not what was written")
 
 
 def _digest(content: Mapping[str, Any]) -> str:

@@ -45,7 +45,8 @@ def export(
     compared with the network at several sizes, on even and photograph-like images, before it takes its place.
 
     Raises:
-        RunError: the run is not finished, a package of the extra is missing, its network cannot be exported so, or the file would not compute the same.
+        RunError: the run is not finished, the extra is missing, its network cannot be exported so, or the file would
+            not compute the same.
         DataError: the file is there already, or cannot be written.
         PluginError: the generator draws at random or has several versions.
     """

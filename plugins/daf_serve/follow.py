@@ -1,7 +1,6 @@
 """What a run's page is told while it is open, as server-sent events."""
 
 import json
-import math
 from asyncio import sleep, to_thread
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
@@ -11,16 +10,13 @@ from attrs import define, field
 
 from daf_serve.finder import DAMAGED, FINISHED, Listed, leads_out, look, recipe_of
 from daframework.errors import RunError
+from daframework.storage.files import log_entry
 from daframework.storage.row_names import TRANSLATION, begun_from, trained_in
 from daframework.storage.run_folder import RunFolder
 
 _SECONDS = 1.0  # between two looks at a folder
 _QUIET = 15  # looks without news, after which a line keeps the connection open
 _PIECE = 2**19  # bytes of a log at a time
-
-
-Logged = dict[str, Any]
-"""A line of a log: its stage, its step, and values by their names."""
 
 
 @define
@@ -31,7 +27,7 @@ class LogTail:
     offset: int = 0
     last: dict[str, int] = field(factory=dict)
 
-    def read(self) -> "list[Logged] | None":
+    def read(self) -> list[dict[str, Any]] | None:
         """The whole lines that came, of at most half a megabyte; None where the file was begun anew.
 
         Half a line is left for later, and what is no line of a log is passed over.
@@ -47,27 +43,10 @@ class LogTail:
             return []
         whole = piece[: piece.rfind(b"\n") + 1] or (piece if len(piece) == _PIECE else b"")
         self.offset += len(whole)
-        rows = [row for line in whole.splitlines() if (row := _row(line)) is not None]
+        rows = [row for line in whole.splitlines() if (row := log_entry(line)) is not None]
         for row in rows:
             self.last[row["stage"]] = row["step"]
         return rows
-
-
-def _row(line: bytes) -> Logged | None:
-    try:
-        found = json.loads(line)
-        stage, step = found.pop("stage"), found.pop("step")
-    except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
-        return None
-    if not isinstance(stage, str) or not isinstance(step, int):
-        return None
-    numbers = {name: value for name, value in found.items() if isinstance(value, int | float)}
-    # Not a number is a word of Python's JSON, but of nobody else's.
-    return {
-        "stage": stage,
-        "step": step,
-        "values": {name: value if math.isfinite(value) else None for name, value in numbers.items()},
-    }
 
 
 async def events(root: Path, path: Path) -> AsyncIterator[bytes]:

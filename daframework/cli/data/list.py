@@ -30,17 +30,14 @@ def command() -> None:
     for name, component in sorted(components(plugins, "dataset").items()):
         origin = component.origin
         click.echo(f"\n{name}  {origin.distribution} {origin.version} ({origin.plugin})")
-        click.echo(f"  {_first_line(component)}")
+        about = (inspect.getdoc(component.factory) or "no description").splitlines()[0]
+        click.echo(f"  {about.replace('``', '')}")
         click.echo(f"  {_classes(component, spaces)}")
         click.echo(f"  {visible(_files(component, data))}")
     click.echo("\nlabel spaces")
     width = max((len(space.name) for space in spaces), default=0)
     for space in spaces:
         click.echo(f"  {space.name:{width}}  {len(space.classes)} classes: {', '.join(space.classes)}")
-
-
-def _first_line(component: Component) -> str:
-    return (inspect.getdoc(component.factory) or "no description").partition("\n")[0].replace("``", "")
 
 
 def _classes(component: Component, spaces: "list[LabelSpace]") -> str:

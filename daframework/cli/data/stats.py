@@ -138,7 +138,7 @@ def _print(tables: "Tables", counted: "Mapping[str, tuple[DomainPart, Occurrence
     for name in _classes(tables):
         cells: list[str] = []
         for shares in tables.values():
-            cells += [_percent(share) for share in shares[name]] if name in shares else ["-", "-"]
+            cells += [f"{100 * share:.2f}" if share else "-" for share in shares.get(name, (0.0, 0.0))]
         if len(tables) == 2:
             times = _ratio(tables, name)
             cells.append("-" if times is None else f"{times:.2f}")
@@ -149,10 +149,6 @@ def _print(tables: "Tables", counted: "Mapping[str, tuple[DomainPart, Occurrence
 def _classes(tables: "Tables") -> list[str]:
     """The classes of all sets, each once."""
     return list(dict.fromkeys(name for shares in tables.values() for name in shares))
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.2f}" if share else "-"
 
 
 def _draw(tables: "Tables", plot: Path, what: str) -> None:
