@@ -51,7 +51,6 @@ def _environment(path: Path) -> dict[str, object]:
 
 def difference_grids(found: Differences, folders: Sequence[Path]) -> list[Grid]:
     """A table for each part in which anything differs; fractions of results in percent."""
-
     columns: list[Column] = [("key", "key"), *((str(folder), str(place)) for place, folder in enumerate(folders))]
     return [
         grid(
