@@ -27,23 +27,6 @@ DAF = [sys.executable, "-c", "from daframework.cli import main; main()"]
 # --- without a recipe ---
 
 
-def test_help_and_version_import_no_torch():
-    script = """
-import sys
-from daframework.cli import main
-for arguments in (["--help"], ["run", "--help"], ["--version"], ["recipes"]):
-    sys.argv = ["daf", *arguments]
-    try:
-        main()
-    except SystemExit as ended:
-        assert not ended.code
-assert "torch" not in sys.modules
-"""
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert "Run a recipe: train, translate, score" in done.stdout and "--set KEY=VALUE" in done.stdout
-
-
 @pytest.mark.parametrize("arguments", [("rnu",), ("run",), ("run", "x", "--sed", "1"), ("run", "x", "--seed", "one")])
 def test_a_command_line_that_cannot_be_read_ends_with_2_and_says_how_it_goes(daf, arguments):
     code, _, errors = daf(*arguments)
