@@ -11,28 +11,20 @@ from rich.text import Text
 from daframework.listener import Listener
 
 
-class Display(Listener):
-    """Shows stage, step, rate, time left and current losses. Use it as a context manager."""
+class Bar:
+    """A line with a bar, where ``console`` is a terminal. Use it as a context manager."""
 
-    def __init__(self, console: Console) -> None:
-        """``console`` decides between the live line and plain lines."""
-        self._console = console
-        self._progress = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            _Rate(),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[losses]}", markup=False, style="dim"),
-            console=console,
-            disable=not console.is_terminal,
-        )
-        self._stage = ""
+    def __init__(self, console: Console, *columns: ProgressColumn, transient: bool = False) -> None:
+        """``columns`` stand behind the bar; a ``transient`` one is gone when it ends."""
+        self.console = console
+        named = TextColumn("{task.description}", markup=False)
+        parts = (named, BarColumn(bar_width=24), MofNCompleteColumn(), *columns)
+        self._progress = Progress(*parts, console=console, disable=not console.is_terminal, transient=transient)
         self._total = 0
         self._task = self._progress.add_task("", visible=False, losses="")
 
     def __enter__(self) -> Self:
-        """Start the live line."""
+        """Start the bar."""
         self._progress.start()
         return self
 
@@ -40,14 +32,24 @@ class Display(Listener):
         """Leave the terminal as it was."""
         self._progress.stop()
 
+
+class Display(Bar, Listener):
+    """Shows stage, step, rate, time left and current losses, live in a terminal and in plain lines elsewhere."""
+
+    def __init__(self, console: Console) -> None:
+        """``console`` decides between the two."""
+        losses = TextColumn("{task.fields[losses]}", markup=False, style="dim")
+        super().__init__(console, _Rate(), TimeRemainingColumn(), losses)
+        self._stage = ""
+
     def begin(self, stage: str, total: int, done: int) -> None:
         """A new line for a new stage."""
         self._stage, self._total = stage, total
-        if self._console.is_terminal:
+        if self.console.is_terminal:
             self._task = self._progress.add_task(stage, total=total, completed=done, losses="")
         else:
             resumed = f", {done} done before" if done else ""
-            self._console.print(f"{stage}: {total} steps{resumed}", markup=False, highlight=False)
+            self.console.print(f"{stage}: {total} steps{resumed}", markup=False, highlight=False)
 
     def advance(self, done: int) -> None:
         """Move the bar."""
@@ -57,11 +59,11 @@ class Display(Listener):
         """Show the newest losses."""
         losses = "  ".join(f"{name} {value:.3f}" for name, value in values.items())
         losses = losses.replace("generator/", "G/").replace("discriminator_", "D ")
-        if self._console.is_terminal:
+        if self.console.is_terminal:
             self._progress.update(self._task, losses=losses)
         else:
             line = escape(f"{self._stage} {step}/{self._total}  {losses}")
-            self._console.print(line, highlight=False, soft_wrap=True)
+            self.console.print(line, highlight=False, soft_wrap=True)
 
 
 class _Rate(ProgressColumn):
