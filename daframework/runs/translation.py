@@ -13,7 +13,7 @@ from daframework.compute.session import Session
 from daframework.data.decode import write_image
 from daframework.data.unlabelled import Unlabelled
 from daframework.data.whole import evenly_spread
-from daframework.errors import RunError, warn
+from daframework.errors import RunError, one_line, warn
 from daframework.interfaces import Generator, ImageDataset
 from daframework.recipes.tables import Recipe
 from daframework.registry import Plugins
@@ -103,7 +103,7 @@ def load_generator(session: Session, plugins: Plugins, recipe: Recipe, folder: R
     except RuntimeError as error:
         raise RunError(
             f"{path} does not fit the recipe's generator; was it made by another version of its plugin? "
-            f"({' '.join(str(error).split())})"
+            f"({one_line(error)})"
         ) from error
     return generator.to(session.fabric.device).eval()
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from uuid import uuid4
 
-from daframework.errors import RunError
+from daframework.errors import writing
 from daframework.fingerprint import digest_bytes
 
 _LONGEST_NAME = 255  # bytes, on nearly every file system
@@ -86,10 +86,8 @@ def write_bytes(path: Path, content: bytes) -> None:
     Raises:
         RunError: it cannot be written; then no part of it is left.
     """
-    try:
+    with writing(path):
         write_whole(path, lambda file: file.write(content))
-    except OSError as error:
-        raise RunError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
 def log_entry(line: str | bytes) -> dict[str, Any] | None:
@@ -115,13 +113,10 @@ def append_line(path: Path, line: str) -> None:
     Raises:
         RunError: it cannot be written.
     """
-    try:
-        with path.open("a+b") as file:
-            end = file.seek(0, os.SEEK_END)
-            file.seek(max(0, end - 1))
-            if file.read() not in (b"", b"\n"):
-                file.seek(max(0, end - _LONGEST_LINE))
-                file.truncate(end - len(file.read().rpartition(b"\n")[2]))
-            file.write(f"{line}\n".encode())
-    except OSError as error:
-        raise RunError(f"{path} cannot be written: {error.strerror or error}") from error
+    with writing(path), path.open("a+b") as file:
+        end = file.seek(0, os.SEEK_END)
+        file.seek(max(0, end - 1))
+        if file.read() not in (b"", b"\n"):
+            file.seek(max(0, end - _LONGEST_LINE))
+            file.truncate(end - len(file.read().rpartition(b"\n")[2]))
+        file.write(f"{line}\n".encode())

@@ -143,7 +143,7 @@ def carry_out(queue: Queue[W], out: Path, executor: Executor, view: Screen, stop
                     break
                 try:
                     queue.prepare(work)
-                    running.append(_Running(work, executor.submit(work, log_file(out, work), slot), slot))
+                    running.append(_Running(work, executor.submit(work, out / LOGS / f"{work.name}.txt", slot), slot))
                 except DafError as error:
                     view.ended(work, 0.0, str(error))
                     queue.ended(work, str(error))
@@ -155,11 +155,6 @@ def carry_out(queue: Queue[W], out: Path, executor: Executor, view: Screen, stop
             one.job.stop()
         for one in running:
             one.job.wait()
-
-
-def log_file(out: Path, work: Work) -> Path:
-    """What the process of a run printed, the newest attempt last."""
-    return out / LOGS / f"{work.name}.txt"
 
 
 @define(eq=False)

@@ -7,7 +7,7 @@ from typing import Any
 
 from attrs import asdict, evolve, frozen
 
-from daframework.errors import DafError, RunError
+from daframework.errors import DafError, RunError, one_line
 from daframework.recipes.read import differing, dump, parse
 from daframework.recipes.strict import structure
 from daframework.recipes.tables import Recipe
@@ -85,7 +85,7 @@ def read_trials(out: Path, recipe: Recipe, space: Space) -> list[SearchTrial]:
     except OSError as error:
         raise RunError(f"{path} cannot be read: {error.strerror}") from error
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, DafError) as error:
-        raise RunError(f"{path}: damaged ({' '.join(str(error).split())}); give another folder with --out") from error
+        raise RunError(f"{path}: damaged ({one_line(error)}); give another folder with --out") from error
     changed = difference(was, recipe)
     if changed is None and ranges:
         changed = "the range of {} was {}, now {}".format(min(ranges), *ranges[min(ranges)])

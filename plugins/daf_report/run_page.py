@@ -15,6 +15,7 @@ from daf_report.curves import last_step, read_curves
 from daf_report.dots import dots
 from daf_report.run_images import RunImages, step_pictures
 from daf_report.run_statistics import compared, confusions, label_pixels
+from daframework.data.frequencies import count_classes
 from daframework.recipes.read import flat
 from daframework.recipes.tables import Recipe
 from daframework.registry import load_plugins
@@ -38,6 +39,8 @@ from daframework.suites.facts import component_text, maker
 from daframework.suites.outcome import percent, to_baseline
 from daframework.suites.plan import REFERENCES
 from daframework.text_file import read_text
+
+_COUNTED = 100  # images of the source whose labels are counted where nothing else tells how often classes occur
 
 
 def run_page(path: Path) -> dict[str, Any]:
@@ -206,7 +209,7 @@ def _shares(folder: RunFolder, results: Results, images: RunImages | None) -> di
         ("target's test set", label_pixels(folder, results, results.rows[0].method)),
     ):
         if counted is None and title == "source" and images is not None:
-            counted = images.source_pixels()
+            counted = count_classes(images.source, limit=_COUNTED).pixels
         if counted is not None and counted.sum():
             pixels[title] = counted.double() / counted.sum()
     if not pixels:

@@ -9,7 +9,7 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from daframework.errors import PluginError, unknown
+from daframework.errors import PluginError, one_line, unknown
 
 PACKAGED = "packaged"
 PACKAGED_ENCODER = "tu-tf_efficientnet_lite0"
@@ -52,7 +52,7 @@ def statistics(encoder: str, downloaded: str | None) -> tuple[Iterable[float], I
 
 def download_failed(encoder: str, weights: str, error: Exception) -> PluginError:
     """The error to raise when ``weights`` could not be downloaded."""
-    reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+    reason = one_line(error, kind=True)[:200]
     return PluginError(
         f"encoder_weights '{weights}' of encoder '{encoder}' cannot be downloaded ({reason}); without a network use "
         f'encoder_weights = "none", or encoder = "{PACKAGED_ENCODER}" with encoder_weights = "{PACKAGED}"'

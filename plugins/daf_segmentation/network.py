@@ -19,7 +19,7 @@ from daf_segmentation.encoder_weights import (
     packaged_file,
     statistics,
 )
-from daframework.errors import unknown
+from daframework.errors import one_line, unknown
 
 _ARCHITECTURES: Mapping[str, Any] = smp.MODEL_ARCHITECTURES_MAPPING
 _OURS = {"self", "encoder_name", "encoder_weights", "in_channels", "classes", "activation", "aux_params", "kwargs"}
@@ -143,8 +143,7 @@ class NetworkOptions:
         except Exception as error:
             options = {**self.arch_options, **self.encoder_options}
             raise ValueError(
-                f"arch '{self.arch}' with encoder '{self.encoder}' cannot be built with {options}: "
-                f"{' '.join(str(error).split()) or type(error).__name__}"
+                f"arch '{self.arch}' with encoder '{self.encoder}' cannot be built with {options}: {one_line(error)}"
             ) from error
 
     def _smp(self, weights: str | None) -> Any:

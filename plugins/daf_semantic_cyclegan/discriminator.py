@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from daf_cyclegan.layers import Downsample, init_normal, require_positive, to_float32
 from daf_cyclegan.patchgan import Norm, PatchGAN
 from daf_semantic_cyclegan.decoder import Decoder
+from daframework.errors import one_line
 from daframework.interfaces import Discriminator, DiscriminatorOutput
 
 PATCHGAN = "patchgan"
@@ -142,7 +143,7 @@ class SemanticEncoder(Discriminator):
         except Exception as error:  # of whatever type: each of timm's models has its own ways
             given = f" with {dict(options)}" if options else ""
             raise ValueError(
-                f"encoder {encoder!r} gives no features in timm{given} ({' '.join(str(error).split())}); "
+                f"encoder {encoder!r} gives no features in timm{given} ({one_line(error)}); "
                 f"{'change encoder_options, or ' * bool(options)}choose another"
             ) from error
         self._channels_last = getattr(self.encoder, "output_fmt", None) == "NHWC"

@@ -27,7 +27,7 @@ from uuid import uuid4
 from attrs import asdict, frozen
 from torch import Tensor
 
-from daframework.errors import DataError
+from daframework.errors import DataError, one_line
 from daframework.fingerprint import checksum_file
 from daframework.storage.files import write_whole
 
@@ -113,7 +113,7 @@ class CachePart:
         except FileNotFoundError:
             return None
         except (OSError, ValueError, TypeError, KeyError) as error:
-            raise DamagedError(f"{path} is damaged ({' '.join(str(error).split())})") from error
+            raise DamagedError(f"{path} is damaged ({one_line(error)})") from error
         if (shard.key, shard.number) != (self.key, number):
             raise DamagedError(f"{path} is of another cache")
         try:
