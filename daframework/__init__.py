@@ -15,14 +15,26 @@ from typing import TYPE_CHECKING, Any
 from pluggy import HookimplMarker
 
 from daframework.cores import chosen, share_cores
-from daframework.plugin_api import API_VERSION
+from daframework.plugin_api import API_VERSION as API_VERSION
 
 if TYPE_CHECKING:
-    from daframework.api import Bench, Run, bench, check, open, recipe, run
-    from daframework.errors import DafError
-    from daframework.interfaces import Discriminator, Generator, ImageDataset, Loss, Sample, Task
-    from daframework.listener import Listener
-    from daframework.tuning.door import Tuning, tune
+    from daframework.api import Bench as Bench
+    from daframework.api import Run as Run
+    from daframework.api import bench as bench
+    from daframework.api import check as check
+    from daframework.api import open as open
+    from daframework.api import recipe as recipe
+    from daframework.api import run as run
+    from daframework.errors import DafError as DafError
+    from daframework.interfaces import Discriminator as Discriminator
+    from daframework.interfaces import Generator as Generator
+    from daframework.interfaces import ImageDataset as ImageDataset
+    from daframework.interfaces import Loss as Loss
+    from daframework.interfaces import Sample as Sample
+    from daframework.interfaces import Task as Task
+    from daframework.listener import Listener as Listener
+    from daframework.tuning.door import Tuning as Tuning
+    from daframework.tuning.door import tune as tune
 
 hookimpl = HookimplMarker("daframework")
 """Marks a plugin's functions as implementations of the hooks in `daframework.hookspecs`."""
@@ -38,28 +50,7 @@ _LATER = {
     "listener": ("Listener",),
     "tuning.door": ("Tuning", "tune"),
 }
-__all__ = [
-    "API_VERSION",
-    "Bench",
-    "DafError",
-    "Discriminator",
-    "Generator",
-    "ImageDataset",
-    "Listener",
-    "Loss",
-    "Run",
-    "Sample",
-    "Task",
-    "Tuning",
-    "__version__",
-    "bench",
-    "check",
-    "hookimpl",
-    "open",
-    "recipe",
-    "run",
-    "tune",
-]
+__all__ = sorted({"API_VERSION", "__version__", "hookimpl"}.union(*_LATER.values()))
 
 
 def __getattr__(name: str) -> Any:
@@ -70,4 +61,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return __all__

@@ -14,6 +14,7 @@ from attrs import frozen
 from packaging.requirements import Requirement
 
 from daframework.cores import THREADS, affinity_cores, chosen, core_limits, given_cores
+from daframework.errors import one_line
 from daframework.registry import BLOCK, KINDS, clashes, components, load_plugins
 
 OK, NOTE, PROBLEM = "ok", "note", "problem"
@@ -46,12 +47,8 @@ def examine() -> list[Finding]:
         try:
             found += look()
         except Exception as error:  # whatever a damaged installation raises
-            found.append(Finding("doctor", PROBLEM, f"a part cannot be looked at: {_line(error)}"))
+            found.append(Finding("doctor", PROBLEM, f"a part cannot be looked at: {one_line(error, kind=True)[:300]}"))
     return found
-
-
-def _line(error: BaseException) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
 
 
 def _import_torch() -> tuple[Any, Finding]:
@@ -61,7 +58,7 @@ def _import_torch() -> tuple[Any, Finding]:
         return torch, Finding("torch", OK, f"{torch.__version__}, made for CUDA {torch.version.cuda or 'no version'}")
     except (Exception, SystemExit) as error:  # a library that is not there, or one of another version
         remedy = "reinstall it: pip install --force-reinstall torch"
-        return None, Finding("torch", PROBLEM, f"cannot be imported: {_line(error)}", remedy)
+        return None, Finding("torch", PROBLEM, f"cannot be imported: {one_line(error, kind=True)[:300]}", remedy)
 
 
 def _gpus(torch: Any) -> Iterator[Finding]:

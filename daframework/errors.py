@@ -1,8 +1,10 @@
 """Errors a user can mend: the command line shows each as one line and exits with 1."""
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from difflib import get_close_matches
+from pathlib import Path
 
 
 class DafError(Exception):
@@ -49,6 +51,34 @@ def unknown(what: str, name: str, known: Iterable[str]) -> str:
     near = get_close_matches(name, names, n=1)
     hint = f"; did you mean '{near[0]}'?" if near else ""
     return f"no {what} named '{name}'{hint} (known: {', '.join(names) or 'none'})"
+
+
+def one_line(error: BaseException, *, kind: bool = False) -> str:
+    """What an error says, in one line: ``kind`` begins it with its type, which stands alone where it says nothing."""
+    said, name = " ".join(str(error).split()), type(error).__name__
+    return f"{name}: {said}" if kind and said else said or name
+
+
+@contextmanager
+def needing(what: str, *, extra: str) -> Iterator[None]:
+    """Inside, what an extra installs is imported: ``needing("daf tune needs Optuna", extra="tune")``.
+
+    Raises:
+        RunError: it is not there; the line begins with ``what``.
+    """
+    try:
+        yield
+    except ImportError as error:
+        raise RunError(f"{what} ({error}); install it with: pip install 'daframework[{extra}]'") from error
+
+
+@contextmanager
+def writing(path: Path, raised: type[DafError] = RunError) -> Iterator[None]:
+    """Inside, ``path`` is written: where the disk or a folder's rights forbid it, ``raised`` says so in a line."""
+    try:
+        yield
+    except OSError as error:
+        raise raised(f"{path} cannot be written: {error.strerror or error}") from error
 
 
 def visible(text: str) -> str:

@@ -16,14 +16,13 @@ import pluggy
 from attrs import define, field, frozen
 
 from daframework import hookspecs
-from daframework.errors import PluginError, RunError, unknown
+from daframework.errors import PluginError, RunError, one_line, unknown
 from daframework.guard import guarded, told_if_slow
 from daframework.plugin_api import API_VERSION, check_made_for
 
 T = TypeVar("T")
 GROUP = "daframework"
 BLOCK = "DAF_BLOCK"
-KINDS = ("generator", "discriminator", "loss", "task", "dataset")
 HOOKS = {
     "generator": "daf_generators",
     "discriminator": "daf_discriminators",
@@ -31,6 +30,7 @@ HOOKS = {
     "task": "daf_tasks",
     "dataset": "daf_datasets",
 }
+KINDS = tuple(HOOKS)
 _OWN = "daframework"
 _GIVEN = "given in Python"
 
@@ -122,7 +122,8 @@ def _entries(plugins: Plugins) -> list[EntryPoint]:
                 for entry in distribution.entry_points.select(group=GROUP):
                     found.setdefault((distribution.name, entry.name), entry)  # the first on the path is imported
             except Exception as error:
-                _note(plugins, f"the entry points of distribution {distribution.name} cannot be read: {_line(error)}")
+                what = f"the entry points of distribution {distribution.name} cannot be read"
+                _note(plugins, f"{what}: {one_line(error)}")
         return list(found.values())
 
 
@@ -146,7 +147,7 @@ def _register(plugins: Plugins, module: Any, origin: Origin) -> None:
     except (ValueError, pluggy.PluginValidationError) as error:
         if plugins.origins.pop(name, None) is not None:
             plugins.manager.unregister(name=name)  # or each one after it would be refused for its sake
-        raise PluginError(f"plugin {origin}: {_line(error)}; uninstall or repair it") from error
+        raise PluginError(f"plugin {origin}: {one_line(error)}; uninstall or repair it") from error
 
 
 @contextmanager
@@ -172,7 +173,7 @@ def fault(plugins: Plugins, origin: Origin, what: str, error: BaseException) -> 
     Raises:
         PluginError: it was given in Python, where it can be mended.
     """
-    line = str(error) if isinstance(error, PluginError) else f"plugin {origin}{what}: {_line(error, kind=True)}"
+    line = str(error) if isinstance(error, PluginError) else f"plugin {origin}{what}: {one_line(error, kind=True)}"
     if origin.distribution == _GIVEN:
         raise PluginError(line) from error
     _note(plugins, line)
@@ -181,11 +182,6 @@ def fault(plugins: Plugins, origin: Origin, what: str, error: BaseException) -> 
 def _note(plugins: Plugins, line: str) -> None:
     plugins.broken.append(line)
     plugins.warn(line)
-
-
-def _line(error: BaseException, *, kind: bool = False) -> str:
-    said = " ".join(str(error).split())
-    return f"{type(error).__name__}: {said}" if kind else said
 
 
 def components(plugins: Plugins, kind: str) -> dict[str, Component]:
@@ -273,10 +269,8 @@ def _ask(plugins: Plugins, hook: str, read: Callable[[Any], T]) -> list[tuple[Or
     """What every plugin that has the hook answers, as ``read`` reads it. Each is asked once."""
     if hook not in plugins._answers:
         answers: list[tuple[Origin, T]] = []
-        for implementation in getattr(plugins.manager.hook, hook).get_hookimpls():
-            origin = plugins.origins[implementation.plugin_name]
+        for origin, answer in each(plugins, hook):
             with _visit(plugins, origin, hook):
-                answer = implementation.function()
                 try:
                     answers.append((origin, read(answer)))
                 except TypeError as error:

@@ -9,6 +9,7 @@ import tiny
 import tomli_w
 import torch
 from lightning_fabric import Fabric
+from PIL import Image
 
 from daframework.cli import main
 from daframework.compute.session import Session
@@ -32,6 +33,8 @@ TABLES = {
     "hardware": {"accelerator": "cpu"},
 }
 
+SIZES = {"a.png": (32, 48), "sub/b.jpg": (17, 5), "sub/deep/c d.PNG": (1, 1), "ü.jpeg": (41, 64)}
+"""The images of the fixture ``images``: their heights and widths."""
 
 LONG = ("torture", "bench_run", "bench_stop", "bench_ray", "ranks", "acceleration", "corruption", "speed", "bench")
 """Files of minutes, by what their names begin with: the others then fill up the processes, and none waits for one."""
@@ -100,6 +103,17 @@ def write(tmp_path):
         return path
 
     return write_tables
+
+
+@pytest.fixture
+def images(tmp_path):
+    """A folder of noise, and a file that is no image."""
+    folder = tmp_path / "images"
+    for name, (height, width) in SIZES.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.effect_noise((width, height), 60).convert("RGB").save(folder / name)
+    (folder / "notes.txt").write_text("not an image")
+    return folder
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from daf_cyclegan.layers import BlurredConv, Halve, InstanceNorm, doubled
+from daf_cyclegan.layers import BlurredConv, Halve, doubled
 from daf_cyclegan.patchgan import PatchGAN
 from daf_cyclegan.resnet import ResNet
 from daf_semantic_cyclegan.discriminator import semantic
@@ -183,23 +183,6 @@ def test_a_patchgan_judges_as_many_patches_either_way(size, layers):
             PatchGAN(channels=4, layers=layers, downsample=name)(image) for name in ("strided", "antialiased")
         )
     assert strided.realness.shape == blurred.realness.shape
-
-
-@pytest.mark.parametrize(("layers", "patch"), [(1, 18), (2, 40), (3, 84)])
-def test_antialiased_patches_have_the_documented_width(layers, patch):
-    network = PatchGAN(channels=2, layers=layers, downsample="antialiased").double()
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d):
-            nn.init.constant_(module.weight, 1.0)
-    # Without norms, which see the whole image, and with positive weights no path through a patch can cancel out.
-    stages = nn.Sequential(
-        *(layer for stage in network.stages for layer in stage if not isinstance(layer, InstanceNorm))
-    )
-    image = torch.ones(1, 3, 192, 192, dtype=torch.float64, requires_grad=True)
-    judged = network.last(stages(image))
-    judged[0, 0, judged.shape[2] // 2, judged.shape[3] // 2].backward()
-    seen = image.grad.abs().sum(dim=(0, 1)).nonzero()
-    assert (seen.max(dim=0).values - seen.min(dim=0).values + 1).tolist() == [patch, patch]
 
 
 def test_an_antialiased_patchgan_without_norm_keeps_its_signal_through_every_layer():

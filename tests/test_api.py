@@ -27,13 +27,6 @@ def test_the_page_names_what_there_is():
         daf.trian  # noqa: B018
 
 
-def test_importing_it_imports_no_torch():
-    script = (
-        "import daframework as daf, sys; daf.__version__, daf.hookimpl, daf.Listener; assert 'torch' not in sys.modules"
-    )
-    subprocess.run([sys.executable, "-c", script], check=True)
-
-
 @pytest.fixture
 def daf_cli(request):
     """The command `daf`, whose fixture has the name of the module here."""

@@ -15,7 +15,16 @@ from pathlib import Path
 import pytest
 from conftest import refused
 from test_bench_stop import end, processes_of
-from tiny_suite import RECIPES, finish, install_parts, log_of, plan_of, scores_in, start, write_suite
+from tiny_suite import (
+    RECIPES,
+    install_parts,
+    log_of,
+    plan_of,
+    scores_in,
+    start,
+    undisturbed_scores,
+    write_suite,
+)
 
 from daframework.errors import RunError
 from daframework.suites import launch
@@ -94,11 +103,7 @@ def until(holds, sound=lambda: True):
 @pytest.fixture
 def undisturbed(plugins, tmp_path, session, daf):
     """The tables of the same suite made one run after another in this process."""
-    plan = plan_of(plugins, tmp_path / "undisturbed", FILES)
-    for cell in plan.cells:
-        finish(plugins, plan, cell, session)
-    assert daf("bench", tmp_path / "undisturbed" / "suite.toml", "--out", plan.out, "--collect")[0] == 0
-    return scores_in(plan.out)
+    return undisturbed_scores(plugins, tmp_path / "undisturbed", session, daf, FILES)
 
 
 def test_a_node_killed_in_mid_run_leaves_the_table_as_it_is_on_one_machine(

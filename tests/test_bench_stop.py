@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_suite import RECIPES, SUITE, finish, install_parts, log_of, plan_of, scores_in, start
+from tiny_suite import RECIPES, SUITE, install_parts, log_of, plan_of, scores_in, start, undisturbed_scores
 
 _BOUND = 120
 """Seconds in which a process that is to end must have ended, however busy the machine is."""
@@ -26,11 +26,7 @@ def site(tmp_path_factory):
 @pytest.fixture
 def undisturbed(plugins, tmp_path, session, daf):
     """The scores of the same suite made one run after another in this process."""
-    plan = plan_of(plugins, tmp_path / "undisturbed", FILES, **CHANGES)
-    for cell in plan.cells:
-        finish(plugins, plan, cell, session)
-    assert daf("bench", tmp_path / "undisturbed" / "suite.toml", "--out", plan.out, "--collect")[0] == 0
-    return scores_in(plan.out)
+    return undisturbed_scores(plugins, tmp_path / "undisturbed", session, daf, FILES, **CHANGES)
 
 
 def processes_of(out):

@@ -14,7 +14,7 @@ import pytest
 import tiny
 import tomli_w
 import torch
-from conftest import install, refused
+from conftest import SIZES, install, refused
 from PIL import Image
 
 from daframework.cli import main
@@ -27,23 +27,6 @@ DAF = [sys.executable, "-c", "from daframework.cli import main; main()"]
 
 
 # --- without a recipe ---
-
-
-def test_help_and_version_import_no_torch():
-    script = """
-import sys
-from daframework.cli import main
-for arguments in (["--help"], ["run", "--help"], ["--version"], ["recipes"]):
-    sys.argv = ["daf", *arguments]
-    try:
-        main()
-    except SystemExit as ended:
-        assert not ended.code
-assert "torch" not in sys.modules
-"""
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert "Run a recipe: train, translate, score" in done.stdout and "--set KEY=VALUE" in done.stdout
 
 
 @pytest.mark.parametrize("arguments", [("rnu",), ("run",), ("run", "x", "--sed", "1"), ("run", "x", "--seed", "one")])
@@ -282,19 +265,6 @@ def trained(tmp_path_factory, plugins):
     generator = make_networks(plugins, recipe, 3).generators["source_to_target"]
     save(folder.checkpoint("generator"), {"generator": generator.state_dict(), "num_classes": 3})
     return folder.path, generator
-
-
-SIZES = {"a.png": (32, 48), "sub/b.jpg": (17, 5), "sub/deep/c d.PNG": (1, 1), "ü.jpeg": (41, 64)}
-
-
-@pytest.fixture
-def images(tmp_path):
-    folder = tmp_path / "images"
-    for name, (height, width) in SIZES.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        Image.effect_noise((width, height), 60).convert("RGB").save(folder / name)
-    (folder / "notes.txt").write_text("not an image")
-    return folder
 
 
 def test_translating_keeps_names_folders_and_sizes(daf, trained, images, tmp_path):

@@ -52,9 +52,10 @@ def test_patchgan_judges_a_grid_of_patches(layers, side):
     assert output.semantics is None
 
 
-@pytest.mark.parametrize(("layers", "patch"), [(1, 16), (2, 34), (3, 70)])
-def test_patches_have_the_documented_width(layers, patch):
-    network = PatchGAN(channels=2, layers=layers).double()
+@pytest.mark.parametrize(("downsample", "patches"), [("strided", [16, 34, 70]), ("antialiased", [18, 40, 84])])
+@pytest.mark.parametrize("layers", [1, 2, 3])
+def test_patches_have_the_documented_width(layers, downsample, patches):
+    network = PatchGAN(channels=2, layers=layers, downsample=downsample).double()
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.constant_(module.weight, 1.0)
@@ -62,11 +63,11 @@ def test_patches_have_the_documented_width(layers, patch):
     stages = nn.Sequential(
         *(layer for stage in network.stages for layer in stage if not isinstance(layer, InstanceNorm))
     )
-    image = torch.ones(1, 3, 160, 160, dtype=torch.float64, requires_grad=True)
+    image = torch.ones(1, 3, 192, 192, dtype=torch.float64, requires_grad=True)
     judged = network.last(stages(image))
     judged[0, 0, judged.shape[2] // 2, judged.shape[3] // 2].backward()
     seen = image.grad.abs().sum(dim=(0, 1)).nonzero()
-    assert (seen.max(dim=0).values - seen.min(dim=0).values + 1).tolist() == [patch, patch]
+    assert (seen.max(dim=0).values - seen.min(dim=0).values + 1).tolist() == [patches[layers - 1]] * 2
 
 
 @pytest.mark.parametrize("network", [ResNet(channels=4, blocks=2), UNet(channels=4, depth=3), PatchGAN(channels=8)])

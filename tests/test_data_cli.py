@@ -3,8 +3,6 @@
 import json
 import os
 import re
-import subprocess
-import sys
 from functools import partial
 from pathlib import Path
 
@@ -18,25 +16,6 @@ from daframework.data.parallel import in_parallel
 from daframework.data.walk import walk
 from daframework.errors import DataError
 from daframework.interfaces import ImageDataset, Sample
-
-
-def test_help_imports_no_torch_and_shows_every_command():
-    script = """
-import sys
-from daframework.cli import main
-for arguments in (["data"], ["data", "--help"], ["data", "check", "--help"], ["data", "convert", "--help"]):
-    sys.argv = ["daf", *arguments]
-    try:
-        main()
-    except SystemExit as ended:
-        assert ended.code in (None, 0, 2)
-assert not {"torch", "numpy", "matplotlib", "PIL"} & sys.modules.keys()
-"""
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    shown = re.findall(r"^  (\w+)  +\w", done.stdout, re.MULTILINE)
-    assert {"list", "check", "stats", "preview", "convert", "cache"} <= set(shown)
-
 
 # --- daf data list ---
 

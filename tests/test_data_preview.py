@@ -7,6 +7,7 @@ import pytest
 import torch
 from conftest import refused
 from drawn import overlapping, texts
+from image_files import write as save
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
@@ -16,11 +17,6 @@ from daframework.report.sheets import COLUMNS, Tile, contact_sheet, overlaid
 
 FOLDER = {"name": "image_folder", "classes": ["road", "sky"], "ids": {"0": "road", "1": "sky", "255": "ignore"}}
 PALETTE = {"palette": [[250, 0, 0], [0, 0, 250]]}
-
-
-def save(path, pixels):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.asarray(pixels, dtype=np.uint8)).save(path)
 
 
 @pytest.fixture

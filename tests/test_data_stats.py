@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from conftest import refused
 from drawn import overlapping, texts
-from PIL import Image
+from image_files import write as save
 
 from daframework.data.frequencies import ClassShare, pixel_ratio
 from daframework.report.figures import class_shares_figure, save_figure, wrapped
@@ -17,11 +17,6 @@ from daframework.report.figures import class_shares_figure, save_figure, wrapped
 IDS = {"0": "road", "1": "sky", "2": "car", "255": "ignore"}
 FOLDER = {"name": "image_folder", "classes": ["road", "sky", "car"], "ids": IDS}
 SPLITS = {"train_folder": "train", "test_folder": "test"}
-
-
-def save(path, pixels):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.asarray(pixels, dtype=np.uint8)).save(path)
 
 
 def fill(folder, labels):

@@ -316,7 +316,7 @@ def test_a_package_that_is_missing_is_a_line_that_names_the_extra(monkeypatch):
 
     for form, package in (("onnx", "onnxruntime"), ("safetensors", "safetensors")):
         monkeypatch.setitem(sys.modules, package, None)
-        with pytest.raises(PluginError, match=rf"needs {package} .*pip install 'daframework\[export\]'"):
+        with pytest.raises(RunError, match=rf"needs {package} .*pip install 'daframework\[export\]'"):
             daf_export.export(SimpleNamespace(), format=form)
     with pytest.raises(DataError, match="no format named 'onxn'; did you mean 'onnx'"):
         daf_export.export(SimpleNamespace(), format="onxn")

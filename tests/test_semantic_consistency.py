@@ -2,6 +2,7 @@ import math
 
 import pytest
 import torch
+from test_semantic_losses import Step
 from torch import nn
 
 from daf_baselines.semantic_consistency import SemanticConsistency
@@ -9,16 +10,6 @@ from daframework.errors import PluginError
 from daframework.metrics import cross_entropy
 
 CLASSES = 3
-
-
-class Step:
-    """A step's images as given tensors; asking for one that is not given fails."""
-
-    def __init__(self, **images):
-        self.images = images
-
-    def __getattr__(self, name):
-        return self.images[name]
 
 
 class Recording(nn.Module):
@@ -48,7 +39,7 @@ def step(*, labelled=True, dtype=torch.float64, names=("source", "target", "fake
     label[torch.rand(label.shape, generator=random) < 1 / 3] = 255
     for name, image in given.items():
         image.requires_grad_(name.startswith("fake"))
-    return Step(**given, source_label=label if labelled else torch.full_like(label, 255))
+    return Step(given | {"source_label": label if labelled else torch.full_like(label, 255)}, {})
 
 
 def built(model, **options):

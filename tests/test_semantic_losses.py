@@ -3,6 +3,7 @@ import math
 import pytest
 import torch
 from attrs import frozen
+from test_frequencies import Labels
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -18,7 +19,7 @@ from daf_semantic_cyclegan.losses import (
 )
 from daframework.data.frequencies import ClassCounts, count_classes
 from daframework.errors import PluginError
-from daframework.interfaces import DiscriminatorOutput, ImageDataset, Sample
+from daframework.interfaces import DiscriminatorOutput
 from daframework.metrics import cross_entropy
 
 
@@ -47,22 +48,8 @@ class Domain:
     rec_output: DiscriminatorOutput | None = None
 
 
-class Labels(ImageDataset):
-    classes = ("road", "car", "sky")
-    palette = ((0, 0, 0),) * 3
-
-    def __init__(self, *labels):
-        self.labels = [torch.tensor(label, dtype=torch.uint8) for label in labels]
-
-    def __len__(self):
-        return len(self.labels)
-
-    def __getitem__(self, index):
-        return Sample(torch.zeros(3, *self.labels[index].shape, dtype=torch.uint8), self.labels[index], str(index))
-
-
 # 60 road, 8 car, 32 sky, 4 ignored; the car only in the first image, of 52 labelled pixels
-SET = Labels([[0] * 44 + [1] * 8 + [255] * 4], [[0] * 16 + [2] * 32])
+SET = Labels([[[0] * 44 + [1] * 8 + [255] * 4], [[0] * 16 + [2] * 32]])
 
 
 def draw(*shape, seed, dtype=torch.float64):

@@ -126,8 +126,3 @@ def test_a_bad_option_is_named_in_one_line(options, words):
 def test_an_index_beyond_the_end_is_refused():
     with pytest.raises(IndexError, match="index 40 of 40 images"):
         small("game")[40]
-
-
-def test_listing_the_dataset_imports_no_torch():
-    code = "import sys, daf_streets; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

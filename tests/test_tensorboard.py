@@ -18,11 +18,13 @@ from tensorboard.util.tensor_util import make_ndarray
 from daframework.compute.session import StoppedError
 from daframework.data.decode import read_image
 from daframework.errors import RecipeError, RunError
+from daframework.interfaces import Scores
 from daframework.listener import Listener
 from daframework.recipes.read import parse
 from daframework.runs.check import check
 from daframework.runs.log import Listeners, LogFile, plugin_listeners
 from daframework.runs.stages import execute
+from daframework.storage.results import Results, Row, results_to_json
 from daframework.storage.run_folder import open_folder
 
 LOG = {"every": 1, "checkpoint_every": 3, "samples_every": 1, "to": ["tensorboard"]}
@@ -150,9 +152,9 @@ def test_a_finished_run_is_told_of_once(folder, plugins, module_session):
 
 def test_a_class_with_a_bar_in_its_name_stays_in_its_cell(plugins, tmp_path):
     (listener,) = plugin_listeners(plugins, tmp_path, parse(copy.deepcopy(TABLES) | {"log": LOG}, "r"))
-    scores = {"mIoU": None, "pixel_accuracy": 0.25, "IoU": {"a|b": None}, "mutual_information": None}
+    row = Row("tiny", Scores(None, 0.25, (None,)))
     (tmp_path / "results.json").touch()
-    listener.end({"rows": [{"method": "tiny", **scores, "semantic_preservation": None}]})
+    listener.end(results_to_json(Results("tiny", 0, ("a|b",), (row,), {}, {})))
     found = reader(tmp_path / "tensorboard")
     (text,) = found.Tensors("results/text_summary")
     assert "| IoU/a\\|b |" in make_ndarray(text.tensor_proto).item().decode()

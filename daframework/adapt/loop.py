@@ -25,9 +25,9 @@ from daframework.compute.ranks import all_batches, any_rank, count_ranks, mean_o
 from daframework.compute.session import Session
 from daframework.data.stream import TrainingStream, training_batches
 from daframework.errors import StoppedError
-from daframework.interfaces import Generator
 from daframework.recipes.tables import Recipe
 from daframework.spans import span
+from daframework.storage.row_names import TRANSLATION
 
 
 def train(
@@ -69,7 +69,10 @@ def train(
     )
     judging = [weight for network in networks.discriminators.values() for weight in network.parameters()]
     translator = networks.generators[DIRECTIONS[0]]
-    average = _average(translator, table.ema_decay) if table.ema_decay else None
+    ema: Any = get_ema_multi_avg_fn
+    average = None
+    if table.ema_decay:
+        average = AveragedModel(translator, multi_avg_fn=ema(table.ema_decay), use_buffers=True)
     translating = translator if average is None else average.module
     # Every rank holds the same pools and the same draws: the name's number stands for all of them.
     pools = {domain: ImagePool(table.pool_size, recipe.seed, f"{domain}/0") for domain in DOMAINS}
@@ -104,7 +107,7 @@ def train(
     }
     finite = FiniteCheck()
     kept = f"the last good checkpoint is {path}" if path.exists() else "no checkpoint was written yet"
-    session.log.begin("translation", table.steps, done)
+    session.log.begin(TRANSLATION, table.steps, done)
 
     for step in range(done, table.steps):
         factor = lr_factor(step, table.steps, table.constant_fraction)
@@ -201,11 +204,6 @@ def _unsynchronised(fabric: Fabric, module: nn.Module, kept: bool) -> AbstractCo
     if kept and isinstance(module, _FabricModule):
         return fabric.no_backward_sync(module)
     return nullcontext()
-
-
-def _average(generator: Generator, decay: float) -> AveragedModel:
-    running_average: Any = get_ema_multi_avg_fn
-    return AveragedModel(generator, multi_avg_fn=running_average(decay), use_buffers=True)
 
 
 @contextmanager

@@ -33,6 +33,7 @@ from daframework.data.whole import (
 from daframework.errors import DataError, StoppedError
 from daframework.fingerprint import checksum_file
 from daframework.interfaces import Generator, ImageDataset
+from daframework.storage.row_names import TRANSLATING
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -74,7 +75,7 @@ def translate_set(
     fabric.barrier()
     mine = range(fabric.global_rank, len(dataset), fabric.world_size)
     total = len(mine) * len(translators)
-    session.log.begin("translating", total, 0)
+    session.log.begin(TRANSLATING, total, 0)
     done, names = 0, list[str]()
 
     def files() -> Iterator[tuple[Path, Tensor]]:
@@ -152,7 +153,7 @@ def translate_folder(
         RuntimeError: the generator's own, as for want of memory, with a note that names the image and its size.
     """
     outputs = planned_outputs(images, out, _written, overwrite=overwrite)
-    session.log.begin("translating", len(outputs), 0)
+    session.log.begin(TRANSLATING, len(outputs), 0)
     generator.eval()
     pixels, most = (_BATCH_PIXELS, MOST_PIXELS) if tile is None else (tile[0] * tile[1], _MOST_PIXELS_IN_TILES)
     ahead = _READERS if tile is None else 1

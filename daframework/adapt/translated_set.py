@@ -12,7 +12,7 @@ import torch
 from attrs import field, frozen
 
 from daframework.data.decode import read_image, read_label
-from daframework.errors import DataError
+from daframework.errors import DataError, writing
 from daframework.fingerprint import checksum_file, digest, fingerprint_files
 from daframework.interfaces import ImageDataset, Sample
 
@@ -54,14 +54,12 @@ def finish_set(partial: Path, folder: Path, shares: Sequence[Sequence[str]], fac
     names = [""] * sum(map(len, shares))
     for rank, share in enumerate(shares):
         names[rank :: len(shares)] = share
-    try:
+    with writing(folder, DataError):
         if hasattr(os, "sync"):
             os.sync()  # once, instead of each file by itself: a power cut must not leave a whole set of empty files
         index = {"names": names, **facts}
         (partial / _INDEX).write_text(json.dumps(index | {_DIGEST: digest(index)}, indent=1), encoding="utf-8")
         partial.replace(folder)
-    except OSError as error:
-        raise DataError(f"{folder} cannot be written: {error.strerror}") from error
 
 
 @frozen(eq=False)

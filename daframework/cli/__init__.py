@@ -4,12 +4,16 @@ import errno
 import os
 import sys
 import warnings
+from importlib.metadata import entry_points
 from pathlib import Path
+from traceback import walk_tb
 
 import click
 
 from daframework.cli.lazy import LazyGroup
+from daframework.cli.options import installed_plugins
 from daframework.errors import DafError, complain, visible, warn
+from daframework.registry import GROUP, each, origin_of
 
 _COMMANDS = {
     "init": "Write a recipe to edit, or one for two folders of your own.",
@@ -31,9 +35,6 @@ _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 
 
 class _AllCommands(LazyGroup):
-    package = __name__
-    help_by_name = _COMMANDS
-
     def list_commands(self, ctx: click.Context) -> list[str]:
         return [*super().list_commands(ctx), *_added(ctx)]
 
@@ -51,9 +52,6 @@ class _AllCommands(LazyGroup):
 def _added(ctx: click.Context) -> dict[str, click.Command]:
     """The commands that plugins add, looked for once."""
     if "added" not in ctx.meta:
-        from daframework.cli.options import installed_plugins
-        from daframework.registry import each
-
         plugins, group, added = installed_plugins(), click.Group(), dict[str, click.Command]()
         for origin, _ in each(plugins, "daf_commands", group=group):
             offered: dict[str, object] = {**group.commands}  # whatever the plugin put there
@@ -70,7 +68,10 @@ def _added(ctx: click.Context) -> dict[str, click.Command]:
     return found
 
 
-@click.group(cls=_AllCommands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+_SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 120}
+
+
+@click.group(cls=_AllCommands, package=__name__, help_by_name=_COMMANDS, context_settings=_SETTINGS)
 @click.version_option(package_name="daframework", prog_name="daf")
 @click.option("--debug", is_flag=True, help="Show a full traceback of any error; may stand anywhere in the command.")
 def cli(debug: bool) -> None:
@@ -146,11 +147,6 @@ def _complain(error: Exception) -> None:
 
 def _plugin(error: Exception) -> str:
     """The plugin whose code an error came through last, as ``plugin odd (daf-odd 0.3), line 7 of loss.py``."""
-    from importlib.metadata import entry_points
-    from traceback import walk_tb
-
-    from daframework.registry import GROUP, origin_of
-
     plugins = {entry.module.partition(".")[0]: entry for entry in entry_points(group=GROUP)}
     for frame, line in reversed(list(walk_tb(error.__traceback__))):
         entry = plugins.get(frame.f_globals.get("__name__", "").partition(".")[0])

@@ -1,15 +1,15 @@
 """``daf bench``."""
 
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from daframework.cli.options import complete_offered, format_option, installed_plugins, set_option
-
-if TYPE_CHECKING:
-    from daframework.registry import Plugins
-    from daframework.suites.plan import Plan
+from daframework.cli.options import PATH, complete_offered, format_option, installed_plugins, set_option
+from daframework.errors import RunError, warn
+from daframework.registry import Plugins
+from daframework.suites.bench_folder import LOGS
+from daframework.suites.plan import Plan
 
 
 def _numbers(context: click.Context, parameter: click.Parameter, value: str | None) -> list[int] | None:
@@ -49,7 +49,7 @@ on_option = click.option(
 @click.option("--only", callback=_names, metavar="METHOD,...", help="These methods, beside source_only and oracle.")
 @format_option
 @click.option("--per-class", is_flag=True, help="Print the IoU of every class too.")
-@click.option("--out", type=click.Path(path_type=Path), help="The suite's folder; bench/<name> unless given.")
+@click.option("--out", type=PATH, help="The suite's folder; bench/<name> unless given.")
 @jobs_option
 @on_option
 @click.option("--dry-run", is_flag=True, help="Check every recipe, tell what would run and how long it will take.")
@@ -73,11 +73,8 @@ def command(
     SUITE is a file, or the name of a suite that a plugin offers. The same command again goes on where the last one
     stopped. Tables and figures are left in the suite's folder too.
     """
-    from functools import partial
-
     from daframework.cli.bench_view import BenchView
     from daframework.cli.interrupt import stop_on_signal
-    from daframework.errors import RunError
     from daframework.report.table import make_console, show
     from daframework.storage.run_folder import RunFolder
     from daframework.suites.bench import compare, finish, open_suite
@@ -105,13 +102,12 @@ def command(
     if failures:
         raise RunError(
             f"{len(failures)} of {len(plan.cells)} runs failed ({', '.join(failures)}); "
-            f"their logs are in {plan.out / 'logs'}"
+            f"their logs are in {plan.out / LOGS}"
         )
 
 
-def _tell(plugins: "Plugins", plan: "Plan") -> None:
+def _tell(plugins: Plugins, plan: Plan) -> None:
     """What would be done, and how long it would take."""
-    from daframework.errors import warn
     from daframework.suites.bench import statuses
     from daframework.suites.checks import check_cells
     from daframework.suites.estimate import duration, left_by_cell

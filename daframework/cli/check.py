@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import click
 
 from daframework.cli.options import installed_plugins, read_recipe, recipe_argument, seed_option, set_option
+from daframework.errors import visible, warn
 
 
 @click.command("check")
@@ -20,7 +21,6 @@ def command(recipe: str, overrides: tuple[str, ...], seed: int | None) -> None:
     Data that is not there is a warning here, and an error of daf run.
     """
     with _no_garbage():
-        from daframework.errors import visible, warn
         from daframework.runs.check import check
 
         plugins = installed_plugins()

@@ -4,19 +4,19 @@ from pathlib import Path
 
 import click
 
-from daframework.cli.options import echo_json, json_option
+from daframework.cli.options import PATH, echo_json, json_option
 from daframework.storage.completion import complete_runs
+from daframework.storage.run_folder import RunFolder
 
 
 @click.command("diff")
-@click.argument("first", type=click.Path(path_type=Path), shell_complete=complete_runs)
-@click.argument("second", type=click.Path(path_type=Path), shell_complete=complete_runs)
+@click.argument("first", type=PATH, shell_complete=complete_runs)
+@click.argument("second", type=PATH, shell_complete=complete_runs)
 @json_option
 def command(first: Path, second: Path, as_data: bool) -> None:
     """Show what differs between the runs in two folders: recipes, where they ran (versions and commit too), results."""
     from daframework.report.differences import difference_grids, differences
     from daframework.report.table import show
-    from daframework.storage.run_folder import RunFolder
 
     found = differences(first, second)
     if as_data:

@@ -1,7 +1,6 @@
 """Progress on the terminal: a live line where there is one, plain lines where output goes to a file or a pipe."""
 
 from collections.abc import Mapping
-from types import TracebackType
 from typing import Self
 
 from rich.console import Console
@@ -12,45 +11,45 @@ from rich.text import Text
 from daframework.listener import Listener
 
 
-class Display(Listener):
-    """Shows stage, step, rate, time left and current losses. Use it as a context manager."""
+class Bar:
+    """A line with a bar, where ``console`` is a terminal. Use it as a context manager."""
 
-    def __init__(self, console: Console) -> None:
-        """``console`` decides between the live line and plain lines."""
-        self._console = console
-        self._progress = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            _Rate(),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[losses]}", markup=False, style="dim"),
-            console=console,
-            disable=not console.is_terminal,
-        )
-        self._stage = ""
+    def __init__(self, console: Console, *columns: ProgressColumn, transient: bool = False) -> None:
+        """``columns`` stand behind the bar; a ``transient`` one is gone when it ends."""
+        self.console = console
+        named = TextColumn("{task.description}", markup=False)
+        parts = (named, BarColumn(bar_width=24), MofNCompleteColumn(), *columns)
+        self._progress = Progress(*parts, console=console, disable=not console.is_terminal, transient=transient)
         self._total = 0
         self._task = self._progress.add_task("", visible=False, losses="")
 
     def __enter__(self) -> Self:
-        """Start the live line."""
+        """Start the bar."""
         self._progress.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Leave the terminal as it was."""
         self._progress.stop()
+
+
+class Display(Bar, Listener):
+    """Shows stage, step, rate, time left and current losses, live in a terminal and in plain lines elsewhere."""
+
+    def __init__(self, console: Console) -> None:
+        """``console`` decides between the two."""
+        losses = TextColumn("{task.fields[losses]}", markup=False, style="dim")
+        super().__init__(console, _Rate(), TimeRemainingColumn(), losses)
+        self._stage = ""
 
     def begin(self, stage: str, total: int, done: int) -> None:
         """A new line for a new stage."""
         self._stage, self._total = stage, total
-        if self._console.is_terminal:
+        if self.console.is_terminal:
             self._task = self._progress.add_task(stage, total=total, completed=done, losses="")
         else:
             resumed = f", {done} done before" if done else ""
-            self._console.print(f"{stage}: {total} steps{resumed}", markup=False, highlight=False)
+            self.console.print(f"{stage}: {total} steps{resumed}", markup=False, highlight=False)
 
     def advance(self, done: int) -> None:
         """Move the bar."""
@@ -58,12 +57,13 @@ class Display(Listener):
 
     def values(self, step: int, values: Mapping[str, float]) -> None:
         """Show the newest losses."""
-        losses = "  ".join(f"{_short(name)} {value:.3f}" for name, value in values.items())
-        if self._console.is_terminal:
+        losses = "  ".join(f"{name} {value:.3f}" for name, value in values.items())
+        losses = losses.replace("generator/", "G/").replace("discriminator_", "D ")
+        if self.console.is_terminal:
             self._progress.update(self._task, losses=losses)
         else:
             line = escape(f"{self._stage} {step}/{self._total}  {losses}")
-            self._console.print(line, highlight=False, soft_wrap=True)
+            self.console.print(line, highlight=False, soft_wrap=True)
 
 
 class _Rate(ProgressColumn):
@@ -72,7 +72,3 @@ class _Rate(ProgressColumn):
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
         return Text("" if speed is None else f"{speed:.1f}/s", style="dim")
-
-
-def _short(name: str) -> str:
-    return name.replace("generator/", "G/").replace("discriminator_", "D ")

@@ -8,23 +8,22 @@ from typing import TYPE_CHECKING
 
 import click
 
-from daframework.cli.options import complete_offered, installed_plugins
+from daframework.cli.options import PATH, complete_offered, installed_plugins
 from daframework.errors import DataError, RunError, visible
 
 if TYPE_CHECKING:
     from daframework.data.own_folders import Found, LabelFiles
 
-_FOLDER = click.Path(path_type=Path)
 _LONGEST = 256  # pixels of an image's longer side: minutes on a CPU
 _MULTIPLE = 16
 
 
 @click.command("init")
 @click.argument("recipe", default="semantic_cyclegan", shell_complete=complete_offered)
-@click.option("--source", type=_FOLDER, metavar="DIR", help="Folder of labelled images to learn from.")
-@click.option("--target", type=_FOLDER, metavar="DIR", help="Folder of images of the domain to adapt to.")
-@click.option("--labels", type=_FOLDER, metavar="DIR", help="Folder of the source's labels, where it is another one.")
-@click.option("--out", type=_FOLDER, default=Path("mine.toml"), show_default=True, help="The file to write.")
+@click.option("--source", type=PATH, metavar="DIR", help="Folder of labelled images to learn from.")
+@click.option("--target", type=PATH, metavar="DIR", help="Folder of images of the domain to adapt to.")
+@click.option("--labels", type=PATH, metavar="DIR", help="Folder of the source's labels, where it is another one.")
+@click.option("--out", type=PATH, default=Path("mine.toml"), show_default=True, help="The file to write.")
 def command(recipe: str, source: Path | None, target: Path | None, labels: Path | None, out: Path) -> None:
     """Write a recipe to edit: RECIPE with all that may be set in it, or the same on two folders of your own.
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from importlib import import_module
-from typing import ClassVar
+from typing import Any
 
 import click
 
@@ -10,8 +10,9 @@ import click
 class LazyGroup(click.Group):
     """Knows its commands' names and help. The module of the command ``x`` is ``package.x``, and holds ``command``."""
 
-    package: ClassVar[str]
-    help_by_name: ClassVar[Mapping[str, str]]
+    def __init__(self, *, package: str, help_by_name: Mapping[str, str], **options: Any) -> None:
+        super().__init__(**options)
+        self.package, self.help_by_name = package, help_by_name
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.help_by_name)

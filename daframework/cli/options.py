@@ -3,23 +3,19 @@
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
 
-from daframework.errors import warn
-
-if TYPE_CHECKING:
-    from daframework.recipes.tables import Recipe
-    from daframework.registry import Component, Plugins
+from daframework.errors import DafError, RecipeError, warn
+from daframework.recipes.read import flat, locate, offered_files, read, read_tables
+from daframework.recipes.tables import Recipe
+from daframework.registry import KINDS, Component, Plugins, components, load_plugins
 
 
 def complete_offered(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """For a shell: the recipes or suites that plugins offer, by what the parameter is called; else the user's files."""
-    from daframework.recipes.read import offered_files
-    from daframework.registry import load_plugins
-
     hook = "daf_suites" if parameter.name == "suite" else "daf_recipes"
     names = [name for name, _, _ in offered_files(load_plugins(), hook) if name.startswith(incomplete)]
     return [*map(CompletionItem, sorted(names)), CompletionItem(incomplete, type="file")]
@@ -27,10 +23,6 @@ def complete_offered(context: click.Context, parameter: click.Parameter, incompl
 
 def complete_keys(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """For a shell: the keys that the recipe has which stands before in the command."""
-    from daframework.errors import DafError
-    from daframework.recipes.read import flat, locate, read_tables
-    from daframework.registry import load_plugins
-
     try:
         recipe = context.params.get("recipe") or context.args[0]  # where --set still lacks its value
         tables = read_tables(locate(load_plugins(), recipe))
@@ -41,13 +33,12 @@ def complete_keys(context: click.Context, parameter: click.Parameter, incomplete
 
 def complete_components(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """For a shell: every component, as KIND:NAME. That takes torch's seconds, since plugins import what they name."""
-    from daframework.registry import KINDS, components, load_plugins
-
     plugins = load_plugins()
     names = [f"{kind}:{name}" for kind in KINDS for name in components(plugins, kind)]
     return [CompletionItem(name) for name in sorted(names) if name.startswith(incomplete)]
 
 
+PATH = click.Path(path_type=Path)
 recipe_argument = click.argument("recipe", shell_complete=complete_offered)
 set_option = click.option(
     "--set",
@@ -83,7 +74,7 @@ def echo_json(content: Any) -> None:
     click.echo(as_json(content), nl=False)
 
 
-def listed(component: "Component") -> dict[str, Any]:
+def listed(component: Component) -> dict[str, Any]:
     """A component for a script: its kind and name, and where it comes from."""
     origin = component.origin
     return {"kind": component.kind, "name": component.name} | {
@@ -93,22 +84,17 @@ def listed(component: "Component") -> dict[str, Any]:
     }
 
 
-def installed_plugins() -> "Plugins":
+def installed_plugins() -> Plugins:
     """The plugins of this installation; what the user should know of one is a warning, now or when it is used."""
-    from daframework.registry import load_plugins
-
     return load_plugins(warn=warn)
 
 
-def read_recipe(plugins: "Plugins", recipe: str, overrides: tuple[str, ...], seed: int | None) -> "tuple[Path, Recipe]":
+def read_recipe(plugins: Plugins, recipe: str, overrides: tuple[str, ...], seed: int | None) -> tuple[Path, Recipe]:
     """The file meant by ``recipe``, and what is in it.
 
     Raises:
         RecipeError: with everything that is wrong with its keys and, if that is anything, with its components too.
     """
-    from daframework.errors import RecipeError
-    from daframework.recipes.read import locate, read, read_tables
-
     path = locate(plugins, recipe)
     try:
         return path, read(path, overrides, seed=seed)

@@ -3,15 +3,12 @@
 import inspect
 import sys
 from collections import Counter
-from typing import TYPE_CHECKING
 
 import click
 
 from daframework.cli.options import complete_components, echo_json, installed_plugins, json_option, listed
-from daframework.errors import visible
-
-if TYPE_CHECKING:
-    from daframework.registry import Component, Plugins
+from daframework.errors import PluginError, unknown, visible
+from daframework.registry import KINDS, Component, Plugins, clashes, components, find
 
 
 @click.command("plugins")
@@ -27,9 +24,6 @@ def command(component: str | None, check: bool, as_data: bool) -> None:
     Names that several plugins offer, and plugins that do not work or are blocked, are listed on standard error.
     DAF_BLOCK=NAME,NAME in the environment blocks plugins, by their own or their distribution's name.
     """
-    from daframework.errors import PluginError, unknown
-    from daframework.registry import KINDS, clashes, components, find
-
     plugins = installed_plugins()
     if check:
         _check(plugins, component, as_data)
@@ -56,7 +50,7 @@ def command(component: str | None, check: bool, as_data: bool) -> None:
         click.echo(visible(f"blocked: plugin {origin}, by DAF_BLOCK"), err=True)
 
 
-def _check(plugins: "Plugins", only: str | None, as_data: bool) -> None:
+def _check(plugins: Plugins, only: str | None, as_data: bool) -> None:
     from daframework.testing.registered import BROKEN, check_installed
 
     found, verdicts = Counter[str](), []
@@ -73,7 +67,7 @@ def _check(plugins: "Plugins", only: str | None, as_data: bool) -> None:
         sys.exit(1)
 
 
-def _explain(component: "Component", as_data: bool) -> None:
+def _explain(component: Component, as_data: bool) -> None:
     from daframework.build import SUPPLIED
 
     signature = inspect.signature(component.factory)

@@ -4,15 +4,16 @@ from pathlib import Path
 
 import click
 
+from daframework.cli.options import PATH
 from daframework.storage.completion import complete_runs
 
 WRITTEN = ("index", "id", "colour")
 
 
 @click.command("predict")
-@click.argument("run", type=click.Path(path_type=Path), shell_complete=complete_runs)
-@click.argument("images", type=click.Path(path_type=Path))
-@click.argument("out", type=click.Path(path_type=Path))
+@click.argument("run", type=PATH, shell_complete=complete_runs)
+@click.argument("images", type=PATH)
+@click.argument("out", type=PATH)
 @click.option("--row", help="Whose model: a row of the run's table; the recipe's own unless given.")
 @click.option(
     "--write",

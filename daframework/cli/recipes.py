@@ -3,6 +3,7 @@
 import click
 
 from daframework.cli.options import complete_offered, echo_json, installed_plugins, json_option
+from daframework.recipes.read import locate, offered_files, read_tables, read_toml
 
 
 @click.command("recipes")
@@ -10,8 +11,6 @@ from daframework.cli.options import complete_offered, echo_json, installed_plugi
 @json_option
 def command(name: str | None, as_data: bool) -> None:
     """List the recipes that plugins offer, or print the one called NAME."""
-    from daframework.recipes.read import locate, offered_files, read_tables, read_toml
-
     plugins = installed_plugins()
     if name is not None and as_data:
         echo_json(read_tables(locate(plugins, name)))

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import click
 
-from daframework.cli.options import echo_json, format_option
+from daframework.cli.options import PATH, echo_json, format_option
 from daframework.storage.completion import complete_runs
 
 
 @click.command("report")
-@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), shell_complete=complete_runs)
+@click.argument("runs", nargs=-1, required=True, type=PATH, shell_complete=complete_runs)
 @format_option
 def command(runs: tuple[Path, ...], form: str) -> None:
     """Print one table over the folders RUNS: a row a method, mean and standard deviation over seeds.

@@ -1,35 +1,34 @@
 """``daf run``."""
 
+import os
 import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from daframework.cli.options import installed_plugins, read_recipe, recipe_argument, seed_option, set_option
+from daframework.cli.interrupt import end_with_stdin, stop_on_signal
+from daframework.cli.options import PATH, installed_plugins, read_recipe, recipe_argument, seed_option, set_option
+from daframework.compute.place import Place, find_place
+from daframework.errors import RunError, StoppedError
+from daframework.listener import Listener
+from daframework.recipes.tables import Recipe
+from daframework.registry import Plugins, load_plugins
+from daframework.storage.run_folder import RunFolder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     import torch
 
-    from daframework.compute.place import Place
     from daframework.compute.profiler import StepProfiler
-    from daframework.listener import Listener
-    from daframework.recipes.tables import Recipe
-    from daframework.registry import Plugins
     from daframework.runs.precision import Precision
     from daframework.storage.results import Results
-    from daframework.storage.run_folder import RunFolder
 
 
 @click.command("run")
 @recipe_argument
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    help="The run's folder; runs/<name>/seed<seed> unless given.",
-)
+@click.option("--out", type=PATH, help="The run's folder; runs/<name>/seed<seed> unless given.")
 @set_option
 @seed_option
 @click.option(
@@ -51,12 +50,6 @@ def command(
     RECIPE is a file, or the name of a recipe that a plugin offers (see daf recipes). The same command again goes on
     where the last one stopped. Started by torchrun or srun, its processes compute together; see docs/scale.md.
     """
-    import os
-
-    from daframework.cli.interrupt import end_with_stdin
-    from daframework.compute.place import find_place
-    from daframework.errors import RunError
-
     if supervised:
         end_with_stdin()
     place = find_place(os.environ)
@@ -70,30 +63,24 @@ def command(
     if place.ranks > 1:
         # Before torch is imported, or every process would warn that unused weights are looked for.
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
-    from daframework.registry import load_plugins
-
     plugins = installed_plugins() if place.rank == 0 else load_plugins()
     path, loaded = read_recipe(plugins, recipe, overrides, seed)
     _run(place, plugins, loaded, path, out, profile=profile)
 
 
-def _run(place: "Place", plugins: "Plugins", recipe: "Recipe", path: Path, out: Path | None, *, profile: bool) -> None:
+def _run(place: Place, plugins: Plugins, recipe: Recipe, path: Path, out: Path | None, *, profile: bool) -> None:
     """Be the process at ``place`` of a run of ``recipe``, which lies at ``path``; the first of them tells the user."""
-    from contextlib import ExitStack
-
     from rich.console import Console
 
     from daframework.cli.display import Display
-    from daframework.cli.interrupt import stop_on_signal
     from daframework.compute.profiler import StepProfiler
-    from daframework.errors import StoppedError
     from daframework.runs.begin import begin
 
     first = place.rank == 0
     profilers: list[StepProfiler] = []
     finished = False
 
-    def listeners(folder: "RunFolder", device: "torch.device", precision: "Precision") -> "Iterator[Listener]":
+    def listeners(folder: RunFolder, device: "torch.device", precision: "Precision") -> Iterator[Listener]:
         nonlocal finished
         finished = folder.results.exists()
         click.echo(f"recipe {path}, seed {recipe.seed}, into {folder.path}")
@@ -118,7 +105,7 @@ def _run(place: "Place", plugins: "Plugins", recipe: "Recipe", path: Path, out: 
         _show(profiler, finished=finished)
 
 
-def _tell(recipe: "Recipe", folder: "RunFolder", results: "Results") -> None:
+def _tell(recipe: Recipe, folder: RunFolder, results: "Results") -> None:
     """Print what came out, and where it lies."""
     from daframework.report.summary import class_grid, results_grid
     from daframework.report.table import show

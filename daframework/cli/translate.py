@@ -4,13 +4,14 @@ from pathlib import Path
 
 import click
 
+from daframework.cli.options import PATH
 from daframework.storage.completion import complete_runs
 
 
 @click.command("translate")
-@click.argument("run", type=click.Path(path_type=Path), shell_complete=complete_runs)
-@click.argument("images", type=click.Path(path_type=Path))
-@click.argument("out", type=click.Path(path_type=Path))
+@click.argument("run", type=PATH, shell_complete=complete_runs)
+@click.argument("images", type=PATH)
+@click.argument("out", type=PATH)
 @click.option("--overwrite", is_flag=True, help="Replace files that are there already.")
 @click.option(
     "--tile",

@@ -6,6 +6,7 @@ import click
 
 from daframework.cli.bench import jobs_option, on_option
 from daframework.cli.options import (
+    PATH,
     format_option,
     installed_plugins,
     read_recipe,
@@ -19,13 +20,9 @@ from daframework.cli.options import (
 @recipe_argument
 @click.option("--trials", type=click.IntRange(min=1), default=20, show_default=True, help="How many in all.")
 @click.option(
-    "--space",
-    type=click.Path(path_type=Path),
-    help="A TOML file of keys and their ranges; loss weights and learning rates unless given.",
+    "--space", type=PATH, help="A TOML file of keys and their ranges; loss weights and learning rates unless given."
 )
-@click.option(
-    "--out", type=click.Path(path_type=Path), help="The search's folder; tune/<name>/seed<seed> unless given."
-)
+@click.option("--out", type=PATH, help="The search's folder; tune/<name>/seed<seed> unless given.")
 @jobs_option
 @on_option
 @format_option

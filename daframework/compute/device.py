@@ -11,7 +11,7 @@ from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from lightning_fabric.strategies.ddp import DDPStrategy
 
 from daframework.compute.place import ALONE, Place
-from daframework.errors import RecipeError, RunError
+from daframework.errors import RecipeError, RunError, one_line
 from daframework.recipes.tables import Recipe
 
 SINGLE, MIXED = "32-true", "bf16-mixed"
@@ -76,13 +76,13 @@ def make_fabric(recipe: Recipe, precision: str, place: Place = ALONE) -> Fabric:
             plugins=None if place.ranks > 1 else environment,
         )
     except (RuntimeError, ValueError) as error:
-        raise RecipeError(f"hardware: {' '.join(str(error).split())}") from error
+        raise RecipeError(f"hardware: {one_line(error)}") from error
     if place.ranks > 1:
         try:
             fabric.launch()
         except (RuntimeError, ValueError) as error:
             raise RunError(
                 f"process {place.rank} of {place.ranks} cannot join the others at {place.address}, port {place.port}: "
-                f"{' '.join(str(error).split())}"
+                f"{one_line(error)}"
             ) from error
     return fabric

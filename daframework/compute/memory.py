@@ -6,10 +6,11 @@ import re
 import torch
 
 from daframework.recipes.tables import Recipe
+from daframework.storage.row_names import SCORING, TRANSLATING, TRANSLATION, trained_in
 
 # What PyTorch says where it has no error of its own for it: CPU, MPS, cuBLAS and cuDNN, in this order.
 _SAYINGS = ("can't allocate memory", "not enough memory", "out of memory", "_status_alloc_failed")
-_ON_WHOLE_IMAGES = ("scoring", "content preservation", "translating")
+_ON_WHOLE_IMAGES = (SCORING, "content preservation", TRANSLATING)
 _ASKED = re.compile(r"tried to allocate ([\d.]+) ?(bytes|[KMG]iB)", re.IGNORECASE)
 
 
@@ -26,12 +27,12 @@ def out_of_memory(recipe: Recipe, stage: str, error: BaseException) -> str:
     """The line for a user whose ``stage`` ran out of memory: at which sizes, and which keys of the recipe to change."""
     data, downstream = recipe.data, recipe.downstream
     crop = f"data.crop_size = {list(data.crop_size)}"
-    if stage == "translation":
+    if stage == TRANSLATION:
         at = f"{crop} and data.batch_size = {data.batch_size}"
         smaller = ["lower data.batch_size and raise translation.accumulate"] if data.batch_size > 1 else []
         recompute = [] if recipe.hardware.checkpoint_activations else ["set hardware.checkpoint_activations = true"]
         change = [*smaller, "lower data.crop_size", *recompute]
-    elif stage.startswith("training on "):
+    elif trained_in(stage) is not None:
         at = f"{crop} and downstream.batch_size = {downstream.batch_size}"
         change = [*_smaller_batch(recipe), "lower data.crop_size"]
     elif stage in _ON_WHOLE_IMAGES:
@@ -40,15 +41,12 @@ def out_of_memory(recipe: Recipe, stage: str, error: BaseException) -> str:
         change = [*_smaller_batch(recipe), "set data.resize" if data.resize is None else "lower data.resize"]
     else:  # what reads images and computes nothing large
         return f"{stage}: out of memory{_asked(error)}; lower hardware.workers or hardware.cache_mb"
-    return f"{stage}: out of memory{_asked(error)} with {at}; {_either(change)}"
+    either = " or ".join(filter(None, (", ".join(change[:-1]), change[-1])))
+    return f"{stage}: out of memory{_asked(error)} with {at}; {either}"
 
 
 def _smaller_batch(recipe: Recipe) -> list[str]:
     return ["lower downstream.batch_size"] if recipe.downstream.batch_size > 1 else []
-
-
-def _either(change: list[str]) -> str:
-    return " or ".join(filter(None, (", ".join(change[:-1]), change[-1])))
 
 
 def _asked(error: BaseException) -> str:

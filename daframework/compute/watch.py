@@ -28,7 +28,7 @@ from daframework.compute.environment import software
 from daframework.compute.place import Place
 from daframework.compute.ranks import from_first
 from daframework.compute.signals import Signals
-from daframework.errors import DafError, RunError, StoppedError, visible
+from daframework.errors import DafError, RunError, StoppedError, one_line, visible
 from daframework.recipes.read import dump
 from daframework.recipes.tables import Recipe
 
@@ -65,7 +65,7 @@ def watch(place: Place, asked: Signals) -> Iterator[None]:
         if isinstance(error, StoppedError):  # as all do, at the same step: none need be ended
             watcher.leave({"bye": True, "stop": asked.signal})
         else:
-            watcher.leave({"end": code, "why": " ".join(str(error).split()) or type(error).__name__})
+            watcher.leave({"end": code, "why": one_line(error)})
         leaving = threading.Timer(_LEAVING_SECONDS, os._exit, [code])
         leaving.daemon = True  # it is for a process that has not ended by then
         leaving.start()

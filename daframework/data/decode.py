@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from daframework.data.open_image import IMAGE_FORMATS, MOST_PIXELS, one_line, opened, orientation_of, raw_mode
+from daframework.data.open_image import IMAGE_FORMATS, MOST_PIXELS, opened, orientation_of, raw_mode
 from daframework.data.png import png_levels
 from daframework.data.scaling import Scaling
-from daframework.errors import DataError
+from daframework.errors import DataError, one_line
 from daframework.storage.files import write_whole
 
 IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".webp")

@@ -38,6 +38,17 @@ def read_channel(path: Path, channel: Channel) -> Tensor:
     return colours[place].int().masked_fill(colours[3] == 0, TRANSPARENT)
 
 
+def read_values(path: Path, *, colours: bool, channel: Channel | None) -> Tensor:
+    """Decode a label's ids, of one ``channel`` if that is given, or its ``colours``, as the functions here do.
+
+    Raises:
+        DataError: as they do.
+    """
+    if colours:
+        return read_colours(path)
+    return read_label(path) if channel is None else read_channel(path, channel)
+
+
 def read_first_channel(path: Path) -> Tensor:
     """Decode the ids in a PNG's first channel to (H, W) int32, where it has several channels of 16 bits.
 

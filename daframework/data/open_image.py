@@ -14,7 +14,7 @@ from PIL.JpegImagePlugin import jpeg_factory
 from PIL.WebPImagePlugin import WebPImageFile
 
 from daframework.data.png import SIGNATURE, open_png
-from daframework.errors import DataError
+from daframework.errors import DataError, one_line
 
 IMAGE_FORMATS = ("BMP", "JPEG", "PNG", "WEBP")
 """What an image may be; a label is always a PNG."""
@@ -86,11 +86,6 @@ def _unidentified(path: Path, formats: tuple[str, ...]) -> str:
 def _too_large(path: Path, got: str, most: int) -> str:
     tiles = "; daf translate takes larger ones with --tile 1024 1024" if most == MOST_PIXELS else ""
     return f"{path}: holds {got}, more than the {most} allowed; cut or shrink it{tiles}"
-
-
-def one_line(error: Exception) -> str:
-    """What an error says, in one line."""
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 def orientation_of(image: Image.Image) -> int:

@@ -57,7 +57,8 @@ def look(folder: Path, labels: Path | None = None) -> Found:
     """
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder")
-    images, beside = (folder, None) if _has_images(folder) else _inside(folder)
+    flat = any(file.suffix.lower() in IMAGE_SUFFIXES and file.is_file() for file in folder.iterdir())
+    images, beside = (folder, None) if flat else _inside(folder)
     labels = labels or beside
     files = _files(images, IMAGE_SUFFIXES)
     if labels is not None and labels.resolve() in (images.resolve(), *images.resolve().parents) and labels != beside:
@@ -65,10 +66,6 @@ def look(folder: Path, labels: Path | None = None) -> Found:
     sizes = Counter(image_size(images / files[place]) for place in evenly_spread(len(files), _READ))
     found = None if labels is None else _look_at_labels(images, files, labels)
     return Found(images, len(files), sizes.most_common(1)[0][0], found)
-
-
-def _has_images(folder: Path) -> bool:
-    return any(file.suffix.lower() in IMAGE_SUFFIXES and file.is_file() for file in folder.iterdir())
 
 
 def _inside(folder: Path) -> tuple[Path, Path | None]:

@@ -40,7 +40,7 @@ def in_parallel(function: Callable[[int], T], indices: Sequence[int], *, workers
             _Applied(function, indices),
             batch_size=_CHUNK,
             num_workers=0 if enough < 2 else min(workers, enough),
-            collate_fn=_as_they_are,
+            collate_fn=list,
             worker_init_fn=leave_interrupts_to_the_parent,
             generator=torch.Generator(),  # its own, or it would draw from the global one
         )
@@ -80,10 +80,6 @@ class _Applied(Dataset[Any]):
             return self.function(self.indices[position])
         except DafError as error:
             return error
-
-
-def _as_they_are(results: list[Any]) -> list[Any]:
-    return results
 
 
 def leave_interrupts_to_the_parent(_: int) -> None:

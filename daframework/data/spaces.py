@@ -17,7 +17,7 @@ from torch import Tensor
 from daframework.data.checked import DerivedDataset
 from daframework.data.decode import map_ids
 from daframework.data.label_files import colour_code, value_name
-from daframework.errors import DataError, RecipeError, unknown
+from daframework.errors import DataError, RecipeError, one_line, unknown
 from daframework.fingerprint import digest
 from daframework.interfaces import IGNORE_INDEX, ImageDataset, Inspection, Sample
 from daframework.recipes.read import locate, offered_files
@@ -110,7 +110,7 @@ def read_space(file: Path | Traversable) -> LabelSpace:
     except OSError as error:
         raise RecipeError(f"{file}: cannot be read ({error.strerror})") from error
     except (ValueError, RecursionError) as error:
-        raise RecipeError(f"{file}: not TOML: {' '.join(str(error).split())}") from error
+        raise RecipeError(f"{file}: not TOML: {one_line(error)}") from error
     table, problems = structure(tables, SpaceTable)
     if table is not None:
         problems = _faults(table)

@@ -22,6 +22,7 @@ from daframework.interfaces import Task
 from daframework.recipes.tables import AugmentTable, Recipe
 from daframework.spans import span
 from daframework.storage import checkpoint
+from daframework.storage.row_names import training_of
 
 
 def warmup_cosine(step: int, steps: int) -> float:
@@ -57,7 +58,7 @@ def fit(
         DataError: an image cannot be used.
     """
     fabric, table, log = session.fabric, recipe.downstream, recipe.log
-    steps, lr = table.steps, table.lr
+    steps, lr, stage = table.steps, table.lr, training_of(row)
     if target is not None:
         steps, lr = target.table.steps or steps, target.table.lr or lr
     prior = None if prior is None else prior.view(1, -1, 1, 1).to(fabric.device)
@@ -100,7 +101,7 @@ def fit(
         seen=seen,
     )
     batches, unlabelled = crops(stream), iter(()) if target is None else crops(target.stream)
-    session.log.begin(f"training on {row}", steps, done)
+    session.log.begin(stage, steps, done)
     model.train()
     for step in range(done, steps):
         with span("waiting for data"):
@@ -134,9 +135,7 @@ def fit(
         if tell or keep:
             value = float(mean_over_ranks(loss.detach()))
             if not math.isfinite(value):
-                raise TrainingError(
-                    f"the loss of training on {row} is not a finite number at step {done}; lower downstream.lr"
-                )
+                raise TrainingError(f"the loss of {stage} is not a finite number at step {done}; lower downstream.lr")
         if tell:
             session.log.values(done, {"loss": value} | ({} if teaching is None else teaching.told()))
         if last and teaching is not None:
@@ -149,6 +148,6 @@ def fit(
             checkpoint.save(path, kept, keep_previous=not last)
         if stopping and not last:
             fabric.barrier()  # the others leave when the first rank has saved
-            raise StoppedError(f"stopped after step {done} of {steps} of training on {row}")
+            raise StoppedError(f"stopped after step {done} of {steps} of {stage}")
     # Scored in single precision, whatever it was trained in.
     return model.float().eval()

@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from attrs import Attribute, field, frozen
+from attrs import field, frozen
 from attrs.validators import and_, optional
 
 from daframework.recipes.rules import (
@@ -97,18 +97,13 @@ class TranslationTable:
         default=("source_to_target", "target_to_source"), validator=directions
     )
     lr: float = field(default=2e-4, validator=positive)
-    discriminator_lr: float | None = field(default=None)
+    discriminator_lr: float | None = field(default=None, validator=optional(positive))
     betas: tuple[float, ...] = field(default=(0.5, 0.999), validator=betas)
     constant_fraction: float = field(default=0.5, validator=within(0, 1))
     pool_size: int = field(default=50, validator=at_least(0))
     ema_decay: float = field(default=0.0, validator=within(0, 0.9999999))
     accumulate: int = field(default=1, validator=at_least(1))
     also: tuple[str, ...] = ()
-
-    @discriminator_lr.validator
-    def _check_discriminator_lr(self, attribute: "Attribute[Any]", value: float | None) -> None:
-        if value is not None:
-            positive(self, attribute, value)
 
 
 @frozen

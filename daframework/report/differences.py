@@ -1,13 +1,13 @@
 """What differs between two runs: their recipes, where they ran, and what came out."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from daframework.errors import RunError
 from daframework.recipes.read import differing, dump, flat
-from daframework.report.table import NOTHING, Grid, grid
+from daframework.report.table import Column, Grid, grid
 from daframework.storage.results import read_results
 from daframework.storage.run_folder import RunFolder, read_recipe
 
@@ -51,23 +51,22 @@ def _environment(path: Path) -> dict[str, object]:
 
 def difference_grids(found: Differences, folders: Sequence[Path]) -> list[Grid]:
     """A table for each part in which anything differs; fractions of results in percent."""
-
-    def row(part: str, key: str, values: Sequence[Any]) -> Mapping[str, Any]:
-        share = part == "results" and not key.startswith("mutual_information")
-        return {"key": key} | {str(place): _shown(value, share=share) for place, value in enumerate(values)}
-
+    columns: list[Column] = [("key", "key"), *((str(folder), str(place)) for place, folder in enumerate(folders))]
     return [
         grid(
             f"{part}{', percent' * (part == 'results')}",
-            [dict(row(part, key, values)) for key, values in keys.items()],
-            [("key", "key"), *((str(folder), str(place)) for place, folder in enumerate(folders))],
+            [
+                {"key": key} | {str(place): _shown(part, key, one) for place, one in enumerate(keys[key])}
+                for key in keys
+            ],
+            columns,
         )
         for part, keys in found.items()
         if keys
     ]
 
 
-def _shown(value: Any, *, share: bool) -> str:
-    if value is None:
-        return NOTHING
-    return f"{100 * value:.1f}" if share else value if isinstance(value, str) else json.dumps(value)
+def _shown(part: str, key: str, value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    return f"{100 * value:.1f}" if part == "results" and not key.startswith("mutual_information") else json.dumps(value)

@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from daframework.errors import visible
-from daframework.runs.row_names import ORACLE
+from daframework.storage.row_names import ORACLE
 
 NOTHING = "-"
 _UNCUT = 10_000  # columns

@@ -67,14 +67,11 @@ def _in_one_space(plugins: Plugins, recipe: Recipe, name: str, opened: list[Imag
             f"data.classes: no class of the source becomes {', '.join(unfilled)} of '{space.name}', which would never "
             "be learned; use a label space that the source fills, or a file of your own with the classes it has"
         )
+    as_it_is = {name: name for name in space.classes}
     return [
-        dataset if tuple(dataset.classes) == space.classes and _is_identity(table) else Mapped(dataset, space, table)
+        dataset if tuple(dataset.classes) == space.classes and table == as_it_is else Mapped(dataset, space, table)
         for dataset, table in zip(opened, (tables[0], tables[1], tables[1]), strict=True)
     ]
-
-
-def _is_identity(table: dict[str, str]) -> bool:
-    return all(name == meaning for name, meaning in table.items())
 
 
 def _list(names: Sequence[str]) -> str:

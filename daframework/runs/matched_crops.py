@@ -12,8 +12,8 @@ from daframework.data.whole import apply_padded
 from daframework.errors import RunError
 from daframework.interfaces import ImageDataset
 from daframework.runs.context import RunContext, kept
-from daframework.runs.row_names import SOURCE_ONLY
 from daframework.runs.rows import trained
+from daframework.storage.row_names import SOURCE_ONLY
 
 _NEAREST = 10
 

@@ -21,10 +21,10 @@ from daframework.interfaces import ImageDataset, Scores, Task
 from daframework.recipes.tables import AugmentTable
 from daframework.runs.class_shares import class_prior, rare_sampler
 from daframework.runs.context import RunContext, stream, timed
-from daframework.runs.row_names import ORACLE, self_trained
 from daframework.storage import checkpoint
 from daframework.storage.files import write_text
 from daframework.storage.results import CONTENT_PRESERVATION, Row, fraction, scores_from_json, scores_to_json
+from daframework.storage.row_names import ORACLE, SCORING, self_trained, training_of
 from daframework.storage.run_folder import RunFolder
 
 _LOOKED_AT = 100  # images of the target
@@ -77,7 +77,7 @@ def fit_and_score(run: RunContext, planned: PlannedRow, datasets: Sequence[Image
         table, target = run.recipe.downstream.self_training, None
         if start is not None and table is not None:
             target = Target(stream(run.recipe, run.target, "self-training"), table)
-        with timed(run, f"training on {row}"):
+        with timed(run, training_of(row)):
             models = [
                 fit(
                     run.task_session,
@@ -94,7 +94,7 @@ def fit_and_score(run: RunContext, planned: PlannedRow, datasets: Sequence[Image
                 for member, dataset in enumerate(datasets)
             ]
         model = models[0] if len(models) == 1 else Averaged(models)
-        with timed(run, "scoring"):
+        with timed(run, SCORING):
             if run.recipe.downstream.score:
                 batch_size = run.recipe.downstream.batch_size
                 outcome = score(run.session, run.task, model, run.target_test, batch_size, f"scoring {row}")

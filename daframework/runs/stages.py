@@ -21,11 +21,11 @@ from daframework.registry import Plugins
 from daframework.runs.context import RunContext, opened, opened_unlabelled, read_seconds, set_title
 from daframework.runs.datasets import open_datasets
 from daframework.runs.precision import Precision, for_task, precision_for
-from daframework.runs.row_names import ORACLE, SOURCE_ONLY, begun_from
 from daframework.runs.rows import PlannedRow, content_preservation, fit_and_score
 from daframework.runs.translation import translate
 from daframework.storage.files import write_text
 from daframework.storage.results import Results, Row, read_results, results_to_json, write_results
+from daframework.storage.row_names import ORACLE, SOURCE_ONLY, begun_from
 from daframework.storage.run_folder import RunFolder
 
 

@@ -13,16 +13,16 @@ from daframework.compute.session import Session
 from daframework.data.decode import write_image
 from daframework.data.unlabelled import Unlabelled
 from daframework.data.whole import evenly_spread
-from daframework.errors import RunError, warn
+from daframework.errors import RunError, one_line, warn
 from daframework.interfaces import Generator, ImageDataset
 from daframework.recipes.tables import Recipe
 from daframework.registry import Plugins
 from daframework.runs.class_shares import rare_sampler
 from daframework.runs.context import RunContext, stream, timed
 from daframework.runs.matched_crops import matched_samplers
-from daframework.runs.row_names import SOURCE_ONLY
 from daframework.runs.rows import trained
 from daframework.storage import checkpoint
+from daframework.storage.row_names import SOURCE_ONLY, TRANSLATING, TRANSLATION
 from daframework.storage.run_folder import RunFolder
 
 GENERATOR = "generator"
@@ -45,7 +45,7 @@ def translate(run: RunContext) -> list[TranslatedSet]:
                 checkpoint.save(finished, {"generator": translator.state_dict(), "num_classes": num_classes})
         generator = load_generator(run.session, run.plugins, run.recipe, run.folder)
         also = make_also(run.plugins, run.recipe, len(run.source.classes))
-        with timed(run, "translating"):
+        with timed(run, TRANSLATING):
             for one in also:
                 one.eval().to(_weights_dtype(run.recipe)).prepare(run.source, run.target)
                 one.to(run.session.fabric.device)
@@ -78,8 +78,8 @@ def _train(run: RunContext) -> nn.Module:
     def draw(step: int, translator: nn.Module) -> None:
         _draw_samples(run, networks, step, translator)
 
-    with timed(run, "translation"):
-        return train(run.session, networks, streams, run.recipe, run.folder.checkpoint("translation"), draw)
+    with timed(run, TRANSLATION):
+        return train(run.session, networks, streams, run.recipe, run.folder.checkpoint(TRANSLATION), draw)
 
 
 def _weights_dtype(recipe: Recipe) -> torch.dtype:
@@ -103,7 +103,7 @@ def load_generator(session: Session, plugins: Plugins, recipe: Recipe, folder: R
     except RuntimeError as error:
         raise RunError(
             f"{path} does not fit the recipe's generator; was it made by another version of its plugin? "
-            f"({' '.join(str(error).split())})"
+            f"({one_line(error)})"
         ) from error
     return generator.to(session.fabric.device).eval()
 

@@ -7,8 +7,6 @@ import re
 import shutil
 import sys
 from collections.abc import Iterable
-from importlib.resources import files as resources
-from importlib.resources.abc import Traversable
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -61,7 +59,9 @@ def scaffold(name: str, kind: str) -> dict[str, str]:
     }
     written: dict[str, str] = {}
     for part in ("every", *(["component"] if kind in KINDS else []), kind):
-        for path, text in _templates(resources(__name__).joinpath("templates", part)):
+        folder = Path(__file__).parent / "templates" / part
+        for file in sorted(folder.rglob("*.tmpl")):
+            path, text = file.relative_to(folder).with_suffix("").as_posix(), file.read_text(encoding="utf-8")
             for word, meant in words.items():  # in this order, as one may hold another
                 path, text = path.replace(word, meant), text.replace(word, meant)
             written[path] = text
@@ -71,14 +71,6 @@ def scaffold(name: str, kind: str) -> dict[str, str]:
 def _class_name(name: str, kind: str) -> str:
     """``soft_focus`` -> SoftFocusGenerator; no class of daframework is called so."""
     return name.title().replace("_", "") + {"dataset": "Images"}.get(kind, kind.title())
-
-
-def _templates(folder: Traversable, path: str = "") -> Iterable[tuple[str, str]]:
-    for entry in sorted(folder.iterdir(), key=lambda entry: entry.name):
-        if entry.is_dir():
-            yield from _templates(entry, f"{path}{entry.name}/")
-        else:
-            yield f"{path}{entry.name.removesuffix('.tmpl')}", entry.read_text(encoding="utf-8")
 
 
 def write_scaffold(plugins: Plugins, name: str, kind: str, out: Path, *, commands: Iterable[str]) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from daframework.errors import RunError, warn
+from daframework.errors import RunError, one_line, warn
 from daframework.fingerprint import digest_bytes
 from daframework.storage.files import write_whole
 
@@ -89,7 +89,7 @@ def _read(path: Path, device: torch.device) -> dict[str, Any]:
 def _reason(error: BaseException) -> str:
     """Where the disk is full, torch ends with an error of its own, which does not say so."""
     cause = error.__context__ if isinstance(error.__context__, OSError) else error
-    return cause.strerror if isinstance(cause, OSError) and cause.strerror else " ".join(str(cause).split())
+    return cause.strerror if isinstance(cause, OSError) and cause.strerror else one_line(cause)
 
 
 def _previous(path: Path) -> Path:

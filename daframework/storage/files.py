@@ -1,13 +1,15 @@
 """Files written whole or not at all, and lines of a run's log."""
 
+import json
 import os
 from collections.abc import Callable
 from contextlib import suppress
+from math import isfinite
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 from uuid import uuid4
 
-from daframework.errors import RunError
+from daframework.errors import writing
 from daframework.fingerprint import digest_bytes
 
 _LONGEST_NAME = 255  # bytes, on nearly every file system
@@ -84,10 +86,25 @@ def write_bytes(path: Path, content: bytes) -> None:
     Raises:
         RunError: it cannot be written; then no part of it is left.
     """
-    try:
+    with writing(path):
         write_whole(path, lambda file: file.write(content))
-    except OSError as error:
-        raise RunError(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+def log_entry(line: str | bytes) -> dict[str, Any] | None:
+    """``stage``, ``step`` and ``values`` by name of a run's log's line; None for one that cannot be read.
+
+    A value that is not a finite number becomes None: JSON has no word for it, but Python's.
+    """
+    try:
+        entry = json.loads(line)
+        stage, step = entry.pop("stage"), entry.pop("step")
+        if not isinstance(stage, str) or not isinstance(step, int):
+            return None
+        numbers = {name: value for name, value in entry.items() if isinstance(value, int | float)}
+        values = {name: value if isfinite(value) else None for name, value in numbers.items()}
+        return {"stage": stage, "step": step, "values": values}
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError, OverflowError):
+        return None
 
 
 def append_line(path: Path, line: str) -> None:
@@ -96,13 +113,10 @@ def append_line(path: Path, line: str) -> None:
     Raises:
         RunError: it cannot be written.
     """
-    try:
-        with path.open("a+b") as file:
-            end = file.seek(0, os.SEEK_END)
-            file.seek(max(0, end - 1))
-            if file.read() not in (b"", b"\n"):
-                file.seek(max(0, end - _LONGEST_LINE))
-                file.truncate(end - len(file.read().rpartition(b"\n")[2]))
-            file.write(f"{line}\n".encode())
-    except OSError as error:
-        raise RunError(f"{path} cannot be written: {error.strerror or error}") from error
+    with writing(path), path.open("a+b") as file:
+        end = file.seek(0, os.SEEK_END)
+        file.seek(max(0, end - 1))
+        if file.read() not in (b"", b"\n"):
+            file.seek(max(0, end - _LONGEST_LINE))
+            file.truncate(end - len(file.read().rpartition(b"\n")[2]))
+        file.write(f"{line}\n".encode())

@@ -127,6 +127,28 @@ def write_results(path: Path, results: Results) -> None:
     write_text(path, json.dumps(content | {_DIGEST: _digest(content)}, indent=2, allow_nan=False) + "\n")
 
 
+def results_from_json(content: Mapping[str, Any]) -> Results:
+    """What `results_to_json` wrote.
+
+    Raises:
+        ValueError, KeyError, TypeError or AttributeError: it did not write that.
+    """
+    classes = tuple(content["classes"])
+    rows = tuple(
+        Row(
+            row["method"],
+            scores_from_json(row, classes),
+            row[CONTENT_PRESERVATION] and scores_from_json(row[CONTENT_PRESERVATION], classes),
+            fraction(row.get("mutual_information")),
+        )
+        for row in content["rows"]
+    )
+    if not all(isinstance(content.get(key, {}), dict) for key in ("images", *_MADE)):
+        raise TypeError(f"images, {' and '.join(_MADE)} must be objects")
+    found = content["recipe"], content["seed"], classes, rows
+    return Results(*found, content["seconds"], content["environment"], content.get("images", {}))
+
+
 def read_results(path: Path) -> Results:
     """The results in the file ``path``.
 
@@ -135,39 +157,16 @@ def read_results(path: Path) -> Results:
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        classes = tuple(content["classes"])
-        rows = tuple(
-            Row(
-                row["method"],
-                scores_from_json(row, classes),
-                row[CONTENT_PRESERVATION] and scores_from_json(row[CONTENT_PRESERVATION], classes),
-                fraction(row.get("mutual_information")),
-            )
-            for row in content["rows"]
-        )
-        _check_digest(content)
-        if not all(isinstance(content.get(key, {}), dict) for key in ("images", *_MADE)):
-            raise TypeError(f"images, {' and '.join(_MADE)} must be objects")
-        return Results(
-            recipe=content["recipe"],
-            seed=content["seed"],
-            classes=classes,
-            rows=rows,
-            seconds=content["seconds"],
-            environment=content["environment"],
-            images=content.get("images", {}),
-        )
+        found = results_from_json(content)
+        # What was found may not have changed since; files of earlier versions hold no digest to tell by.
+        of_earlier = _DIGEST not in content and content.keys() <= {*_FOUND, *_MADE}
+        if not of_earlier and content.get(_DIGEST) != _digest(content):
+            raise ValueError("its content is not what was written")
+        return found
     except OSError as error:
         raise RunError(f"{path}: cannot be read: {error.strerror}; has the run finished?") from error
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise RunError(f"{path}: not a results file ({type(error).__name__}: {error}); run its recipe again") from error
-
-
-def _check_digest(content: Mapping[str, Any]) -> None:
-    """What was found may not have changed since it was written; files of earlier versions hold no digest to tell by."""
-    of_earlier = _DIGEST not in content and content.keys() <= {*_FOUND, *_MADE}
-    if not of_earlier and content.get(_DIGEST) != _digest(content):
-        raise ValueError("its content is not what was written")
 
 
 def _digest(content: Mapping[str, Any]) -> str:

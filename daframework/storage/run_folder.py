@@ -6,7 +6,7 @@ from pathlib import Path
 import attrs
 import tomli_w
 
-from daframework.errors import RecipeError, RunError
+from daframework.errors import RecipeError, RunError, one_line
 from daframework.fingerprint import digest
 from daframework.recipes.read import differing, dump, flat, parse, without_gone
 from daframework.recipes.tables import HardwareTable, LogTable, Recipe
@@ -144,7 +144,7 @@ def read_recipe(folder: RunFolder, *, as_written: bool = False) -> Recipe:
     except OSError as error:
         raise RunError(f"{folder.path} holds no run: {folder.recipe.name} cannot be read ({error.strerror})") from error
     except (ValueError, RecursionError, RecipeError) as error:
-        raise RunError(f"{folder.recipe} is damaged: {' '.join(str(error).split())}") from error
+        raise RunError(f"{folder.recipe} is damaged: {one_line(error)}") from error
 
 
 def _identity(recipe: Recipe) -> Recipe:

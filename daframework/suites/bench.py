@@ -16,6 +16,7 @@ from daframework.runs.context import checked
 from daframework.runs.datasets import open_datasets
 from daframework.storage.files import write_text
 from daframework.storage.lock import held
+from daframework.suites.bench_folder import TABLE
 from daframework.suites.checks import check_cells
 from daframework.suites.comparison import TaskTable, task_table
 from daframework.suites.drawings import draw_scores, draw_sheet
@@ -116,7 +117,7 @@ def compare(plugins: Plugins, plan: Plan, failures: Mapping[str, str]) -> Bench:
     made = Bench(plan.out, tables, dict(failures))
     if not any(row["seeds"] for row in made.rows):
         raise RunError("\n".join([f"{plan.out} holds no finished run of suite '{plan.name}'", *_reasons(made.rows)]))
-    write_text(plan.out / "table.json", made.text("json"))
+    write_text(plan.out / TABLE, made.text("json"))
     write_text(plan.out / "table.md", as_text([*made.grids(), *map(class_grid, tables)], "markdown"))
     for table in tables:
         draw_scores(plan, table)

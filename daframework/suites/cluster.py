@@ -19,7 +19,7 @@ from typing import Any
 from attrs import frozen
 
 import daframework
-from daframework.errors import RunError, warn
+from daframework.errors import RunError, needing, warn
 from daframework.storage.lock import held
 from daframework.suites import launch
 from daframework.suites.launch import last_line
@@ -85,10 +85,8 @@ def ray_cluster(address: str | None, jobs: int | None) -> Iterator["RayCluster"]
             "Ray Client (ray://) is not supported: start daf on a node of the cluster, which sees the shared "
             "folder, with --on ray or --on ray:HOST:PORT, or hand it to ray job submit"
         )
-    try:
+    with needing("--on ray needs Ray", extra="ray"):
         import ray
-    except ImportError as error:
-        raise RunError(f"--on ray needs Ray ({error}); install it with: pip install 'daframework[ray]'") from error
     handler = signal.getsignal(signal.SIGTERM)
     # Ray tells at length on standard output which nodes died, and tables alone belong there.
     with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
@@ -126,16 +124,12 @@ class RayCluster:
     needs: Needs
     jobs: int
     task: Any
+    poll_seconds = 1.0  # so that thousands of runs do not load the shared folder with looking
 
     @property
     def places(self) -> int:
         """How many fit on the cluster as it was, if no fewer were asked for."""
         return min(self.jobs, self.needs.places)
-
-    @property
-    def poll_seconds(self) -> float:
-        """So that thousands of runs do not load the shared folder with looking."""
-        return 1.0
 
     def submit(self, work: Work, log: Path, slot: int) -> Job:
         """Hand a run to Ray, whatever its slot: Ray knows which GPU is free.

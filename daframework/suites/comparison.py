@@ -10,10 +10,10 @@ from daframework.errors import RunError
 from daframework.interfaces import Task
 from daframework.report.pick import pick_notes
 from daframework.report.table import Record, mean, over_seeds, ranked
-from daframework.runs.row_names import ORACLE, SOURCE_ONLY, begun_from
 from daframework.runs.rows import require_scores
 from daframework.storage import checkpoint
 from daframework.storage.results import Results, Row, row_to_json
+from daframework.storage.row_names import ORACLE, SOURCE_ONLY, TRANSLATING, TRANSLATION, begun_from, training_of
 from daframework.suites.bootstrap import paired_difference
 from daframework.suites.facts import facts
 from daframework.suites.plan import REFERENCES, Cell, Plan
@@ -168,7 +168,7 @@ def _minutes(own: Iterable[Scored]) -> float | None:
     spent = []
     for one in own:
         rows = dict.fromkeys((begun_from(one.row.method), one.row.method))
-        stages = ["translation", *(f"training on {row}" for row in rows)]
+        stages = [TRANSLATION, *map(training_of, rows)]
         spent.append(sum(one.results.seconds.get(stage, 0.0) for stage in stages))
     return sum(spent) / len(spent) / 60 if any(spent) else None
 
@@ -176,9 +176,9 @@ def _minutes(own: Iterable[Scored]) -> float | None:
 def _images_per_second(own: Iterable[Scored]) -> float | None:
     """Of translating the set: mean over seeds."""
     return mean(
-        one.results.images["source"] / one.results.seconds["translating"]
+        one.results.images["source"] / one.results.seconds[TRANSLATING]
         for one in own
-        if one.results.seconds.get("translating") and "source" in one.results.images
+        if one.results.seconds.get(TRANSLATING) and "source" in one.results.images
     )
 
 

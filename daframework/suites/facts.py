@@ -53,11 +53,8 @@ def maker(results: Results) -> str:
     environment = results.environment
     version = environment.get("versions", {}).get("daframework")
     machine = environment.get("processor") if environment.get("device") == "cpu" else environment.get("device")
+    day = str(environment.get("date", "")).partition("T")[0]
     return (
         f"daframework {version}, commit {environment.get('commit') or 'unknown'}, on {machine}, "
-        f"{environment.get('threads', '?')} of {environment.get('cores', '?')} cores a run, {_day(results)}"
+        f"{environment.get('threads', '?')} of {environment.get('cores', '?')} cores a run, {day}"
     )
-
-
-def _day(results: Results) -> str:
-    return str(results.environment.get("date", "")).partition("T")[0]

@@ -11,9 +11,10 @@ from daframework.errors import RecipeError, unknown
 from daframework.recipes.read import locate, parse, read_tables
 from daframework.recipes.tables import LogTable, Recipe
 from daframework.registry import Plugins
-from daframework.runs.row_names import ORACLE, SOURCE_ONLY, begun_from, self_trained
+from daframework.storage.row_names import ORACLE, SOURCE_ONLY, begun_from, self_trained
 from daframework.storage.run_folder import RunFolder, difference
 from daframework.suites.suite import Suite, TaskEntry
+from daframework.suites.work import Work
 
 REFERENCES = (SOURCE_ONLY, ORACLE)
 """The rows of every table. One run a seed and task trains both, and hands them to all others."""
@@ -22,7 +23,7 @@ _OWN_TASK = "task"
 
 
 @attrs.frozen
-class Cell:
+class Cell(Work):
     """One run of a suite: a recipe with one task and one seed, in a folder of its own.
 
     ``method`` is the recipe's name, `SOURCE_ONLY` for the run that trains both references.
@@ -31,13 +32,6 @@ class Cell:
     task: str
     method: str
     seed: int
-    recipe: Recipe
-    folder: RunFolder
-
-    @property
-    def name(self) -> str:
-        """Its folder's path inside the suite's."""
-        return f"{self.task}/{self.method}/seed{self.seed}"
 
 
 @attrs.frozen
@@ -167,9 +161,8 @@ def _cells(
                 "write [source], [target], [data], [downstream] and [[tasks]] into the suite"
             )
     own = {SOURCE_ONLY: reference} | {name: recipe for name, recipe in recipes.items() if name not in REFERENCES}
-    return [
-        Cell(label, name, seed, recipe, RunFolder(out / label / name / f"seed{seed}")) for name, recipe in own.items()
-    ]
+    places = {name: f"{label}/{name}/seed{seed}" for name in own}
+    return [Cell(places[name], one, RunFolder(out / places[name]), label, name, seed) for name, one in own.items()]
 
 
 def _merged(tables: Mapping[str, Any], suite: Suite, task: TaskEntry | None) -> dict[str, Any]:

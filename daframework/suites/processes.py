@@ -11,6 +11,7 @@ from typing import Generic
 from attrs import define, field, frozen
 
 from daframework.errors import DafError, RunError, StoppedError
+from daframework.suites.bench_folder import LOGS
 from daframework.suites.launch import last_line, launch
 from daframework.suites.plan import Cell, Plan
 from daframework.suites.share import givers, receive
@@ -28,16 +29,12 @@ class Slots:
     jobs: int
     threads: int
     devices: tuple[str, ...] = ()
+    poll_seconds = 0.2  # looking at a process here costs nothing
 
     @property
     def places(self) -> int:
         """One for each job."""
         return self.jobs
-
-    @property
-    def poll_seconds(self) -> float:
-        """Looking at a process here costs nothing."""
-        return 0.2
 
     def submit(self, work: Work, log: Path, slot: int) -> Job:
         """Begin a run on the GPU of ``slot``.
@@ -146,7 +143,7 @@ def carry_out(queue: Queue[W], out: Path, executor: Executor, view: Screen, stop
                     break
                 try:
                     queue.prepare(work)
-                    running.append(_Running(work, executor.submit(work, log_file(out, work), slot), slot))
+                    running.append(_Running(work, executor.submit(work, out / LOGS / f"{work.name}.txt", slot), slot))
                 except DafError as error:
                     view.ended(work, 0.0, str(error))
                     queue.ended(work, str(error))
@@ -158,11 +155,6 @@ def carry_out(queue: Queue[W], out: Path, executor: Executor, view: Screen, stop
             one.job.stop()
         for one in running:
             one.job.wait()
-
-
-def log_file(out: Path, work: Work) -> Path:
-    """What the process of a run printed, the newest attempt last."""
-    return out / "logs" / f"{work.name}.txt"
 
 
 @define(eq=False)

@@ -7,10 +7,10 @@ import os
 import shutil
 from pathlib import Path
 
-from daframework.errors import RunError
+from daframework.errors import writing
 from daframework.runs.context import read_seconds, write_seconds
-from daframework.runs.row_names import SOURCE_ONLY, self_trained
 from daframework.runs.translation import GENERATOR
+from daframework.storage.row_names import SOURCE_ONLY, self_trained
 from daframework.storage.run_folder import RunFolder, open_folder, write_recipe
 from daframework.suites.plan import REFERENCES, Cell, Plan
 from daframework.suites.status import SHARED_STAGES, State, status
@@ -33,7 +33,7 @@ def receive(plan: Plan, cell: Cell) -> None:
     open_folder(cell.folder.path, cell.recipe)
     # The run reads its recipe there, also what may change between two attempts: where and how to compute.
     write_recipe(cell.folder, cell.recipe)
-    try:
+    with writing(cell.folder.path):
         for giver in givers(plan, cell):
             if status(giver).state is State.FOREIGN:
                 continue  # made by another recipe, and this run would pass it off as its own
@@ -42,8 +42,6 @@ def receive(plan: Plan, cell: Cell) -> None:
                     _row(giver.folder, cell.folder, row)
             else:
                 _translation(giver.folder, cell.folder)
-    except OSError as error:
-        raise RunError(f"{cell.folder.path} cannot be written: {error.strerror or error}") from error
 
 
 def _row(giver: RunFolder, taker: RunFolder, row: str) -> None:

@@ -8,10 +8,11 @@ from daframework.compute.environment import software
 from daframework.errors import RunError
 from daframework.runs.context import read_seconds
 from daframework.storage.results import Results, read_results
+from daframework.storage.row_names import TRANSLATING, TRANSLATION
 from daframework.storage.run_folder import difference, holds_other_files, read_recipe
 from daframework.suites.work import Work
 
-SHARED_STAGES = ("translation", "translating")
+SHARED_STAGES = (TRANSLATION, TRANSLATING)
 """Stages that the first task's run does for those of the other tasks; their seconds go along with what they made."""
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Protocol, Self, TypeVar
 
 from attrs import frozen
@@ -11,20 +10,16 @@ from daframework.recipes.tables import Recipe
 from daframework.storage.run_folder import RunFolder
 
 
-class Work(Protocol):
-    """A run that is to be made in ``folder``: a cell of a suite, or a trial of a search."""
+@frozen
+class Work:
+    """A run of ``recipe`` that is to be made in ``folder``: a cell of a suite, or a trial of a search.
 
-    @property
-    def name(self) -> str:
-        """What it is called, and its log."""
+    It is called ``name``, and its log too: the folder's path inside that of the suite or search.
+    """
 
-    @property
-    def recipe(self) -> Recipe:
-        """What is run."""
-
-    @property
-    def folder(self) -> RunFolder:
-        """Where."""
+    name: str
+    recipe: Recipe
+    folder: RunFolder
 
 
 W = TypeVar("W", bound=Work)
@@ -63,9 +58,7 @@ class Screen:
         """Begin to show."""
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Leave the terminal as it was."""
 
     def started(self, work: Work) -> None:

@@ -8,27 +8,16 @@ runs through all of its kind in `check_component`, as ``daf plugins --check`` do
 network on the meta device, where nothing is computed.
 """
 
-from daframework.testing.components import (
-    check_dataset,
-    check_discriminator,
-    check_generator,
-    check_loss,
-    check_network,
-    check_size,
-    check_task,
-)
-from daframework.testing.hooks import check_commands, check_listener
-from daframework.testing.registered import check_component
+from daframework.testing.components import check_dataset as check_dataset
+from daframework.testing.components import check_discriminator as check_discriminator
+from daframework.testing.components import check_generator as check_generator
+from daframework.testing.components import check_loss as check_loss
+from daframework.testing.components import check_network as check_network
+from daframework.testing.components import check_size as check_size
+from daframework.testing.components import check_task as check_task
+from daframework.testing.hooks import check_commands as check_commands
+from daframework.testing.hooks import check_listener as check_listener
+from daframework.testing.registered import check_component as check_component
 
-__all__ = [
-    "check_commands",
-    "check_component",
-    "check_dataset",
-    "check_discriminator",
-    "check_generator",
-    "check_listener",
-    "check_loss",
-    "check_network",
-    "check_size",
-    "check_task",
-]
+# Of what is imported here, documentation shows what this names.
+__all__ = [name for name in dir() if name.startswith("check_")]

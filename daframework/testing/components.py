@@ -12,7 +12,7 @@ from daframework.build import DIRECTIONS, DOMAINS, Term
 from daframework.compute.randomness import global_seed
 from daframework.data.checked import check_sample
 from daframework.data.whole import padded_side
-from daframework.errors import PluginError
+from daframework.errors import PluginError, one_line
 from daframework.interfaces import (
     IGNORE_INDEX,
     Discriminator,
@@ -54,7 +54,7 @@ def check_generator(generator: Generator, *, height: int, width: int, batch_size
         generator.eval()(_image(generator, 1, side, side))  # as images of any size are translated
     except Exception as error:  # of whatever type: sizes that do not fit make torch raise almost anything
         raise PluginError(
-            f"{name} cannot take {side} x {side}, which it promises: {' '.join(str(error).split())[:200]}; say with "
+            f"{name} cannot take {side} x {side}, which it promises: {one_line(error)[:200]}; say with "
             "smallest what height and width must be at least"
         ) from error
     finally:

@@ -35,7 +35,8 @@ def check_listener(hook: Callable[..., Any]) -> None:
     results = results_to_json(Results("made_up", 0, ("one", "two"), rows, {"translation": 1.0}, {}))
     for done, told in ((0, results), (1, None)):
         with TemporaryDirectory() as folder:
-            listener = hook(*_asked(hook, run_folder=Path(folder), recipe=recipe))
+            given = {"run_folder": Path(folder), "recipe": recipe}
+            listener = hook(*(given[name] for name in inspect.signature(hook).parameters))
             if listener is None:
                 return
             if not isinstance(listener, Listener):
@@ -68,7 +69,3 @@ def check_commands(hook: Callable[..., Any]) -> None:
         if not command.get_short_help_str():
             raise PluginError(f"command '{name}' must have a docstring, which is its help")
         CliRunner().invoke(command, ["--help"], catch_exceptions=False)
-
-
-def _asked(hook: Callable[..., Any], **given: Any) -> list[Any]:
-    return [given[name] for name in inspect.signature(hook).parameters]

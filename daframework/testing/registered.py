@@ -14,7 +14,7 @@ from torch import nn
 from daframework.adapt.rehearsal import Noise, Translator
 from daframework.build import DIRECTIONS, SUPPLIED, make, required
 from daframework.compute.randomness import global_seed
-from daframework.errors import DafError, DataError, PluginError, unknown
+from daframework.errors import DafError, DataError, PluginError, one_line, unknown
 from daframework.guard import guarded
 from daframework.interfaces import Discriminator, Generator, ImageDataset, Loss, Task
 from daframework.registry import KINDS, Component, Origin, Plugins, clashes, components, find, left_out
@@ -190,8 +190,7 @@ def _verdict(plugins: Plugins, what: str, origin: Origin, check: Callable[[], No
         with guarded(f"plugin {origin}", plugins.warn):
             check()
     except NotMadeError as error:
-        return Verdict(NOT_CHECKED, what, " ".join(str(error).split()))
+        return Verdict(NOT_CHECKED, what, one_line(error))
     except (Exception, SystemExit) as error:  # a stranger's code may raise anything
-        said = " ".join(str(error).split())
-        return Verdict(BROKEN, what, said if isinstance(error, DafError) else f"{type(error).__name__}: {said}")
+        return Verdict(BROKEN, what, one_line(error, kind=not isinstance(error, DafError)))
     return Verdict(OK, what)

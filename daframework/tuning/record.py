@@ -7,8 +7,8 @@ from typing import Any
 
 from attrs import asdict, evolve, frozen
 
-from daframework.errors import DafError, RunError
-from daframework.recipes.read import dump, parse
+from daframework.errors import DafError, RunError, one_line
+from daframework.recipes.read import differing, dump, parse
 from daframework.recipes.strict import structure
 from daframework.recipes.tables import Recipe
 from daframework.report.pick import SCORE
@@ -74,10 +74,8 @@ def read_trials(out: Path, recipe: Recipe, space: Space) -> list[SearchTrial]:
         return []
     try:
         content = json.loads(read_text(path))
-        was, spaces = (
-            parse(content["recipe"], str(path)),
-            (content["space"], {k: v.written() for k, v in space.items()}),
-        )
+        was = parse(content["recipe"], str(path))
+        ranges = differing(content["space"], {key: one.written() for key, one in space.items()}, "not there")
         score = str(content["score"])
         trials, problems = structure({"trials": content["trials"]}, _Trials)
         if trials is None:
@@ -87,9 +85,12 @@ def read_trials(out: Path, recipe: Recipe, space: Space) -> list[SearchTrial]:
     except OSError as error:
         raise RunError(f"{path} cannot be read: {error.strerror}") from error
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, DafError) as error:
-        raise RunError(f"{path}: damaged ({' '.join(str(error).split())}); give another folder with --out") from error
-    changed = difference(was, recipe) or _difference(*spaces)
-    changed = changed or (None if score == SCORE else f"trials were scored by {score}, now by {SCORE}")
+        raise RunError(f"{path}: damaged ({one_line(error)}); give another folder with --out") from error
+    changed = difference(was, recipe)
+    if changed is None and ranges:
+        changed = "the range of {} was {}, now {}".format(min(ranges), *ranges[min(ranges)])
+    if changed is None and score != SCORE:
+        changed = f"trials were scored by {score}, now by {SCORE}"
     if changed is not None:
         raise RunError(f"{out} holds another search ({changed}); give another folder with --out, or delete this one")
     return [
@@ -101,11 +102,3 @@ def read_trials(out: Path, recipe: Recipe, space: Space) -> list[SearchTrial]:
 @frozen
 class _Trials:
     trials: tuple[SearchTrial, ...]
-
-
-def _difference(was: dict[str, Any], now: dict[str, Any]) -> str | None:
-    """The first key whose range is another."""
-    for key in sorted(was | now):
-        if was.get(key) != now.get(key):
-            return f"the range of {key} was {was.get(key, 'not there')}, now {now.get(key, 'not there')}"
-    return None

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from daframework.compute.randomness import derive
-from daframework.errors import RunError
+from daframework.errors import needing
 from daframework.tuning.space import Range, Space
 
 _DIGITS = 4  # of a number; more would only make it harder to read
@@ -20,10 +20,8 @@ def require_optuna() -> Any:
     Raises:
         RunError: it is not installed.
     """
-    try:
+    with needing("daf tune needs Optuna", extra="tune"):
         import optuna
-    except ImportError as error:
-        raise RunError(f"daf tune needs Optuna ({error}); install it with: pip install 'daframework[tune]'") from error
     return optuna
 
 

@@ -19,7 +19,7 @@ from daframework.storage.run_folder import RunFolder, is_as_written, open_folder
 from daframework.suites.bench import open_executor
 from daframework.suites.processes import carry_out
 from daframework.suites.status import status
-from daframework.suites.work import Screen
+from daframework.suites.work import Screen, Work
 from daframework.text_file import read_text
 from daframework.tuning.findings import Tuning
 from daframework.tuning.record import SearchTrial, read_trials, write_trials
@@ -103,13 +103,10 @@ def _require_own(path: Path) -> None:
 
 
 @frozen
-class _Run:
-    """The run of a trial, as `daframework.suites.work.Work`."""
+class _Run(Work):
+    """The run of a trial."""
 
     number: int
-    name: str
-    recipe: Recipe
-    folder: RunFolder
 
 
 @define(eq=False)
@@ -154,7 +151,7 @@ class _Search:
         self._begun.add(number)
         trial = self.trials[number]
         changed = with_values(self.recipe, trial.values) if number else self.recipe
-        return _Run(number, trial.name, without_labels(changed), RunFolder(self.out / trial.name))
+        return _Run(trial.name, without_labels(changed), RunFolder(self.out / trial.name), number)
 
     def _values(self, number: int, known: int) -> dict[str, Any]:
         """What trial ``number`` tries, told of those before ``known``: one that failed is as bad as the worst."""

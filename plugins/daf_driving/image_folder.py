@@ -18,8 +18,7 @@ from daframework.data.label_files import (
     near_colour,
     parse_colour,
     parse_id,
-    read_channel,
-    read_colours,
+    read_values,
     replace_values,
     value_name,
 )
@@ -142,9 +141,7 @@ class ImageFolder(FileDataset):
         )
 
     def _read_ids(self, path: Path) -> Tensor:
-        if self._in_colours:
-            return read_colours(path)
-        return super()._read_ids(path) if self._channel is None else read_channel(path, self._channel)
+        return read_values(path, colours=self._in_colours, channel=self._channel)
 
     def _as_classes(self, ids: Tensor, path: Path) -> Tensor:
         if self._in_colours:

@@ -2,18 +2,18 @@
 
 from typing import TYPE_CHECKING, Any
 
+from click import Group
+
 from daframework import hookimpl
 
 if TYPE_CHECKING:
-    from click import Group
-
     from daf_export.exporting import Exported, export, load
 
 __all__ = ["Exported", "export", "load"]
 
 
 @hookimpl
-def daf_commands(group: "Group") -> None:
+def daf_commands(group: Group) -> None:
     """Add ``daf export``."""
     from daf_export.export_command import command
 

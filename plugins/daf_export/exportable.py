@@ -68,13 +68,14 @@ def exportable(run: "Run", model: str, size: tuple[int, int] | None) -> Exportab
         "classes": json.dumps(results.classes),
     }
     found: nn.Module
+    table: Any
     if model == GENERATOR:
         found = run.generator()
         row, table, multiple, smallest = None, run.recipe.generator, found.multiple, found.smallest
         facts |= {"output": "(batch, 3, height, width) float32, RGB", "output_range": "[-1, 1]"}
         if (versions := len(found.translators())) > 1:
             raise PluginError(
-                f"{run.folder}: its generator '{_name(table)}' has {versions} versions, and a file holds one network; "
+                f"{run.folder}: its generator '{table.name}' has {versions} versions, and a file holds one network; "
                 "train it with one, or use daf translate"
             )
     else:
@@ -85,7 +86,9 @@ def exportable(run: "Run", model: str, size: tuple[int, int] | None) -> Exportab
         if run.recipe.data.resize is not None:
             facts["resize"] = " ".join(map(str, run.recipe.data.resize))
     kind = SEGMENTER if row else GENERATOR
-    facts |= {"kind": kind, "component": _component(kind, table, len(results.classes))}
+    # What builds such a network again.
+    component = {"kind": GENERATOR if kind == GENERATOR else "task", "name": table.name, "options": table.options}
+    facts |= {"kind": kind, "component": json.dumps(component | {"num_classes": len(results.classes)})}
     if size is not None and any(side < smallest or side % multiple for side in size):
         raise DataError(
             f"{run.folder}: size {size[0]}x{size[1]} is none that its {kind} takes; height and width must be multiples "
@@ -95,7 +98,7 @@ def exportable(run: "Run", model: str, size: tuple[int, int] | None) -> Exportab
     one = Exportable(kind, row, network, multiple, padded_side(smallest, multiple), size, facts)
     if _draws(one.network, torch.zeros(1, 3, *(size or 2 * (max(one.smallest, padded_side(32, multiple)),)))):
         raise PluginError(
-            f"{run.folder}: its {kind} '{_name(table)}' draws at random, which a file cannot repeat; use daf translate"
+            f"{run.folder}: its {kind} '{table.name}' draws at random, which a file cannot repeat; use daf translate"
         )
     return one
 
@@ -107,13 +110,3 @@ def _draws(network: nn.Module, image: Tensor) -> bool:
         before = torch.get_rng_state()
         network(image)
         return not torch.equal(before, torch.get_rng_state())
-
-
-def _name(table: Any) -> str:
-    return str(table.name)
-
-
-def _component(kind: str, table: Any, num_classes: int) -> str:
-    """What builds such a network again, as JSON."""
-    named = {"kind": GENERATOR if kind == GENERATOR else "task", "name": table.name, "options": table.options}
-    return json.dumps(named | {"num_classes": num_classes})

@@ -12,7 +12,7 @@ from daf_export.exportable import GENERATOR, exportable
 from daf_export.formats import FORMATS, example_size, open_safetensors
 from daf_export.model_card import card
 from daf_export.parity import Bound, SizeDifference, bound_of, check_parity
-from daframework.errors import DataError, PluginError, unknown
+from daframework.errors import DataError, needing, unknown, writing
 
 if TYPE_CHECKING:
     from daframework import Run
@@ -45,9 +45,10 @@ def export(
     compared with the network at several sizes, on even and photograph-like images, before it takes its place.
 
     Raises:
-        RunError: the run is not finished, its network cannot be exported so, or the file would not compute the same.
+        RunError: the run is not finished, the extra is missing, its network cannot be exported so, or the file would
+            not compute the same.
         DataError: the file is there already, or cannot be written.
-        PluginError: the generator draws at random or has several versions, or a package of the extra is missing.
+        PluginError: the generator draws at random or has several versions.
     """
     if format not in FORMATS:
         raise DataError(unknown("format", format, FORMATS))
@@ -63,7 +64,7 @@ def export(
             raise DataError(f"{file}: is a folder, where a file is to be written; write to another one")
         if file.exists() and not overwrite:
             raise DataError(f"{file} is there already; add --overwrite to replace it")
-    try:
+    with writing(path, DataError):
         path.parent.mkdir(parents=True, exist_ok=True)
         # Here, and not in the system's own folder: it fails now where it would at the end, and moving is a rename.
         with TemporaryDirectory(prefix=".export", dir=path.parent) as folder:
@@ -74,8 +75,6 @@ def export(
             made.with_name(beside.name).write_text(card(run, taken, format, path.name, differences), encoding="utf-8")
             made.with_name(beside.name).replace(beside)
             made.replace(path)
-    except OSError as error:
-        raise DataError(f"{path} cannot be written: {error.strerror or error}") from error
     return Exported(path, beside, metadata, differences, bound_of(taken))
 
 
@@ -91,9 +90,5 @@ def load(path: str | Path) -> nn.Module:
 
 def _need(packages: tuple[str, ...], format: str) -> None:
     for package in packages:
-        try:
+        with needing(f"format {format} needs {package}", extra="export"):
             import_module(package)
-        except ImportError as error:
-            raise PluginError(
-                f"format {format} needs {package} ({error}); install it with: pip install 'daframework[export]'"
-            ) from error

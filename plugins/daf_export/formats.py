@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from daf_export.exportable import Exportable
 from daframework.build import make
 from daframework.data.whole import padded_side
-from daframework.errors import DataError, PluginError, RunError
+from daframework.errors import DataError, PluginError, RunError, one_line
 from daframework.registry import find, load_plugins
 
 OPSET = 20
@@ -88,11 +88,11 @@ def traced(one: Exportable) -> tuple[torch.export.ExportedProgram, Exportable]:
             return program, tried
         except Exception as error:  # torch raises whatever the network's code stumbles on
             why = error
-    reason = " ".join(str(why).split())[:200]
+    reason = one_line(why, kind=True)[:200]
     if one.size:
-        raise RunError(f"{one.name}: torch.export cannot trace this network ({type(why).__name__}: {reason})")
+        raise RunError(f"{one.name}: torch.export cannot trace this network ({reason})")
     raise RunError(
-        f"{one.name}: this network cannot be exported for any size ({type(why).__name__}: {reason}); "
+        f"{one.name}: this network cannot be exported for any size ({reason}); "
         "export it for one with --size HEIGHTxWIDTH"
     ) from why
 
@@ -109,7 +109,7 @@ def write_program(one: Exportable, path: Path) -> Exportable:
         except OSError:
             raise
         except Exception as error:  # the serializer's own, for every operator it does not know
-            cause = str(error).strip().partition("\n")[0][:200]
+            cause = one_line(error)[:200]
             raise RunError(
                 f"{one.name}: torch.export cannot save this network ({cause}); try another --format, or --size"
             ) from error
@@ -145,7 +145,7 @@ def write_onnx(one: Exportable, path: Path) -> Exportable:
             )
             model = made.model_proto
     except Exception as error:  # the exporter's own, for every operator it does not know
-        cause = " ".join(str(error.__cause__ or error).split())[:200]
+        cause = one_line(error.__cause__ or error)[:200]
         raise RunError(f"{one.name}: torch.onnx cannot write this network ({cause}); try another --format") from error
     onnx.helper.set_model_props(model, taken.metadata())
     for value in (*model.graph.input, *model.graph.output):
@@ -233,7 +233,7 @@ def open_safetensors(path: Path) -> nn.Module:
     try:
         network.load_state_dict(weights)
     except RuntimeError as error:
-        raise DataError(f"{path}: does not fit {kind} '{name}' ({' '.join(str(error).split())[:200]})") from error
+        raise DataError(f"{path}: does not fit {kind} '{name}' ({one_line(error)[:200]})") from error
     return network.eval()
 
 

@@ -37,10 +37,13 @@ def card(run: "Run", one: Exportable, format: str, file: str, differences: Seque
         f"| {_cell(row['method'])} | {_percent(row['mIoU'])} | {_percent(row['content_preservation'])} |\n"
         for row in results.table()
     )
+    what = "A segmenter that gives every pixel of an image a class."
+    if one.kind == GENERATOR:
+        what = "A generator that shows images of the source domain as the target domain would."
     counts = ", ".join(f"{count} of {name.replace('_', ' ')}" for name, count in results.images.items()) or "not kept"
     return f"""# {_cell(recipe.name)}: {_cell(one.name)}
 
-{_what(one)} Trained by daframework, and exported as {format} in float32: `{file}`.
+{what} Trained by daframework, and exported as {format} in float32: `{file}`.
 
 | metadata | |
 | --- | --- |
@@ -80,12 +83,6 @@ The file against the network it was made from, on even and photograph-like image
 {(run.folder / "recipe.toml").read_text(encoding="utf-8").strip()}
 ```
 """
-
-
-def _what(one: Exportable) -> str:
-    if one.kind == GENERATOR:
-        return "A generator that shows images of the source domain as the target domain would."
-    return "A segmenter that gives every pixel of an image a class."
 
 
 def _limits(one: Exportable, format: str) -> str:

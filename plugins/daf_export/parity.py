@@ -8,7 +8,7 @@ from torch import Tensor
 
 from daf_export.exportable import GENERATOR, Exportable
 from daframework.data.whole import padded_side
-from daframework.errors import RunError
+from daframework.errors import RunError, one_line
 
 SKY, BLACK = (0.5, 0.7, 0.9), (0.0, 0.0, 0.0)
 """Even images: there instance and group norms divide by next to nothing, and lose digits if they are computed badly."""
@@ -96,7 +96,7 @@ def difference(one: Exportable, opened: Callable[[Tensor], Tensor], size: tuple[
         except (RuntimeError, ValueError) as error:
             raise RunError(
                 f"{one.name}: the network itself fails at {size[0]}x{size[1]} pixels, a size that it is said to take "
-                f"({' '.join(str(error).split())[:200]}); nothing was written"
+                f"({one_line(error)[:200]}); nothing was written"
             ) from error
         try:
             got = opened(image)

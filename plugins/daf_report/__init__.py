@@ -1,16 +1,13 @@
 """A page for every run and every bench: ``report.html``, one file that opens offline."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from daframework import hookimpl
+from daframework.listener import Listener
+from daframework.recipes.tables import Recipe
 from daframework.storage.completion import complete_runs
-
-if TYPE_CHECKING:
-    from daframework.listener import Listener
-    from daframework.recipes.tables import Recipe
 
 
 def page(folder: Path) -> str:
@@ -26,7 +23,7 @@ def page(folder: Path) -> str:
 
 
 @hookimpl
-def daf_listener(run_folder: Path, recipe: "Recipe") -> "Listener":
+def daf_listener(run_folder: Path, recipe: Recipe) -> Listener:
     """Offer what writes the report at the end of a run; nothing where Jinja2 is not installed."""
     from daf_report.report_file import ReportListener
 

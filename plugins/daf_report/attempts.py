@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from attrs import field, frozen
 
-from daframework.errors import DafError
+from daframework.errors import DafError, one_line
 
 Made = TypeVar("Made")
 
@@ -20,11 +20,8 @@ class Attempts:
         """What ``make`` gives; None and a notice where it fails: files may be damaged, and plugins raise anything."""
         try:
             return make()
-        except DafError as error:
-            reason = str(error)
         except Exception as error:
-            reason = f"{type(error).__name__}: {error}"
-        notice = f"{what}: {' '.join(reason.split())}"
+            notice = f"{what}: {one_line(error, kind=not isinstance(error, DafError))}"
         if notice not in self.notices:
             self.notices.append(notice)
         return None

@@ -1,6 +1,5 @@
 """What the page of a bench shows, gathered from its folder."""
 
-import json
 import math
 from collections.abc import Sequence
 from functools import partial
@@ -19,16 +18,15 @@ from daframework.api import open as open_run
 from daframework.data.whole import evenly_spread
 from daframework.registry import load_plugins
 from daframework.report.pick import picks
-from daframework.report.table import Record, over_seeds, without_oracle
-from daframework.runs.row_names import ORACLE, SOURCE_ONLY, begun_from
+from daframework.report.table import mean, over_seeds, without_oracle
+from daframework.storage.row_names import ORACLE, SOURCE_ONLY, begun_from
 from daframework.storage.run_folder import RunFolder, read_recipe
+from daframework.suites.bench_folder import RUNS, TABLE, bench_tables
 from daframework.suites.comparison import TaskTable
 from daframework.suites.outcome import class_grid, method_grid, to_baseline
 from daframework.suites.plan import REFERENCES
 
-_TABLE = "table.json"
 _EARLIER = {"mutual_information": over_seeds([])}  # what rows of earlier versions lack
-_RUNS = "*/*/seed*/recipe.toml"
 _IMAGES = 8
 _UNITS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)  # of mIoU, between the ticks of an axis
 _MOST = 6_000_000  # bytes of all translated pictures
@@ -45,22 +43,17 @@ class BenchRun:
     link: str | None
 
 
-def is_bench(folder: Path) -> bool:
-    """Whether ``daf bench`` has begun in ``folder``."""
-    return (folder / _TABLE).exists() or ((folder / "logs").is_dir() and any(folder.glob(_RUNS)))
-
-
 def bench_page(folder: Path) -> dict[str, Any]:
     """The content of templates/bench.html for the bench in ``folder``."""
     attempts = Attempts()
-    tables = attempts.at(_TABLE, partial(_read_tables, folder)) if (folder / _TABLE).exists() else None
+    tables = attempts.at(TABLE, partial(_read_tables, folder)) if (folder / TABLE).exists() else None
     if tables is None:
         attempts.notices.insert(0, "There is no table that can be read: daf bench --collect makes it of finished runs.")
     runs = _runs(folder)
     return {
         "title": folder.resolve().name,
         "subtitle": "bench",
-        "tables": [one for table in tables or () if (one := attempts.at(_TABLE, partial(_described, table)))],
+        "tables": [one for table in tables or () if (one := attempts.at(TABLE, partial(_described, table)))],
         "runs": runs,
         "images": attempts.at("images", partial(_side_by_side, attempts, runs, tables or [])),
         "overlays": attempts.at("predictions on target images", partial(_overlays, attempts, runs, tables or [])),
@@ -69,7 +62,6 @@ def bench_page(folder: Path) -> dict[str, Any]:
 
 
 def _read_tables(folder: Path) -> list[TaskTable]:
-    content = json.loads((folder / _TABLE).read_text(encoding="utf-8"))
     return [
         TaskTable(
             one["task"],
@@ -78,13 +70,13 @@ def _read_tables(folder: Path) -> list[TaskTable]:
             tuple(_EARLIER | row for row in one["rows"]),
             tuple(one["notes"]),
         )
-        for one in content["tables"]
+        for one in bench_tables(folder)
     ]
 
 
 def _runs(folder: Path) -> list[BenchRun]:
     found = []
-    for path in sorted(one.parent for one in folder.glob(_RUNS)):
+    for path in sorted(one.parent for one in folder.glob(RUNS)):
         task, method, seed = path.relative_to(folder).parts
         report = RunFolder(path).report
         link = quote(report.relative_to(folder).as_posix()) if report.exists() else None
@@ -113,7 +105,10 @@ def _summary(table: TaskTable) -> list[str]:
     sentences = [words.method_sentence(best, means.get(SOURCE_ONLY), means.get(ORACLE), best["gap_closed"])]
     base = next((row for row in table.rows if row["method"] == SOURCE_ONLY), None)
     if base is not None and base["seeds"]:
-        sentences.append(words.gains_sentence(_change(table.classes, best, base)) or "")
+        means_by_class = (
+            {name: mean(seed["IoU"][name] for seed in row["seeds"]) for name in table.classes} for row in (best, base)
+        )
+        sentences.append(words.gains_sentence(words.change(*means_by_class)) or "")
     if table.baseline is not None:
         sentences.append(words.against_baseline(table.rows, table.baseline))
     places = picks(table.rows)
@@ -122,15 +117,6 @@ def _summary(table: TaskTable) -> list[str]:
         sentences.append(words.pick_sentence(chosen, without_oracle(table.rows)[0]))
     sentences.append(words.seeds_sentence(table.rows))
     return [sentence for sentence in sentences if sentence]
-
-
-def _change(classes: Sequence[str], row: Record, base: Record) -> dict[str, float | None]:
-    def of(one: Record, name: str) -> float | None:
-        found = [seed["IoU"][name] for seed in one["seeds"] if seed["IoU"][name] is not None]
-        return sum(found) / len(found) if found else None
-
-    pairs = {name: (of(row, name), of(base, name)) for name in classes}
-    return {name: None if one is None or two is None else one - two for name, (one, two) in pairs.items()}
 
 
 def _forest(table: TaskTable) -> dict[str, Any] | None:

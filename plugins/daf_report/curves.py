@@ -1,15 +1,15 @@
 """What a run logged, as curves: a chart a kind of training, a series a loss."""
 
-import json
-import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from daframework.data.whole import evenly_spread
+from daframework.storage.files import log_entry
+from daframework.storage.row_names import trained_in
 
 _MOST_POINTS = 1000  # a series; a screen shows no more
-_TASK, _TASK_MODELS = "training on ", "task models"
+_TASK_MODELS = "task models"
 _HEAD = "semantic head"  # whose scores are no losses
 
 
@@ -23,12 +23,10 @@ def read_curves(path: Path) -> list[dict[str, Any]]:
         OSError: it cannot be read.
     """
     charts: dict[str, dict[str, dict[int, float | None]]] = {}
-    for stage, step, entry in _entries(path):
-        for key, value in entry.items():
-            if isinstance(value, int | float):
-                chart, name = _place(stage, key)
-                finite = math.isfinite(value)
-                charts.setdefault(chart, {}).setdefault(name, {})[step] = value if finite else None
+    for entry in _entries(path):
+        for key, value in entry["values"].items():
+            chart, name = _place(entry["stage"], key)
+            charts.setdefault(chart, {}).setdefault(name, {})[entry["step"]] = value
     return [
         {"title": title, "series": [{"name": name, "points": _points(steps)} for name, steps in series.items()]}
         for title, series in sorted(charts.items(), key=lambda one: (one[0] == _HEAD, one[0] == _TASK_MODELS))
@@ -37,25 +35,20 @@ def read_curves(path: Path) -> list[dict[str, Any]]:
 
 def last_step(path: Path) -> tuple[str, int] | None:
     """Stage and step of the last line of a log.jsonl that can be read; None where there is none."""
-    return next(((stage, step) for stage, step, _ in reversed(list(_entries(path)))), None)
+    return next(((one["stage"], one["step"]) for one in reversed(list(_entries(path)))), None)
 
 
-def _entries(path: Path) -> Iterator[tuple[str, int, dict[str, Any]]]:
-    """Stage, step and the rest of each line of a log.jsonl that can be read."""
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
-            entry = json.loads(line)
-            yield str(entry.pop("stage")), int(entry.pop("step")), entry
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
-            continue
+def _entries(path: Path) -> Iterator[dict[str, Any]]:
+    """Each line of a log.jsonl that can be read."""
+    return filter(None, map(log_entry, path.read_bytes().splitlines()))
 
 
 def _place(stage: str, key: str) -> tuple[str, str]:
     """The chart and the name of a series: the task models, which are trained alike, share a chart."""
-    if not stage.startswith(_TASK):
+    row = trained_in(stage)
+    if row is None:
         head, _, rest = key.partition("/")
         return (head, rest) if head == _HEAD else (stage, key)
-    row = stage.removeprefix(_TASK)
     return _TASK_MODELS, row if key == "loss" else f"{row}: {key}"
 
 

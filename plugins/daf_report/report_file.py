@@ -7,10 +7,11 @@ from typing import Any
 
 from attrs import define
 
-from daframework.errors import DafError, RunError, warn
+from daframework.errors import DafError, RunError, needing, warn
 from daframework.listener import Listener
 from daframework.storage.files import write_text
 from daframework.storage.run_folder import RunFolder
+from daframework.suites.bench_folder import is_bench
 
 _OURS = '<meta name="generator" content="daframework">'
 _HEAD = 2000  # characters at the beginning of a file of ours, among which it says so
@@ -23,7 +24,7 @@ def html(folder: Path) -> str:
         RunError: it holds neither, or Jinja2 is not installed.
     """
     templates = _templates()
-    from daf_report.bench_page import bench_page, is_bench
+    from daf_report.bench_page import bench_page
     from daf_report.run_page import run_page
 
     if RunFolder(folder).recipe.exists():
@@ -63,10 +64,8 @@ def write_if_possible(folder: Path) -> None:
 
 @cache
 def _templates() -> Any:
-    try:
+    with needing("a report needs Jinja2", extra="report"):
         from jinja2 import Environment, PackageLoader
-    except ImportError as error:
-        raise RunError("a report needs Jinja2; install it with: pip install 'daframework[report]'") from error
     return Environment(loader=PackageLoader("daf_report"), autoescape=True, trim_blocks=True, lstrip_blocks=True)
 
 

@@ -17,7 +17,6 @@ from daframework.api import Run
 from daframework.build import make_task
 from daframework.data.checked import Checked
 from daframework.data.decode import read_image
-from daframework.data.frequencies import count_classes
 from daframework.data.whole import evenly_spread
 from daframework.interfaces import Sample, Task
 from daframework.recipes.tables import Recipe
@@ -29,8 +28,6 @@ from daframework.storage.run_folder import RunFolder
 PAIRS = 6
 OVERLAID = 4
 _LAID = 2_500_000  # bytes of all class maps that are laid over target images
-COUNTED = 100
-"""Images of the source whose labels are counted where nothing else tells how often classes occur."""
 _STEPS = 24  # pictures of samples
 _GAP = 2  # white pixels between the pictures of a grid of samples
 
@@ -61,10 +58,6 @@ class RunImages:
     def task(self, num_classes: int) -> Task:
         """What its rows were trained for."""
         return make_task(self.plugins, self.recipe, num_classes)
-
-    def source_pixels(self) -> Tensor:
-        """Labelled pixels of each class, (classes,), in some of the source's images."""
-        return count_classes(self.source, limit=COUNTED).pixels
 
     def pairs(self) -> list[dict[str, Any]] | None:
         """Source images with their translations; None where the run has translated nothing."""

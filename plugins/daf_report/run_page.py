@@ -15,6 +15,7 @@ from daf_report.curves import last_step, read_curves
 from daf_report.dots import dots
 from daf_report.run_images import RunImages, step_pictures
 from daf_report.run_statistics import compared, confusions, label_pixels
+from daframework.data.frequencies import count_classes
 from daframework.recipes.read import flat
 from daframework.recipes.tables import Recipe
 from daframework.registry import load_plugins
@@ -22,7 +23,6 @@ from daframework.report.pick import pick_notes, picks
 from daframework.report.summary import class_grid, results_grid, summarise
 from daframework.report.table import Column, Grid, Record, grid, over_seeds, spread
 from daframework.runs.context import read_seconds
-from daframework.runs.row_names import ORACLE, SOURCE_ONLY
 from daframework.storage.results import (
     CONTENT_PRESERVATION,
     Results,
@@ -31,6 +31,7 @@ from daframework.storage.results import (
     read_results,
     scores_from_json,
 )
+from daframework.storage.row_names import ORACLE, SOURCE_ONLY
 from daframework.storage.run_folder import RunFolder, read_recipe
 from daframework.suites.comparison import gap_closed
 from daframework.suites.estimate import duration
@@ -38,6 +39,8 @@ from daframework.suites.facts import component_text, maker
 from daframework.suites.outcome import percent, to_baseline
 from daframework.suites.plan import REFERENCES
 from daframework.text_file import read_text
+
+_COUNTED = 100  # images of the source whose labels are counted where nothing else tells how often classes occur
 
 
 def run_page(path: Path) -> dict[str, Any]:
@@ -133,7 +136,7 @@ def _scores(folder: RunFolder, results: Results, images: RunImages | None, attem
     task = None if images is None else attempts.at("the task", partial(images.task, len(results.classes)))
     differences = attempts.at("intervals", partial(compared, folder, task, results)) or {}
     rows, mious = summarise([results]), {row.method: row.scores.miou for row in results.rows}
-    names = {row.method: row for row in results.rows}
+    by_class = {row.method: dict(zip(results.classes, row.scores.iou, strict=True)) for row in results.rows}
     low, high = mious.get(SOURCE_ONLY), mious.get(ORACLE)
     summary: list[str | None] = []
     for row in [row for row in results.rows if row.method not in REFERENCES] or results.rows[:1]:
@@ -143,30 +146,25 @@ def _scores(folder: RunFolder, results: Results, images: RunImages | None, attem
         difference = differences.get(row.method, {})
         interval = difference.get("to_baseline_interval")
         summary.append(words.interval_sentence(row.method, SOURCE_ONLY, interval, difference.get("verdict")))
-        if SOURCE_ONLY in names:
-            summary.append(words.gains_sentence(_change(results.classes, row, names[SOURCE_ONLY])))
+        if SOURCE_ONLY in by_class:
+            summary.append(words.gains_sentence(words.change(by_class[row.method], by_class[SOURCE_ONLY])))
         kept = row.content_preservation
         if kept is not None:
-            by_class = dict(zip(results.classes, kept.iou, strict=True))
-            known = dict(zip(results.classes, names[ORACLE].scores.iou, strict=True)) if ORACLE in names else {}
-            summary.append(words.preserved_sentence(kept.miou, by_class, known))
-    statistics = attempts.at("the statistics", partial(confusions, folder, results)) or []
+            kept_by_class = dict(zip(results.classes, kept.iou, strict=True))
+            summary.append(words.preserved_sentence(kept.miou, kept_by_class, by_class.get(ORACLE, {})))
+    preserved = {row.method: row.content_preservation.iou for row in results.rows if row.content_preservation}
+    on_target = {f"{ORACLE} on the target's test set": row.scores.iou for row in results.rows if row.method == ORACLE}
     return {
         "summary": [sentence for sentence in (*summary, *pick_notes(rows)) if sentence],
         "table": _with_differences(results_grid([results]), rows, differences, low, high),
         "classes": _with_preservation(class_grid([results]), results),
         "class_names": results.classes,
         "class_dots": dots(results.classes, {row.method: row.scores.iou for row in results.rows}),
-        "preservation": _preservation(results),
-        "confusions": statistics,
+        "preservation": dots(results.classes, preserved | on_target) if preserved else None,
+        "confusions": attempts.at("the statistics", partial(confusions, folder, results)) or [],
         "shares": attempts.at("class shares", partial(_shares, folder, results, images)),
         "label_free": _label_free(rows),
     }
-
-
-def _change(classes: Sequence[str], row: Row, base: Row) -> dict[str, float | None]:
-    pairs = zip(classes, row.scores.iou, base.scores.iou, strict=True)
-    return {name: None if one is None or other is None else one - other for name, one, other in pairs}
 
 
 def _with_differences(
@@ -197,12 +195,6 @@ def _with_preservation(grid: Grid, results: Results) -> Grid:
     )
 
 
-def _preservation(results: Results) -> Any:
-    kept = {row.method: row.content_preservation.iou for row in results.rows if row.content_preservation is not None}
-    on_target = {f"{ORACLE} on the target's test set": row.scores.iou for row in results.rows if row.method == ORACLE}
-    return dots(results.classes, kept | on_target) if kept else None
-
-
 def _label_free(rows: Sequence[Record]) -> Grid | None:
     """A row a method by falling mutual information, the oracle apart; None where nothing was measured."""
     places, ordered = picks(rows), {row["method"]: row for row in rows}
@@ -224,7 +216,7 @@ def _shares(folder: RunFolder, results: Results, images: RunImages | None) -> di
         ("target's test set", label_pixels(folder, results, results.rows[0].method)),
     ):
         if counted is None and title == "source" and images is not None:
-            counted = images.source_pixels()
+            counted = count_classes(images.source, limit=_COUNTED).pixels
         if counted is not None and counted.sum():
             pixels[title] = counted.double() / counted.sum()
     if not pixels:

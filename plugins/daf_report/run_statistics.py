@@ -7,9 +7,9 @@ from torch import Tensor
 
 from daframework.interfaces import Task
 from daframework.report.table import Record
-from daframework.runs.row_names import SOURCE_ONLY
 from daframework.storage import checkpoint
 from daframework.storage.results import Results
+from daframework.storage.row_names import SOURCE_ONLY
 from daframework.storage.run_folder import RunFolder
 from daframework.suites.bootstrap import MIN_IMAGES, paired_difference
 from daframework.suites.comparison import BOOTSTRAP_SEED, verdict

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from daframework.errors import visible
 from daframework.report.table import NOTHING, Record, spread
-from daframework.runs.row_names import ORACLE, SOURCE_ONLY
+from daframework.storage.row_names import ORACLE, SOURCE_ONLY
 from daframework.suites.outcome import percent, signed
 
 _NEITHER = "no difference shown"
@@ -52,6 +52,12 @@ def gains_sentence(change: Mapping[str, float | None]) -> str | None:
     said = [f"{', '.join(gained)} gain most"] if gained else []
     said += [f"{', '.join(lost)} suffer most"] if lost else []
     return f"Class by class, against {SOURCE_ONLY}: {'; '.join(said)}." if said else None
+
+
+def change(first: Mapping[str, float | None], second: Mapping[str, float | None]) -> dict[str, float | None]:
+    """By class, how far the first's IoU is above the second's; None where one has none."""
+    pairs = {name: (iou, second[name]) for name, iou in first.items()}
+    return {name: None if one is None or two is None else one - two for name, (one, two) in pairs.items()}
 
 
 def preserved_sentence(

@@ -9,7 +9,7 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from daframework.errors import PluginError, unknown
+from daframework.errors import PluginError, one_line, unknown
 
 PACKAGED = "packaged"
 PACKAGED_ENCODER = "tu-tf_efficientnet_lite0"
@@ -52,7 +52,7 @@ def statistics(encoder: str, downloaded: str | None) -> tuple[Iterable[float], I
 
 def download_failed(encoder: str, weights: str, error: Exception) -> PluginError:
     """The error to raise when ``weights`` could not be downloaded."""
-    reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+    reason = one_line(error, kind=True)[:200]
     return PluginError(
         f"encoder_weights '{weights}' of encoder '{encoder}' cannot be downloaded ({reason}); without a network use "
         f'encoder_weights = "none", or encoder = "{PACKAGED_ENCODER}" with encoder_weights = "{PACKAGED}"'
@@ -88,7 +88,10 @@ def load_packaged(encoder: nn.Module, path: Path) -> None:
     Raises:
         PluginError: the file is damaged or holds other tensors.
     """
-    stored = _stored(path)
+    try:
+        stored: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises whatever its reader stumbles on
+        raise PluginError(f"{path}: cannot be read as weights ({type(error).__name__}); {_REMEDY}") from error
     with torch.device("meta"):
         whole = timm.create_model(PACKAGED_ENCODER.removeprefix("tu-"), pretrained=False).state_dict()
     if len(stored) != len(whole):
@@ -101,14 +104,6 @@ def load_packaged(encoder: nn.Module, path: Path) -> None:
             )
     renamed = dict(zip(whole, stored.values(), strict=True))
     encoder.load_state_dict({name: renamed[name] for name in encoder.state_dict()})
-
-
-def _stored(path: Path) -> dict[str, Tensor]:
-    try:
-        stored: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises whatever its reader stumbles on
-        raise PluginError(f"{path}: cannot be read as weights ({type(error).__name__}); {_REMEDY}") from error
-    return stored
 
 
 def _kind(name: str, tensor: Tensor) -> tuple[str, torch.dtype, torch.Size]:

@@ -8,7 +8,7 @@ from typing import Any
 import segmentation_models_pytorch as smp
 import timm
 import torch
-from attrs import field, frozen
+from attrs import frozen
 from torch import Tensor, nn
 
 from daf_segmentation.encoder_weights import (
@@ -19,7 +19,7 @@ from daf_segmentation.encoder_weights import (
     packaged_file,
     statistics,
 )
-from daframework.errors import unknown
+from daframework.errors import one_line, unknown
 
 _ARCHITECTURES: Mapping[str, Any] = smp.MODEL_ARCHITECTURES_MAPPING
 _OURS = {"self", "encoder_name", "encoder_weights", "in_channels", "classes", "activation", "aux_params", "kwargs"}
@@ -58,22 +58,14 @@ class Normalised(nn.Module):
         return logits
 
 
-def _lower(value: str) -> str:
-    return value.lower()
-
-
-def _none_is_none(value: str | None) -> str | None:
-    return None if value is None or value.lower() == "none" else value
-
-
 @frozen(kw_only=True)
 class NetworkOptions:
     """What a recipe says about the network; a value that cannot work raises ValueError before anything is built."""
 
     num_classes: int
-    arch: str = field(converter=_lower)
+    arch: str
     encoder: str
-    encoder_weights: str | None = field(converter=_none_is_none)
+    encoder_weights: str | None
     arch_options: Mapping[str, Any]
     encoder_options: Mapping[str, Any]
     freeze_encoder: bool
@@ -151,8 +143,7 @@ class NetworkOptions:
         except Exception as error:
             options = {**self.arch_options, **self.encoder_options}
             raise ValueError(
-                f"arch '{self.arch}' with encoder '{self.encoder}' cannot be built with {options}: "
-                f"{' '.join(str(error).split()) or type(error).__name__}"
+                f"arch '{self.arch}' with encoder '{self.encoder}' cannot be built with {options}: {one_line(error)}"
             ) from error
 
     def _smp(self, weights: str | None) -> Any:

@@ -61,9 +61,9 @@ class Segmentation(Task):
             raise ValueError(f"label_smoothing must be at least 0 and below 1, got {label_smoothing}")
         self._options = NetworkOptions(
             num_classes=num_classes,
-            arch=arch,
+            arch=arch.lower(),
             encoder=encoder,
-            encoder_weights=encoder_weights,
+            encoder_weights=None if (encoder_weights or "none").lower() == "none" else encoder_weights,
             arch_options=arch_options or {},
             encoder_options=encoder_options or {},
             freeze_encoder=freeze_encoder,

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from daf_cyclegan.layers import Downsample, GroupNorm, init_normal, require_positive, to_float32
 from daf_cyclegan.patchgan import Norm, PatchGAN
 from daf_semantic_cyclegan.decoder import Decoder
+from daframework.errors import one_line
 from daframework.interfaces import Discriminator, DiscriminatorOutput
 
 PATCHGAN, NO_WEIGHTS = "patchgan", "none"
@@ -170,7 +171,7 @@ def _timm_encoder(name: str, options: Mapping[str, Any], weights: str) -> tuple[
     except Exception as error:  # of whatever type: each of timm's models has its own ways
         given = f" with {dict(options)}" if options else ""
         raise ValueError(
-            f"encoder {name!r} gives no features in timm{given} ({' '.join(str(error).split())}); "
+            f"encoder {name!r} gives no features in timm{given} ({one_line(error)}); "
             f"{'change encoder_options, or ' * bool(options)}choose another"
         ) from error
     if weights == NO_WEIGHTS or torch.get_default_device().type == "meta":

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from daframework.errors import RunError, warn
+from daframework.errors import RunError, needing, warn
 
 
 @click.command("serve")
@@ -32,14 +32,10 @@ def command(runs: Path, host: str, port: int) -> None:
     RUNS is the working directory unless given. Nothing in it is changed. Ctrl-C ends it. It needs Starlette, uvicorn
     and Jinja2, which the extra serve installs. See docs/serve.md.
     """
-    try:
+    with needing("daf serve needs a library", extra="serve"):
         import jinja2  # noqa: F401
         import starlette  # noqa: F401
         import uvicorn
-    except ImportError as error:
-        raise RunError(
-            f"daf serve needs a library ({error}); install it with: pip install 'daframework[serve]'"
-        ) from error
     if not runs.is_dir():
         raise RunError(f"{runs}: no such folder; give the one that your runs lie in, such as runs or bench")
     with _listening(host, port) as listener:

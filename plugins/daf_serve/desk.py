@@ -16,7 +16,7 @@ from attrs import define, field
 from PIL import Image
 
 from daf_serve.upload import decode
-from daframework.errors import DafError, RunError, visible
+from daframework.errors import DafError, RunError, one_line, visible
 
 if TYPE_CHECKING:
     from daframework.api import Run
@@ -156,7 +156,7 @@ def _picture(key: str, caption: str, image: Image.Image) -> dict[str, Any]:
 def in_a_line(error: Exception) -> str:
     """What went wrong, as a page tells it."""
     if isinstance(error, DafError):
-        return visible(" ".join(str(error).split()))
+        return visible(one_line(error))
     if isinstance(error, MemoryError) or "out of memory" in str(error) or "can't allocate" in str(error):
         return "memory does not hold what the model makes of this image; try a smaller one"
-    return visible(f"unexpected {type(error).__name__}: {' '.join(str(error).split())[:300]}")
+    return visible(f"unexpected {one_line(error, kind=True)[:300]}")

@@ -1,28 +1,24 @@
 """The runs and benches below a folder, told from their files alone: nothing is written, no link leads outside."""
 
-import json
-import math
 import os
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from attrs import frozen
 
 from daframework.errors import RunError, visible
 from daframework.recipes.tables import Recipe
+from daframework.storage.files import log_entry
 from daframework.storage.lock import in_use
 from daframework.storage.results import Results, Row, read_results
+from daframework.storage.row_names import ORACLE, TRANSLATION, begun_from, trained_in
 from daframework.storage.run_folder import RunFolder, read_recipe
+from daframework.suites.bench_folder import LOGS, TABLE, bench_tables, is_bench
 
 RUNNING, UNFINISHED, FINISHED, DAMAGED = "running", "unfinished", "finished", "damaged"
-TABLE = "table.json"
 _DEEPEST = 8  # folders within one another
 _LAST = 2**14  # bytes at the end of a log, among which is a whole line
-
-Logged = dict[str, Any]
-"""A line of a log: its stage, its step, and values by their names."""
 
 
 @frozen
@@ -72,12 +68,7 @@ def _found(root: Path, start: Path) -> Iterator[Listed]:
             inside.clear()
         elif is_bench(folder):
             yield look(root, folder)
-            inside[:] = [one for one in inside if one != "logs"]
-
-
-def is_bench(folder: Path) -> bool:
-    """Whether a suite was run there, or is."""
-    return (folder / TABLE).is_file() or ((folder / "logs").is_dir() and (folder / ".lock").exists())
+            inside[:] = [one for one in inside if one != LOGS]
 
 
 def resolve(root: Path, where: str) -> Path:
@@ -136,11 +127,11 @@ def _look_at_run(where: str, path: Path) -> Listed:
 
 def _look_at_bench(where: str, path: Path) -> Listed:
     table, holder, title = path / TABLE, in_use(path), path.resolve().name
-    when = max(map(_written, (table, path / "logs")))
+    when = max(map(_written, (table, path / LOGS)))
     if not table.exists():
         return Listed("bench", where, title, None, RUNNING if holder else UNFINISHED, holder or "", None, when)
     try:
-        rows = [row for one in bench_tables(path) for row in one["rows"] if row["method"] != "oracle"]
+        rows = [row for one in bench_tables(path) for row in one["rows"] if row["method"] != ORACLE]
         scores = [(row["mIoU"]["mean"], row["method"]) for row in rows if row["mIoU"]["mean"] is not None]
         best = max(scores, default=(None, ""))
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
@@ -157,45 +148,21 @@ def _progress(folder: RunFolder, recipe: Recipe) -> str:
             lines = file.read().splitlines()
     except OSError:
         return ""
-    last = next((row for line in reversed(lines) if (row := logged(line)) is not None), None)
+    last = next((row for line in reversed(lines) if (row := log_entry(line)) is not None), None)
     if last is None:
         return ""
     total = total_steps(recipe, last["stage"])
     return f"{last['stage']}: step {last['step']}{f' of {total}' if total else ''}"
 
 
-def logged(line: bytes) -> Logged | None:
-    """A line of a log; None where it is none."""
-    try:
-        found = json.loads(line)
-        stage, step = found.pop("stage"), found.pop("step")
-    except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
-        return None
-    if not isinstance(stage, str) or not isinstance(step, int):
-        return None
-    numbers = {name: value for name, value in found.items() if isinstance(value, int | float)}
-    # Not a number is a word of Python's JSON, but of nobody else's.
-    return {
-        "stage": stage,
-        "step": step,
-        "values": {name: value if math.isfinite(value) else None for name, value in numbers.items()},
-    }
-
-
 def total_steps(recipe: Recipe, stage: str) -> int | None:
     """How many steps a stage takes, where the recipe says so."""
-    if stage == "translation":
+    if stage == TRANSLATION:
         return None if recipe.translation is None else recipe.translation.steps
-    table = recipe.downstream
-    if stage.endswith("+self_training") and table.self_training is not None and table.self_training.steps is not None:
-        return table.self_training.steps
-    return table.steps if stage.startswith("training on ") else None
-
-
-def bench_tables(folder: Path) -> list[dict[str, Any]]:
-    """The tables of a bench, as docs/bench.md says of table.json."""
-    found: list[dict[str, Any]] = json.loads((folder / TABLE).read_text(encoding="utf-8"))["tables"]
-    return found
+    table, row = recipe.downstream, trained_in(stage)
+    if row is not None and row != begun_from(row) and table.self_training is not None:
+        return table.self_training.steps or table.steps
+    return None if row is None else table.steps
 
 
 def own_row(results: Results) -> Row | None:

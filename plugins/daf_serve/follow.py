@@ -8,8 +8,9 @@ from typing import Any
 
 from attrs import define, field
 
-from daf_serve.finder import DAMAGED, FINISHED, Listed, Logged, leads_out, logged, look, recipe_of, total_steps
+from daf_serve.finder import DAMAGED, FINISHED, Listed, leads_out, look, recipe_of, total_steps
 from daframework.errors import RunError
+from daframework.storage.files import log_entry
 from daframework.storage.run_folder import RunFolder
 
 _SECONDS = 1.0  # between two looks at a folder
@@ -25,7 +26,7 @@ class LogTail:
     offset: int = 0
     last: dict[str, int] = field(factory=dict)
 
-    def read(self) -> list[Logged] | None:
+    def read(self) -> list[dict[str, Any]] | None:
         """The whole lines that came, of at most half a megabyte; None where the file was begun anew.
 
         Half a line is left for later, and what is no line of a log is passed over.
@@ -41,7 +42,7 @@ class LogTail:
             return []
         whole = piece[: piece.rfind(b"\n") + 1] or (piece if len(piece) == _PIECE else b"")
         self.offset += len(whole)
-        rows = [row for line in whole.splitlines() if (row := logged(line)) is not None]
+        rows = [row for line in whole.splitlines() if (row := log_entry(line)) is not None]
         for row in rows:
             self.last[row["stage"]] = row["step"]
         return rows

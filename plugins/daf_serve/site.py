@@ -23,30 +23,15 @@ from daf_serve import upload
 from daf_serve.compared import compare
 from daf_serve.desk import BusyError, Desk, Models, in_a_line
 from daf_serve.doorman import POLICY, Doorman
-from daf_serve.finder import (
-    DAMAGED,
-    FINISHED,
-    RUNNING,
-    Listed,
-    bench_tables,
-    find,
-    look,
-    recipe_of,
-    resolve,
-    results_of,
-)
+from daf_serve.finder import DAMAGED, FINISHED, RUNNING, Listed, find, look, recipe_of, resolve, results_of
 from daf_serve.follow import events, samples
-from daframework.errors import DafError, RunError, visible
+from daframework.errors import DafError, RunError, needing, visible
 from daframework.storage.run_folder import RunFolder
+from daframework.suites.bench_folder import bench_tables
 
 _NOTHING = "\N{EN DASH}"
 _SECONDS = 60  # for an upload to arrive
-_ASSETS = {
-    "look.css": "text/css",
-    "pages.js": "text/javascript",
-    "chart.js": "text/javascript",
-    "try.js": "text/javascript",
-}
+_ASSETS = {".css": "text/css", ".js": "text/javascript"}  # whatever the machine takes these endings for
 _REPORT_POLICY = (
     "sandbox allow-scripts allow-downloads; default-src 'none'; script-src 'unsafe-inline'; "
     "style-src 'unsafe-inline'; img-src data: blob:; font-src data:; frame-ancestors 'none'"
@@ -119,13 +104,9 @@ class Pages:
 
     async def report(self, request: Request) -> Response:
         folder = await self._folder(request)
-        try:
+        with needing("reports need a library", extra="report"):
             page = import_module("daf_report").page  # of another extra: it may be absent
             text = await to_thread(page, folder.path)
-        except ImportError as error:
-            raise RunError(
-                f"reports need a library ({error}); install it with: pip install 'daframework[report]'"
-            ) from error
         return HTMLResponse(text, headers={POLICY: _REPORT_POLICY})
 
     async def events(self, request: Request) -> Response:
@@ -172,11 +153,11 @@ class Pages:
         return JSONResponse(self.desk.waiting)
 
     async def asset(self, request: Request) -> Response:
-        name = request.path_params["name"]
-        if name not in _ASSETS:
+        file = files("daf_serve").joinpath("assets", request.path_params["name"])
+        kind = _ASSETS.get(PurePosixPath(file.name).suffix)
+        if kind is None or not file.is_file():
             return await self.missing(request, None)
-        content = files("daf_serve").joinpath("assets", name).read_bytes()
-        return Response(content, media_type=_ASSETS[name])
+        return Response(file.read_bytes(), media_type=kind)
 
     async def failed(self, request: Request, error: Exception) -> Response:
         return self._page("failed.html", status=404, line=in_a_line(error))

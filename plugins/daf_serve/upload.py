@@ -6,7 +6,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from daframework.errors import DataError, visible
+from daframework.errors import DataError, one_line, visible
 
 _FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
 MOST_BYTES = 32 * 2**20
@@ -49,7 +49,7 @@ def decode(file: BinaryIO) -> tuple[Image.Image, list[str]]:
     except UnidentifiedImageError as error:
         raise DataError("this is not an image; drop a PNG, JPEG, WebP, BMP, GIF or TIFF file") from error
     except Exception as error:  # of a stranger's file, a decoder may raise anything
-        said = visible(" ".join(str(error).split())) or type(error).__name__
+        said = visible(one_line(error))
         raise DataError(f"this image is damaged or of a rare kind ({said}); save it anew as PNG or JPEG") from error
 
 

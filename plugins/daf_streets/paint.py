@@ -15,24 +15,16 @@ RGB = tuple[int, int, int]
 TILE = 256  # texels, a power of two: the noise repeats
 
 
-@frozen
-class Texture:
-    """Noise on a part: texels a metre, and how far it moves the brightness (a fraction)."""
-
-    density: float
-    amount: float
-
-
 @frozen(eq=False)
 class Paint:
     """The appearance of a scene before any camera has seen it. Ranges are drawn anew for each image."""
 
-    colours: Mapping[int, Sequence[RGB]]
+    colours: Mapping[str, Sequence[RGB]]  # of each of `PARTS`
     window: Sequence[RGB]
     window_share: Range  # of a wall's width and height
     marking: RGB
     sky_gradient: float  # how much lighter the horizon is than the top, a fraction
-    textures: Mapping[int, Texture]
+    textures: Mapping[str, Range]  # noise on a part: texels a metre, and how far it moves the brightness
     fence_gap: float  # brightness between a fence's bars, a fraction of theirs
     wear: float  # how uneven walls, windows and markings are, a fraction
     sun: Range  # brightness of lit planes beyond the ambient light
@@ -94,11 +86,11 @@ def paint(scene: Scene, table: Table, pixels: Pixels, look: Paint, rng: Random, 
 def _choices(look: Paint) -> tuple[Floats, Floats]:
     """Colours in 0 to 1 (parts, most, 3), and how many each part has (parts)."""
     most = max(len(colours) for colours in look.colours.values())
-    choices = np.zeros((PARTS, most, 3), np.float32)
-    count = np.ones(PARTS, np.float32)
+    choices = np.zeros((len(PARTS), most, 3), np.float32)
+    count = np.ones(len(PARTS), np.float32)
     for part, colours in look.colours.items():
-        choices[part, : len(colours)] = np.array(colours, np.float32) / 255
-        count[part] = len(colours)
+        choices[PARTS[part], : len(colours)] = np.array(colours, np.float32) / 255
+        count[PARTS[part]] = len(colours)
     return choices, count
 
 
@@ -185,9 +177,9 @@ def _sky(image: Floats, part: Bytes, look: Paint, width: int) -> None:
 @cache
 def _grain(look: Paint) -> tuple[Floats, Floats]:
     """Each part's density of texels and amount of noise (parts)."""
-    density, amount = np.ones(PARTS, np.float32), np.zeros(PARTS, np.float32)
+    density, amount = np.ones(len(PARTS), np.float32), np.zeros(len(PARTS), np.float32)
     for part, texture in look.textures.items():
-        density[part], amount[part] = texture.density, texture.amount
+        density[PARTS[part]], amount[PARTS[part]] = texture
     return density, amount
 
 

@@ -27,33 +27,12 @@ class Plane:
 class Part:
     """What a shape is made of: a look gives each part its colours and texture."""
 
-    SKY = 0
-    CLOUD = 1
-    ROAD = 2
-    PAVEMENT = 3
-    WALL = 4
-    ROOF = 5
-    TRUNK = 6
-    LEAVES = 7
-    POLE = 8
-    LAMP = 9
-    PLATE = 10
-    EMBLEM = 11
-    FENCE = 12
-    BODY = 13
-    GLASS = 14
-    TYRE = 15
-    TAIL_LIGHT = 16
-    HEAD_LIGHT = 17
-    SKIN = 18
-    HAIR = 19
-    TOP = 20
-    TROUSERS = 21
-    FRAME = 22
-    SPOKES = 23
+    SKY, CLOUD, ROAD, PAVEMENT, WALL, ROOF, TRUNK, LEAVES, POLE, LAMP, PLATE, EMBLEM = range(12)
+    FENCE, BODY, GLASS, TYRE, TAIL_LIGHT, HEAD_LIGHT, SKIN, HAIR, TOP, TROUSERS, FRAME, SPOKES = range(12, 24)
 
 
-PARTS = Part.SPOKES + 1
+PARTS = {name.lower(): part for name, part in vars(Part).items() if name.isupper()}
+"""The parts' numbers by the names that the files of looks call them by."""
 
 
 class Shape(NamedTuple):

@@ -43,15 +43,17 @@ class Streets(ImageDataset):
         return Sample(torch.from_numpy(image), torch.from_numpy(label), f"{self.split}_{index:06d}")
 
     def fingerprint(self, *, labels: bool) -> str:
-        """Of the options and of the code that draws; images and labels come of the same draws."""
+        """Of the options, the looks and the code that draws; images and labels come of the same draws."""
         return digest(_painters(), self.look, self.split, self.seed, self.height, self.width)
 
 
 @cache
 def _painters() -> str:
-    """A digest of this package's code: another version draws other pictures."""
-    modules = sorted((file for file in files("daf_streets").iterdir() if file.name.endswith(".py")), key=str)
-    return digest(np.__version__, [file.read_text(encoding="utf-8") for file in modules])
+    """A digest of this package's code and looks: another version draws other pictures."""
+    package = files("daf_streets")
+    drawing = (*package.iterdir(), *package.joinpath("look_files").iterdir())
+    found = sorted((file for file in drawing if file.name.endswith((".py", ".toml"))), key=str)
+    return digest(np.__version__, [file.read_text(encoding="utf-8") for file in found])
 
 
 def streets(

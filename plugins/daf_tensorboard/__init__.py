@@ -1,19 +1,16 @@
 """A run's losses, pictures, hyper-parameters and table for TensorBoard, where ``log.to`` names it."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from daframework import hookimpl
-from daframework.errors import RunError
+from daframework.errors import needing
+from daframework.listener import Listener
 from daframework.recipes.read import dump, flat
-
-if TYPE_CHECKING:
-    from daframework.listener import Listener
-    from daframework.recipes.tables import Recipe
+from daframework.recipes.tables import Recipe
 
 
 @hookimpl
-def daf_listener(run_folder: Path, recipe: "Recipe") -> "Listener | None":
+def daf_listener(run_folder: Path, recipe: Recipe) -> Listener | None:
     """Write event files to ``tensorboard`` in the run's folder, if the recipe asks for it.
 
     Raises:
@@ -21,11 +18,6 @@ def daf_listener(run_folder: Path, recipe: "Recipe") -> "Listener | None":
     """
     if "tensorboard" not in recipe.log.to:
         return None
-    try:
+    with needing("log.to asks for TensorBoard, which is not there", extra="tensorboard"):
         from daf_tensorboard.event_files import EventFiles
-    except ImportError as error:
-        raise RunError(
-            f"log.to asks for TensorBoard, which is not there ({error}); install it with: "
-            "pip install 'daframework[tensorboard]'"
-        ) from error
     return EventFiles(run_folder, flat(dump(recipe)))

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
 from daframework.listener import Listener
+from daframework.storage.results import results_from_json
 
 _FILES = "events.out.tfevents.*"
 
@@ -54,11 +55,12 @@ class EventFiles(Listener):
         """The results' scalars and table, unless they are there from an earlier session."""
         if results is not None and (self._whole is not None or not self._has_results()):
             writer = self._open_whole()
-            for row in results["rows"]:
-                for key, value in _scores(row).items():
-                    if value is not None:
+            rows = results_from_json(results).table()
+            for row in rows:
+                for key, value in row.items():
+                    if isinstance(value, float) and not key.startswith("IoU/"):
                         writer.add_scalar(f"{key}/{row['method']}", value, 0)
-            writer.add_text("results", _table(results), 0)
+            writer.add_text("results", _table(rows), 0)
             writer.file_writer.add_summary(hparams({}, {})[2])  # that the session of these hyper-parameters is over
         for one in (self._stage, self._whole):
             if one is not None:
@@ -88,31 +90,13 @@ def _plain(value: object) -> float | str:
     return value if isinstance(value, int | float | str) and not isinstance(value, bool) else json.dumps(value)
 
 
-def _scores(row: Mapping[str, Any]) -> dict[str, float | None]:
-    """A row's numbers by the names that docs/results.md gives them, content preservation's mIoU apart."""
-    preserved = row["semantic_preservation"]
-    return {
-        "mIoU": row["mIoU"],
-        "pixel_accuracy": row["pixel_accuracy"],
-        "content_preservation": None if preserved is None else preserved["mIoU"],
-        "mutual_information": row["mutual_information"],
-    }
-
-
-def _table(results: Mapping[str, Any]) -> str:
+def _table(rows: Sequence[Mapping[str, Any]]) -> str:
     """The rows as Markdown, in percent: what the run's own table shows, and the IoU of every class."""
-    rows = [
-        {
-            "method": row["method"],
-            **{key: _percent(value) for key, value in _scores(row).items() if key != "mutual_information"},
-            **{f"IoU/{name}": _percent(iou) for name, iou in row["IoU"].items()},
-        }
-        for row in results["rows"]
-    ]
-    heads = list(rows[0]) if rows else ["method"]
-    lines = [heads, ["---"] * len(heads), *([row[head] for head in heads] for row in rows)]
+    by_class = [key for key in rows[0] if key.startswith("IoU/")]
+    heads = ["method", "mIoU", "pixel_accuracy", "content_preservation", *by_class]
+    lines = [heads, ["---"] * len(heads), *([_cell(row[head]) for head in heads] for row in rows)]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 
-def _percent(fraction: float | None) -> str:
-    return "-" if fraction is None else f"{100 * fraction:.1f}"
+def _cell(value: str | float | None) -> str:
+    return "-" if value is None else value if isinstance(value, str) else f"{100 * value:.1f}"

@@ -14,11 +14,6 @@ _COMMANDS = {
 }
 
 
-class _DataCommands(LazyGroup):
-    package = __name__
-    help_by_name = _COMMANDS
-
-
-@click.group("data", cls=_DataCommands)
+@click.group("data", cls=LazyGroup, package=__name__, help_by_name=_COMMANDS)
 def command() -> None:
     """Check, measure, show and convert datasets, before an hour is lost to a wrong file."""

@@ -17,7 +17,6 @@ from daframework.recipes.tables import Recipe
 
 if TYPE_CHECKING:
     from daframework.cli.data.parts import DomainPart
-    from daframework.compute.session import Session
     from daframework.data.cache.layout import Listing
 
 
@@ -61,35 +60,25 @@ def _build(recipe: Recipe, parts: "list[DomainPart]") -> None:
     from lightning_fabric import Fabric
 
     from daframework.compute.session import Session
-    from daframework.report.table import make_console
-
-    console = make_console()
-    with stop_on_signal("the same command goes on from there") as stopping, Display(console) as display:
-        table = _built(Session(Fabric(accelerator="cpu", devices=1), display, stopping), recipe, parts)
-    console.print(table)
-
-
-def _built(session: "Session", recipe: Recipe, parts: "list[DomainPart]") -> Table:
-    """Build the caches one after another; a row for each."""
     from daframework.data.cache.layout import gigabytes
     from daframework.data.cache.open import open_cached
     from daframework.data.parallel import default_workers
+    from daframework.report.table import make_console
     from daframework.runs.context import set_title
 
-    table = Table("set", "images", "labels", "size", "seconds", "folders", box=box.SIMPLE)
-    workers = recipe.hardware.workers or default_workers()
-    for part in parts:
-        start = time.monotonic()
-        name = set_title(recipe, part.domain, part.split)
-        found = open_cached(
-            session, part.dataset, name=name, resize=recipe.data.resize, workers=workers, labels=part.labelled
-        )
-        seconds, stored = f"{time.monotonic() - start:.1f}", found.stored if found is not None else []
-        size = gigabytes(sum(one.size for one in stored)) if stored else "not cached"
-        folders = "\n".join(str(one.part.folder) for one in stored)
-        labels = f"{len(part.dataset):,}" if part.labelled else "not read"
-        table.add_row(Text(name), f"{len(part.dataset):,}", labels, size, seconds, Text(folders))
-    return table
+    console, table = make_console(), Table("set", "images", "labels", "size", "seconds", "folders", box=box.SIMPLE)
+    resize, workers = recipe.data.resize, recipe.hardware.workers or default_workers()
+    with stop_on_signal("the same command goes on from there") as stopping, Display(console) as display:
+        session = Session(Fabric(accelerator="cpu", devices=1), display, stopping)
+        for part in parts:
+            start, name = time.monotonic(), set_title(recipe, part.domain, part.split)
+            found = open_cached(session, part.dataset, name=name, resize=resize, workers=workers, labels=part.labelled)
+            seconds, stored = f"{time.monotonic() - start:.1f}", found.stored if found is not None else []
+            size = gigabytes(sum(one.size for one in stored)) if stored else "not cached"
+            folders = "\n".join(str(one.part.folder) for one in stored)
+            labels = f"{len(part.dataset):,}" if part.labelled else "not read"
+            table.add_row(Text(name), f"{len(part.dataset):,}", labels, size, seconds, Text(folders))
+    console.print(table)
 
 
 def _list() -> None:
@@ -102,16 +91,10 @@ def _list() -> None:
         for one in found:
             resize = "its own" if one.resize is None else " x ".join(map(str, one.resize))
             used = time.strftime("%Y-%m-%d %H:%M", time.localtime(one.used))
-            table.add_row(
-                Text(visible(one.dataset)), _holds(one), resize, gigabytes(one.size), used, Text(one.folder.name)
-            )
+            holds = f"{'' if one.stored == one.count else f'{one.stored:,} of '}{one.count:,} {one.kind}"
+            table.add_row(Text(visible(one.dataset)), holds, resize, gigabytes(one.size), used, Text(one.folder.name))
         make_console().print(table)
     click.echo(f"{_total(found)} in {cache_root()}")
-
-
-def _holds(one: "Listing") -> str:
-    unfinished = "" if one.stored == one.count else f"{one.stored:,} of "
-    return f"{unfinished}{one.count:,} {one.kind}"
 
 
 def _total(found: "list[Listing]") -> str:

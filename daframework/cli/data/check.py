@@ -172,8 +172,7 @@ def _compare(sets: "list[tuple[DomainPart, SetAudit]]", findings: _Findings) -> 
     from daframework.data.checks.duplicates import Contents, find_duplicates
 
     contents = [Contents(part.title, "test" in part.split, found.contents) for part, found in sets]
-    errors, warnings = find_duplicates(contents)
-    for level, lines in (("error", errors), ("warning", warnings)):
+    for level, lines in zip(("error", "warning"), find_duplicates(contents), strict=True):
         for title, line in lines:
             findings.add(level, title, line)
 

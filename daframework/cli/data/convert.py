@@ -12,7 +12,7 @@ from attrs import evolve
 from daframework.cli.data.options import overwrite_option, workers_option
 from daframework.cli.data.progress import FileProgress
 from daframework.cli.interrupt import stop_on_signal
-from daframework.cli.options import installed_plugins
+from daframework.cli.options import PATH, installed_plugins
 from daframework.registry import Plugins
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ _TOLD = 20  # values that are told of one by one
 
 
 @click.command("convert")
-@click.argument("labels", type=click.Path(path_type=Path))
-@click.argument("out", type=click.Path(path_type=Path))
+@click.argument("labels", type=PATH)
+@click.argument("out", type=PATH)
 @click.option("--from", "from_ids", metavar="SPACE", help="The labels hold the ids of this label space.")
 @click.option("--from-colours", metavar="SPACE", help="The labels hold the colours of this label space or TOML file.")
 @click.option("--to", "to_space", metavar="SPACE", required=True, help="Write the ids of this label space.")

@@ -46,7 +46,7 @@ def command(as_data: bool) -> None:
 
 
 def _first_line(component: Component) -> str:
-    return (inspect.getdoc(component.factory) or "no description").partition("\n")[0].replace("``", "")
+    return (inspect.getdoc(component.factory) or "no description").splitlines()[0].replace("``", "")
 
 
 def _classes(component: Component, spaces: "list[LabelSpace]") -> str:

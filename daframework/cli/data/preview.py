@@ -7,7 +7,7 @@ import click
 from attrs import evolve
 
 from daframework.cli.data.options import Request, overwrite_option, refuse_existing, request_arguments
-from daframework.cli.options import installed_plugins
+from daframework.cli.options import PATH, installed_plugins
 from daframework.errors import visible
 from daframework.registry import Plugins
 
@@ -22,7 +22,7 @@ _SIDE = 480  # pixels: the longer side of an image on the sheet, more than its p
 @click.command("preview")
 @request_arguments
 @click.option("--count", type=click.IntRange(1, 200), default=8, show_default=True, help="Images of each set.")
-@click.option("--out", type=click.Path(path_type=Path), metavar="FILE.png", help="preview_<name>.png unless given.")
+@click.option("--out", type=PATH, metavar="FILE.png", help="preview_<name>.png unless given.")
 @overwrite_option
 def command(request: Request, count: int, out: Path | None, overwrite: bool) -> None:
     """Draw a sheet of images spread over RECIPE's domains, or over both splits of the dataset NAME in the folder ROOT.

@@ -1,47 +1,25 @@
 """How far a command is with its files: a bar in a terminal, a plain line now and then elsewhere."""
 
 import time
-from types import TracebackType
-from typing import Self
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import TimeRemainingColumn
 from rich.text import Text
 
+from daframework.cli.display import Bar
 from daframework.errors import visible
 
 _EVERY = 10.0  # seconds between two plain lines
 _STYLES = {"error": "bold red", "warning": "yellow"}
 
 
-class FileProgress:
-    """Shows how many files are done, and prints lines without disturbing that. Use it as a context manager."""
+class FileProgress(Bar):
+    """Shows how many files are done, and prints lines without disturbing that."""
 
     def __init__(self, console: Console) -> None:
         """``console`` decides between the bar and plain lines."""
-        self.console = console
-        self._progress = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            console=console,
-            disable=not console.is_terminal,
-            transient=True,
-        )
-        self._what, self._total, self._said = "", 0, 0.0
-        self._task = self._progress.add_task("", visible=False)
-
-    def __enter__(self) -> Self:
-        """Start the bar."""
-        self._progress.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Leave the terminal as it was."""
-        self._progress.stop()
+        super().__init__(console, TimeRemainingColumn(), transient=True)
+        self._what, self._said = "", 0.0
 
     def begin(self, what: str, total: int) -> None:
         """``total`` files of ``what`` come now."""

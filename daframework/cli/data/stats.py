@@ -21,7 +21,7 @@ from daframework.cli.data.options import (
 )
 from daframework.cli.data.progress import FileProgress
 from daframework.cli.interrupt import stop_on_signal
-from daframework.cli.options import installed_plugins
+from daframework.cli.options import PATH, installed_plugins
 from daframework.errors import DataError, visible
 from daframework.registry import Plugins
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 @workers_option
 @click.option("--images", type=click.IntRange(min=1), default=2000, show_default=True, help="Images to read of each.")
 @click.option("--target-labels", is_flag=True, help="Read the labels of the target's training images, not of its test.")
-@click.option("--plot", type=click.Path(path_type=Path), metavar="STEM", help="Draw STEM.png and STEM.svg.")
+@click.option("--plot", type=PATH, metavar="STEM", help="Draw STEM.png and STEM.svg.")
 @json_option
 @overwrite_option
 def command(
@@ -138,7 +138,7 @@ def _print(tables: "Tables", counted: "Mapping[str, tuple[DomainPart, Occurrence
     for name in _classes(tables):
         cells: list[str] = []
         for shares in tables.values():
-            cells += [_percent(share) for share in shares[name]] if name in shares else ["-", "-"]
+            cells += [f"{100 * share:.2f}" if share else "-" for share in shares.get(name, (0.0, 0.0))]
         if len(tables) == 2:
             times = _ratio(tables, name)
             cells.append("-" if times is None else f"{times:.2f}")
@@ -149,10 +149,6 @@ def _print(tables: "Tables", counted: "Mapping[str, tuple[DomainPart, Occurrence
 def _classes(tables: "Tables") -> list[str]:
     """The classes of all sets, each once."""
     return list(dict.fromkeys(name for shares in tables.values() for name in shares))
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.2f}" if share else "-"
 
 
 def _draw(tables: "Tables", plot: Path, what: str) -> None:

@@ -7,11 +7,6 @@ from daframework.cli.lazy import LazyGroup
 _COMMANDS = {"plugin": "Write a plugin package that works, to start from."}
 
 
-class _NewCommands(LazyGroup):
-    package = __name__
-    help_by_name = _COMMANDS
-
-
-@click.group("new", cls=_NewCommands)
+@click.group("new", cls=LazyGroup, package=__name__, help_by_name=_COMMANDS)
 def command() -> None:
     """Write something that works, to start from."""

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from daframework.cli.options import installed_plugins
+from daframework.cli.options import PATH, installed_plugins
 from daframework.errors import visible
 from daframework.scaffold import SCAFFOLDS, write_scaffold
 
@@ -12,7 +12,7 @@ from daframework.scaffold import SCAFFOLDS, write_scaffold
 @click.command("plugin")
 @click.argument("name")
 @click.option("--kind", required=True, type=click.Choice(SCAFFOLDS), help="What the plugin offers.")
-@click.option("--out", type=click.Path(path_type=Path), help="The new folder; daf-NAME unless given.")
+@click.option("--out", type=PATH, help="The new folder; daf-NAME unless given.")
 @click.pass_context
 def command(ctx: click.Context, name: str, kind: str, out: Path | None) -> None:
     """Write the package of a plugin called NAME that offers a small component of a kind, which works.

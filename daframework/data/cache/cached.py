@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from daframework.data.cache.shards import CachePart, Shard
-from daframework.errors import DataError
+from daframework.errors import DataError, one_line
 from daframework.interfaces import ImageDataset, Sample
 
 
@@ -56,7 +56,7 @@ class Stored:
                 for number, size in enumerate(self._bytes)
             ]
         except RuntimeError as error:
-            raise DataError(f"cache {self.part.folder}: cannot be mapped ({' '.join(str(error).split())})") from error
+            raise DataError(f"cache {self.part.folder}: cannot be mapped ({one_line(error)})") from error
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the mapping: a worker that is not a fork of this process maps the files itself."""

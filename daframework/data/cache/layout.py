@@ -4,7 +4,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
@@ -69,18 +69,14 @@ def note_use(part: CachePart) -> None:
 
 def list_caches() -> list[Listing]:
     """Every cache in the folder, finished or not; the one used last comes first."""
-    found = (_listing(folder) for folder in _folders())
-    return sorted((one for one in found if one is not None), key=lambda one: -one.used)
-
-
-def _folders() -> Iterator[Path]:
-    """Folders that are caches by name and by what they hold: DAF_CACHE may name a folder with other things in it."""
     root = cache_root()
-    if root.is_dir():
-        yield from (path for path in root.iterdir() if _NAME.fullmatch(path.name) and (path / _ABOUT).is_file())
+    folders = root.iterdir() if root.is_dir() else ()
+    # By name and by what they hold: DAF_CACHE may name a folder with other things in it.
+    found = (_listing(one) for one in folders if _NAME.fullmatch(one.name) and (one / _ABOUT).is_file())
+    return sorted(found, key=lambda one: -one.used)
 
 
-def _listing(folder: Path) -> Listing | None:
+def _listing(folder: Path) -> Listing:
     kind, _, key = folder.name.partition("-")
     try:
         about: dict[str, Any] = json.loads((folder / _ABOUT).read_bytes())

@@ -21,14 +21,13 @@ import zlib
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
 from uuid import uuid4
 
 from attrs import asdict, frozen
 from torch import Tensor
 
-from daframework.errors import DataError
+from daframework.errors import DataError, one_line
 from daframework.fingerprint import checksum_file
 from daframework.storage.files import write_whole
 
@@ -114,7 +113,7 @@ class CachePart:
         except FileNotFoundError:
             return None
         except (OSError, ValueError, TypeError, KeyError) as error:
-            raise DamagedError(f"{path} is damaged ({' '.join(str(error).split())})") from error
+            raise DamagedError(f"{path} is damaged ({one_line(error)})") from error
         if (shard.key, shard.number) != (self.key, number):
             raise DamagedError(f"{path} is of another cache")
         try:
@@ -165,9 +164,7 @@ class ShardWriter:
         """Nothing more is needed."""
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Throw away what was not finished."""
         with suppress(OSError):  # what could not be written when it was added cannot be written now
             self._file.close()

@@ -81,10 +81,7 @@ def telling_sizes(sizes: Sequence[Size], most: int) -> list[Size]:
     if len(sizes) <= most:
         return list(sizes)
     by_area = sorted(sizes, key=lambda size: size[0] * size[1])
-    orders = (by_area, sorted(sizes), sorted(sizes, key=lambda size: size[1]), sorted(sizes, key=_shape))
+    by_shape = sorted(sizes, key=lambda size: size[0] / size[1])
+    orders = (by_area, sorted(sizes), sorted(sizes, key=lambda size: size[1]), by_shape)
     ends = [order[end] for order in orders for end in (0, -1)]
     return list(dict.fromkeys([*ends, *(by_area[place * len(sizes) // most] for place in range(most))]))[:most]
-
-
-def _shape(size: Size) -> float:
-    return size[0] / size[1]

@@ -4,15 +4,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from attrs import field, frozen
-from torch import Tensor
 
-from daframework.data.decode import read_label, write_label
+from daframework.data.decode import write_label
 from daframework.data.label_files import (
     TRANSPARENT,
     Channel,
     name_values,
-    read_channel,
-    read_colours,
+    read_values,
     replace_values,
 )
 from daframework.data.spaces import IGNORE, LabelSpace
@@ -60,18 +58,12 @@ def convert_file(conversion: Conversion, files: Sequence[Path], outputs: Sequenc
     file = files[index]
     numbers = {**conversion.numbers, TRANSPARENT: conversion.ignored}
     try:
-        ids, known, unknown = replace_values(_read(file, conversion), numbers, conversion.ignored)
+        values = read_values(file, colours=conversion.colours, channel=conversion.channel)
+        ids, known, unknown = replace_values(values.int(), numbers, conversion.ignored)
         if unknown and not conversion.ignore_others:
-            values = name_values(unknown, colours=conversion.colours)
-            return Converted(f"{file}: {values} stands for no class; not converted", known, unknown)
+            named = name_values(unknown, colours=conversion.colours)
+            return Converted(f"{file}: {named} stands for no class; not converted", known, unknown)
         write_label(outputs[index], ids)
     except DataError as error:
         return Converted(str(error))
     return Converted(None, known, unknown)
-
-
-def _read(file: Path, conversion: Conversion) -> Tensor:
-    """The value of each pixel, (H, W) int32."""
-    if conversion.colours:
-        return read_colours(file)
-    return read_label(file).int() if conversion.channel is None else read_channel(file, conversion.channel)
