@@ -34,13 +34,14 @@ def offered(words, shell="bash_complete"):
     "words, some",
     [
         (["ben"], {"plain,bench"}),
-        (["run", "semantic_c"], {"plain,semantic_cut", "plain,semantic_cyclegan", "file,semantic_c"}),
+        (["run", "semantic_cy"], {"plain,semantic_cyclegan", "file,semantic_cy"}),
+        (["run", "source_o"], {"plain,source_only", "plain,source_only_augmented", "file,source_o"}),
         (["bench", "stree"], {"plain,streets", "plain,streets_to_camvid", "file,stree"}),
         (["translate", "ru"], {"plain,runs/cut/seed0", "dir,ru"}),
         (["report", "runs", "runs/cut/"], {"plain,runs/cut/seed0", "dir,runs/cut/"}),
         (["run", "cut", "--set", "translation.st"], {"plain,translation.steps="}),
     ],
-    ids=["command", "recipe", "suite", "run folder", "in a folder", "key"],
+    ids=["command", "recipe", "recipes", "suite", "run folder", "in a folder", "key"],
 )
 def test_a_shell_is_offered_names_and_files_without_torch(words, some, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
