@@ -40,11 +40,9 @@ NAMED_ONLY = {
 }
 BUILT_ON = {
     "daf_baselines": {"daf_cyclegan"},
-    "daf_semantic_cyclegan": {
-        "daf_cyclegan",
-        "daf_segmentation",
-    },  # layers; ImageNet weights of a discriminator's encoder
+    "daf_semantic_cyclegan": {"daf_cyclegan", "daf_segmentation"},
 }
+"""Other plugins whose modules a plugin may use: layers, and the weights of encoders."""
 TOOLS = ("daf_report", "daf_serve")
 """Plugins that offer no component: they show and use what lies in folders, and are changed with the core."""
 GUIDE = (ROOT / "docs" / "write_a_plugin.md").read_text(encoding="utf-8")
