@@ -174,11 +174,11 @@ def _timm_encoder(name: str, options: Mapping[str, Any], weights: str) -> tuple[
             f"encoder {name!r} gives no features in timm{given} ({one_line(error)}); "
             f"{'change encoder_options, or ' * bool(options)}choose another"
         ) from error
-    if weights == NO_WEIGHTS or torch.get_default_device().type == "meta":
-        pass
-    elif weights == PACKAGED:
+    if torch.get_default_device().type == "meta":
+        weights = NO_WEIGHTS
+    if weights == PACKAGED:
         load_packaged(encoder, packaged_file())
-    else:
+    elif weights != NO_WEIGHTS:
         try:
             encoder = timm.create_model(name, pretrained=True, features_only=True, **options)
         except Exception as error:

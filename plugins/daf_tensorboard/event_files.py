@@ -92,7 +92,7 @@ def _plain(value: object) -> float | str:
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> str:
     """The rows as Markdown, in percent: what the run's own table shows, and the IoU of every class."""
-    by_class = [key for key in rows[0] if key.startswith("IoU/")]
+    by_class = [key for key in (rows[0] if rows else ()) if key.startswith("IoU/")]
     heads = ["method", "mIoU", "pixel_accuracy", "content_preservation", *by_class]
     lines = [heads, ["---"] * len(heads), *([_cell(row[head]) for head in heads] for row in rows)]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
