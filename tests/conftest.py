@@ -1,4 +1,5 @@
 import copy
+import importlib
 import re
 import runpy
 import sys
@@ -134,6 +135,8 @@ def install(site, distribution, version, entries):
     (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n")
     lines = "".join(f"{name} = {module}\n" for name, module in entries.items())
     (folder / "entry_points.txt").write_text(f"[daframework]\n{lines}")
+    # Python takes a folder that changed within one tick of the file system's clock for the same.
+    importlib.invalidate_caches()
 
 
 @pytest.fixture
