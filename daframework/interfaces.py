@@ -13,6 +13,7 @@ import torch
 from attrs import frozen
 from torch import Tensor, nn
 
+from daframework.scores import Scores as Scores
 from daframework.spans import span
 
 IGNORE_INDEX = 255
@@ -252,18 +253,6 @@ class Loss(nn.Module):
     def discriminator_loss(self, images: DomainImages) -> Tensor | None:
         """One domain's part, a scalar; None where it has none."""
         return None
-
-
-@frozen
-class Scores:
-    """Fractions in [0, 1]; None for a class that occurs neither in the labels nor in the predictions.
-
-    ``miou`` is the mean over the classes that occur; None if none does.
-    """
-
-    miou: float | None
-    pixel_accuracy: float | None
-    iou: tuple[float | None, ...]
 
 
 class Task(ABC):

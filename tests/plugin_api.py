@@ -18,11 +18,19 @@ def describe():
     """The text: its version, then every public name with its arguments, as they stand in the code."""
     lines = [f"version {API_VERSION}"]
     for name in MODULES:
-        tree = ast.parse((CORE / f"{name}.py").read_text(encoding="utf-8"))
         where = name.partition("/")[0]
-        found = [line for node in tree.body for line in described(node, where)]
+        found = [line for node in body(name) for line in described(node, where)]
         lines += [line for line in found if where != "testing" or line.split(".")[1].split(" ")[0] in testing.__all__]
     return lines
+
+
+def body(name):
+    """What a module of the core defines, and in its place what it hands on by ``from daframework.x import y as y``."""
+    for node in ast.parse((CORE / f"{name}.py").read_text(encoding="utf-8")).body:
+        handed = {one.name for one in node.names if one.name == one.asname} if isinstance(node, ast.ImportFrom) else {}
+        yield node
+        if handed:
+            yield from (one for one in body(node.module.partition(".")[2]) if getattr(one, "name", "") in handed)
 
 
 def described(node, where):

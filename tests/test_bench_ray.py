@@ -123,7 +123,8 @@ def test_a_node_killed_in_mid_run_leaves_the_table_as_it_is_on_one_machine(
     assert errors.count("begins") == 4 and processes_of(plan.out) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+# Ray has a handler of its own for the second.
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=pytest.mark.long), signal.SIGTERM])
 def test_asked_to_stop_runs_save_and_the_cluster_is_left_free(site, cluster, second_node, plugins, tmp_path, number):
     plan = plan_of(plugins, tmp_path, FILES)
     second = second_node("training on source_only 4")

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from tiny_suite import RECIPES, SUITE, install_parts, log_of, plan_of, scores_in, start, undisturbed_scores
+from torture.kills import differing, outcome
 
 _BOUND = 600
 """Seconds in which a process that is to end must have ended, however busy the machine is."""
@@ -98,6 +99,8 @@ def test_a_suite_killed_again_and_again_ends_with_the_same_table(site, plugins, 
     _, errors = process.communicate()
     assert process.returncode == 0, errors
     assert scores_in(plan.out) == undisturbed
+    for cell in plan.cells:
+        assert differing(outcome(tmp_path / "undisturbed/bench" / cell.name), outcome(cell.folder.path)) == []
     # It went on where it was each time: a checkpoint is saved every second step.
     assert "training on oracle: 16 steps, 14 done before" in log_of(plan.out, "narrow/source_only/seed0")
     assert "translation: 4 steps, 2 done before" in log_of(plan.out, "narrow/one/seed0")

@@ -76,11 +76,11 @@ NETWORKS = {
 
 
 BRANCH = ("unet", "pads if needed")  # by how a side divides
-WRITTEN = [("resnet affine resize", "onnx"), ("unet generator", "onnx"), ("pads if needed", "onnx")]
-WRITTEN += [("resnet", "torch-export"), ("unet", "torch-export")]
-LONG = [("resnet", "onnx"), ("cut", "onnx"), ("group norm", "onnx"), ("fpn", "onnx"), ("segformer", "onnx")]
-LONG += [(name, "torch-export") for name in ("resnet affine resize", "cut", "unet generator", "fpn", "segformer")]
-LONG += [("deeplabv3plus", "onnx"), ("deeplabv3plus", "torch-export"), ("pan", "onnx")]
+WRITTEN = [("resnet", "onnx"), ("unet generator", "onnx"), ("pads if needed", "onnx")]
+WRITTEN += [("resnet", "torch-export"), ("pads if needed", "torch-export")]
+BOTH = ("resnet affine resize", "cut", "fpn", "segformer", "deeplabv3plus")
+LONG = [(name, form) for name in BOTH for form in ("onnx", "torch-export")]
+LONG += [("group norm", "onnx"), ("pan", "onnx"), ("unet", "torch-export"), ("unet generator", "torch-export")]
 
 
 def written(one, form, folder):

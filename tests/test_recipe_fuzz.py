@@ -12,7 +12,7 @@ from daframework.errors import RecipeError
 from daframework.recipes.read import parse, read
 
 
-@pytest.mark.parametrize("hook, cases", [("daf_recipes", 120), ("daf_suites", 40)])
+@pytest.mark.parametrize("hook, cases", [("daf_recipes", 60), ("daf_suites", 40)])
 def test_a_file_that_nobody_would_write_is_sound_or_refused(tmp_path, hook, cases):
     counts = fuzz(hook, cases, tmp_path)
     assert counts["refused"] > cases / 3 and counts["sound"] > 0

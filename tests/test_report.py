@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import pytest
 import torch
 from test_bench_formats import boxed
@@ -47,6 +50,13 @@ def test_mean_and_sample_standard_deviation_over_seeds():
         ["a", "50.0 ± 26.5", "50.0 ± 0.0", "90.0 ± 0.0", "-"],
         ["source_only", "30.0 ± 26.5", "50.0 ± 0.0", "-", "-"],
     ]
+
+
+def test_the_command_shows_its_table_without_torch(tmp_path):
+    write_results(tmp_path / "results.json", THREE[0])
+    script = "import sys; sys.modules['torch'] = None; from daframework.cli import main; main()"
+    done = subprocess.run([sys.executable, "-c", script, "report", tmp_path], capture_output=True, text=True)
+    assert done.returncode == 0 and "source_only" in done.stdout, done.stderr
 
 
 def test_one_seed_has_no_deviation():

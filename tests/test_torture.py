@@ -12,6 +12,7 @@ KILLS = Path(__file__).parent / "torture" / "kills.py"
 RECIPE = Path(__file__).parents[1] / "benchmarks" / "recipes" / "semantic_cyclegan.toml"
 
 
+@pytest.mark.long
 def test_a_run_killed_at_random_moments_ends_as_if_nobody_had_disturbed_it(installed, write):
     # Another task model, as each process would import segmentation-models-pytorch for longer than it trains.
     recipe = write(tomllib.loads(RECIPE.read_text()) | {"task": {"name": "pixels"}})

@@ -193,7 +193,9 @@ def test_a_search_that_was_stopped_asks_for_the_same_as_one_that_was_not(tmp_pat
     assert [one.values for one in made.trials] == whole and executor.submitted == [11, 12, 13]
 
 
-@pytest.mark.parametrize("number, code", [(signal.SIGTERM, 143), (signal.SIGKILL, -9)])
+@pytest.mark.parametrize(
+    "number, code", [(signal.SIGTERM, 143), pytest.param(signal.SIGKILL, -9, marks=pytest.mark.long)]
+)
 def test_a_search_that_is_asked_to_stop_or_killed_ends_its_runs_and_goes_on(
     tmp_path, plugins, session, write, tables, by, number, code
 ):

@@ -9,7 +9,7 @@ from attrs import field, frozen
 
 from daframework.errors import RunError
 from daframework.fingerprint import digest
-from daframework.interfaces import Scores
+from daframework.scores import Scores
 from daframework.storage.files import write_text
 
 CONTENT_PRESERVATION = "semantic_preservation"
