@@ -1,17 +1,19 @@
 """Which precision a run computes in."""
 
+import json
 from pathlib import Path
 
 import pytest
 import tiny
 import torch
+from conftest import refused
 
-from daframework.compute.acceleration import cpu_has_bf16
+from daframework.compute.acceleration import bf16_factor, cpu_has_bf16
 from daframework.compute.device import MIXED, SINGLE
 from daframework.recipes.read import parse
 from daframework.registry import load_plugins
 from daframework.runs.precision import open_device, precision_for
-from daframework.storage.run_folder import RunFolder
+from daframework.storage.run_folder import RunFolder, open_folder
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 
@@ -90,3 +92,36 @@ def test_a_run_goes_on_in_the_precision_it_began_with(every, tables, tmp_path, m
     assert (precision.translation, precision.task, fabric._precision.precision) == (MIXED, SINGLE, MIXED)
     folder.environment.write_text("{")
     assert open_device(every, recipe, folder)[1].translation == SINGLE
+
+
+def test_a_run_that_is_slow_in_bf16_here_says_so_and_may_go_on_in_another_precision(
+    every, tables, write, daf, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr("daframework.runs.precision.cpu_has_bf16", lambda: False)
+    monkeypatch.setattr("daframework.runs.precision.bf16_factor", lambda device: 41.23)
+    warning = (
+        "warning: computing in bf16-mixed, task models in 32-true, as this run has begun: a convolution in bf16 takes "
+        "41.2 times as long here as in float32; stop it, and --set hardware.precision=32-true computes the rest in that"
+        "\n"
+    )
+    path, out = write(tables), tmp_path / "run"
+    folder = open_folder(out, parse(tables, "r"))
+    begun = {"translation": MIXED, "task": SINGLE}
+    folder.environment.write_text(json.dumps({"formats": begun}))
+    open_device(every, parse(tables, "r"), folder)
+    assert capsys.readouterr().err == warning
+    tables["hardware"]["precision"] = MIXED
+    open_device(every, parse(tables, "r"))
+    assert "as hardware.precision asks: a convolution in bf16 takes 41.2 times" in capsys.readouterr().err
+
+    single = ("run", path, "--out", out, "--set", f"hardware.precision={SINGLE}")
+    for _ in range(2):
+        code, _, errors = daf(*single)
+        assert (code, errors) == (0, "")
+    found = json.loads(folder.results.read_text())["environment"]
+    assert found["formats"] == {"translation": SINGLE, "task": SINGLE} and found["formats_before"] == [begun]
+    refused(daf("run", path, "--out", out), r"another recipe \(hardware\.precision was 32-true, now auto\)")
+
+
+def test_a_convolution_is_timed_in_both_precisions():
+    assert 0 < bf16_factor(CPU, rounds=1) < 10_000

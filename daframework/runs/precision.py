@@ -10,12 +10,12 @@ from lightning_fabric import Fabric
 from torch import nn
 
 from daframework.build import DIRECTIONS, make_generator, make_task
-from daframework.compute.acceleration import cpu_has_bf16
+from daframework.compute.acceleration import bf16_factor, cpu_has_bf16
 from daframework.compute.device import MIXED, SINGLE, Placed, make_fabric
 from daframework.compute.place import ALONE, Place
 from daframework.compute.ranks import from_first
 from daframework.compute.session import Session
-from daframework.errors import DafError
+from daframework.errors import DafError, warn
 from daframework.recipes.tables import Recipe
 from daframework.registry import Plugins
 from daframework.storage.run_folder import RunFolder
@@ -43,7 +43,8 @@ def open_device(
 ) -> tuple[Fabric, Precision]:
     """The device that ``[hardware]`` asks for, computing in the translation's precision; and that of both trainings.
 
-    Both are those that the run in ``folder`` began with, if it has begun: one that goes on elsewhere does not change.
+    Both are those that the run in ``folder`` began with, if it has begun and the recipe asks for none: one that goes on
+    elsewhere does not change. A warning tells of one that is slow here.
 
     Raises:
         RecipeError: this machine does not have it.
@@ -53,17 +54,44 @@ def open_device(
         # Crops of a stage have one size: worth finding the fastest convolution once.
         torch.backends.cudnn.benchmark = True
     # All ranks compute in what the first one's device is good at.
-    precision = from_first(lambda: (folder and _precision_of(folder)) or precision_for(plugins, recipe, fabric.device))
+    precision = from_first(lambda: _choose(plugins, recipe, folder, fabric.device))
     return (fabric if precision.translation == SINGLE else make_fabric(recipe, precision.translation, place)), precision
 
 
-def _precision_of(folder: RunFolder) -> Precision | None:
-    """What a run has begun with; None where it has not, or did not say."""
+def _choose(plugins: Plugins, recipe: Recipe, folder: RunFolder | None, device: torch.device) -> Precision:
+    told = formats_of(folder) if folder and recipe.hardware.precision == "auto" else []
+    if told:
+        precision = Precision(told[-1]["translation"], told[-1]["task"], "as this run has begun")
+    else:
+        precision = precision_for(plugins, recipe, device)
+    if MIXED in (precision.translation, precision.task) and not _has_bf16(device):
+        factor = bf16_factor(device)
+        if factor > 1.5:
+            warn(
+                f"{precision}: a convolution in bf16 takes {factor:.3g} times as long here as in float32; stop it, and "
+                f"--set hardware.precision={SINGLE} computes the rest in that"
+            )
+    return precision
+
+
+def formats_of(folder: RunFolder) -> list[dict[str, str]]:
+    """The precisions of the ``translation`` and the ``task`` model that a run has used, the present ones last.
+
+    Empty where it has not begun, or did not say.
+    """
     try:
-        told = json.loads(folder.environment.read_text(encoding="utf-8"))["formats"]
-        return Precision(str(told["translation"]), str(told["task"]), "as this run has begun")
+        told = json.loads(folder.environment.read_text(encoding="utf-8"))
+        every = [*told.get("formats_before", []), told["formats"]]
+        return [{"translation": str(one["translation"]), "task": str(one["task"])} for one in every]
     except (OSError, ValueError, KeyError, TypeError):
-        return None
+        return []
+
+
+def _has_bf16(device: torch.device) -> bool:
+    """Whether ``device`` computes in bf16 itself."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return device.type == "cpu" and cpu_has_bf16()
 
 
 def for_task(session: Session, recipe: Recipe, precision: Precision) -> Session:
@@ -80,12 +108,11 @@ def precision_for(plugins: Plugins, recipe: Recipe, device: torch.device) -> Pre
     asked = recipe.hardware.precision
     if asked != "auto":
         return Precision(asked, asked, "as hardware.precision asks")
+    if not _has_bf16(device):
+        name = "GPU" if device.type == "cuda" else device.type.upper()
+        return Precision(SINGLE, SINGLE, f"since this {name} has no bf16, which would be faster")
     if device.type == "cuda":
-        if torch.cuda.is_bf16_supported(including_emulation=False):
-            return Precision(MIXED, MIXED, "since this GPU computes in bf16")
-        return Precision(SINGLE, SINGLE, "since this GPU has no bf16, which would be faster")
-    if device.type != "cpu" or not cpu_has_bf16():
-        return Precision(SINGLE, SINGLE, f"since this {device.type.upper()} has no fast bf16")
+        return Precision(MIXED, MIXED, "since this GPU computes in bf16")
 
     def chosen(build: Callable[[], nn.Module]) -> str:
         return MIXED if _operations(build, recipe.data.crop_size) >= WIDE else SINGLE

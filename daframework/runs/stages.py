@@ -5,6 +5,7 @@ skipped.
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from typing import Any
 
 from attrs import evolve
 
@@ -20,7 +21,7 @@ from daframework.recipes.tables import Recipe
 from daframework.registry import Plugins
 from daframework.runs.context import RunContext, opened, opened_unlabelled, read_seconds, set_title
 from daframework.runs.datasets import open_datasets
-from daframework.runs.precision import Precision, for_task, precision_for
+from daframework.runs.precision import Precision, for_task, formats_of, precision_for
 from daframework.runs.rows import PlannedRow, content_preservation, fit_and_score
 from daframework.runs.translation import translate
 from daframework.storage.files import write_text
@@ -150,10 +151,13 @@ def _finished(folder: RunFolder, recipe: Recipe) -> Results | None:
 
 def _describe(run: RunContext, precision: Precision) -> None:
     fabric = run.session.fabric
-    numbers = {
-        "formats": {"translation": precision.translation, "task": precision.task},
-        "processes": fabric.world_size,
-    }
+    formats = {"translation": precision.translation, "task": precision.task}
+    numbers: dict[str, Any] = {"formats": formats, "processes": fabric.world_size}
+    before = formats_of(run.folder)
+    if before and before[-1] == formats:
+        before.pop()
+    if before:
+        numbers["formats_before"] = before
     write_text(run.folder.environment, json.dumps(describe(fabric.device) | numbers, indent=2) + "\n")
 
 

@@ -77,7 +77,7 @@ def open_folder(path: Path, recipe: Recipe) -> RunFolder:
         RunError: it belongs to another recipe, holds other files, or cannot be written.
     """
     folder = find_folder(path, recipe)
-    if not folder.recipe.exists():
+    if not folder.recipe.exists() or read_recipe(folder).hardware.precision != recipe.hardware.precision:
         write_recipe(folder, recipe)
     return folder
 
@@ -90,7 +90,7 @@ def find_folder(path: Path, recipe: Recipe) -> RunFolder:
     """
     folder = RunFolder(path)
     if folder.recipe.exists():
-        changed = difference(read_recipe(folder), recipe)
+        changed = difference_in(folder, recipe)
         if changed is not None:
             raise RunError(
                 f"{path} holds a run of another recipe ({changed}); give another folder with --out, or delete this one"
@@ -151,6 +151,19 @@ def _identity(recipe: Recipe) -> Recipe:
     """The recipe without what may differ when a run goes on: when to log, where to compute, whether to cache."""
     hardware = HardwareTable(precision=recipe.hardware.precision)
     return attrs.evolve(recipe, log=LogTable(), hardware=hardware, data=attrs.evolve(recipe.data, cache=False))
+
+
+def difference_in(folder: RunFolder, recipe: Recipe) -> str | None:
+    """`difference` of the run in ``folder`` to ``recipe``, whose precision may be another while results are wanting.
+
+    Raises:
+        RunError: as `read_recipe`.
+    """
+    was = read_recipe(folder)
+    if not folder.results.exists():
+        # Where a host computes the one it began in slowly, the rest may be computed in another; results.json says so.
+        was = attrs.evolve(was, hardware=recipe.hardware)
+    return difference(was, recipe)
 
 
 def difference(was: Recipe, now: Recipe) -> str | None:

@@ -9,7 +9,7 @@ from daframework.errors import RunError
 from daframework.runs.context import read_seconds
 from daframework.storage.results import Results, read_results
 from daframework.storage.row_names import TRANSLATING, TRANSLATION
-from daframework.storage.run_folder import difference, holds_other_files, read_recipe
+from daframework.storage.run_folder import difference_in, holds_other_files
 from daframework.suites.work import Work
 
 SHARED_STAGES = (TRANSLATION, TRANSLATING)
@@ -48,7 +48,7 @@ def status(work: Work) -> Status:
         occupied = folder.path.is_file() or holds_other_files(folder.path)
         return Status(State.FOREIGN, problem="holds other files") if occupied else Status(State.MISSING)
     try:
-        changed = difference(read_recipe(folder), work.recipe)
+        changed = difference_in(folder, work.recipe)
     except RunError as error:
         return Status(State.FOREIGN, problem=str(error))
     if changed is not None:
