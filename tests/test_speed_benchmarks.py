@@ -54,6 +54,22 @@ def test_start_times_whole_commands_against_their_bars(measured, installed, writ
     assert table[1].split()[:2] == ["command", "median"] and len(table) == 2 + len(commands)
 
 
+def test_busy_runs_a_recipe_beside_busy_processes_and_against_another_python(measured, installed, write, tables):
+    found, table = measured("busy.py", "--rounds", 1, "--busy", 0, "--recipe", write(tables), "--other", sys.executable)
+    assert list(found["busy"]) == ["0"] and list(found["busy"]["0"]) == ["this", "other"]
+    for (one,) in found["busy"]["0"].values():
+        assert one["wall"] > 0 < one["cpu"] and {"translation", "training on tiny"} <= one["stages"].keys()
+    assert table[1].split()[:3] == ["busy", "python", "wall"] and len(table) == 4
+
+
+def test_what_keeps_a_core_busy_ends_with_the_measurement():
+    from busy import busy
+
+    with busy(2) as processes:
+        assert [one.poll() for one in processes] == [None, None]
+    assert [one.poll() for one in processes] == [-9, -9]
+
+
 def test_a_command_that_fails_stops_the_benchmark(script):
     code, _, errors = script("start.py", "--rounds", "1", "--recipes", "no_such")
     assert code == 1 and "no recipe named 'no_such'" in errors and "Traceback" not in errors
