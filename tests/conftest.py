@@ -1,5 +1,4 @@
 import copy
-import importlib
 import re
 import runpy
 import sys
@@ -118,14 +117,19 @@ def images(tmp_path):
 
 
 @pytest.fixture
-def installed(tmp_path, monkeypatch):
+def installed(tmp_path, tmp_path_factory, monkeypatch):
     """The tiny parts as an installed distribution that offers them through its entry point; for subprocesses too."""
     site = tmp_path / "site"
     install(site, "daf-tiny", "1.2", {"tiny": "tiny"})
     here = str(Path(__file__).parent)
     monkeypatch.syspath_prepend(str(site))
     monkeypatch.setenv("PYTHONPATH", f"{site}:{here}")
-    return site
+    yield site
+    # Or another test's module of the same name would be this one's.
+    folder = tmp_path_factory.getbasetemp()
+    for name, module in list(sys.modules.items()):
+        if folder in Path(getattr(module, "__dict__", {}).get("__file__") or "/").parents:
+            del sys.modules[name]
 
 
 def install(site, distribution, version, entries):
@@ -135,8 +139,6 @@ def install(site, distribution, version, entries):
     (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n")
     lines = "".join(f"{name} = {module}\n" for name, module in entries.items())
     (folder / "entry_points.txt").write_text(f"[daframework]\n{lines}")
-    # Python takes a folder that changed within one tick of the file system's clock for the same.
-    importlib.invalidate_caches()
 
 
 @pytest.fixture

@@ -70,8 +70,7 @@ def stranger(installed, monkeypatch):
         tasks=None,
     )
     (installed / "stranger_suites").mkdir()
-    yield written.rename(installed / "stranger_suites" / "tints.toml")
-    sys.modules.pop("daf_stranger", None)
+    return written.rename(installed / "stranger_suites" / "tints.toml")
 
 
 def test_a_suite_and_a_generator_of_a_plugin_are_run_by_name(daf, stranger):

@@ -148,7 +148,6 @@ def test_an_unexpected_error_is_a_line_that_says_how_to_see_more(daf, installed,
         r"^error: unexpected ZeroDivisionError: integer division or modulo by zero \(a fault of daframework or of "
         r"plugin faulty \(daf-faulty 1\), line 4 of daf_faulty\.py; the same command with --debug shows where\)$",
     )
-    sys.modules.pop("daf_faulty")
 
 
 # --- a run ---
