@@ -1,7 +1,6 @@
 """``daf bench`` as a user meets it: what a plugin brings, what is refused before anything is run, small test sets."""
 
 import json
-import sys
 from pathlib import Path
 
 import pytest

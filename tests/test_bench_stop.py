@@ -100,7 +100,9 @@ def test_a_suite_killed_again_and_again_ends_with_the_same_table(site, plugins, 
     assert process.returncode == 0, errors
     assert scores_in(plan.out) == undisturbed
     for cell in plan.cells:
-        assert differing(outcome(tmp_path / "undisturbed/bench" / cell.name), outcome(cell.folder.path)) == []
+        # To the last bit; a recipe keeps how many processes loaded images.
+        whole = outcome(tmp_path / "undisturbed/bench" / cell.name)
+        assert set(differing(whole, outcome(cell.folder.path))) <= {"recipe.toml"} and "checkpoints/oracle.pt" in whole
     # It went on where it was each time: a checkpoint is saved every second step.
     assert "training on oracle: 16 steps, 14 done before" in log_of(plan.out, "narrow/source_only/seed0")
     assert "translation: 4 steps, 2 done before" in log_of(plan.out, "narrow/one/seed0")
