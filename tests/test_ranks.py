@@ -29,18 +29,18 @@ EXACT = TABLES | {
         {"name": "semantic_discriminator", "class_weights": "median_frequency"},
         {"name": "weighted_reconstruction", "weight": 10.0},
     ],
-    "translation": {"steps": 6, "pool_size": 6},
+    "translation": {"steps": 4, "pool_size": 6},
     "task": {
         "name": "segmentation",
         "arch_options": {"encoder_depth": 3, "decoder_channels": [8, 8, 8]},
     },
     "downstream": {
-        "steps": 6,
+        "steps": 3,
         "batch_size": 4,
         "oracle": False,
         "augment": {"scale": [0.8, 1.2], "gamma": 0.3},
         "class_balance": 0.5,
-        "self_training": {"steps": 3, "confidence": 0.3, "teacher_decay": 0.5},
+        "self_training": {"steps": 2, "confidence": 0.3, "teacher_decay": 0.5},
     },
     "hardware": {"accelerator": "cpu", "precision": "64-true"},
 }
