@@ -38,10 +38,11 @@ def offered(words, shell="bash_complete"):
         (["run", "source_o"], {"plain,source_only", "plain,source_only_augmented", "file,source_o"}),
         (["bench", "stree"], {"plain,streets", "plain,streets_to_camvid", "file,stree"}),
         (["translate", "ru"], {"plain,runs/cut/seed0", "dir,ru"}),
+        (["export", "ru"], {"plain,runs/cut/seed0", "dir,ru"}),
         (["report", "runs", "runs/cut/"], {"plain,runs/cut/seed0", "dir,runs/cut/"}),
         (["run", "cut", "--set", "translation.st"], {"plain,translation.steps="}),
     ],
-    ids=["command", "recipe", "recipes", "suite", "run folder", "in a folder", "key"],
+    ids=["command", "recipe", "recipes", "suite", "run folder", "of a plugin's command", "in a folder", "key"],
 )
 def test_a_shell_is_offered_names_and_files_without_torch(words, some, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

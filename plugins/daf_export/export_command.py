@@ -5,6 +5,8 @@ from pathlib import Path
 
 import click
 
+from daframework.storage.completion import complete_runs
+
 FORMATS = ("onnx", "torch-export", "safetensors")
 
 
@@ -18,7 +20,7 @@ def _size(context: click.Context, option: click.Parameter, text: str | None) -> 
 
 
 @click.command("export")
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=click.Path(path_type=Path), shell_complete=complete_runs)
 @click.option("--format", "form", type=click.Choice(FORMATS), default="onnx", show_default=True, help="Kind of file.")
 @click.option(
     "--model",
