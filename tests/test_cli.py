@@ -198,6 +198,15 @@ def test_the_first_signal_asks_and_the_second_leaves_at_once():
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="this system has no SIGUSR1")
+def test_what_another_process_was_asked_is_not_a_first_signal():
+    with stop_on_signal() as asked:
+        asked.stop(signal.SIGTERM)  # as the watcher does, when another process has heard of it sooner
+        assert asked() and asked.exit_code == 143
+        signal.raise_signal(signal.SIGTERM)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
+
+
 def test_the_warning_of_a_scheduler_asks_once_to_save_and_never_to_stop():
     with stop_on_signal() as asked:
         assert not asked.saving()

@@ -13,7 +13,7 @@ class Signals:
     def __init__(self) -> None:
         """Nothing."""
         self.signal: int | None = None
-        self._save = False
+        self._save = self._taken = False
 
     def __call__(self) -> bool:
         """Whether to stop."""
@@ -30,14 +30,15 @@ class Signals:
         return 128 + (self.signal or signal.SIGINT)
 
     def stop(self, number: int) -> None:
-        """Ask to stop, as the signal ``number`` would."""
+        """Ask to stop, as another process was by the signal ``number``; this one may still be sent its own."""
         self.signal = self.signal or number
 
     def take(self, number: int, frame: FrameType | None) -> None:
         """Handle a signal; the second that asks to stop interrupts at once."""
         if number == SAVE:
             self._save = True
-        elif self.signal is None:
-            self.signal = number
+        elif not self._taken:
+            self._taken = True
+            self.stop(number)
         else:
             raise KeyboardInterrupt
