@@ -36,6 +36,8 @@ TABLES = {
 SIZES = {"a.png": (32, 48), "sub/b.jpg": (17, 5), "sub/deep/c d.PNG": (1, 1), "ü.jpeg": (41, 64)}
 """The images of the fixture ``images``: their heights and widths."""
 
+BOUND = 600
+"""Seconds in which what must happen has happened, however busy the machine is."""
 LONG = ("torture", "bench_run", "bench_stop", "bench_ray", "ranks", "acceleration", "corruption", "speed", "bench")
 """Files of minutes, by what their names begin with: the others then fill up the processes, and none waits for one."""
 

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from conftest import refused
+from conftest import BOUND, refused
 from test_bench_stop import end, processes_of
 from tiny_suite import (
     RECIPES,
@@ -36,8 +36,6 @@ cluster_utils = pytest.importorskip("ray.cluster_utils")
 ray_utils = pytest.importorskip("ray._private.utils")
 
 FILES = {"one.toml": RECIPES["one.toml"]}
-_BOUND = 600
-"""Seconds in which what must happen has happened, however busy the machine is."""
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +92,7 @@ def second_node(cluster, site, tmp_path):
 
 def until(holds, sound=lambda: True):
     """Return once ``holds()``; fail where that takes too long or something is not ``sound()`` any more."""
-    late = time.monotonic() + _BOUND
+    late = time.monotonic() + BOUND
     while not holds():
         assert sound() and time.monotonic() < late
         time.sleep(0.05)
@@ -228,7 +226,7 @@ def test_a_node_runs_the_recipe_where_the_suite_was_started_with_its_share_of_th
 
 def test_a_run_is_interrupted_where_ray_was_started_by_a_script_in_the_background(request_of, tmp_path, monkeypatch):
     program = tmp_path / "program"
-    program.write_text(f"#!/bin/sh\ntouch {tmp_path}/begun\nexec sleep {_BOUND}\n")
+    program.write_text(f"#!/bin/sh\ntouch {tmp_path}/begun\nexec sleep {BOUND}\n")
     program.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(program))
 

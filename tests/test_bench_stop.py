@@ -10,11 +10,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from conftest import BOUND
 from tiny_suite import RECIPES, SUITE, install_parts, log_of, plan_of, scores_in, start, undisturbed_scores
 from torture.kills import differing, outcome
 
-_BOUND = 600
-"""Seconds in which a process that is to end must have ended, however busy the machine is."""
 FILES = {"one.toml": RECIPES["one.toml"]}
 CHANGES = {"tasks": SUITE["tasks"][:1]}
 
@@ -47,13 +46,13 @@ def processes_of(out):
 
 def wait_for_processes(out, count):
     """`processes_of` ``out`` once there are so many: one just started shows its command a little later."""
-    until = time.monotonic() + _BOUND
+    until = time.monotonic() + BOUND
     while len(found := processes_of(out)) < count and time.monotonic() < until:
         end(found, 0)
     return found
 
 
-def end(processes, bound=_BOUND):
+def end(processes, bound=BOUND):
     """Whether all have ended, soon or by now."""
     ended = []
     for process in processes:

@@ -13,7 +13,7 @@ from random import Random
 
 import pytest
 from cache_set import IDS, write_set
-from conftest import refused
+from conftest import BOUND, refused
 from torture.kills import outcome
 
 from daframework.errors import RunError
@@ -119,7 +119,7 @@ def run_process(recipe, out, *options, size):
     limits = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({size}, {size}))"
     code = f"{limits}; from daframework.cli import main; main()"
     command = [sys.executable, "-c", code, "run", str(recipe), "--out", str(out), *options]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+    return subprocess.run(command, capture_output=True, text=True, timeout=BOUND)
 
 
 def test_a_run_that_cannot_save_ends_together_with_the_processes_that_load_its_images(

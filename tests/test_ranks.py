@@ -11,7 +11,7 @@ import sys
 import pytest
 import tomli_w
 import torch
-from conftest import TABLES, refused
+from conftest import BOUND, TABLES, refused
 
 from daframework.compute.place import ALONE, Place, find_place, variables
 from daframework.errors import RunError
@@ -164,7 +164,7 @@ def test_an_error_of_one_process_ends_all_with_its_reason(installed, write, tabl
     files = {"name": "image_folder", "root": str(folder), "classes": ["road", "sky", "tree"], "ids": {"0": "road"}}
     tables["source"] = tables["target"] = files
     run = start([*DAF, "run", write(tables), "--out", tmp_path / "run", "--devices", 2])
-    _, errors = run.communicate(timeout=60)
+    _, errors = run.communicate(timeout=BOUND)
     assert run.returncode == 1
     assert "3.png" in errors and "error: process 1: " in errors and "Traceback" not in errors
 
@@ -174,7 +174,7 @@ def test_processes_stop_together_and_another_number_of_them_goes_on(daf, write, 
     run = start([*DAF, "run", endless, "--out", tmp_path / "run", "--devices", 2])
     wait_for_lines(run, log, 3)
     run.send_signal(signal.SIGTERM)
-    out, errors = run.communicate(timeout=60)
+    out, errors = run.communicate(timeout=BOUND)
     assert run.returncode == 143 and errors.startswith("stopped after step"), errors
     saved = torch.load(tmp_path / "run/checkpoints/source_only.pt", weights_only=True)
     assert saved["seen"] == 4 * saved["done"]
@@ -194,7 +194,7 @@ def test_processes_stop_together_and_another_number_of_them_goes_on(daf, write, 
 
 def test_torchrun_starts_a_run(installed, write, tables, tmp_path):
     run = start([*TORCHRUN, "run", write(tables), "--out", tmp_path / "run"])
-    out, errors = run.communicate(timeout=120)
+    out, errors = run.communicate(timeout=BOUND)
     assert run.returncode == 0, errors
     assert out.count("in 2 processes") == 1 and out.count("mIoU on the target's test set") == 1
     assert json.loads((tmp_path / "run" / "results.json").read_text())["environment"]["processes"] == 2
@@ -283,7 +283,7 @@ def test_ranks_tell_one_another_and_norm_over_all_images():
     port = free_port()
     processes = [start([sys.executable, "-c", SCRIPT], **as_torchrun(rank, port)) for rank in range(2)]
     for process in processes:
-        assert process.communicate(timeout=60) == ("agreed\n", "")
+        assert process.communicate(timeout=BOUND) == ("agreed\n", "")
 
 
 def test_processes_with_other_recipes_are_told_apart(installed, tmp_path):
@@ -293,7 +293,7 @@ def test_processes_with_other_recipes_are_told_apart(installed, tmp_path):
         recipe.write_text(tomli_w.dumps(TABLES | {"seed": rank}))
         arguments = [*DAF, "run", recipe, "--out", tmp_path / "run"]
         processes.append(start(arguments, **as_torchrun(rank, port)))
-    ended = [process.communicate(timeout=60)[1] for process in processes]
+    ended = [process.communicate(timeout=BOUND)[1] for process in processes]
     assert [process.returncode for process in processes] == [1, 1]
     assert ended[1] == "error: this process has another recipe than the first; all must have the same\n"
     assert "process 1: this process has another recipe" in ended[0]

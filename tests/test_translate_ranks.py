@@ -21,7 +21,7 @@ from pathlib import Path
 import torch
 from lightning_fabric import Fabric
 import tiny
-from conftest import Recorder
+from conftest import BOUND, Recorder
 from test_translate_ranks import given
 from test_ensemble import Tinted
 from daframework.adapt.translate import translate_set
@@ -68,7 +68,7 @@ def run_two(folder):
         )
         for rank in range(2)
     ]
-    ended = [process.communicate(timeout=120) for process in processes]
+    ended = [process.communicate(timeout=BOUND) for process in processes]
     assert [process.returncode for process in processes] == [0, 0], ended
     return [out.splitlines() for out, _ in ended]
 
