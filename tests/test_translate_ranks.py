@@ -8,6 +8,7 @@ from pathlib import Path
 
 import tiny
 import torch
+from conftest import BOUND
 from test_checked import Listed
 from test_ensemble import Tinted, pictures
 
@@ -21,7 +22,7 @@ from pathlib import Path
 import torch
 from lightning_fabric import Fabric
 import tiny
-from conftest import BOUND, Recorder
+from conftest import Recorder
 from test_translate_ranks import given
 from test_ensemble import Tinted
 from daframework.adapt.translate import translate_set
