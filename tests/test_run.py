@@ -321,7 +321,6 @@ def changed(tables, path, value):
         ("data.crop_size", [16, 16], r"data.crop_size was \[16, 24\], now \[16, 16\]"),
         ("seed", 3, "seed was 0, now 3"),
         ("downstream.augment.hue", 0.1, "downstream.augment.hue was 0.0, now 0.1"),
-        ("hardware.precision", "64-true", "hardware.precision was auto, now 64-true"),
         ("losses", [{"name": "tiny_cycle", "weight": 10.0}, {"name": "least_squares"}], "the order of its losses"),
         ("task.options", {}, "task.options was not set, now {}"),
     ],
