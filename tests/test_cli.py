@@ -197,7 +197,6 @@ def test_the_first_signal_asks_and_the_second_leaves_at_once():
     assert signal.getsignal(signal.SIGTERM) is before
 
 
-@pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="this system has no SIGUSR1")
 def test_what_another_process_was_asked_is_not_a_first_signal():
     with stop_on_signal() as asked:
         asked.stop(signal.SIGTERM)  # as the watcher does, when another process has heard of it sooner
@@ -207,6 +206,7 @@ def test_what_another_process_was_asked_is_not_a_first_signal():
             signal.raise_signal(signal.SIGTERM)
 
 
+@pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="this system has no SIGUSR1")
 def test_the_warning_of_a_scheduler_asks_once_to_save_and_never_to_stop():
     with stop_on_signal() as asked:
         assert not asked.saving()
