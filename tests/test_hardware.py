@@ -111,7 +111,7 @@ def test_a_run_that_is_slow_in_bf16_here_says_so_and_may_go_on_in_another_precis
     open_device(every, parse(tables, "r"), folder)
     assert capsys.readouterr().err == warning
     tables["hardware"]["precision"] = MIXED
-    open_device(every, parse(tables, "r"))
+    open_device(every, parse(tables, "r"), RunFolder(tmp_path / "another"))
     assert "as hardware.precision asks: a convolution in bf16 takes 41.2 times" in capsys.readouterr().err
 
     single = ("run", path, "--out", out, "--set", f"hardware.precision={SINGLE}")
@@ -121,6 +121,9 @@ def test_a_run_that_is_slow_in_bf16_here_says_so_and_may_go_on_in_another_precis
     found = json.loads(folder.results.read_text())["environment"]
     assert found["formats"] == {"translation": SINGLE, "task": SINGLE} and found["formats_before"] == [begun]
     refused(daf("run", path, "--out", out), r"another recipe \(hardware\.precision was 32-true, now auto\)")
+    for finished in (folder, None):  # nothing is left to compute in another precision
+        open_device(every, parse(tables, "r"), finished)
+        assert capsys.readouterr().err == ""
 
 
 def test_a_convolution_is_timed_in_both_precisions():

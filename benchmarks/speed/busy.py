@@ -21,6 +21,8 @@ import torch
 from timing import median, options, print_table, run, set_option, write
 
 SPIN = "while True: pass"
+Runs = dict[str, dict[str, list[dict[str, Any]]]]
+"""By number of busy processes and by Python, what `measure_run` found of each run."""
 
 
 @contextmanager
@@ -54,11 +56,9 @@ def measure_run(python: str, recipe: str, settings: Sequence[str]) -> dict[str, 
         return {"wall": wall, "cpu": used.ru_utime + used.ru_stime, "stages": stages}
 
 
-def measure(
-    pythons: dict[str, str], recipe: str, settings: Sequence[str], loads: Sequence[int], rounds: int
-) -> dict[str, dict[str, list[dict[str, Any]]]]:
+def measure(pythons: dict[str, str], recipe: str, settings: Sequence[str], loads: Sequence[int], rounds: int) -> Runs:
     """Every run of each of ``pythons`` beside each number of busy processes, in turn."""
-    found: dict[str, dict[str, list[dict[str, Any]]]] = {str(load): {name: [] for name in pythons} for load in loads}
+    found: Runs = {str(load): {name: [] for name in pythons} for load in loads}
     for load in loads:
         for number in range(rounds):
             # Their order turns about, so that none always comes after the same other.
@@ -68,7 +68,7 @@ def measure(
     return found
 
 
-def print_found(found: dict[str, dict[str, list[dict[str, Any]]]], rounds: int) -> None:
+def print_found(found: Runs, rounds: int) -> None:
     """A line for each number of busy processes and each Python: medians, and how this one stands to the other."""
     rows = []
     for load, runs in found.items():

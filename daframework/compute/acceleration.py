@@ -110,11 +110,11 @@ def bf16_factor(device: torch.device, rounds: int = 5) -> float:
     """How many times as long as in float32 a convolution takes in bf16 on ``device``; medians of ``rounds``."""
     medians = []
     for dtype in (torch.float32, torch.bfloat16):
-        images, weight = torch.ones(1, 32, 32, 32, device=device, dtype=dtype), torch.ones(32, 32, 3, 3, device=device)
+        images, weight = (torch.ones(*shape, device=device, dtype=dtype) for shape in ((1, 32, 32, 32), (32, 32, 3, 3)))
         seconds = []
         for _ in range(rounds + 1):
             start = perf_counter()
-            torch.nn.functional.conv2d(images, weight.to(dtype)).sum().item()  # which waits for a GPU
+            torch.nn.functional.conv2d(images, weight).sum().item()  # which waits for a GPU
             seconds.append(perf_counter() - start)
         medians.append(median(seconds[1:]))
     return medians[1] / medians[0]

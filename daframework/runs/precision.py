@@ -44,7 +44,7 @@ def open_device(
     """The device that ``[hardware]`` asks for, computing in the translation's precision; and that of both trainings.
 
     Both are those that the run in ``folder`` began with, if it has begun and the recipe asks for none: one that goes on
-    elsewhere does not change. A warning tells of one that is slow here.
+    elsewhere does not change. A warning tells of one that is slow here, where the run still has to compute.
 
     Raises:
         RecipeError: this machine does not have it.
@@ -64,7 +64,8 @@ def _choose(plugins: Plugins, recipe: Recipe, folder: RunFolder | None, device: 
         precision = Precision(told[-1]["translation"], told[-1]["task"], "as this run has begun")
     else:
         precision = precision_for(plugins, recipe, device)
-    if MIXED in (precision.translation, precision.task) and not _has_bf16(device):
+    unfinished = folder is not None and not folder.results.exists()
+    if unfinished and MIXED in (precision.translation, precision.task) and not _has_bf16(device):
         factor = bf16_factor(device)
         if factor > 1.5:
             warn(
