@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from conftest import BOUND
 
 FLAGS = (
     "--no-sandbox",  # as root, where CI runs
@@ -24,7 +25,9 @@ def browser() -> Iterator[Any]:
     found = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
     if not found:
         (pytest.fail if os.environ.get("CI") else pytest.skip)("no Chromium on PATH; CHROMIUM may name one")
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
+
+    expect.set_options(timeout=1000 * BOUND)
 
     with sync_playwright() as playwright:
         launched = playwright.chromium.launch(executable_path=found, args=list(FLAGS))
@@ -43,7 +46,7 @@ def open_page(browser: Any) -> Iterator[Callable[..., Any]]:
         )
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(1000 * BOUND)
         origin = url.split("#")[0] if url.startswith("file:") else "/".join(url.split("/")[:3])
         page.on("console", lambda said: wrong.append(said.text) if said.type in ("error", "warning") else None)
         page.on("pageerror", lambda error: wrong.append(str(error)))

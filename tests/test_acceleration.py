@@ -6,6 +6,7 @@ import sys
 
 import pytest
 import torch
+from conftest import BOUND
 from lightning_fabric import Fabric
 from torch import nn
 
@@ -92,7 +93,7 @@ assert network(torch.zeros(1, 3, 8, 8)).shape == (1, 3, 8, 8)
         capture_output=True,
         text=True,
         env={"PATH": "", "CXX": "no-such-compiler", "TORCHINDUCTOR_FORCE_DISABLE_CACHES": "1"},
-        timeout=300,
+        timeout=BOUND,
     )
     assert done.returncode == 0, done.stderr
     lines = [line for line in done.stderr.splitlines() if line.startswith("warning: ")]

@@ -9,7 +9,7 @@ import venv
 from pathlib import Path
 
 import pytest
-from conftest import install, refused
+from conftest import BOUND, install, refused
 
 from daframework.errors import PluginError
 from daframework.registry import KINDS, load_plugins
@@ -54,7 +54,7 @@ def _share_packages(folder):
 def run(program, *arguments, cwd=None):
     kept = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
     command = [str(part) for part in (program, *arguments)]
-    done = subprocess.run(command, cwd=cwd or program.parent, env=kept, capture_output=True, text=True, timeout=600)
+    done = subprocess.run(command, cwd=cwd or program.parent, env=kept, capture_output=True, text=True, timeout=BOUND)
     assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}{done.stderr}"
     return done.stdout
 

@@ -2,6 +2,7 @@ import threading
 from contextlib import closing
 
 import pytest
+from conftest import BOUND
 
 from daframework.data.overlap import in_threads
 
@@ -36,7 +37,7 @@ def test_the_next_is_made_while_the_caller_is_busy():
 
     with closing(in_threads(make, range(3), threads=1, most=1)) as results:
         next(results)
-        assert second.wait(timeout=30)
+        assert second.wait(timeout=BOUND)
 
 
 def test_an_error_comes_in_its_turn_whatever_the_threads_do():
@@ -44,7 +45,7 @@ def test_an_error_comes_in_its_turn_whatever_the_threads_do():
 
     def make(item):
         if item == 1:
-            slow.wait(timeout=30)
+            slow.wait(timeout=BOUND)
             raise ValueError("first")
         if item == 2:
             slow.set()

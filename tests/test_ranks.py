@@ -141,7 +141,7 @@ def test_the_death_of_one_process_ends_the_other(installed, write, tmp_path, kil
     wait_for_lines(processes[0], log, 3)
     processes[killed].kill()
     other = processes[1 - killed]
-    _, errors = other.communicate(timeout=30)
+    _, errors = other.communicate(timeout=BOUND)
     processes[killed].communicate()
     assert other.returncode == 1
     assert errors == (

@@ -6,6 +6,7 @@ import http.client
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -18,9 +19,10 @@ import numpy as np
 import pytest
 from attrs import evolve
 from browser import barriers, browser, open_page
-from conftest import TABLES, install, refused
+from conftest import BOUND, TABLES, install, refused
 from image_files import picture
 from PIL import Image
+from playwright.sync_api import expect
 
 from daf_serve import upload
 from daf_serve.upload import decode
@@ -100,7 +102,7 @@ def url(server):
 
 def ask(url, path, method="GET", body=None, **headers):
     """Status, headers and text of an answer; ``Host`` and others as given."""
-    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=20)
+    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=BOUND)
     connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
     answer = connection.getresponse()
     return answer.status, answer.headers, answer.read().decode(errors="replace")
@@ -154,15 +156,16 @@ def test_values_arrive_in_the_page_of_a_run_that_goes_on_and_then_its_scores(url
     log(shown.root / "going", 4, **{"generator/gan": 0.125, "generator/cycle": 7})
     page.get_by_text("4 of 4 steps").wait_for()
     curve = page.get_by_role("button", name="generator/gan")
-    assert curve.inner_text().split() == ["generator/gan", "0.125"]
+    expect(curve).to_have_text("generator/gan0.125")
     page.get_by_label("step whose values are shown").press("Home")
-    assert curve.inner_text().split() == ["generator/gan", "1.5"]
+    expect(curve).to_have_text("generator/gan1.5")
     curve.press("Enter")
-    assert curve.get_attribute("aria-pressed") == "false" and page.locator("svg[role=img] path").count() == 1
-    assert page.locator("#state").inner_text() == "running"
+    expect(curve).to_have_attribute("aria-pressed", "false")
+    expect(page.locator("svg[role=img] path")).to_have_count(1)
+    expect(page.locator("#state")).to_have_text("running")
     shutil.copy(shown.root / "tiny" / "seed0" / "results.json", shown.root / "going")
     page.get_by_role("region", name="scores").wait_for()
-    assert page.locator("#state").inner_text() == "finished"
+    expect(page.locator("#state")).to_have_text("finished")
 
 
 def test_sample_sheets_are_scrubbed_by_step(url, shown, open_page):
@@ -170,9 +173,9 @@ def test_sample_sheets_are_scrubbed_by_step(url, shown, open_page):
     for step in (2, 40):
         write_image(sheet.with_name(f"step_{step:06d}.png"), np_image(step))
     page = open_page(f"{url}/run?at=begun")
-    assert page.locator("#samples output").inner_text() == "40"
+    expect(page.locator("#samples output")).to_have_text("40")
     page.get_by_label("step of the samples").press("Home")
-    assert page.locator("#samples img").get_attribute("src").endswith("step=2")
+    expect(page.locator("#samples img")).to_have_attribute("src", re.compile("step=2$"))
 
 
 def np_image(value):
@@ -184,16 +187,16 @@ def np_image(value):
 def test_two_runs_are_compared(url, shown, open_page):
     page = open_page(url)
     button = page.get_by_role("button", name="Compare two")
-    assert button.is_disabled()
+    expect(button).to_be_disabled()
     for name in ("tiny/seed0", "other"):
         page.get_by_label(f"compare {name}", exact=True).check()
     button.click()
-    assert page.locator(".keys tbody tr").all_inner_texts() == ["seed\t1\t0"]
+    expect(page.locator(".keys tbody tr").locator("th, td")).to_have_text(["seed", "1", "0"])
     row = page.locator("tr", has=page.get_by_role("rowheader", name="mIoU", exact=True)).inner_text()
     assert row.split("\t")[1:] == [f"{100 * shown.results.rows[1].scores.miou:.1f}"] * 2 + ["+0.0"]
     page.locator("svg[role=img] path.s1").wait_for()
     page.locator("#value").select_option("training on its own row: loss")
-    assert page.locator(".sheet img").count() == 2
+    expect(page.locator(".sheet img")).to_have_count(2)
     assert ask(url, "/compare?at=tiny/seed0")[0] == 400
 
 
@@ -213,7 +216,7 @@ def test_markup_in_names_is_text(url, open_page):
     assert page.get_by_text("+5.0 [+2.0, +7.0] better").is_visible()
     page.goto(url)
     page.locator("tr", has_text=MARKUP).get_by_role("link").first.click()
-    assert page.get_by_role("columnheader", name="<script>alert(1)</script>").count() == 1
+    expect(page.get_by_role("columnheader", name="<script>alert(1)</script>")).to_have_count(1)
     page.goto(f"{url}/try?at={MARKUP}")
     drop(page, b"no image")
     page.get_by_text("this is not an image").wait_for()
@@ -249,7 +252,8 @@ def test_a_file_that_cannot_be_taken_is_a_line_in_the_page(url, open_page):
     ):
         drop(page, content)
         alert.filter(has_text=line).wait_for()
-        assert len(alert.inner_text().splitlines()) == 1 and page.locator("#made").is_hidden()
+        assert len(alert.inner_text().splitlines()) == 1
+        expect(page.locator("#made")).to_be_hidden()
 
 
 def test_what_has_no_models_yet_says_so(url):
@@ -259,7 +263,7 @@ def test_what_has_no_models_yet_says_so(url):
 
 def half_an_upload(url):
     """A request that has its head and a bit of its image sent, and the rest not yet."""
-    connection = socket.create_connection(url.removeprefix("http://").split(":"), timeout=20)
+    connection = socket.create_connection(url.removeprefix("http://").split(":"), timeout=BOUND)
     host = url.removeprefix("http://")
     head = f"POST /try?at=tiny/seed0 HTTP/1.1\r\nHost: {host}\r\nOrigin: {url}\r\nContent-Length: 1000\r\n"
     connection.sendall(f"{head}Expect: 100-continue\r\n\r\n".encode())
@@ -274,7 +278,7 @@ def test_uploads_take_turns_and_only_so_many_wait(url, open_page):
         drop(page, as_file(picture(shape=(5, 7, 3))))
     for page in pages:
         page.get_by_text("2 wait").wait_for()
-        assert page.locator("#made").is_hidden()
+        expect(page.locator("#made")).to_be_hidden()
     more = [half_an_upload(url) for _ in range(2)]
     pages[0].get_by_text("4 wait").wait_for()
     status, _, text = ask(url, "/try?at=tiny/seed0", "POST", b"", Origin=url)
@@ -288,7 +292,7 @@ def test_uploads_take_turns_and_only_so_many_wait(url, open_page):
 def test_no_more_than_one_uploads_worth_is_taken(url):
     said = ask(url, "/try?at=tiny/seed0", "POST", Origin=url, Content_Length=str(upload.MOST_BYTES + 1))
     assert said[0] == 413 and "larger than 32 MiB" in said[2]
-    with socket.create_connection(url.removeprefix("http://").split(":"), timeout=20) as connection:
+    with socket.create_connection(url.removeprefix("http://").split(":"), timeout=BOUND) as connection:
         host = url.removeprefix("http://")
         head = f"POST /try?at=tiny/seed0 HTTP/1.1\r\nHost: {host}\r\nOrigin: {url}\r\n"
         connection.sendall(f"{head}Transfer-Encoding: chunked\r\n\r\n".encode())
@@ -445,11 +449,11 @@ def test_whoever_listens_for_others_is_warned(daf, monkeypatch):
 
 def test_ctrl_c_ends_it_at_once_while_a_page_follows_a_run_and_another_waits_and_nothing_was_written(server, shown):
     process, url = server
-    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=20)
+    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=BOUND)
     connection.request("GET", "/events?at=begun")
     assert connection.getresponse().readline() == b"event: restart\n"
     busy = half_an_upload(url)
     assert b"100 Continue" in busy.recv(100)
     process.send_signal(signal.SIGINT)
-    assert (process.wait(20), process.stderr.read()) == (130, "stopped\n")
+    assert (process.wait(BOUND), process.stderr.read()) == (130, "stopped\n")
     assert tree(shown.root / "tiny") == shown.before

@@ -2,6 +2,7 @@ import threading
 
 import pytest
 import torch
+from conftest import BOUND
 from test_checked import Listed, sample
 from torch import nn
 
@@ -54,7 +55,7 @@ def test_the_next_batch_is_read_while_one_is_worked_on():
     dataset = Watched([sample(name=str(index)) for index in range(9)])
     batches = batches_in_order(dataset, range(9), batch_size=2)
     next(batches)
-    assert ahead.wait(timeout=30) and len(dataset.reads) <= 5
+    assert ahead.wait(timeout=BOUND) and len(dataset.reads) <= 5
     assert len(list(batches)) == 4 and dataset.reads == list(range(9))
 
 
