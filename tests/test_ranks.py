@@ -126,7 +126,8 @@ def test_two_processes_train_as_one_with_the_images_of_both(daf, write, tmp_path
         assert apart < (1e-6 if "self_training" in name else 1e-8), where  # which goes on from the row's last step
     first, second = (json.loads((tmp_path / folder / "results.json").read_text()) for folder in ("one", "two"))
     for one, two in zip(first["rows"], second["rows"], strict=True):
-        assert one == two | {"mutual_information": pytest.approx(two["mutual_information"], abs=1e-7)}
+        guessed = two["mutual_information"]
+        assert one == two | {"mutual_information": guessed if guessed is None else pytest.approx(guessed, abs=1e-7)}
     assert second["environment"]["processes"] == 2
 
 

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 from attrs import evolve, frozen
@@ -15,7 +15,8 @@ from daframework.compute.device import MIXED, SINGLE, Placed, make_fabric
 from daframework.compute.place import ALONE, Place
 from daframework.compute.ranks import from_first
 from daframework.compute.session import Session
-from daframework.errors import DafError, warn
+from daframework.compute.threads import operations
+from daframework.errors import warn
 from daframework.recipes.tables import Recipe
 from daframework.registry import Plugins
 from daframework.storage.run_folder import RunFolder
@@ -116,7 +117,8 @@ def precision_for(plugins: Plugins, recipe: Recipe, device: torch.device) -> Pre
         return Precision(MIXED, MIXED, "since this GPU computes in bf16")
 
     def chosen(build: Callable[[], nn.Module]) -> str:
-        return MIXED if _operations(build, recipe.data.crop_size) >= WIDE else SINGLE
+        size = recipe.data.crop_size
+        return MIXED if (operations(build, (1, 3, *size)) or 0) >= WIDE * math.prod(size) else SINGLE
 
     # Two classes stand for any number: only the last layer differs.
     task = chosen(lambda: make_task(plugins, recipe, 2).model())
@@ -124,21 +126,3 @@ def precision_for(plugins: Plugins, recipe: Recipe, device: torch.device) -> Pre
     if recipe.generator is not None:
         translation = chosen(lambda: make_generator(plugins, recipe, DIRECTIONS[0], 2))
     return Precision(translation, task, "since this CPU computes in bf16, which pays for all but narrow networks")
-
-
-def _operations(build: Callable[[], nn.Module], size: Sequence[int]) -> float:
-    """Multiplications and additions for each pixel that the network passes forward, of images of ``size``.
-
-    0 for what cannot be counted, such as a network that looks at values, which the meta device does not have.
-    """
-    from torch.utils.flop_counter import FlopCounterMode
-
-    counter = FlopCounterMode(display=False)
-    try:
-        with torch.device("meta"), torch.no_grad():
-            network = build().eval()
-            with counter:
-                network(torch.zeros(1, 3, *size))
-    except (DafError, RuntimeError, ValueError, TypeError, NotImplementedError):
-        return 0.0
-    return float(counter.get_total_flops()) / math.prod(size)

@@ -100,6 +100,8 @@ def fit_and_score(run: RunContext, planned: PlannedRow, datasets: Sequence[Image
                 outcome = score(run.session, run.task, model, run.target_test, batch_size, f"scoring {row}")
             else:
                 outcome = Outcome(Scores(None, None, (None,) * len(run.source.classes)), torch.zeros(0))
+            if row == ORACLE:  # which is never picked
+                return outcome
             return evolve(outcome, mutual_information=_mutual_information(run, model, row))
 
     found = _once(run, row, train)

@@ -1,0 +1,56 @@
+"""How many threads of a CPU a network's operations keep busy."""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from copy import deepcopy
+from functools import partial
+
+import torch
+from torch import nn
+
+from daframework.compute.session import Session
+from daframework.cores import asked_threads
+from daframework.errors import DafError
+
+A_THREAD = 4e9
+"""Multiplications and additions of one pass forward, of a whole batch, for each thread that is to share them.
+
+Threads wait for one another after every operation. Where those are short, a second thread gains a quarter on a quiet
+machine, and loses three to four times as much as soon as another process takes its core.
+"""
+
+
+def use_threads(session: Session, networks: Iterable[nn.Module], images: Sequence[int]) -> None:
+    """Let torch compute on a CPU with as many threads as the greatest of ``networks`` keeps busy, 1 or more.
+
+    ``images`` is the shape of a batch, (N, 3, H, W). The number follows from that, the networks and the session's
+    threads alone, so that a run adds up in one order however busy the machine is. Nothing changes where the user set
+    ``OMP_NUM_THREADS``, and all threads are used for a network that cannot be counted.
+    """
+    if session.fabric.device.type != "cpu" or asked_threads() is not None or session.threads == 1:
+        return
+    counted = [operations(partial(_without_values, network), images) for network in networks]
+    work = max(math.inf if one is None else one for one in counted)
+    torch.set_num_threads(int(min(session.threads, max(1, work / A_THREAD))))
+
+
+def _without_values(network: nn.Module) -> nn.Module:
+    return deepcopy(network).to("meta")
+
+
+def operations(build: Callable[[], nn.Module], images: Sequence[int]) -> float | None:
+    """Multiplications and additions of one pass forward of a batch of the shape ``images``, nothing of it computed.
+
+    None for what cannot be counted, such as a network that looks at values, which the meta device does not have.
+    """
+    from torch.utils.flop_counter import FlopCounterMode
+
+    counter = FlopCounterMode(display=False)
+    try:
+        with torch.device("meta"), torch.no_grad():
+            network = build().eval()
+            with counter:
+                network(torch.zeros(*images))
+    except (DafError, RuntimeError, ValueError, TypeError, NotImplementedError):
+        return None
+    return float(counter.get_total_flops())

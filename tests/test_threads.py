@@ -1,0 +1,60 @@
+"""How many threads of a CPU a stage computes with."""
+
+import pytest
+import torch
+from attrs import evolve
+from torch import nn
+
+from daframework.compute.threads import A_THREAD, operations, use_threads
+from daframework.cores import THREADS, chosen
+
+SIZE = (2, 3, 100, 100)
+"""A convolution of one pixel multiplies and adds 2 x 3 x channels for each of these 20,000 pixels."""
+
+
+class Looks(nn.Conv2d):
+    """One that looks at values, which cannot be counted."""
+
+    def forward(self, image):
+        return super().forward(image) if float(image.mean()) < 9 else image
+
+
+@pytest.fixture
+def wide(session, monkeypatch):
+    """A session that may use eight threads; what the user set is not heard."""
+    monkeypatch.setitem(chosen, THREADS, {"value": None, "why": "torch's"})
+    before = torch.get_num_threads()
+    yield evolve(session(), threads=8)
+    torch.set_num_threads(before)
+
+
+def test_operations_of_a_pass_forward_are_counted_and_nothing_is_computed():
+    assert operations(lambda: nn.Conv2d(3, 5, 1), SIZE) == 20_000 * 2 * 3 * 5
+    assert operations(lambda: nn.BatchNorm2d(3), SIZE) == 0
+    assert operations(lambda: Looks(3, 3, 1), SIZE) is None
+
+
+@pytest.mark.parametrize(
+    ("channels", "threads"), [([1], 1), ([int(3.5 * A_THREAD / 120_000), 1], 3), ([int(9 * A_THREAD / 120_000)], 8)]
+)
+def test_a_thread_for_so_much_work_of_the_greatest_network_but_one_at_least_and_no_more_than_there_are(
+    wide, channels, threads
+):
+    with torch.device("meta"):
+        networks = [nn.Conv2d(3, count, 1) for count in channels]
+    use_threads(wide, networks, SIZE)
+    assert torch.get_num_threads() == threads
+
+
+def test_a_network_that_cannot_be_counted_has_all_threads_and_is_left_as_it_was(wide):
+    network = Looks(3, 3, 1)
+    use_threads(wide, [nn.Conv2d(3, 3, 1), network], SIZE)
+    assert torch.get_num_threads() == 8
+    assert network.training and network.weight.device.type == "cpu"
+
+
+def test_what_the_user_set_stays(wide, monkeypatch):
+    monkeypatch.setitem(chosen, THREADS, {"value": "4", "why": "set by the user"})
+    torch.set_num_threads(4)
+    use_threads(wide, [nn.Conv2d(3, 3, 1)], SIZE)
+    assert torch.get_num_threads() == 4
