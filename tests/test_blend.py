@@ -74,6 +74,10 @@ def test_a_row_is_trained_on_what_other_generators_make_of_the_source_too(plugin
     assert not torch.equal(own[3].image, moments[3].image) and not torch.equal(matched[3].image, moments[3].image)
     assert [row.method for row in results.rows] == ["source_only", "tiny", "oracle"]
     assert sorted(path.name for path in (tmp_path / "run" / "checkpoints").glob("tiny*")) == ["tiny.pt"]
+    tables["translation"]["also"] = []
+    alone, _ = run(plugins, tables, tmp_path / "alone", session)
+    kept = [found.rows[1].content_preservation for found in (results, alone)]
+    assert kept[0] == kept[1] is not None, "it is the method's own images that are judged"
 
 
 def test_a_generator_that_nothing_would_train_is_refused(plugins, tables):

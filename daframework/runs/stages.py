@@ -79,7 +79,8 @@ def _compute(
         if row.translated:
             translated += sets
             if recipe.downstream.oracle:
-                done[row.name] = evolve(done[row.name], content_preservation=content_preservation(run, sets))
+                own = sets[: len(sets) - row.shared]
+                done[row.name] = evolve(done[row.name], content_preservation=content_preservation(run, own))
         del sets  # with the images that they keep in memory
 
     results = from_first(lambda: _keep(run, [done[row.name] for row in rows]))
