@@ -19,6 +19,16 @@ class Looks(nn.Conv2d):
         return super().forward(image) if float(image.mean()) < 9 else image
 
 
+class Remembers(nn.Conv2d):
+    """One that changes as it looks, and fails for want of what it was given at first."""
+
+    seen = None
+
+    def forward(self, image):
+        self.seen = {"cpu": image.shape}[image.device.type]
+        return super().forward(image)
+
+
 @pytest.fixture
 def wide(session, monkeypatch):
     """A session that may use eight threads; what the user set is not heard."""
@@ -46,11 +56,12 @@ def test_a_thread_for_so_much_work_of_the_greatest_network_but_one_at_least_and_
     assert torch.get_num_threads() == threads
 
 
-def test_a_network_that_cannot_be_counted_has_all_threads_and_is_left_as_it_was(wide):
-    network = Looks(3, 3, 1)
+@pytest.mark.parametrize("kind", [Looks, Remembers])
+def test_a_network_that_cannot_be_counted_has_all_threads_and_is_left_as_it_was(wide, kind):
+    network = kind(3, 3, 1)
     use_threads(wide, [nn.Conv2d(3, 3, 1), network], SIZE)
     assert torch.get_num_threads() == 8
-    assert network.training and network.weight.device.type == "cpu"
+    assert network.training and network.weight.device.type == "cpu" and "seen" not in vars(network)
 
 
 def test_what_the_user_set_stays(wide, monkeypatch):

@@ -126,7 +126,7 @@ def _mutual_information(run: RunContext, model: nn.Module, row: str) -> float:
 
 
 def content_preservation(run: RunContext, translated: Sequence[ImageDataset]) -> Scores:
-    """The scores of the oracle, which knows the target, on a method's own images: do they show what their labels say?"""
+    """The oracle's scores on a method's own images: do they still show what their labels say?"""
 
     def judge() -> Outcome:
         oracle = trained(run, ORACLE)
