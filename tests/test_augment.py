@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from daframework.compute.randomness import generator
-from daframework.data.augment import augment_colors, augment_geometry
+from daframework.data.augment import augment_classes, augment_colors, augment_geometry
 from daframework.recipes.tables import AugmentTable
 
 EVERYTHING = AugmentTable(gamma=1.5, gain=(0.3, 1.3), brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1, blur=3)
@@ -122,6 +122,51 @@ def test_blur_is_a_gaussian_whose_width_is_at_most_the_greatest():
     deviations = (spread.sum(1) * across**2).sum(1).sqrt()
     assert deviations.max() <= 2.0 and deviations.min() < 1 < deviations.max()
     assert torch.allclose(spread, spread.transpose(1, 2), atol=1e-6)
+
+
+# --- each class for itself ---
+
+
+def recoloured(image, label, strength=0.6, seed=0):
+    return augment_classes(image, label, AugmentTable(class_colors=strength), generator(seed, "class colors"))
+
+
+@pytest.fixture
+def classes():
+    """32 images with mild values, of which nothing is clipped, and labels with four classes and 255."""
+    random = torch.Generator().manual_seed(7)
+    label = torch.tensor([0, 1, 2, 18, 255])[torch.randint(5, (32, 8, 12), generator=random)]
+    return torch.rand(32, 3, 8, 12, generator=random) * 0.2 - 0.1, label
+
+
+def test_every_pixel_of_a_class_changes_alike_and_half_of_the_images_do_not(classes):
+    image, label = classes
+    result, slopes = recoloured(image, label), []
+    for before, after, ids in zip(unit(image), unit(result), label, strict=True):
+        for value in ids.unique():
+            for channel in range(3):
+                given, made = before[channel, ids == value], after[channel, ids == value]
+                slope = float(
+                    ((given - given.mean()) * (made - made.mean())).sum() / (given - given.mean()).square().sum()
+                )
+                assert torch.allclose(made, made.mean() + slope * (given - given.mean()), atol=1e-5)
+                assert abs(slope - 1) <= 0.6 * 4 / 3 and abs(made.mean() - slope * given.mean()) <= 0.6 * 2 / 3 + 1e-5
+                slopes.append(round(slope, 3))
+    changed = [not torch.allclose(one, two, atol=1e-5) for one, two in zip(image, result, strict=True)]
+    assert 8 <= sum(changed) <= 24 and len(set(slopes)) > 0.7 * len(slopes) * sum(changed) / 32
+
+
+def test_class_colours_follow_from_the_random_stream_and_the_class_alone(classes):
+    image, label = classes
+    before, fewer = image.clone(), label.clone()
+    fewer[:, 4:] = 3
+    one = recoloured(image, label)
+    assert torch.equal(one, recoloured(image, label)) and torch.equal(image, before)
+    assert torch.equal(one[:, :, :4], recoloured(image, fewer)[:, :, :4])
+    assert not torch.equal(one, recoloured(image, label, seed=1))
+    assert recoloured(image, label, strength=0.0) is image
+    wide = recoloured(image.sign(), label, strength=1.0)
+    assert wide.min() == -1 and wide.max() == 1
 
 
 # --- what moves pixels ---

@@ -11,8 +11,9 @@ from test_run import run
 from torch.nn import functional as F
 
 from daframework.downstream.self_training import SelfTraining, mixed_loss, pasted_classes
-from daframework.errors import StoppedError
+from daframework.errors import RecipeError, StoppedError
 from daframework.metrics import cross_entropy
+from daframework.recipes.read import parse
 from daframework.recipes.tables import SelfTrainingTable
 
 
@@ -73,6 +74,12 @@ def test_the_teacher_is_the_student_at_first_and_then_its_running_average(sessio
         average = float(step) if average is None else factor * average + (1 - factor) * step
         weights = taught.state_dict()["teacher"]["weight"]
         assert torch.allclose(weights, torch.full_like(weights, average))
+
+
+def test_mixed_images_have_no_labels_to_colour_classes_by(source_only):
+    source_only["downstream"]["self_training"] = {"augment": {"class_colors": 0.5}}
+    with pytest.raises(RecipeError, match=r"self_training\.augment: class_colors must be 0, since .*, got 0\.5"):
+        parse(source_only, "r")
 
 
 def test_a_pixel_counts_as_trusted_from_the_confidence_on_whatever_the_precision(session):

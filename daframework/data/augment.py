@@ -1,6 +1,7 @@
 """Random changes of images on the device, drawn for each image; what moves pixels moves those of the label too."""
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -34,6 +35,25 @@ def augment_geometry(
     shifted = warp_affine(label[:, None].to(image.dtype) + 1, matrix, size, mode="nearest", padding_mode="zeros")
     ids = shifted[:, 0].round().to(label.dtype) - 1
     return moved, ids.masked_fill(ids < 0, IGNORE_INDEX)
+
+
+def augment_classes(image: Tensor, label: Tensor, table: AugmentTable, random: torch.Generator) -> Tensor:
+    """(N, 3, H, W) in [-1, 1] -> the same, half of the images in other colours for each class of their label (N, H, W).
+
+    What is ignored there counts as a class of its own.
+    """
+    if not table.class_colors:
+        return image
+
+    def draw(*shape: int) -> Tensor:
+        return _draw(len(image), -1, 1, random, image, shape)
+
+    strength = table.class_colors * draw(1, 1).abs() * (draw(1, 1) < 0)
+    # 256 draws for each image, so that they do not depend on which classes it shows.
+    gain, shift = (strength * (draw(256, 1) + draw(256, 3) / 3) for _ in range(2))
+    images = torch.arange(len(image), device=image.device).view(-1, 1, 1)
+    factor, added = (one[images, label.long()].permute(0, 3, 1, 2) for one in (1 + gain, shift / 2))
+    return ((image + 1) / 2 * factor + added).clamp(0, 1) * 2 - 1
 
 
 def augment_colors(image: Tensor, table: AugmentTable, random: torch.Generator) -> Tensor:
@@ -75,10 +95,12 @@ def augment_colors(image: Tensor, table: AugmentTable, random: torch.Generator) 
     return unit * 2 - 1
 
 
-def _draw(count: int, low: float, high: float, random: torch.Generator, like: Tensor) -> Tensor:
-    """(count,) uniform numbers, drawn on the CPU so that one seed draws the same on every device.
+def _draw(
+    count: int, low: float, high: float, random: torch.Generator, like: Tensor, shape: Sequence[int] = ()
+) -> Tensor:
+    """(count, *shape) uniform numbers, drawn on the CPU so that one seed draws the same on every device.
 
     Drawn for the images of all ranks, so that they are the same however many processes share those.
     """
-    drawn = own_share(torch.rand(count * count_ranks(), generator=random))
+    drawn = own_share(torch.rand(count * count_ranks(), *shape, generator=random))
     return (drawn * (high - low) + low).to(like.device)

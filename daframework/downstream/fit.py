@@ -15,7 +15,7 @@ from daframework.compute.randomness import generator, global_seed, start_global
 from daframework.compute.ranks import any_rank, from_first, mean_over_ranks
 from daframework.compute.session import Session
 from daframework.compute.threads import use_threads
-from daframework.data.augment import augment_colors, augment_geometry
+from daframework.data.augment import augment_classes, augment_colors, augment_geometry
 from daframework.data.stream import TrainingStream, training_batches
 from daframework.downstream.self_training import SelfTraining, Target
 from daframework.errors import StoppedError, TrainingError
@@ -112,9 +112,9 @@ def fit(
         # What the model draws for itself, such as dropout, follows from the seed and the step too.
         start_global(fabric.device, recipe.seed, "task", fabric.global_rank, step)
         with span("augmentation"):
-            random = [generator(recipe.seed, what, 0, step) for what in ("geometry", "colors")]
+            random = [generator(recipe.seed, what, 0, step) for what in ("geometry", "colors", "class colors")]
             image, label = augment_geometry(batch.image, batch.label, augment, random[0])
-            image = augment_colors(image, augment, random[1])
+            image = augment_colors(augment_classes(image, label, augment, random[2]), augment, random[1])
         optimizer.zero_grad(set_to_none=True)
         with span("task forward"):
             if teaching is None:

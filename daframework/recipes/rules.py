@@ -37,6 +37,12 @@ def within(low: float, high: float) -> Any:
     return rule(f"between {low} and {high}", lambda value: low <= value <= high)
 
 
+def without_labels(_: Any, attribute: "Attribute[Any]", value: Any) -> None:
+    """A validator of random changes of images whose labels are guessed."""
+    if value.class_colors:
+        raise ValueError(f"class_colors must be 0, since these images have no true labels, got {value.class_colors}")
+
+
 positive = rule("greater than 0", lambda value: value > 0)
 size = and_(
     rule("[height, width], two positive whole numbers of pixels", lambda value: len(value) == 2 and min(value) > 0),

@@ -16,6 +16,7 @@ from daframework.recipes.rules import (
     shares,
     size,
     within,
+    without_labels,
 )
 from daframework.recipes.strict import REST
 
@@ -114,6 +115,9 @@ class AugmentTable:
         scale: low and high factor by which image and label are enlarged about their centre; what comes in from outside
             is ignored in the label.
         rotation: degrees by which image and label may turn about their centre, either way.
+        class_colors: c gives each class of an image colours of its own, in half of the images: values on [0, 1] are
+            multiplied by 1 + s * u and s * v / 2 is added, with s = uniform(0, c) of the image, and u and v of the
+            class, uniform(-1, 1) for all three channels and a third of that for each.
         gamma: g raises values on [0, 1] to the power exp(uniform(-g, g)).
         gain: low and high factor on [0, 1].
         brightness: share by which brightness may change, up or down.
@@ -125,6 +129,7 @@ class AugmentTable:
 
     scale: tuple[float, ...] = field(default=(1.0, 1.0), validator=factors)
     rotation: float = field(default=0.0, validator=within(0, 180))
+    class_colors: float = field(default=0.0, validator=within(0, 1))
     gamma: float = field(default=0.0, validator=within(0, 5))
     gain: tuple[float, ...] = field(default=(1.0, 1.0), validator=factors)
     brightness: float = field(default=0.0, validator=within(0, 1))
@@ -153,7 +158,10 @@ class SelfTrainingTable:
     weight: float = field(default=1.0, validator=at_least(0))
     confidence: float = field(default=0.968, validator=within(0, 1))
     teacher_decay: float = field(default=0.99, validator=within(0, 0.9999999))
-    augment: AugmentTable = AugmentTable(brightness=0.2, contrast=0.2, saturation=0.2, hue=0.1, blur=1.15)
+    augment: AugmentTable = field(
+        default=AugmentTable(brightness=0.2, contrast=0.2, saturation=0.2, hue=0.1, blur=1.15),
+        validator=without_labels,
+    )
 
 
 @frozen
