@@ -118,7 +118,7 @@ def test_a_run_of_one_direction_gives_the_same_rows_and_goes_on_to_the_same_resu
     grid = read_image(tmp_path / "whole" / "samples" / "step_000004.png")
     assert grid.shape == (3, 4 * 32 + 3 * 2, 3 * 48 + 2 * 2)  # source, fake_target, label
     with pytest.raises(StoppedError, match="of the translation"):
-        run(plugins, tables, tmp_path / "parts", session, stop_after=22)
+        run(plugins, tables, tmp_path / "parts", session, stop_after=19)
     run(plugins, tables, tmp_path / "parts", session)
     assert comparable(tmp_path / "parts") == comparable(tmp_path / "whole")
 

@@ -54,7 +54,7 @@ def test_every_problem_is_reported_at_once_each_with_its_path(tables):
             "r.toml: downstream.lr: must be greater than 0, got 0.0",
             "r.toml: downstream.augment.gamma: must be between 0 and 5, got 9.0",
             "r.toml: downstream.augment: no key named 'gian'; did you mean 'gain'? (known: blur, brightness, "
-            "contrast, gain, gamma, hue, rotation, saturation, scale)",
+            "class_colors, contrast, gain, gamma, hue, rotation, saturation, scale)",
             "r.toml: losses.tiny_cycle.weight: must be a number, got 'ten'",
             "r.toml: translation.betas: must be two numbers in [0, 1), got (0.5, 1.0)",
         ]
