@@ -23,7 +23,7 @@ from daframework.compute.batch_norm import over_all_ranks
 from daframework.compute.randomness import start_global
 from daframework.compute.ranks import all_batches, any_rank, count_ranks, mean_over_ranks, own_share
 from daframework.compute.session import Session
-from daframework.compute.threads import use_threads
+from daframework.compute.threads import keep_threads, use_threads
 from daframework.data.stream import TrainingStream, training_batches
 from daframework.errors import StoppedError
 from daframework.recipes.tables import Recipe
@@ -31,6 +31,7 @@ from daframework.spans import span
 from daframework.storage.row_names import TRANSLATION
 
 
+@keep_threads()
 def train(
     session: Session,
     networks: Networks,
@@ -86,7 +87,7 @@ def train(
     }
     images_a_step = table.accumulate * fabric.world_size * recipe.data.batch_size
     done, seen = restore(path, session, parts, pools, table.accumulate * recipe.data.batch_size)
-    use_threads(session, nets, (recipe.data.batch_size, 3, *recipe.data.crop_size))
+    use_threads(nets, (recipe.data.batch_size, 3, *recipe.data.crop_size), fabric.device)
     order = accelerate(nets, recipe.hardware, table.steps, fabric.device)
     for optimizer in (generator_optimizer, discriminator_optimizer):
         if optimizer is not None:

@@ -15,7 +15,7 @@ from daframework.adapt.tiles import apply_in_tiles
 from daframework.adapt.translated_set import begin_set, file_name, finish_set, images_folder
 from daframework.compute.randomness import start_global
 from daframework.compute.session import Session
-from daframework.compute.threads import use_threads
+from daframework.compute.threads import keep_threads, use_threads
 from daframework.data.conversion.outputs import planned_outputs, raise_it
 from daframework.data.decode import image_size, read_image, write_image, write_label
 from daframework.data.open_image import MOST_PIXELS
@@ -48,6 +48,7 @@ _WRITING = 4  # images a thread that wait to be written, so that memory does not
 
 
 @torch.no_grad()
+@keep_threads()
 def translate_set(
     session: Session,
     generator: Generator,
@@ -88,7 +89,7 @@ def translate_set(
                 written = [file_name(place, sample.name) for place, sample in zip(places, samples, strict=True)]
                 image = stack_images(samples)
                 if not names:
-                    use_threads(session, translators, image.shape)
+                    use_threads(translators, image.shape, fabric.device)
                 for member, translator in enumerate(translators):
                     start_global(fabric.device, seed, "translating", member, places[0])
                     pictures = _translated(session, translator, image)

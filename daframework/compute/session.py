@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, TypeVar
 
-from attrs import field, frozen
+from attrs import frozen
 
 from daframework.errors import StoppedError
 from daframework.listener import Listener
@@ -14,23 +14,16 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def _threads() -> int:
-    import torch
-
-    return torch.get_num_threads()
-
-
 @frozen(eq=False)
 class Session:
     """Passed down through every stage: ``log`` is told how it goes, ``stopping`` asks it to save and end, ``saving`` to
-    save and go on. ``threads`` are the most that torch may compute with on a CPU.
+    save and go on.
     """
 
     fabric: "Fabric"
     log: Listener
     stopping: Callable[[], bool]
     saving: Callable[[], bool] = lambda: False
-    threads: int = field(factory=_threads)
 
     def steps(self, stage: str, items: Iterable[T], total: int) -> Iterator[T]:
         """``items``, each a step of ``stage``, for one that saves nothing in between.

@@ -1,14 +1,14 @@
 """How many threads of a CPU a network's operations keep busy."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from copy import deepcopy
 from functools import partial
 
 import torch
 from torch import nn
 
-from daframework.compute.session import Session
 from daframework.cores import asked_threads
 
 A_THREAD = 4e9
@@ -19,18 +19,31 @@ machine, and loses three to four times as much as soon as another process takes 
 """
 
 
-def use_threads(session: Session, networks: Iterable[nn.Module], images: Sequence[int]) -> None:
-    """Let torch compute on a CPU with as many threads as the greatest of ``networks`` keeps busy, 1 or more.
+@contextmanager
+def keep_threads() -> Iterator[None]:
+    """Afterwards torch computes with as many threads as before. Decorates what calls `use_threads`, so that no stage
+    finds other threads where the one before it was skipped.
+    """
+    before = torch.get_num_threads()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
-    ``images`` is the shape of a batch, (N, 3, H, W). The number follows from that, the networks and the session's
-    threads alone, so that a run adds up in one order however busy the machine is. Nothing changes where the user set
+
+def use_threads(networks: Iterable[nn.Module], images: Sequence[int], device: torch.device) -> None:
+    """Let torch compute on a CPU with as many of its threads as the greatest of ``networks`` keeps busy, 1 or more.
+
+    ``images`` is the shape of a batch, (N, 3, H, W). The number follows from that, the networks and torch's threads
+    alone, so that a run adds up in one order however busy the machine is. Nothing changes where the user set
     ``OMP_NUM_THREADS``, and all threads are used for a network that cannot be counted.
     """
-    if session.fabric.device.type != "cpu" or asked_threads() is not None or session.threads == 1:
+    threads = torch.get_num_threads()
+    if device.type != "cpu" or asked_threads() is not None or threads == 1:
         return
     counted = [operations(partial(_without_values, network), images) for network in networks]
     work = max(math.inf if one is None else one for one in counted)
-    torch.set_num_threads(int(min(session.threads, max(1, work / A_THREAD))))
+    torch.set_num_threads(int(min(threads, max(1, work / A_THREAD))))
 
 
 def _without_values(network: nn.Module) -> nn.Module:

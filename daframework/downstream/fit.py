@@ -14,7 +14,7 @@ from daframework.compute.batch_norm import over_all_ranks
 from daframework.compute.randomness import generator, global_seed, start_global
 from daframework.compute.ranks import any_rank, from_first, mean_over_ranks
 from daframework.compute.session import Session
-from daframework.compute.threads import use_threads
+from daframework.compute.threads import keep_threads, use_threads
 from daframework.data.augment import augment_classes, augment_colors, augment_geometry
 from daframework.data.stream import TrainingStream, training_batches
 from daframework.downstream.self_training import SelfTraining, Target
@@ -34,6 +34,7 @@ def warmup_cosine(step: int, steps: int) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
 
 
+@keep_threads()
 def fit(
     session: Session,
     task: Task,
@@ -88,7 +89,7 @@ def fit(
     )
     if teaching is not None and state is not None and done < steps:
         teaching.load_state_dict(state["self_training"])
-    use_threads(session, [model], (table.batch_size, 3, *recipe.data.crop_size))
+    use_threads([model], (table.batch_size, 3, *recipe.data.crop_size), fabric.device)
     order = accelerate([model], recipe.hardware, steps, fabric.device)
     lay_out_like_weights(optimizer)
     crops = partial(

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from daframework.compute.ranks import any_rank, from_first
 from daframework.compute.session import Session
-from daframework.compute.threads import use_threads
+from daframework.compute.threads import keep_threads, use_threads
 from daframework.data.stream import to_float
 from daframework.data.whole import apply_padded, batches_in_order, stack_images, stack_labels
 from daframework.errors import StoppedError
@@ -58,6 +58,7 @@ def score(
     return Outcome(task.scores(found.sum(0)), found.cpu())
 
 
+@keep_threads()
 @torch.no_grad()
 def measure(
     session: Session,
@@ -86,7 +87,7 @@ def measure(
     for samples in batches_in_order(dataset, [indices[place] for place in places], batch_size=batch_size):
         image = to_float(stack_images(samples).to(fabric.device))
         if not found:
-            use_threads(session, [model], image.shape)
+            use_threads([model], image.shape, fabric.device)
         # Images of any size, each seen once: not worth compiling for, though the model was for its training.
         with torch.compiler.set_stance("force_eager"):
             prediction = apply_padded(model, image, task.multiple, task.smallest)

@@ -59,7 +59,6 @@ def begin(
             told += [LogFile(folder.log), *plugin_listeners(plugins, folder.path, recipe)]
             told += listeners(folder, fabric.device, precision)
         session = Session(fabric, Listeners(told), asked, asked.saving)
-        stack.callback(torch.set_num_threads, session.threads)
         return folder, execute(session, plugins, recipe, folder, precision)
 
 
