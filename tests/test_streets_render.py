@@ -79,7 +79,7 @@ def test_every_pixel_knows_its_place_in_the_world():
 def test_a_flat_part_of_game_is_one_colour_and_its_neighbours_another():
     road = ground(ROAD, Part.ROAD, -50.0, 50.0, 1.0, 400.0)
     body = front(CAR, Part.BODY, -1.0, 1.0, 0.0, 1.5, 10.0)
-    image, label = render(scene(road, body), LOOKS["game"][1], 64, 96, Random(0))
+    image, label, _ = render(scene(road, body), LOOKS["game"][1], 64, 96, Random(0))
     colours = {tuple(colour) for colour in image[:, label == CAR].T.tolist()}
     assert len(colours) == 1
     assert not colours & {tuple(colour) for colour in image[:, label != CAR].T.tolist()}
@@ -90,7 +90,7 @@ def test_classes_are_told_apart_by_their_mean_colour(look):
     layout, appearance = LOOKS[look]
     total, count = np.zeros((11, 3)), np.zeros(11)
     for index in range(12):
-        image, label = render(sample_scene(Random(index), layout), appearance, 64, 96, Random(index))
+        image, label, _ = render(sample_scene(Random(index), layout), appearance, 64, 96, Random(index))
         for c in range(11):
             total[c] += image[:, label == c].sum(1)
             count[c] += (label == c).sum()
@@ -111,7 +111,7 @@ def test_layout_and_appearance_are_independent():
 def test_a_pixels_label_is_what_fills_most_of_it():
     # 3 against 1; 2 against 1 and 1; 2 against 2; four different.
     label = np.array([[1, 2, 5, 6, 4, 8, 1, 2], [2, 2, 7, 6, 8, 4, 3, 4]], np.uint8)
-    assert most_frequent(label).tolist() == [[2, 6, 4, 1]]
+    assert most_frequent(label, np.zeros((2, 8), np.float32))[0].tolist() == [[2, 6, 4, 1]]
 
 
 def test_a_camera_pixels_label_is_the_most_frequent_of_its_four_samples():

@@ -1,4 +1,4 @@
-"""Rendered street scenes with exact labels in two looks: data for domain adaptation that needs no download."""
+"""Rendered street scenes with exact classes and depth in two looks: domain adaptation that needs no download."""
 
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING

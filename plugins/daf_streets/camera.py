@@ -36,8 +36,10 @@ def photograph(image: Floats, camera: Camera, rng: Random) -> Floats:
     image = blur(blur(image, 1, defocus), 2, (defocus**2 + motion**2) ** 0.5)
     image = image * (gain[:, None, None] * vignette(height, width, rng.uniform(*camera.vignette)))
     image = saturate(image, rng.uniform(*camera.saturation))
-    image = np.maximum(image, 0) ** np.float32(rng.uniform(*camera.gamma))
-    return image + sensor_noise(image, rng.uniform(*camera.noise), rng.getrandbits(64))
+    np.maximum(image, 0, out=image)
+    image **= np.float32(rng.uniform(*camera.gamma))
+    image += sensor_noise(image, rng.uniform(*camera.noise), rng.getrandbits(64))
+    return image
 
 
 def blur(image: Floats, axis: int, deviation: float) -> Floats:
@@ -76,7 +78,9 @@ def _off_centre(height: int, width: int) -> Floats:
 def saturate(image: Floats, amount: float) -> Floats:
     """Move every colour away from its own grey (``amount`` > 1) or towards it."""
     grey = (image[0] + image[1] + image[2]) * np.float32(1 / 3)
-    saturated: Floats = grey + (image - grey) * np.float32(amount)
+    saturated: Floats = image - grey
+    saturated *= np.float32(amount)
+    saturated += grey
     return saturated
 
 

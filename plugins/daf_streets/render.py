@@ -1,4 +1,4 @@
-"""One image with its exact label from a scene and a look."""
+"""One image with its exact labels, classes and depth, from a scene and a look."""
 
 from random import Random
 
@@ -6,6 +6,8 @@ import numpy as np
 from attrs import frozen
 
 from daf_streets.camera import Camera, photograph
+from daf_streets.classes import SKY
+from daf_streets.leaning import lean
 from daf_streets.paint import Paint, paint
 from daf_streets.raster import Bytes, Floats, pick, rasterise
 from daf_streets.scene import Scene
@@ -21,29 +23,49 @@ class Appearance:
     samples: int
 
 
-def render(scene: Scene, appearance: Appearance, height: int, width: int, rng: Random) -> tuple[Bytes, Bytes]:
-    """An image (3, height, width) and its label (height, width): each pixel's label is one class, never a blend."""
+def render(scene: Scene, appearance: Appearance, height: int, width: int, rng: Random) -> tuple[Bytes, Bytes, Floats]:
+    """An image (3, height, width), its classes and its depth, (height, width) each, of which no pixel is a blend.
+
+    Depth is in metres along the optical axis, through the middle of the first sample that has the pixel's class; 0 in
+    the sky.
+    """
     n = appearance.samples
     table = tabulate(scene.shapes)
     pixels = rasterise(scene, table, height * n, width * n)
     image = paint(scene, table, pixels, appearance.paint, rng, height * n, width * n)
     label: Bytes = pick(table.label, pixels.shape).reshape(height * n, width * n)
+    depth = lean(scene, table, pixels, height * n, width * n).reshape(height * n, width * n)
     if n == 2:
-        image, label = box_reduce(image), most_frequent(label)
+        image = box_reduce(image)
+        label, depth = most_frequent(label, depth)
+    np.copyto(depth, 0, where=label == SKY)
     if appearance.camera is not None:
         image = photograph(image, appearance.camera, rng)
-    return (np.clip(image, 0, 1) * 255 + 0.5).astype(np.uint8), label
+    image.clip(0, 1, out=image)
+    image *= 255
+    image += 0.5
+    return image.astype(np.uint8), label, depth
 
 
 def box_reduce(image: Floats) -> Floats:
     """Means of 2 x 2 pixels: (3, 2H, 2W) to (3, H, W)."""
     rows = image[:, 0::2] + image[:, 1::2]
-    mean: Floats = (rows[:, :, 0::2] + rows[:, :, 1::2]) * np.float32(0.25)
+    mean: Floats = rows[:, :, 0::2] + rows[:, :, 1::2]
+    mean *= np.float32(0.25)
     return mean
 
 
-def most_frequent(label: Bytes) -> Bytes:
-    """The value that fills most of each 2 x 2 pixels, (2H, 2W) to (H, W); of several, the first in reading order."""
+def most_frequent(label: Bytes, depth: Floats) -> tuple[Bytes, Floats]:
+    """The value that fills most of each 2 x 2 pixels, (2H, 2W) to (H, W); of several, the first in reading order.
+
+    And the depth of the first pixel that has it.
+    """
     a, b, c, d = (np.ascontiguousarray(label[y::2, x::2]) for y in (0, 1) for x in (0, 1))
     first_wins = (a == b) | (a == c) | (a == d) | ((b != c) & (b != d) & (c != d))
-    return np.where(first_wins, a, np.where((b == c) | (b == d), b, c))
+    others = np.flatnonzero(~first_wins)
+    row, column = np.divmod(others, a.shape[1])
+    second_wins = ((b == c) | (b == d)).ravel()[others]
+    winner = 2 * row + ~second_wins, 2 * column + second_wins  # else the third: the fourth is never the first to show
+    won = np.ascontiguousarray(depth[0::2, 0::2])
+    a.ravel()[others], won.ravel()[others] = label[winner], depth[winner]
+    return a, won

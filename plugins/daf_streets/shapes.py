@@ -46,6 +46,8 @@ class Shape(NamedTuple):
     points: tuple[Point, ...]
     is_ellipse: bool = False
     """Whether ``points`` are two opposite corners of an ellipse's box instead of a polygon."""
+    leans: bool = False
+    """Whether ``points`` lie in another plane than that in which it is painted: their own is that of its depth."""
 
 
 def ground(label: int, part: int, x0: float, x1: float, z0: float, z1: float, tint: float = 0.0) -> Shape:
@@ -81,15 +83,17 @@ class Table(NamedTuple):
     plane: NDArray[np.uint8]
     offset: NDArray[np.float32]
     tint: NDArray[np.float32]
+    leans: NDArray[np.bool_]
 
 
 def tabulate(shapes: Sequence[Shape]) -> Table:
     """The shapes' attributes as arrays, in the shapes' order."""
-    label, part, plane, offset, tint, _, _ = zip(*shapes, strict=True)
+    label, part, plane, offset, tint, _, _, leans = zip(*shapes, strict=True)
     return Table(
         np.array(bytearray(label)),
         np.array(bytearray(part)),
         np.array(bytearray(plane)),
         np.array(offset, np.float32),
         np.array(tint, np.float32),
+        np.array(bytearray(leans), np.bool_),
     )

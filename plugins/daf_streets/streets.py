@@ -21,10 +21,14 @@ SMALLEST = 32
 
 
 class Streets(ImageDataset):
-    """Rendered street scenes with CamVid's classes; nothing is stored, every image is drawn when it is asked for."""
+    """Rendered street scenes with CamVid's classes and the depth of every pixel, drawn when they are asked for.
+
+    Depth is (H, W) float32, metres along the optical axis, 0 in the sky.
+    """
 
     classes = CLASSES
     palette = PALETTE
+    labels = ("semantic", "depth")
 
     def __init__(self, look: str, split: str, height: int, width: int, images: int, seed: int) -> None:
         self.look, self.split, self.seed = look, split, seed
@@ -39,8 +43,9 @@ class Streets(ImageDataset):
         key = f"{self.seed}/{self.look}/{self.split}/{index}"
         layout, appearance = LOOKS[self.look]
         scene = sample_scene(Random(f"scene/{key}"), layout)
-        image, label = render(scene, appearance, self.height, self.width, Random(f"light/{key}"))
-        return Sample(torch.from_numpy(image), torch.from_numpy(label), f"{self.split}_{index:06d}")
+        image, label, depth = render(scene, appearance, self.height, self.width, Random(f"light/{key}"))
+        name = f"{self.split}_{index:06d}"
+        return Sample(torch.from_numpy(image), torch.from_numpy(label), name, {"depth": torch.from_numpy(depth)})
 
     def fingerprint(self, *, labels: bool) -> str:
         """Of the options, the looks and the code that draws; images and labels come of the same draws."""
@@ -65,7 +70,7 @@ def streets(
     test_images: int = 150,
     seed: int = 0,
 ) -> Streets:
-    """Rendered street scenes with exact labels, in two looks: data without a download.
+    """Rendered street scenes with exact classes and depth, in two looks: data without a download.
 
     Args:
         look: ``"game"`` (clean, saturated, flat) or ``"camera"`` (textured, lit, blurred, noisy; narrower streets).

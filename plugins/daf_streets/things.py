@@ -23,7 +23,7 @@ def building(rng: Random, x: float, z0: float, z1: float, height: float, roof_he
         slope = ((x, height, z0), (middle, top, z0), (middle, top, z1), (x, height, z1))
         gable = ((x, height), (middle, top), (outer, height))
         shapes.append(outline(BUILDING, Part.WALL, z0, gable, tint))
-        shapes.append(Shape(BUILDING, Part.ROOF, Plane.SIDE, x, roof_tint, slope))
+        shapes.append(Shape(BUILDING, Part.ROOF, Plane.SIDE, x, roof_tint, slope, leans=True))
     else:
         shapes.append(side(BUILDING, Part.ROOF, x, height - 0.35, height, z0, z1, roof_tint))
     return shapes
@@ -107,8 +107,8 @@ def car(rng: Random, x: float, z: float, is_oncoming: bool) -> list[Shape]:
         glass = ((flank, low, z + 0.6), (inner, high, z + 1.0), (inner, high, far - 1.8), (flank, low, far - 1.2))
         shapes += [
             side(CAR, Part.BODY, flank, 0.22, waist, z, far, tint),
-            Shape(CAR, Part.BODY, Plane.SIDE, flank, tint, cabin),
-            Shape(CAR, Part.GLASS, Plane.SIDE, flank, tint, glass),
+            Shape(CAR, Part.BODY, Plane.SIDE, flank, tint, cabin, leans=True),
+            Shape(CAR, Part.GLASS, Plane.SIDE, flank, tint, glass, leans=True),
         ]
         for axle in (z + 0.8, far - 0.8):
             wheel = tuple([(flank, 0.33 + 0.33 * dy, axle + 0.33 * dz) for dy, dz in _circle(8)])
@@ -126,8 +126,8 @@ def car(rng: Random, x: float, z: float, is_oncoming: bool) -> list[Shape]:
     low, high = waist + 0.07, roof - 0.1
     window = ((x - half * 0.84, low), (x + half * 0.84, low), (x + half * 0.74, high), (x - half * 0.74, high))
     shapes += [
-        Shape(CAR, Part.BODY, Plane.FRONT, z, tint, lid),
-        Shape(CAR, Part.BODY, Plane.FRONT, z + 0.8, tint, top),
+        Shape(CAR, Part.BODY, Plane.FRONT, z, tint, lid, leans=True),
+        Shape(CAR, Part.BODY, Plane.FRONT, z + 0.8, tint, top, leans=True),
         outline(CAR, Part.BODY, z + 0.3, cabin_front, tint),
         outline(CAR, Part.GLASS, z + 0.3, window, tint),
         front(CAR, Part.BODY, x - half, x + half, 0.24, waist, z, tint),
