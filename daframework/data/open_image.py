@@ -21,7 +21,6 @@ IMAGE_FORMATS = ("BMP", "JPEG", "PNG", "WEBP")
 MOST_PIXELS = 89_478_485
 """Pixels that an image may have, as Pillow's own limit: 256 MiB of RGB. A file of a few kilobytes can claim more."""
 
-_OPENERS = {b"BM": BmpImageFile, b"\xff\xd8\xff": jpeg_factory, b"RIFF": WebPImageFile}  # by a file's first bytes
 _DAMAGED = (SyntaxError, ValueError, EOFError, struct.error, zlib.error)  # what Pillow lets through
 _BROKEN_EXIF = (*_DAMAGED, OSError, KeyError, TypeError, IndexError, OverflowError)
 _ORIENTATION = 0x0112
@@ -29,11 +28,32 @@ _ORIENTATION = 0x0112
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
+def _open_tiff(file: BinaryIO) -> Image.Image:
+    from PIL.TiffImagePlugin import TiffImageFile  # few read one, and it takes its time
+
+    image = TiffImageFile(file)
+    if not image.n_frames:  # counted here, where whatever is wrong with a later frame is told
+        raise SyntaxError("no frame")
+    return image
+
+
+_OPENERS = (  # by a file's first bytes
+    (b"BM", "BMP", BmpImageFile),
+    (b"\xff\xd8\xff", "JPEG", jpeg_factory),
+    (b"RIFF", "WEBP", WebPImageFile),
+    (b"II*\0", "TIFF", _open_tiff),
+    (b"MM\0*", "TIFF", _open_tiff),
+)
+
+
 @contextmanager
 def opened(
     path: Path, formats: tuple[str, ...], *, most: int = MOST_PIXELS, head: bool = False
 ) -> Iterator[Image.Image]:
-    """The file opened by Pillow, header read; what goes wrong on opening or decoding becomes a `DataError`."""
+    """The file opened by Pillow, header read; what goes wrong on opening or decoding becomes a `DataError`.
+
+    ``formats`` are some of `IMAGE_FORMATS`, or ``("TIFF",)`` for a file of numbers.
+    """
     try:
         with path.open("rb") as file, _open(file, formats, head=head) as image:
             # Pillow calls a camera's JPEG with a preview behind it MPO: its first frame is the picture.
@@ -64,13 +84,13 @@ def _open(file: BinaryIO, formats: tuple[str, ...], *, head: bool) -> Image.Imag
     """As `Image.open`, but for its own limit on pixels, and for what is not the picture in a PNG."""
     first = file.read(len(SIGNATURE))
     file.seek(0)
-    if first == SIGNATURE:
+    if first == SIGNATURE and "PNG" in formats:
         return open_png(file, head=head)
-    for begins, opener in _OPENERS.items():
-        if first.startswith(begins) and formats == IMAGE_FORMATS:
+    for begins, kind, opener in _OPENERS:
+        if first.startswith(begins) and kind in formats:
             try:
                 return opener(file)
-            except (SyntaxError, IndexError, TypeError, struct.error) as error:
+            except (SyntaxError, LookupError, TypeError, struct.error) as error:
                 raise UnidentifiedImageError from error
     raise UnidentifiedImageError
 

@@ -20,9 +20,11 @@ def daf_datasets() -> "Mapping[str, Callable[..., ImageDataset]]":
     from daf_driving.gta5 import Gta5
     from daf_driving.idd import Idd
     from daf_driving.image_folder import ImageFolder
+    from daf_driving.kitti_depth import KittiDepth
     from daf_driving.kitti_semantics import KittiSemantics
     from daf_driving.mapillary_vistas import MapillaryVistas
     from daf_driving.synthia import Synthia
+    from daf_driving.virtual_kitti2 import VirtualKitti2
 
     return {
         "gta5": Gta5,
@@ -34,6 +36,8 @@ def daf_datasets() -> "Mapping[str, Callable[..., ImageDataset]]":
         "acdc": Acdc,
         "mapillary_vistas": MapillaryVistas,
         "kitti_semantics": KittiSemantics,
+        "virtual_kitti2": VirtualKitti2,
+        "kitti_depth": KittiDepth,
         "image_folder": ImageFolder,
     }
 

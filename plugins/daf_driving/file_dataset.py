@@ -1,24 +1,25 @@
 """What every dataset of files shares: images and labels that are paired by name are read, checked and inspected."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 
 from torch import Tensor
 
+from daf_driving.depth_files import DepthFiles, read_depth
 from daf_driving.pairing import Entry, Folder, unpaired
 from daf_driving.space_files import Labels, label_space
 from daf_driving.turned import one_is_turned, other_size
 from daframework.data.decode import map_ids, read_image, read_label
 from daframework.data.scaling import Scaling
-from daframework.errors import DataError
+from daframework.errors import DataError, warn
 from daframework.fingerprint import digest, fingerprint_files
 from daframework.interfaces import ImageDataset, Inspection, Sample
 
 
 class FileDataset(ImageDataset):
-    """Images in files, with labels in PNG files that are opened only when a label is asked for."""
+    """Images in files, with class labels, depth or both in others, which are opened only when a label is asked for."""
 
     scaling: Scaling | None = None  # of images of 16 bits
 
@@ -27,40 +28,53 @@ class FileDataset(ImageDataset):
         if space is not None:
             cls.classes, cls.palette = label_space(space).classes, label_space(space).palette
 
-    def __init__(self, entries: Sequence[Entry], labels: Labels) -> None:
-        """``entries`` are the images, and ``labels`` say what their label files hold."""
-        self._entries = tuple(entries)
-        self._folders = tuple(dict.fromkeys(entry.folder for entry in entries))
+    def __init__(self, entries: Sequence[Entry], labels: Labels | None, depth: DepthFiles | None = None) -> None:
+        """``entries`` are the images; ``labels`` say what their label files hold, None where there are no classes."""
+        self._entries, self._depth, self._is_doubt_told = tuple(entries), depth, False
+        paired = {"semantic": () if labels is None else entries, "depth": () if depth is None else depth.entries}
+        self._folders = tuple(dict.fromkeys(entry.folder for found in paired.values() for entry in found))
+        self.labels = tuple(name for name, found in paired.items() if found)
+        labels = labels or Labels((), (), {})
         self.classes, self.palette, self._table = labels.classes, labels.palette, labels.table
 
     def __len__(self) -> int:
         return len(self._entries)
 
     def __getitem__(self, index: int) -> Sample:
-        entry = self._labelled[index]
-        image, ids = read_image(entry.image, scaling=self.scaling), self._read_ids(entry.label)
-        if image.shape[1:] != ids.shape:
-            raise DataError(other_size(entry.image, image, entry.label, ids))
-        return Sample(image, self._as_classes(ids, entry.label), entry.name)
+        entry, label, others = self._labelled[index], None, {}
+        image = read_image(entry.image, scaling=self.scaling)
+        if "semantic" in self.labels:
+            ids = self._read_ids(entry.label)
+            if image.shape[1:] != ids.shape:
+                raise DataError(other_size(entry.image, image, entry.label, ids))
+            label = self._as_classes(ids, entry.label)
+        if self._depth is not None:
+            others["depth"] = self._read_depth(self._depth, index, image)
+        return Sample(image, label, entry.full_name, others)
 
     def unlabelled(self, index: int) -> Sample:
         """The image at ``index``; its label file is neither opened nor looked for."""
         entry = self._entries[index]
-        return Sample(read_image(entry.image, scaling=self.scaling), None, entry.name)
+        return Sample(read_image(entry.image, scaling=self.scaling), None, entry.full_name)
 
     def file(self, index: int) -> Path:
         """The image file at ``index``."""
         return self._entries[index].image
 
     def fingerprint(self, *, labels: bool) -> str:
-        """Of paths, sizes and times of the image files, or with ``labels`` of the label files and their ids' table."""
-        # Strings, since making a Path of each takes longer than asking the file system about it.
+        """Of paths, sizes and times of the image files, or with ``labels`` of the label files and what they hold."""
         if not labels:
             images = fingerprint_files(f"{one.folder.images}/{one.image_name}" for one in self._entries)
             return digest(images, repr(self.scaling)) if self.scaling else images
-        files = fingerprint_files(f"{one.folder.labels}/{one.label_name}" for one in self._labelled)
+        entries = self._labelled
+        found = fingerprint_files(_label_files(entries)) if "semantic" in self.labels else None
         # A dataset may read label files in a way of its own.
-        return digest(files, type(self).__qualname__, sorted(self._table.items()))
+        found = digest(found, type(self).__qualname__, sorted(self._table.items()))
+        if self._depth is None:
+            return found
+        coding = self._depth.coding
+        files = fingerprint_files(_label_files(self._depth.entries))
+        return digest(found, files, coding.format, coding.scale, coding.invalid)
 
     def problems(self, *, labelled: bool) -> list[str]:
         """A line for every image without a label and every label without an image, if ``labelled``."""
@@ -83,8 +97,24 @@ class FileDataset(ImageDataset):
                 label = self._as_classes(ids, entry.label)
             except DataError as error:
                 problems.append(str(error))
+        if labelled and self._depth is not None and self._depth.entries[index].label.exists():
+            try:
+                self._read_depth(self._depth, index, image)
+            except DataError as error:
+                problems.append(str(error))
         fits = label is not None and (image is None or image.shape[1:] == label.shape)
-        return Inspection(entry.name, image, label if fits else None, problems, turned)
+        return Inspection(entry.full_name, image, label if fits else None, problems, turned)
+
+    def _read_depth(self, files: DepthFiles, index: int, image: Tensor | None) -> Tensor:
+        """The depth at ``index``, of the size of ``image`` if that is given; a doubtful unit is told once."""
+        entry = files.entries[index]
+        depth = read_depth(entry.label, files.coding)
+        if image is not None and image.shape[1:] != depth.shape:
+            raise DataError(other_size(entry.image, image, entry.label, depth))
+        if not self._is_doubt_told and (doubt := files.coding.doubt(depth)):
+            self._is_doubt_told = True
+            warn(f"{entry.label}: {doubt}")
+        return depth
 
     def _read_ids(self, path: Path) -> Tensor:
         """The ids in a label file, (H, W) uint8 or int32."""
@@ -105,6 +135,11 @@ class FileDataset(ImageDataset):
                 if paths:
                     raise DataError(f"{_some(paths)} {what}")
         return self._entries
+
+
+def _label_files(entries: Sequence[Entry]) -> Iterator[str]:
+    # Strings, since making a Path of each takes longer than asking the file system about it.
+    return (f"{entry.folder.labels}/{entry.label_name}" for entry in entries)
 
 
 def _lonely(folder: Folder) -> list[str]:

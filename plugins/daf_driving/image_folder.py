@@ -1,33 +1,24 @@
-"""Any folder of images, with labels of the same names and a map from the ids or colours in them to classes."""
+"""Any folder of images, with labels of the same names, a map from the ids or colours in them to classes, and depth."""
 
 import colorsys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from torch import Tensor
 
+from daf_driving.depth_files import ENDINGS, DepthFiles, DepthFormat, make_coding
 from daf_driving.file_dataset import FileDataset, find_root, folders_of_split, names_only
 from daf_driving.lists import list_split
+from daf_driving.meanings import IGNORE, colours_as_classes, meaning_table
 from daf_driving.pairing import Folder
-from daf_driving.space_files import Labels, colour_map, id_map, label_space
+from daf_driving.space_files import Labels, label_space
 from daframework.data.decode import IMAGE_SUFFIXES, map_ids
-from daframework.data.label_files import (
-    TRANSPARENT,
-    Channel,
-    name_values,
-    near_colour,
-    parse_colour,
-    parse_id,
-    read_values,
-    replace_values,
-    value_name,
-)
+from daframework.data.label_files import TRANSPARENT, Channel, read_values
 from daframework.data.scaling import make_scaling
-from daframework.errors import DataError, unknown
+from daframework.errors import DataError
 from daframework.fingerprint import digest
 from daframework.interfaces import IGNORE_INDEX, Sample
 
-_IGNORE = "ignore"
 _SPLIT = "{split}"
 
 
@@ -36,12 +27,13 @@ class ImageFolder(FileDataset):
 
     Sub-folders are searched; an image's name is its path below ``images`` without the ending. ``labels`` may be missing
     as long as nothing asks for a label, as for the target's training images. A label holds one id a pixel, 0 to 65535,
-    or one colour; transparent pixels are ignored.
+    or one colour; transparent pixels are ignored. Depth may lie in files of its own, beside labels or in their place.
 
     Args:
         root: Folder of the dataset; a relative one is looked for in the folder that DAF_DATA names, too.
         split: ``train`` or ``test``; filled in.
-        classes: Names of the classes, in order; or the name of a label space, for its classes and colours.
+        classes: Names of the classes, in order; or the name of a label space, for its classes and colours. A set of
+            ``depth`` alone has none.
         ids: What each id in the labels means: a class, or ``ignore``. Every id that occurs must be named:
             ``{ "0" = "road", "7" = "sky", "255" = "ignore" }``. Or the name of an id map that ships, such as
             ``wilddash2``, where classes that are not in ``classes`` are ignored.
@@ -63,6 +55,18 @@ class ImageFolder(FileDataset):
         value_range: The two values of 16-bit images that become black and white, 0 to 65535: ``[0, 4095]`` of a camera
             of 12 bits. Without it or ``value_percentiles`` such images are refused.
         value_percentiles: The same by percent of each image's own values: ``[1, 99]``.
+        depth: Folder of the depth files, as ``labels_folder``; without it the set has no depth.
+        depth_format: What a depth file is: ``png16`` (PNG of 16 bits), ``npy`` (numpy's array (H, W) of floats),
+            ``tiff`` (one channel of 32-bit floats), or ``carla`` (PNG whose 24 bits over red, green and blue are 0 to
+            1000 m).
+        depth_scale: The metres that a value of 1 stands for, as 0.01 for centimetres: needed for ``png16``, 1 for
+            ``npy`` and ``tiff`` by default.
+        depth_invalid: The value in a file that stands for no measurement, beside 0; 16777215 for ``carla`` by default,
+            which is the sky. ``nan`` and ``inf`` are values too.
+        depth_ending: How a depth file's name ends; ``.png``, ``.npy`` or ``.tiff`` by default.
+        depth_beginning: How a depth file's name begins.
+        depth_range: The metres ``[low, high]`` between which depth is expected: a first file whose median is less than
+            half of the one or more than twice the other is told, as where metres are declared to be centimetres.
     """
 
     def __init__(
@@ -70,7 +74,7 @@ class ImageFolder(FileDataset):
         *,
         root: str,
         split: str,
-        classes: Sequence[str] | str,
+        classes: Sequence[str] | str | None = None,
         ids: Mapping[str, str] | str | None = None,
         colours: Mapping[str, str] | str | None = None,
         channel: Channel | None = None,
@@ -87,15 +91,31 @@ class ImageFolder(FileDataset):
         palette: Sequence[Sequence[int]] | None = None,
         value_range: Sequence[float] | None = None,
         value_percentiles: Sequence[float] | None = None,
+        depth: str | None = None,
+        depth_format: DepthFormat = "png16",
+        depth_scale: float | None = None,
+        depth_invalid: float | None = None,
+        depth_ending: str | None = None,
+        depth_beginning: str = "",
+        depth_range: Sequence[float] | None = None,
     ) -> None:
         """List the images of the split; nothing is decoded.
 
         Raises:
-            ValueError: classes, ids, colours or palette do not fit together, or a value is not allowed.
+            ValueError: classes, ids, colours, palette or depth do not fit together, or a value is not allowed.
             DataError: the folder or a list is missing, the folder holds no images, or a list names what is not there.
         """
+        if depth is None and (depth_scale, depth_invalid, depth_ending, depth_range) != (None,) * 4:
+            raise ValueError("depth_... says how depth is written, but not where: give its folder in depth, too")
+        coding = None if depth is None else make_coding(depth_format, depth_scale, depth_invalid, depth_range)
+        if classes is None and coding is None:
+            raise ValueError("needs the option 'classes', or depth where it has no classes")
+        has_classes = classes is not None
+        if not has_classes and (ids, colours, channel, palette) != (None,) * 4:
+            raise ValueError("ids, colours, channel and palette are those of classes: name these in classes, too")
         space = label_space(classes) if isinstance(classes, str) else None
-        self.classes = _checked_classes(names_only("classes", classes) if space is None else space.classes)
+        named = names_only("classes", classes or ()) if space is None else space.classes
+        self.classes = _checked_classes(named) if has_classes else ()
         self.palette = _checked_palette(palette if space is None or palette else space.palette, len(self.classes))
         if colours is not None and (ids is not None or channel is not None):
             raise ValueError("colours stand in place of ids and channel; give one of them")
@@ -103,7 +123,7 @@ class ImageFolder(FileDataset):
         if self._in_colours and not colours:
             raise ValueError("colours must name at least one colour")
         option, meanings = ("colours", colours) if self._in_colours else ("ids", ids)
-        labels = Labels(self.classes, self.palette, _table(option, meanings or {}, self.classes))
+        labels = Labels(self.classes, self.palette, meaning_table(option, meanings or {}, self.classes))
         self.scaling = make_scaling(value_range, value_percentiles)
         (name,) = folders_of_split(split, [train_folder], [test_folder])
         base = find_root("image_folder", root, "images/ and labels/")
@@ -117,10 +137,15 @@ class ImageFolder(FileDataset):
         )
         shared = split == "train" or train_folder == test_folder
         entries = list_split(folder, base, split, train=list_file if shared else None, test=test_list_file)
-        super().__init__(entries, labels)
+        files = None
+        if depth is not None and coding is not None:
+            ending = ENDINGS[depth_format] if depth_ending is None else depth_ending
+            place = _place(base, name, depth)
+            files = DepthFiles.beside(entries, coding, lambda _: place, ending=ending, beginning=depth_beginning)
+        super().__init__(entries, labels if has_classes else None, files)
 
     def __getitem__(self, index: int) -> Sample:
-        if not self._table:
+        if self.classes and not self._table:
             raise DataError(self._no_ids())
         return super().__getitem__(index)
 
@@ -131,13 +156,14 @@ class ImageFolder(FileDataset):
 
     def problems(self, *, labelled: bool) -> list[str]:
         """As of any files; and that no ids are given, if labels are asked for."""
-        missing = [self._no_ids()] if labelled and not self._table else []
+        missing = [self._no_ids()] if labelled and self.classes and not self._table else []
         return missing + super().problems(labelled=labelled)
 
     def _no_ids(self) -> str:
         return (
             f'image_folder: labels are asked for, but no ids are given; write ids = {{ "0" = "{self.classes[0]}", '
-            f'"255" = "{_IGNORE}" }} with every id in the labels, or colours for labels of colours'
+            f'"255" = "{IGNORE}" }} with every id in the labels, or colours for labels of colours'
+            + ("; or leave classes out: then there is depth alone" if "depth" in self.labels else "")
         )
 
     def _read_ids(self, path: Path) -> Tensor:
@@ -145,25 +171,12 @@ class ImageFolder(FileDataset):
 
     def _as_classes(self, ids: Tensor, path: Path) -> Tensor:
         if self._in_colours:
-            classes, _, others = replace_values(ids, {**self._table, TRANSPARENT: IGNORE_INDEX}, IGNORE_INDEX)
-            if others:
-                raise DataError(f"{path}: {self._unnamed(others)}")
-            return classes
+            return colours_as_classes(ids, self._table, self.classes, where=str(path))
         if self._channel is None:
             return super()._as_classes(ids, path)
         stand_in = next(iter(self._table))  # any id that has a meaning
         classes = map_ids(ids.where(ids != TRANSPARENT, stand_in), self._table, where=str(path))
         return classes.masked_fill(ids == TRANSPARENT, IGNORE_INDEX)
-
-    def _unnamed(self, others: Mapping[int, int]) -> str:
-        """What to say of colours, with the pixels of each, that the table does not name."""
-        names = {code: self.classes[index] for code, index in self._table.items() if index != IGNORE_INDEX}
-        commonest_first = sorted(others, key=lambda code: -others[code])
-        near = next(filter(None, (near_colour(code, names) for code in commonest_first)), "")
-        return (
-            f"{name_values(others, colours=True)} is not among the {len(self._table)} colours that are named; "
-            f"{near}{'; ' if near else ''}give it a class or ignore in colours"
-        )
 
 
 def _place(base: Path, split_folder: str, folder: str) -> Path:
@@ -176,8 +189,8 @@ def _checked_classes(classes: tuple[str, ...]) -> tuple[str, ...]:
     twice = sorted({name for name in classes if classes.count(name) > 1})
     if twice:
         raise ValueError(f"classes must differ, but {', '.join(twice)} occurs more than once")
-    if _IGNORE in classes:
-        raise ValueError(f"'{_IGNORE}' is no class: give it as the meaning of an id in ids")
+    if IGNORE in classes:
+        raise ValueError(f"'{IGNORE}' is no class: give it as the meaning of an id in ids")
     return classes
 
 
@@ -193,44 +206,6 @@ def _checked_palette(palette: Sequence[Sequence[int]] | None, num_classes: int) 
         red, green, blue = colour
         colours.append((red, green, blue))
     return tuple(colours)
-
-
-def _table(option: str, meanings: Mapping[str, str] | str, classes: Sequence[str]) -> dict[int, int]:
-    """What the option ``ids`` or ``colours`` says: the name of a map that ships, or a map of the user's own."""
-    if isinstance(meanings, str):
-        return _shipped(option, meanings, (colour_map if option == "colours" else id_map)(meanings), classes)
-    return _own(option, meanings, parse_colour if option == "colours" else parse_id, classes)
-
-
-def _own(
-    option: str, meanings: Mapping[str, str], parse: Callable[[str], int], classes: Sequence[str]
-) -> dict[int, int]:
-    """A map of the user's, in which a meaning must be one of ``classes`` or ``ignore``."""
-    index = {**{name: place for place, name in enumerate(classes)}, _IGNORE: IGNORE_INDEX}
-    table: dict[int, int] = {}
-    for key, meaning in meanings.items():
-        try:
-            value = parse(key)
-        except ValueError as error:
-            raise ValueError(f"{option}: a key {error}") from error
-        where = f"{option}: {option[:-1]} {value_name(value, colours=option == 'colours')}"
-        if meaning not in index:
-            raise ValueError(f"{where}: {unknown('class', meaning, index)}")
-        if value in table:
-            raise ValueError(f"{where} is given twice")
-        table[value] = index[meaning]
-    return table
-
-
-def _shipped(option: str, name: str, meanings: Mapping[int, str], classes: Sequence[str]) -> dict[int, int]:
-    """A map that ships, in which classes other than ``classes`` are ignored."""
-    if lacking := [one for one in classes if one not in meanings.values()]:
-        held = ", ".join(sorted({meaning for meaning in meanings.values() if meaning != _IGNORE}))
-        raise ValueError(
-            f"classes: {', '.join(lacking)} would never occur, {option} = '{name}' has only {held}; take them out"
-        )
-    index = {one: place for place, one in enumerate(classes)}
-    return {value: index.get(meaning, IGNORE_INDEX) for value, meaning in meanings.items()}
 
 
 def distinct_colours(count: int) -> tuple[tuple[int, int, int], ...]:

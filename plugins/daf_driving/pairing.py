@@ -31,6 +31,8 @@ class Folder:
         only: These names only; all if None.
         skip: Pass these names over, in both folders.
         hint: What to do about an image without a label; to add the label or take the image away, if empty.
+        renamed: What of an image's name is another in that of its label, and what it is there.
+        called: What a sample's name begins with, where several folders hold files of one name.
     """
 
     images: Path
@@ -43,6 +45,8 @@ class Folder:
     only: frozenset[str] | None = None
     skip: frozenset[str] = frozenset()
     hint: str = ""
+    renamed: tuple[str, str] = ("", "")
+    called: str = ""
 
 
 @frozen
@@ -52,6 +56,11 @@ class Entry:
     folder: Folder
     name: str
     ending: str
+
+    @property
+    def full_name(self) -> str:
+        """Its name in its dataset."""
+        return self.folder.called + self.name
 
     @property
     def image(self) -> Path:
@@ -71,7 +80,8 @@ class Entry:
     @property
     def label_name(self) -> str:
         """The path of the label file below its folder."""
-        return _begun(self.name, self.folder.label_beginning) + self.folder.label_ending
+        name = self.name.replace(*self.folder.renamed, 1)
+        return _begun(name, self.folder.label_beginning) + self.folder.label_ending
 
 
 def _begun(name: str, beginning: str) -> str:
@@ -98,8 +108,8 @@ def _list_images(folder: Folder) -> dict[str, str]:
 
 
 def _list_labels(folder: Folder) -> dict[str, str]:
-    ending = (folder.label_ending,)
-    return _list_files(folder, folder.labels, folder.label_beginning, lambda file: _ending(file, ending))
+    ending, renamed = (folder.label_ending,), folder.renamed[::-1]
+    return _list_files(folder, folder.labels, folder.label_beginning, lambda file: _ending(file, ending), renamed)
 
 
 def _ending(file: str, endings: tuple[str, ...]) -> int:
@@ -110,7 +120,9 @@ def _ending(file: str, endings: tuple[str, ...]) -> int:
     return 0
 
 
-def _list_files(folder: Folder, base: Path, beginning: str, length: Callable[[str], int]) -> dict[str, str]:
+def _list_files(
+    folder: Folder, base: Path, beginning: str, length: Callable[[str], int], renamed: tuple[str, str] = ("", "")
+) -> dict[str, str]:
     """Name -> ending, as it is spelt, of the files below ``base``; sorted; hidden files are passed over."""
     start_of_name = len(beginning)
     found: dict[str, str] = {}
@@ -124,7 +136,7 @@ def _list_files(folder: Folder, base: Path, beginning: str, length: Callable[[st
                 cut = length(file)
                 if not cut or file.startswith(".") or not file.startswith(beginning):
                     continue
-                name, ending = prefix + file[start_of_name:-cut], file[-cut:]
+                name, ending = (prefix + file[start_of_name:-cut]).replace(*renamed, 1), file[-cut:]
                 if name in folder.skip or (folder.only is not None and name not in folder.only):
                     continue
                 if name in found:
@@ -153,7 +165,7 @@ def check_unique(dataset: str, entries: Sequence[Entry]) -> None:
     """
     seen: dict[str, Entry] = {}
     for entry in entries:
-        first = seen.setdefault(entry.name, entry)
+        first = seen.setdefault(entry.full_name, entry)
         if first is not entry:
             raise DataError(f"{dataset}: {first.image} and {entry.image} share a name; name each folder once")
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from daframework.data.decode import orientation
+from daframework.data.decode import IMAGE_SUFFIXES, orientation
 
 
 def one_is_turned(image_file: Path, image: Tensor, label_file: Path) -> bool:
@@ -19,7 +19,8 @@ def one_is_turned(image_file: Path, image: Tensor, label_file: Path) -> bool:
 
 def other_size(image_file: Path, image: Tensor, label_file: Path, ids: Tensor) -> str:
     """That a label, (H, W), has not the size of its image, (3, H, W); and whether EXIF is why."""
-    by_exif = (orientation(image_file) >= 5) != (orientation(label_file) >= 5)
+    can_turn = label_file.suffix.lower() in IMAGE_SUFFIXES  # an array of numbers cannot
+    by_exif = can_turn and (orientation(image_file) >= 5) != (orientation(label_file) >= 5)
     why = " (EXIF turns one of the two by a quarter; save both turned, without EXIF)" if by_exif else ""
     return (
         f"{label_file}: {ids.shape[0]} x {ids.shape[1]} pixels (height x width), but its image {image_file} "

@@ -53,6 +53,8 @@ def _classes(component: Component, spaces: "list[LabelSpace]") -> str:
     classes = getattr(component.factory, "classes", None)
     if classes is None:
         return "classes: known once its options are given"
+    if not classes:
+        return f"no classes, but {' and '.join(getattr(component.factory, 'labels', ()))}"
     fitting = [space.name for space in spaces if space.classes == tuple(classes)]
     return f"{len(classes)} classes: {fitting[0] if fitting else ', '.join(classes)}"
 

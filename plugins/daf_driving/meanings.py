@@ -1,0 +1,89 @@
+"""What the ids or colours in labels mean among the classes that are asked for, and colours turned into these."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from torch import Tensor
+
+from daf_driving.space_files import colour_map, id_map
+from daframework.data.label_files import (
+    TRANSPARENT,
+    name_values,
+    near_colour,
+    parse_colour,
+    parse_id,
+    replace_values,
+    value_name,
+)
+from daframework.errors import DataError, unknown
+from daframework.interfaces import IGNORE_INDEX
+
+IGNORE = "ignore"
+"""What stands for no class."""
+
+
+def meaning_table(option: str, meanings: Mapping[str, str] | str, classes: Sequence[str]) -> dict[int, int]:
+    """What the option ``ids`` or ``colours`` says: the name of a map that ships, or a map of the user's own.
+
+    Given are indices into ``classes``, or 255 (ignore), by id or `colour_code`.
+
+    Raises:
+        ValueError: there is no such map, it does not fit ``classes``, or something is written wrongly in it.
+    """
+    if isinstance(meanings, str):
+        return shipped_table(option, meanings, (colour_map if option == "colours" else id_map)(meanings), classes)
+    return _own(option, meanings, parse_colour if option == "colours" else parse_id, classes)
+
+
+def _own(
+    option: str, meanings: Mapping[str, str], parse: Callable[[str], int], classes: Sequence[str]
+) -> dict[int, int]:
+    """A map of the user's, in which a meaning must be one of ``classes`` or ``ignore``."""
+    index = {**{name: place for place, name in enumerate(classes)}, IGNORE: IGNORE_INDEX}
+    table: dict[int, int] = {}
+    for key, meaning in meanings.items():
+        try:
+            value = parse(key)
+        except ValueError as error:
+            raise ValueError(f"{option}: a key {error}") from error
+        where = f"{option}: {option[:-1]} {value_name(value, colours=option == 'colours')}"
+        if meaning not in index:
+            raise ValueError(f"{where}: {unknown('class', meaning, index)}")
+        if value in table:
+            raise ValueError(f"{where} is given twice")
+        table[value] = index[meaning]
+    return table
+
+
+def shipped_table(option: str, name: str, meanings: Mapping[int, str], classes: Sequence[str]) -> dict[int, int]:
+    """A map that ships, in which classes other than ``classes`` are ignored.
+
+    Raises:
+        ValueError: it lacks one of ``classes``.
+    """
+    if lacking := [one for one in classes if one not in meanings.values()]:
+        held = ", ".join(sorted({meaning for meaning in meanings.values() if meaning != IGNORE}))
+        raise ValueError(
+            f"classes: {', '.join(lacking)} would never occur, {option} = '{name}' has only {held}; take them out"
+        )
+    index = {one: place for place, one in enumerate(classes)}
+    return {value: index.get(meaning, IGNORE_INDEX) for value, meaning in meanings.items()}
+
+
+def colours_as_classes(codes: Tensor, table: Mapping[int, int], classes: Sequence[str], *, where: str) -> Tensor:
+    """Class indices, or 255 (ignore), of colours (H, W) int32 as `read_colours` gives them; (H, W) uint8.
+
+    ``where`` names the label in the message, as its file does.
+
+    Raises:
+        DataError: it has colours that ``table`` does not name.
+    """
+    found, _, others = replace_values(codes, {**table, TRANSPARENT: IGNORE_INDEX}, IGNORE_INDEX)
+    if others:
+        names = {code: classes[index] for code, index in table.items() if index != IGNORE_INDEX}
+        commonest_first = sorted(others, key=lambda code: -others[code])
+        near = next(filter(None, (near_colour(code, names) for code in commonest_first)), "")
+        raise DataError(
+            f"{where}: {name_values(others, colours=True)} is not among the {len(table)} colours that are named; "
+            f"{near}{'; ' if near else ''}give it a class or ignore in colours"
+        )
+    return found
