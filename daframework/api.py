@@ -29,7 +29,7 @@ from daframework.registry import Plugins, load_plugins
 from daframework.runs import check as checks
 from daframework.runs.begin import begin
 from daframework.runs.precision import open_device
-from daframework.runs.prediction import class_colours, load_models, written_values
+from daframework.runs.prediction import class_colours, load_models, what_is_written
 from daframework.runs.translation import load_generator
 from daframework.storage.results import Results, read_results
 from daframework.storage.run_folder import RunFolder, read_recipe
@@ -234,33 +234,31 @@ class Run:
         stopping: Callable[[], bool] = _never,
         failed: Callable[[DataError], None] = raise_it,
     ) -> int:
-        """Segment every image below a folder into PNG files below another, as ``daf predict`` does; how many there are.
+        """Predict every image below a folder into files below another, as ``daf predict`` does; how many there are.
 
-        They hold the "index" of the class, the "id" or the "colour" that the label space gives it, as ``write`` says.
-        The rest is as in `translate_folder`.
+        They hold the "index" of the class, the "id" or the "colour" that the label space gives it, as ``write`` says;
+        for a task of other labels their numbers (.npy) or a picture of them. The rest is as in `translate_folder`.
 
         Raises:
             DataError: an image cannot be read, or a file not be written; a file that is there is kept.
             RunError: there is no such row, it is not finished, or its classes have no such ids or colours.
             StoppedError: ``stopping``, asked between images, said so.
         """
-        values = written_values(self._plugins, self.recipe, self._folder, write)
         return predict_folder(
             attrs.evolve(self._session, log=listener, stopping=stopping),
+            self.task,
             self.model(row),
             Path(images),
             Path(out),
-            values=values,
+            written=what_is_written(self._plugins, self.recipe, self._folder, self.task, write),
             resize=self.recipe.data.resize,
-            multiple=self.task.multiple,
-            smallest=self.task.smallest,
             overwrite=overwrite,
             scaling=scaling_of(self.recipe.target.options),
             failed=failed,
         )
 
     def predict(self, images: Any, row: str | None = None) -> Any:
-        """The class of each pixel, (H, W) or (N, H, W) int64, of images as `translate` takes them: a tensor on the CPU.
+        """The task's label of images as `translate` takes them, on the CPU: of classes (H, W) or (N, H, W) int64.
 
         ``row`` says whose model, the recipe's own unless given; ``results.classes`` names the classes.
 
@@ -274,10 +272,7 @@ class Run:
             if isinstance(picture, list | tuple):
                 return [one(inner) for inner in picture]
             shown = to_bytes(to_network(picture)[0]).to(self._session.fabric.device)
-            found = [
-                predicted(model, image, resize=resize, multiple=task.multiple, smallest=task.smallest).cpu()
-                for image in shown
-            ]
+            found = [predicted(task, model, image, resize=resize).cpu() for image in shown]
             return torch.stack(found) if getattr(picture, "ndim", 3) == 4 else found[0]
 
         return one(images)

@@ -1,36 +1,50 @@
-"""What a plugin implements. One convention everywhere: an image is (N, 3, H, W), float, RGB, in [-1, 1]; a label is
-(N, H, W), int64, class index, 255 = ignore. A network that wants another scale (ImageNet statistics) converts inside.
+"""What a plugin implements. One convention everywhere: an image is (N, 3, H, W), float, RGB, in [-1, 1]; a semantic
+label is (N, H, W), int64, class index, 255 = ignore. A network that wants another scale (ImageNet statistics) converts
+inside.
 """
 
-import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
-import torch
-from attrs import frozen
+from attrs import field, frozen
 from torch import Tensor, nn
 
+from daframework.label_types import IGNORE_INDEX as IGNORE_INDEX
+from daframework.label_types import SEMANTIC as SEMANTIC
+from daframework.label_types import LabelType as LabelType
+from daframework.scores import Metric as Metric
+from daframework.scores import MetricValues as MetricValues
 from daframework.scores import Scores as Scores
 from daframework.spans import span
-
-IGNORE_INDEX = 255
+from daframework.task_interface import Task as Task
 
 
 @frozen(eq=False)
 class Sample:
-    """A stored image: ``image`` (3, H, W) uint8 RGB, ``label`` (H, W) uint8 or None, ``name`` unique in its set."""
+    """A stored image: ``image`` (3, H, W) uint8 RGB, ``label`` (H, W) uint8 or None, ``name`` unique in its set.
+
+    ``label`` is the semantic one; ``others`` are those of other types by their name, such as ``"depth"``.
+    """
 
     image: Tensor
     label: Tensor | None
     name: str
+    others: Mapping[str, Tensor] = field(factory=dict)
+
+    def labelled(self, name: str) -> Tensor | None:
+        """Its label of the type ``name``, None where it has none."""
+        return self.label if name == SEMANTIC.name else self.others.get(name)
 
 
 @frozen(eq=False)
 class Batch:
-    """``image`` (N, 3, H, W) float in [-1, 1]; ``label`` (N, H, W) int64, or None where labels must not be seen."""
+    """``image`` (N, 3, H, W) float in [-1, 1]; ``label`` (N, ...), or None where labels must not be seen.
+
+    Semantic labels are (N, H, W) int64; others have the dtype their dataset gives them, integers as int64.
+    """
 
     image: Tensor
     label: Tensor | None
@@ -54,6 +68,8 @@ class ImageDataset(ABC):
     """Class names; a label's value is an index into them."""
     palette: Sequence[tuple[int, int, int]]
     """One RGB colour (0 to 255) a class, for pictures."""
+    labels: Sequence[str] = (SEMANTIC.name,)
+    """The types of label that its samples have. A set without semantic ones has no classes and no palette."""
 
     @abstractmethod
     def __len__(self) -> int:
@@ -253,35 +269,3 @@ class Loss(nn.Module):
     def discriminator_loss(self, images: DomainImages) -> Tensor | None:
         """One domain's part, a scalar; None where it has none."""
         return None
-
-
-class Task(ABC):
-    """The supervised problem trained downstream, the same for every row of the table."""
-
-    multiple: int = 1
-    smallest: int = 1
-    """Of the model's input, as of a generator's."""
-
-    @abstractmethod
-    def model(self) -> nn.Module:
-        """A new model: images (N, 3, H, W) in [-1, 1] -> logits (N, num_classes, H, W)."""
-
-    @abstractmethod
-    def loss(self, prediction: Tensor, label: Tensor) -> Tensor:
-        """Training loss, a scalar, of logits (N, num_classes, H, W) and labels (N, H, W); 255 is ignored."""
-
-    @abstractmethod
-    def statistics(self, prediction: Tensor, label: Tensor) -> Tensor:
-        """What scores are computed from; adding it up over batches and ranks gives that of the whole set."""
-
-    @abstractmethod
-    def scores(self, statistics: Tensor) -> Scores:
-        """Scores of the summed statistics."""
-
-    def mious(self, statistics: Tensor) -> Tensor:
-        """``scores(...).miou`` of many sums of statistics, (R, ...) float64 -> (R,) float64, NaN where there is none.
-
-        The bootstrap asks for thousands: override it where they can be computed together.
-        """
-        found = (self.scores(one).miou for one in statistics)
-        return torch.tensor([math.nan if miou is None else miou for miou in found], dtype=torch.float64)

@@ -6,6 +6,7 @@ from daf_driving.image_folder import ImageFolder
 from daframework.data.cache.open import open_cached
 from daframework.data.checked import Checked
 from daframework.data.decode import write_image, write_label
+from daframework.interfaces import SEMANTIC
 
 IDS = {"0": "dark", "1": "bright", "7": "ignore"}
 SHARD = 64  # images, where there are few of them
@@ -30,7 +31,7 @@ def files(root, ids=IDS, **options):
 
 def cached(session, dataset, *, resize=None, labels=True, workers=2):
     """``dataset`` out of the cache."""
-    return open_cached(session, dataset, name="the set", resize=resize, workers=workers, labels=labels)
+    return open_cached(session, dataset, name="the set", resize=resize, workers=workers, types=(SEMANTIC,) * labels)
 
 
 def assert_same(some, others, *, labels=True):

@@ -30,7 +30,14 @@ def body(name):
         handed = {one.name for one in node.names if one.name == one.asname} if isinstance(node, ast.ImportFrom) else {}
         yield node
         if handed:
-            yield from (one for one in body(node.module.partition(".")[2]) if getattr(one, "name", "") in handed)
+            yield from (one for one in body(node.module.partition(".")[2]) if name_of(one) in handed)
+
+
+def name_of(node):
+    """Of a function, a class or a value; nothing of anything else."""
+    if isinstance(node, ast.Assign):
+        return ast.unparse(node.targets[0])
+    return getattr(node, "name", "")
 
 
 def described(node, where):

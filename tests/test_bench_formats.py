@@ -10,7 +10,7 @@ from rich.console import Console
 
 from daframework.report.table import Grid, as_json, as_text, over_seeds, show
 from daframework.suites.comparison import TaskTable
-from daframework.suites.outcome import Bench, class_grid, method_grid
+from daframework.suites.outcome import Bench, class_grids, method_grid
 
 CLASSES = ("road", "[red]sky[/red]", "a|b_c & 10 % <i>", "\x1b[2Jwall\nnew")
 SHOWN = ("road", "[red]sky[/red]", "a|b_c & 10 % <i>", r"\x1b[2Jwall\nnew")
@@ -83,7 +83,7 @@ def printed(form, width=200, terminal=False):
     """What is printed of both tables."""
     out = io.StringIO()
     color = {"force_terminal": True, "color_system": "standard"} if terminal else {"color_system": None}
-    show([method_grid(TABLE), class_grid(TABLE)], form, Console(file=out, width=width, **color))
+    show([method_grid(TABLE), *class_grids(TABLE)], form, Console(file=out, width=width, **color))
     return out.getvalue()
 
 
@@ -95,7 +95,7 @@ def boxed(text):
 def test_a_grid_holds_the_numbers_in_percent():
     grid = method_grid(TABLE)
     assert list(grid.headings) == HEADINGS and list(map(list, grid.rows)) == METHODS
-    by_class = class_grid(TABLE)
+    (by_class,) = class_grids(TABLE)
     assert by_class.headings == ("method", *SHOWN) and list(by_class.rows[1]) == ["good_one", *IOU]
     assert by_class.rows[4] == ("none", "-", "-", "-", "-")
 
@@ -114,7 +114,7 @@ def test_zero_never_has_a_minus(value):
 
 
 def test_the_best_is_the_highest_mean_that_has_not_seen_the_targets_labels():
-    assert method_grid(TABLE).best == class_grid(TABLE).best == {1}
+    assert method_grid(TABLE).best == class_grids(TABLE)[0].best == {1}
     alike = TaskTable("t", (), None, (row("a", 0.5), row("b", 0.25, 0.75), row("c", 0.25)))
     assert method_grid(alike).best == {0, 1}
     assert method_grid(TaskTable("t", (), None, (row("oracle", 0.5), row("none")))).best == frozenset()
@@ -190,7 +190,7 @@ def test_markdown_escapes_what_would_be_markup_and_nothing_else():
 def test_csv_is_read_as_it_was_written():
     found = list(csv.reader(io.StringIO(as_text([method_grid(TABLE)], "csv"))))
     assert found == [HEADINGS, *METHODS]
-    (head, *lines) = csv.reader(io.StringIO(as_text([class_grid(TABLE)], "csv")))
+    (head, *lines) = csv.reader(io.StringIO(as_text(class_grids(TABLE), "csv")))
     assert head == ["method", *SHOWN] and lines[1] == ["good_one", *IOU]
     odd = Grid("t", ('say "a, b"',), (("x\\y",),))
     assert list(csv.reader(io.StringIO(as_text([odd], "csv")))) == [['say "a, b"'], ["x\\y"]]

@@ -10,9 +10,11 @@ from tiny_suite import RECIPES, plan_of
 
 from daframework.errors import RunError
 from daframework.interfaces import Scores
+from daframework.report.table import best, over_seeds, ranked
+from daframework.scores import SEGMENTATION, Metric
 from daframework.storage import checkpoint
 from daframework.storage.results import Results, Row
-from daframework.suites.comparison import task_table, verdict
+from daframework.suites.comparison import gap_closed, task_table, verdict
 from daframework.suites.status import State, Status
 
 CLASSES = ("road", "sky")
@@ -205,7 +207,17 @@ def test_too_few_images_and_missing_statistics_are_told(judged):
     [(0.01, 0.02, "better"), (-0.02, -0.01, "worse"), (-0.01, 0.3, None), (0.0, 0.1, None), (-0.1, 0.0, None)],
 )
 def test_only_an_interval_wholly_on_one_side_of_zero_is_a_verdict(low, high, said):
-    assert verdict([low, high]) == said
+    assert verdict(SEGMENTATION[0], [low, high]) == said
+    error = Metric("AbsRel", higher_is_better=False)
+    assert verdict(error, [-high, -low]) == said and verdict(error, None) is None
+
+
+def test_where_lower_is_better_the_lowest_comes_first_and_the_gap_is_closed_downwards():
+    error = Metric("AbsRel", higher_is_better=False)
+    rows = [{"method": name, "AbsRel": over_seeds(values)} for name, values in (("a", [0.5]), ("b", []), ("c", [0.2]))]
+    assert [row["method"] for row in ranked(rows, error)] == ["c", "a", "b"]
+    assert best(rows, error) == {2}
+    assert isclose(gap_closed(error, 0.3, 0.5, 0.1), 0.5) and gap_closed(error, 0.3, 0.1, 0.5) is None
 
 
 # --- times and notes ---

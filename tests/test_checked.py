@@ -4,9 +4,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from daframework.data.checked import Checked, check_sample, resize_image, resize_label
+from daframework.data.checked import Checked, check_sample, resize_image
 from daframework.errors import DataError
-from daframework.interfaces import ImageDataset, Sample
+from daframework.interfaces import SEMANTIC, ImageDataset, Sample
 
 
 class Listed(ImageDataset):
@@ -66,12 +66,12 @@ def test_a_label_of_another_size_than_its_image_is_refused_with_both():
 def test_an_image_of_another_shape_or_type_is_refused(image, says):
     for labelled in (True, False):
         with pytest.raises(DataError, match=f"image x: .*{says}"):
-            check_sample(Sample(image, None, "x"), 3, labelled=labelled)
+            check_sample(Sample(image, None, "x"), 3, (SEMANTIC,) * labelled)
 
 
 def test_a_label_of_another_type_is_refused():
     with pytest.raises(DataError, match=r"label of x: must be uint8 .* got torch\.int64"):
-        check_sample(Sample(sample().image, sample().label.long(), "x"), 3, labelled=True)
+        check_sample(Sample(sample().image, sample().label.long(), "x"), 3, (SEMANTIC,))
 
 
 def test_a_missing_label_is_refused_only_where_it_is_needed():
@@ -116,15 +116,15 @@ def test_a_sample_kept_without_its_label_does_not_stand_for_the_whole():
 def test_resizing_invents_no_id(height, width, to_height, to_width, seed):
     ids = torch.tensor([0, 7, 33, 255], dtype=torch.uint8)
     label = ids[torch.randint(4, (height, width), generator=torch.Generator().manual_seed(seed))]
-    resized = resize_label(label, (to_height, to_width))
+    resized = SEMANTIC.resized(label, (to_height, to_width))
     assert resized.shape == (to_height, to_width) and resized.dtype == torch.uint8
     assert set(resized.flatten().tolist()) <= set(label.flatten().tolist())
 
 
 def test_a_label_is_resized_by_the_nearest_pixel_centre():
     label = torch.arange(6, dtype=torch.uint8)[None].repeat(2, 1)
-    assert resize_label(label, (2, 2)).tolist() == [[1, 4], [1, 4]]  # centres at 1.5 and 4.5 of 6: pixels 1 and 4
-    assert resize_label(label[:, :2], (4, 4)).tolist() == [[0, 0, 1, 1]] * 4
+    assert SEMANTIC.resized(label, (2, 2)).tolist() == [[1, 4], [1, 4]]  # centres at 1.5 and 4.5 of 6: pixels 1 and 4
+    assert SEMANTIC.resized(label[:, :2], (4, 4)).tolist() == [[0, 0, 1, 1]] * 4
 
 
 def test_an_image_is_averaged_when_it_shrinks():

@@ -211,14 +211,14 @@ class Wrong(tiny.Pixels):
         (Wrong(loss=lambda p, y: p.mean((1, 2, 3))), r"the loss of task Wrong must be a scalar, got .*\(2,\)"),
         (
             Wrong(loss=lambda p, y: F.cross_entropy(p, y, ignore_index=255)),
-            "must be finite where every pixel is ignored, got nan",
+            "must be finite where no pixel is valid, got nan",
         ),
         (Wrong(statistics=lambda p, y: torch.tensor([[len(y), 1], [0, 0]])), "statistics of task Wrong must add up"),
         (
             Wrong(scores=lambda statistics: Scores(50.0, 0.5, ())),
             "mIoU of task Wrong must be from 0 to 1, got 50.0",
         ),
-        (Wrong(mious=lambda statistics: torch.tensor([2.0])), "mious of task Wrong must give what scores gives"),
+        (Wrong(mious=lambda statistics: torch.tensor([2.0])), "primary of task Wrong must give what scores gives"),
     ],
 )
 def test_a_task_covers_every_class_and_bears_images_without_labels(task, says):

@@ -18,12 +18,12 @@ from daframework.build import make_task
 from daframework.data.decode import read_image
 from daframework.data.stream import to_float
 from daframework.downstream.fit import fit
-from daframework.downstream.score import Averaged
 from daframework.errors import StoppedError
 from daframework.interfaces import Generator, Sample
 from daframework.recipes.read import parse
 from daframework.registry import load_plugins
 from daframework.runs.context import checked, stream
+from daframework.semantics import MeanProbability
 
 
 class Tinted(Generator):
@@ -155,7 +155,7 @@ def test_the_mean_of_probabilities_is_taken_and_not_that_of_logits():
     with torch.no_grad():
         exponentials = [model(image).exp() for model in models]
         expected = sum(one / one.sum(1, keepdim=True) for one in exponentials) / 3
-        assert torch.allclose(Averaged(models)(image).softmax(1), expected, atol=1e-6)
+        assert torch.allclose(MeanProbability(models)(image).softmax(1), expected, atol=1e-6)
 
 
 def probabilities_of(path, task, image):

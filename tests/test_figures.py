@@ -10,9 +10,11 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
 from daframework.errors import RunError
-from daframework.report.figures import class_figure, miou_figure, save_figure, visible, wrapped
+from daframework.report.figures import class_figure, save_figure, score_figure, visible, wrapped
 from daframework.report.sheets import MAX_IMAGES, sheet_figure
+from daframework.scores import SEGMENTATION, Metric
 
+MIOU = SEGMENTATION[0]
 BARS = {"semantic_cyclegan": [0.43, 0.45, 0.44], "cyclegan": [0.40, 0.41, 0.42], "fda": [0.38, 0.39, 0.385]}
 LINES = {"source_only": 0.31, "oracle": 0.55}
 IOU = {
@@ -31,7 +33,7 @@ SHEET = {"source": [picture(), picture(40, 40)], "fda": [picture(), picture(40, 
 
 def figures(names, title):
     """Each kind of figure with these names among its methods."""
-    yield miou_figure({**BARS, **dict.fromkeys(names, (0.5,))}, LINES, title)
+    yield score_figure({**BARS, **dict.fromkeys(names, (0.5,))}, LINES, title, MIOU)
     yield class_figure({**IOU, **dict.fromkeys(names, IOU["fda"])}, title)
     yield sheet_figure({**SHEET, **dict.fromkeys(names, SHEET["fda"])}, title)
 
@@ -90,7 +92,7 @@ def bars_of(figure):
 
 
 def test_bars_are_means_in_the_order_given_from_the_top():
-    figure = miou_figure(BARS, LINES, "t")
+    figure = score_figure(BARS, LINES, "t", MIOU)
     assert bars_of(figure) == [pytest.approx((0, 44)), pytest.approx((1, 41)), pytest.approx((2, 38.5))]
     low, high = figure.axes[0].get_ylim()
     assert low > high, "the first is at the top"
@@ -99,7 +101,7 @@ def test_bars_are_means_in_the_order_given_from_the_top():
 
 
 def test_whiskers_are_one_sample_deviation_and_dots_the_seeds():
-    axes = miou_figure({"a": [0.10, 0.20, 0.60]}, {}, "t").axes[0]
+    axes = score_figure({"a": [0.10, 0.20, 0.60]}, {}, "t", MIOU).axes[0]
     (errorbar,) = axes.containers[1:]
     (segment,) = errorbar.lines[2][0].get_segments()
     assert segment[:, 0] == pytest.approx([30 - 26.458, 30 + 26.458], abs=1e-3)
@@ -109,13 +111,13 @@ def test_whiskers_are_one_sample_deviation_and_dots_the_seeds():
 
 
 def test_one_seed_has_no_whisker_and_a_method_without_a_score_no_bar(tmp_path):
-    figure = miou_figure({"a": [0.5]}, {}, "t")
+    figure = score_figure({"a": [0.5]}, {}, "t", MIOU)
     assert len(figure.axes[0].containers) == 1 and "50.0" in texts(figure)
     assert "±" not in "".join(text for text in texts(figure) if "whisker" not in text)
-    figure = miou_figure({"a": [0.5], "b": []}, LINES, "t")
+    figure = score_figure({"a": [0.5], "b": []}, LINES, "t", MIOU)
     assert len(bars_of(figure)) == 1 and "-" in texts(figure)
     saved(figure, tmp_path)
-    saved(miou_figure({"b": []}, {}, "t"), tmp_path)
+    saved(score_figure({"b": []}, {}, "t", MIOU), tmp_path)
 
 
 def dashed(figure):
@@ -123,7 +125,7 @@ def dashed(figure):
 
 
 def test_reference_lines_stand_at_their_value_and_are_labelled():
-    figure = miou_figure(BARS, LINES, "t")
+    figure = score_figure(BARS, LINES, "t", MIOU)
     assert dashed(figure) == pytest.approx([31, 55])
     assert {"source_only 31.0", "oracle 55.0"} <= set(texts(figure))
 
@@ -138,7 +140,7 @@ def test_reference_lines_stand_at_their_value_and_are_labelled():
     ],
 )
 def test_near_lines_are_told_apart_by_their_dashes_and_named_below(lines):
-    figure = miou_figure(BARS, lines, "t")
+    figure = score_figure(BARS, lines, "t", MIOU)
     (legend,) = figure.legends
     assert [text.get_text() for text in legend.get_texts()] == [
         wrapped(f"{name} {100 * value:.1f}", 60) for name, value in lines.items()
@@ -216,12 +218,12 @@ def test_images_of_any_size_keep_their_shape(tmp_path):
 
 def test_what_cannot_be_drawn_is_refused():
     with pytest.raises(ValueError, match="one method or class or more"):
-        miou_figure({}, LINES, "t")
+        score_figure({}, LINES, "t", MIOU)
     for wrong in (44.0, -0.1, float("nan")):
         with pytest.raises(ValueError, match="a fraction in"):
-            miou_figure({"a": [wrong]}, {}, "t")
+            score_figure({"a": [wrong]}, {}, "t", MIOU)
         with pytest.raises(ValueError, match="a fraction in"):
-            miou_figure({"a": [0.5]}, {"oracle": wrong}, "t")
+            score_figure({"a": [0.5]}, {"oracle": wrong}, "t", MIOU)
         with pytest.raises(ValueError, match="a fraction in"):
             class_figure({"a": {"road": wrong}}, "t")
     for values in ({}, {"a": {}}, {"a": {"road": 0.1}, "b": {"sky": 0.1}}):
@@ -237,7 +239,7 @@ def test_what_cannot_be_drawn_is_refused():
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("in the way")
-    figure = miou_figure(BARS, LINES, "t")
+    figure = score_figure(BARS, LINES, "t", MIOU)
     with pytest.raises(RunError, match=r"file/made\.png cannot be written"):
         save_figure(figure, tmp_path / "file", "made")
     (tmp_path / "made.svg").mkdir()
@@ -247,9 +249,9 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
 
 
 def test_the_same_figure_gives_the_same_files_whatever_the_users_settings(tmp_path):
-    first = [path.read_bytes() for path in save_figure(miou_figure(BARS, LINES, "t"), tmp_path, "first")]
+    first = [path.read_bytes() for path in save_figure(score_figure(BARS, LINES, "t", MIOU), tmp_path, "first")]
     with matplotlib.rc_context({"svg.fonttype": "path", "font.size": 20, "axes.facecolor": "black", "savefig.dpi": 30}):
-        again = [path.read_bytes() for path in save_figure(miou_figure(BARS, LINES, "t"), tmp_path, "again")]
+        again = [path.read_bytes() for path in save_figure(score_figure(BARS, LINES, "t", MIOU), tmp_path, "again")]
     assert first == again
 
 
@@ -257,8 +259,18 @@ def test_matplotlib_is_imported_when_a_figure_is_made_and_pyplot_never(tmp_path)
     script = """
 import pathlib, sys
 from daframework.report import figures
+from daframework.scores import SEGMENTATION
 assert "matplotlib" not in sys.modules
-figures.save_figure(figures.miou_figure({"a": [0.5]}, {}, "t"), pathlib.Path(sys.argv[1]), "made")
+figures.save_figure(figures.score_figure({"a": [0.5]}, {}, "t", SEGMENTATION[0]), pathlib.Path(sys.argv[1]), "made")
 assert "matplotlib" in sys.modules and "matplotlib.pyplot" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=True)
+
+
+def test_a_metric_of_its_own_unit_is_drawn_in_it():
+    error = Metric("AbsRel", "m", higher_is_better=False)
+    axes = score_figure({"a": [1.5, 2.5]}, {"oracle": 0.75}, "t", error).axes[0]
+    assert axes.get_xlabel().startswith("AbsRel, m, lower is better\n") and axes.patches[0].get_width() == 2.0
+    assert axes.texts[0].get_text() == "2.000 ± 0.707" and axes.get_xlim()[1] > 2.5
+    with pytest.raises(ValueError, match="must be a finite number, got inf"):
+        score_figure({"a": [float("inf")]}, {}, "t", error)

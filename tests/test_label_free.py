@@ -5,7 +5,7 @@ import torch
 from test_run import run
 from torch import nn
 
-from daframework.downstream.label_free import BothViews, joint, mutual_information
+from daframework.semantics import BothViews, joint, mutual_information
 
 
 def logits_of(*shares):

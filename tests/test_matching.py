@@ -8,6 +8,7 @@ from test_checked import Listed
 from test_run import comparable, run
 
 from daframework.data.matching import MatchedCrops, Pairing, layouts, nearest_layouts
+from daframework.data.stream import cut
 from daframework.errors import RunError, StoppedError
 from daframework.interfaces import Sample
 from daframework.recipes.read import parse
@@ -72,7 +73,7 @@ def test_both_domains_draw_the_same_pair_and_mirror_it_together(matched):
     mirrored = 0
     for position in range(60):
         (first, label), (second, _) = (
-            one.crop(domain, (6, 8), True, position, Random(position))
+            cut(one.place(domain, (6, 8), True, position, Random(position)), (6, 8))
             for one, domain in zip(matched, domains, strict=True)
         )
         assert torch.equal(first[0], label)
@@ -87,7 +88,7 @@ def test_every_pair_comes_once_before_any_comes_again(matched):
     domain = numbered(4, 0)
     for epoch in range(3):
         drawn = [
-            int(target.crop(domain, (6, 8), False, position, Random(0))[0][0, 0, 0])
+            int(cut(target.place(domain, (6, 8), False, position, Random(0)), (6, 8))[0][0, 0, 0])
             for position in range(4 * epoch, 4 * epoch + 4)
         ]
         assert sorted(drawn) == [0, 1, 2, 3]
@@ -97,7 +98,9 @@ def test_a_source_crop_is_one_of_those_nearest_to_the_target_crop(matched):
     domain = numbered(4, 0)
     drawn = set()
     for position in range(200):
-        (first, _), (second, _) = (one.crop(domain, (6, 8), True, position, Random(position)) for one in matched)
+        (first, _), (second, _) = (
+            cut(one.place(domain, (6, 8), True, position, Random(position)), (6, 8)) for one in matched
+        )
         drawn.add((int(second[0, 0, 0]), int(first[0, 0, 0])))
     assert drawn == {(n, choice) for n in range(4) for choice in (n, (n + 1) % 4)}
 

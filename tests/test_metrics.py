@@ -12,6 +12,7 @@ from daf_driving.space_files import id_table
 from daframework.data.decode import map_ids, read_label
 from daframework.errors import DataError
 from daframework.metrics import class_iou, confusion_matrix, mean_iou, mean_iou_of, pixel_accuracy
+from daframework.scores import Metric
 
 
 def random_maps(num_classes, *, seed, shape=(3, 17, 23), ignored=0.1):
@@ -162,3 +163,15 @@ def test_means_of_many_matrices_are_those_of_each():
 def test_scores_stay_exact_where_float32_would_not():
     confusion = torch.tensor([[2**25 + 1, 0], [1, 2**25]])
     assert class_iou(confusion) == ((2**25 + 1) / (2**25 + 2), 2**25 / (2**25 + 1))
+
+
+def test_a_metric_says_which_way_is_better_and_has_a_name_that_is_free():
+    with pytest.raises(TypeError, match="higher_is_better"):
+        Metric("AbsRel")
+    for name in ("method", "notes", " ", "a\nb"):
+        with pytest.raises(ValueError, match="a metric cannot be called"):
+            Metric(name, higher_is_better=True)
+    error = Metric("AbsRel", "m", higher_is_better=False)
+    assert error.better(0.1, 0.2) and sorted([None, 0.3, 0.1], key=error.rank) == [0.1, 0.3, None]
+    assert (error.text(0.12345), error.text(-0.0001, signed=True)) == ("0.123", "+0.000")
+    assert error.allows(80.0) and not any(map(error.allows, (float("nan"), float("inf"), "1", True)))

@@ -8,11 +8,13 @@ from test_bench_formats import boxed
 from daframework.errors import RunError
 from daframework.interfaces import Scores
 from daframework.report.pick import pick_notes, picks, rank_correlation
-from daframework.report.summary import class_grid, gather, results_grid, summarise
+from daframework.report.summary import class_grids, gather, results_grid, summarise
 from daframework.report.table import as_text, over_seeds
+from daframework.scores import SEGMENTATION
 from daframework.storage.results import Results, Row, write_results
 
 CLASSES = ("road", "sky")
+MIOU = SEGMENTATION[0]
 
 
 def scores(miou, accuracy=0.5, iou=(0.5, 0.5)):
@@ -105,7 +107,7 @@ def test_a_class_that_never_occurs_has_no_number_and_lowers_no_mean():
         results("a", 1, {"a": scores(0.5, iou=(0.6, None))}),
         results("a", 2, {"a": scores(0.5, iou=(None, None))}),
     ]
-    assert cells(class_grid(found)) == [["class", "a"], ["road", "50.0 ± 14.1"], ["sky", "-"]]
+    assert cells(class_grids(found)[0]) == [["class", "a"], ["road", "50.0 ± 14.1"], ["sky", "-"]]
 
 
 def test_a_score_that_does_not_exist_is_a_dash():
@@ -114,7 +116,7 @@ def test_a_score_that_does_not_exist_is_a_dash():
 
 def test_the_title_names_the_seeds():
     assert "percent, seeds 0, 1, 2" in shown(results_grid(THREE))
-    assert "percent, seed 0\n" in shown(class_grid(THREE[:1])).replace(" \n", "\n")
+    assert "percent, seed 0\n" in shown(class_grids(THREE[:1])[0]).replace(" \n", "\n")
 
 
 def test_a_folder_stands_for_all_runs_below_it(tmp_path):
@@ -164,19 +166,19 @@ def record(method, miou, *mutual_information):
 def test_rows_are_picked_by_falling_mutual_information_and_the_oracle_never():
     rows = [record("oracle", 0.9, 0.9), record("a", 0.5, 0.4), record("b", 0.4, 0.5), record("old", 0.3)]
     assert picks(rows) == {"b": 1, "a": 2}
-    best, correlation = pick_notes([*rows, record("c", 0.2, 0.1)])
+    best, correlation = pick_notes([*rows, record("c", 0.2, 0.1)], MIOU)
     assert best.startswith("pick: b, by mutual information") and "10.0 points before a, of one seed" in best
     assert "0.50 over 3 rows" in correlation  # places 1, 2, 3 for 2, 1, 3
 
 
 @pytest.mark.parametrize(("second", "says"), [((0.1, 0.2), "more"), ((0.4, 0.6), "less")])
 def test_a_lead_is_told_beside_how_much_it_differs_over_seeds(second, says):
-    (line,) = pick_notes([record("a", None, 0.5, 0.6), record("b", None, *second)])
+    (line,) = pick_notes([record("a", None, 0.5, 0.6), record("b", None, *second)], MIOU)
     assert f"{says} than it differs over seeds" in line
 
 
 def test_one_row_is_no_choice():
-    assert pick_notes([record("a", 0.5, 0.5)]) == [] == pick_notes([record("a", 0.5), record("b", 0.5)])
+    assert pick_notes([record("a", 0.5, 0.5)], MIOU) == [] == pick_notes([record("a", 0.5), record("b", 0.5)], MIOU)
 
 
 @pytest.mark.parametrize("count", [3, 7, 20])

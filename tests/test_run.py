@@ -79,7 +79,17 @@ def test_a_run_leaves_its_files(finished):
 def test_results_have_their_documented_form(finished):
     path, results, _ = finished
     content = json.loads((path / "results.json").read_text())
-    assert list(content) == ["recipe", "seed", "classes", "images", "rows", "seconds", "environment", "digest"]
+    assert list(content) == [
+        "recipe",
+        "seed",
+        "classes",
+        "metrics",
+        "images",
+        "rows",
+        "seconds",
+        "environment",
+        "digest",
+    ]
     assert content["images"] == {"source": 6, "target": 6, "target_test": 6}
     assert (content["recipe"], content["seed"], content["classes"]) == ("tiny", 0, ["road", "sky", "tree"])
     assert [row["method"] for row in content["rows"]] == ["source_only", "tiny", "oracle"]

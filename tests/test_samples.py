@@ -3,16 +3,16 @@ import tiny
 import torch
 from torch import nn
 
-from daframework.adapt.samples import colored, head_scores, sample_grid, tiled
+from daframework.adapt.samples import head_scores, sample_grid, tiled
 from daframework.build import Networks
-from daframework.interfaces import DiscriminatorOutput, Sample
+from daframework.interfaces import SEMANTIC, DiscriminatorOutput, Sample
 
 CPU = torch.device("cpu")
 
 
 def test_labels_get_their_classes_colours_and_ignored_pixels_are_black():
     label = torch.tensor([[[0, 2], [255, 1]]])
-    assert colored(label, tiny.PALETTE)[0].permute(1, 2, 0).tolist() == [
+    assert SEMANTIC.render(label, tiny.PALETTE)[0].permute(1, 2, 0).tolist() == [
         [[128, 64, 128], [0, 200, 0]],
         [[0, 0, 0], [70, 130, 180]],
     ]
@@ -47,7 +47,7 @@ def test_one_direction_leaves_out_what_is_translated_back():
         assert grid.shape == (3, 30, (3 + semantic) * 46 - 2)
         lighter = (sample.image / 127.5 - 1 + 0.5).clamp(max=1)
         assert (grid[:, :, 46:90] - (lighter + 1) * 127.5).abs().max() <= 0.51
-        assert torch.equal(grid[:, :, 92:136], colored(sample.label[None], tiny.PALETTE)[0])
+        assert torch.equal(grid[:, :, 92:136], SEMANTIC.render(sample.label[None], tiny.PALETTE)[0])
 
 
 @pytest.mark.parametrize("semantic", [False, True])
@@ -64,7 +64,7 @@ def test_a_row_shows_what_becomes_of_one_image(semantic):
         lighter = (sample.image / 127.5 - 1 + 0.5).clamp(max=1)
         assert (cells[1] - (lighter + 1) * 127.5).abs().max() <= 0.51
         assert (cells[2] - (lighter + 0.75) * 127.5).abs().max() <= 0.51
-        assert torch.equal(cells[3], colored(sample.label[None], tiny.PALETTE)[0])
+        assert torch.equal(cells[3], SEMANTIC.render(sample.label[None], tiny.PALETTE)[0])
         if semantic:
             shown = {tuple(color) for color in cells[4].flatten(1).T.tolist()}
             assert shown <= set(tiny.PALETTE)
@@ -97,7 +97,7 @@ def plain(index):
     label = torch.zeros(16, 24, dtype=torch.uint8)
     label[:, :8], label[:, 8:16] = index % 3, 2
     label[0] = 255
-    return Sample(colored(label[None], tiny.PALETTE)[0], label, str(index))
+    return Sample(SEMANTIC.render(label[None], tiny.PALETTE)[0], label, str(index))
 
 
 def test_a_semantic_head_is_measured_on_what_it_judges():

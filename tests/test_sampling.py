@@ -10,7 +10,7 @@ from test_checked import Listed
 from test_run import comparable, run
 
 from daframework.data.sampling import rare_class_probabilities, rare_classes
-from daframework.data.stream import random_crop
+from daframework.data.stream import cut, random_place
 from daframework.errors import DataError, RunError, StoppedError
 from daframework.interfaces import Sample
 from daframework.recipes.read import parse
@@ -77,9 +77,9 @@ def spotted(height=60, width=80, spot=6):
 def test_a_crop_shows_the_class_far_more_often_than_by_chance():
     dataset = Listed([spotted()])
     sampler = rare_classes(torch.tensor([[60 * 80 - 36, 0, 36]]), (20, 20), 0.01)
-    crops = [sampler.crop(dataset, (20, 20), True, 0, Random(seed)) for seed in range(300)]
+    crops = [cut(sampler.place(dataset, (20, 20), True, 0, Random(seed)), (20, 20)) for seed in range(300)]
     shown = sum(int((label == 2).sum()) >= sampler.least[2] for _, label in crops)
-    alone = [random_crop(dataset[0], (20, 20), True, Random(seed)) for seed in range(300)]
+    alone = [cut(random_place(dataset[0], (20, 20), True, Random(seed)), (20, 20)) for seed in range(300)]
     by_chance = sum(int((label == 2).sum()) >= sampler.least[2] for _, label in alone)
     assert shown > 2 * by_chance > 0
     assert all(image.shape == (3, 20, 20) and label.shape == (20, 20) for image, label in crops)
@@ -90,7 +90,7 @@ def test_image_and_label_are_cut_from_the_same_place():
     paired = Sample(sample.image, sample.image[0].contiguous(), "paired")
     sampler = rare_classes(torch.tensor([[4700, 0, 100]]), (20, 20), 0.01)
     for seed in range(20):
-        image, label = sampler.crop(Listed([paired]), (20, 20), True, 0, Random(seed))
+        image, label = cut(sampler.place(Listed([paired]), (20, 20), True, 0, Random(seed)), (20, 20))
         assert torch.equal(image[0], label)
 
 

@@ -6,7 +6,7 @@ import pytest
 import tiny
 import torch
 
-from daframework.data.stream import TrainingStream, random_crop, to_bytes, to_float, training_batches
+from daframework.data.stream import TrainingStream, cut, random_place, to_bytes, to_float, training_batches
 from daframework.data.unlabelled import Unlabelled
 from daframework.errors import DataError
 from daframework.interfaces import ImageDataset, Sample
@@ -115,13 +115,13 @@ def test_without_flip_nothing_is_mirrored():
 def test_every_place_of_the_crop_occurs_about_as_often():
     places = Counter(
         (int(image[1].min()), int(image[2].min()))
-        for image, _ in (random_crop(Numbered()[0], (4, 6), True, Random(draw)) for draw in range(3600))
+        for image, _ in (cut(random_place(Numbered()[0], (4, 6), True, Random(draw)), (4, 6)) for draw in range(3600))
     )
     assert len(places) == 6 * 6 and min(places.values()) > 60 and max(places.values()) < 140
 
 
 def test_a_crop_as_large_as_the_image_is_the_image():
-    image, label = random_crop(Numbered()[3], (9, 11), False, Random(0))
+    image, label = cut(random_place(Numbered()[3], (9, 11), False, Random(0)), (9, 11))
     assert torch.equal(image, Numbered()[3].image) and torch.equal(label, Numbered()[3].label)
 
 

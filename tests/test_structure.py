@@ -15,7 +15,8 @@ PLUGINS = ROOT / "plugins"
 # The core from the ground up: a part imports what is before its own line, and never its neighbours on it.
 FLOORS = (
     {"cores", "errors", "guard", "listener", "plugin_api", "scores", "spans", "text_file"},
-    {"fingerprint"},
+    {"fingerprint", "label_types", "semantics"},
+    {"task_interface"},
     {"interfaces"},
     {"hookspecs"},
     {"registry"},
@@ -40,9 +41,10 @@ NAMED_ONLY = {
 }
 BUILT_ON = {
     "daf_baselines": {"daf_cyclegan"},
+    "daf_depth": {"daf_segmentation"},
     "daf_semantic_cyclegan": {"daf_cyclegan", "daf_segmentation"},
 }
-"""Other plugins whose modules a plugin may use: layers, and the weights of encoders."""
+"""Other plugins whose modules a plugin may use: layers, networks, and the weights of encoders."""
 TOOLS = ("daf_report", "daf_serve")
 """Plugins that offer no component: they show and use what lies in folders, and are changed with the core."""
 GUIDE = (ROOT / "docs" / "write_a_plugin.md").read_text(encoding="utf-8")

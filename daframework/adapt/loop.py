@@ -116,7 +116,6 @@ def train(
         factor = lr_factor(step, table.steps, table.constant_fraction)
         with span("waiting for data"):
             pairs = [(next(batches["source"]), next(batches["target"])) for _ in range(table.accumulate)]
-        assert all(source.label is not None for source, _ in pairs), "the source stream hands out labels"
         # What a network or loss draws for itself, such as dropout, follows from the seed and the step too:
         # after the batches, as a loader draws when it starts.
         start_global(fabric.device, recipe.seed, "translation", fabric.global_rank, step)

@@ -17,7 +17,7 @@ def try_step(
     discriminators: Mapping[str, Discriminator],
     terms: Iterable[Term],
     source: Tensor,
-    source_label: Tensor,
+    source_label: Tensor | None,
     target: Tensor,
     given: Mapping[str, Tensor] | None = None,
 ) -> tuple[dict[str, Tensor], Tensor]:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from daframework.build import DIRECTIONS, Networks
 from daframework.data.stream import to_bytes, to_float
 from daframework.data.whole import apply_padded, stack_images, stack_labels, weights_dtype
-from daframework.interfaces import Discriminator, Sample
+from daframework.interfaces import SEMANTIC, Discriminator, Sample
 from daframework.metrics import confusion_matrix, mean_iou
 
 COLUMNS = ("source", "fake_target", "rec_source", "label", "semantics")
@@ -29,7 +29,8 @@ def sample_grid(
     """A row for each sample, all of one size: source, fake_target by ``translator``, rec_source, label, semantics.
 
     The last column is the target discriminator's segmentation of fake_target; it is missing where there is no semantic
-    head, and rec_source where nothing translates back. Returns (3, height, width) uint8.
+    head, rec_source where nothing translates back, and label where there are no classes.
+    Returns (3, height, width) uint8.
     """
     forward, backward = (networks.generators.get(direction) for direction in DIRECTIONS)
     assert forward is not None, "every recipe translates from source to target"
@@ -42,10 +43,11 @@ def sample_grid(
         if backward is not None:
             columns.append(apply_padded(backward, fake, backward.multiple, backward.smallest))
         pictures = [to_bytes(column).cpu() for column in columns]
-        pictures.append(colored(stack_labels(samples), palette))
+        if samples[0].label is not None:
+            pictures.append(SEMANTIC.render(stack_labels(samples), palette))
         if judge is not None and judge.has_semantics:
             logits = apply_padded(partial(_semantics, judge), fake, judge.multiple)
-            pictures.append(colored(logits.argmax(1).cpu(), palette))
+            pictures.append(SEMANTIC.render(logits.argmax(1).cpu(), palette))
     return tiled(pictures)
 
 
@@ -94,13 +96,6 @@ def _semantics(judge: Discriminator, image: Tensor) -> Tensor:
     semantics = judge(image).semantics
     assert isinstance(semantics, Tensor), "a discriminator that has_semantics gives them"
     return semantics
-
-
-def colored(label: Tensor, palette: Sequence[tuple[int, int, int]]) -> Tensor:
-    """Class indices (N, H, W) -> their colours (N, 3, H, W) uint8; ignored pixels are black."""
-    colors = torch.zeros(256, 3, dtype=torch.uint8)
-    colors[: len(palette)] = torch.tensor(palette, dtype=torch.uint8)
-    return colors[label.long()].permute(0, 3, 1, 2)
 
 
 def tiled(columns: Sequence[Tensor]) -> Tensor:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from daframework.build import DOMAINS, Term
-from daframework.errors import PluginError
+from daframework.errors import DataError, PluginError
 from daframework.interfaces import Batch, Discriminator, DiscriminatorOutput, Generator
 from daframework.spans import span
 
@@ -67,8 +67,10 @@ class GeneratorObjective(nn.Module):
         # A plain tuple, so that they are neither trained, synchronised nor saved from here.
         self._discriminators = tuple(discriminators.items())
 
-    def forward(self, source: Tensor, source_label: Tensor, target: Tensor) -> GeneratorStep:
-        """One step's images (N, 3, H, W) in [-1, 1] and source labels (N, H, W) -> the sum of weighted losses."""
+    def forward(self, source: Tensor, source_label: Tensor | None, target: Tensor) -> GeneratorStep:
+        """One step's images (N, 3, H, W) in [-1, 1] and the source's classes (N, H, W), None where it has none -> the
+        sum of weighted losses.
+        """
         generators = cast("dict[str, Generator]", dict(self.generators.items()))
         images = StepImages(generators, dict(self._discriminators), source, source_label, target, self._recompute)
         total, values = source.new_zeros(()), {}
@@ -92,12 +94,12 @@ class DiscriminatorObjective(nn.Module):
     def forward(
         self,
         real: dict[str, Tensor],
-        source_label: Tensor,
+        source_label: Tensor | None,
         fake: dict[str, Fake],
         reconstructed: dict[str, Tensor],
     ) -> DiscriminatorStep:
         """Images by domain; a domain without a fake, as in a one-sided method, takes no part."""
-        total, values = source_label.new_zeros((), dtype=torch.float32), {}
+        total, values = real["source"].new_zeros((), dtype=torch.float32), {}
         for domain, discriminator in self.discriminators.items():
             if domain not in fake:
                 continue
@@ -166,7 +168,7 @@ class StepImages:
     _generators: Mapping[str, Generator]
     _discriminators: Mapping[str, Network]
     source: Tensor
-    source_label: Tensor
+    _source_label: Tensor | None
     target: Tensor
     _recompute: bool = False
     _judged: dict[str, DiscriminatorOutput] = field(factory=dict, init=False)
@@ -174,6 +176,12 @@ class StepImages:
     fake_target, fake_source = _Made("source"), _Made("target")
     rec_source, rec_target = _Made("fake_target"), _Made("fake_source")
     idt_target, idt_source = _Made("target"), _Made("source")
+
+    @property
+    def source_label(self) -> Tensor:
+        if self._source_label is None:
+            raise DataError("a loss asks for the source's classes, and it has none; leave the loss out")
+        return self._source_label
 
     @property
     def domains(self) -> tuple[str, ...]:

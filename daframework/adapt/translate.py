@@ -12,12 +12,12 @@ from attrs import frozen
 from torch import Tensor
 
 from daframework.adapt.tiles import apply_in_tiles
-from daframework.adapt.translated_set import begin_set, file_name, finish_set, images_folder
+from daframework.adapt.translated_set import begin_set, file_name, finish_set, images_folder, label_file
 from daframework.compute.randomness import start_global
 from daframework.compute.session import Session
 from daframework.compute.threads import keep_threads, use_threads
 from daframework.data.conversion.outputs import planned_outputs, raise_it
-from daframework.data.decode import image_size, read_image, write_image, write_label
+from daframework.data.decode import image_size, read_image, write_image, write_label, write_values
 from daframework.data.open_image import MOST_PIXELS
 from daframework.data.overlap import in_threads
 from daframework.data.parallel import default_workers
@@ -61,6 +61,8 @@ def translate_set(
 ) -> None:
     """Write all of ``dataset`` to ``folder``: images/ translated, labels/ unchanged, and index.json that lists them.
 
+    Labels of other types than classes go to labels_NAME/, as .npy files.
+
     Each further one of the generator's ``translators``, and then of ``also``, writes to images_1/ and so on. What they
     draw follows from ``seed``, ``batch_size`` and the number of ranks, which share the set out. Files are read and
     written while the generator is at work. The folder appears when it is complete; what an earlier attempt left is
@@ -99,11 +101,11 @@ def translate_set(
                     session.log.advance(done)
                     if session.stopping() and done < total:
                         return
-                to = partial / "labels"
                 yield from (
-                    (to / file, sample.label)
+                    (partial / label_file(name, file), label)
                     for file, sample in zip(written, samples, strict=True)
-                    if sample.label is not None
+                    for name in dataset.labels
+                    if (label := sample.labelled(name)) is not None
                 )
                 names.extend(sample.name for sample in samples)
 
@@ -231,14 +233,16 @@ def _tried(function: Callable[[T], R]) -> Callable[[T], R | DataError]:
 
 
 def _write_all(files: Iterator[tuple[Path, Tensor]], *, waiting: int = _WRITING) -> Iterator[tuple[Path, int]]:
-    """Write images (3, H, W) and labels (H, W), uint8, in threads, while ``files`` goes on: each with its CRC-32."""
+    """Write images (3, H, W) and labels in threads, while ``files`` goes on: each with its CRC-32."""
     threads = default_workers()
     return in_threads(_write, files, threads=threads, most=waiting * threads)
 
 
 def _write(file: tuple[Path, Tensor]) -> tuple[Path, int]:
     path, pixels = file
-    if pixels.ndim == 3:
+    if path.suffix == ".npy":
+        write_values(path, pixels)
+    elif pixels.ndim == 3:
         write_image(path, pixels)  # on a GPU it is copied here: the generator goes on with the next meanwhile
     else:
         write_label(path, pixels)

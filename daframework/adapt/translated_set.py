@@ -10,11 +10,12 @@ from typing import Any
 
 import torch
 from attrs import field, frozen
+from torch import Tensor
 
-from daframework.data.decode import read_image, read_label
+from daframework.data.decode import read_image, read_label, read_values
 from daframework.errors import DataError, writing
 from daframework.fingerprint import checksum_file, digest, fingerprint_files
-from daframework.interfaces import ImageDataset, Sample
+from daframework.interfaces import SEMANTIC, ImageDataset, Sample
 
 _INDEX, _DIGEST = "index.json", "digest"
 
@@ -27,6 +28,15 @@ def images_folder(member: int) -> str:
 def file_name(index: int, name: str) -> str:
     """A file name in order, unique and harmless, whatever a dataset calls its images."""
     return f"{index:06d}_{re.sub(r'[^A-Za-z0-9_.-]+', '_', name)[-100:]}.png"
+
+
+def label_file(name: str, file: str) -> str:
+    """Where the label of the type ``name`` lies, below the set's folder, of the image in ``file``."""
+    return f"labels/{file}" if name == SEMANTIC.name else f"labels_{name}/{file.removesuffix('.png')}.npy"
+
+
+def _read_label(path: Path) -> Tensor:
+    return read_values(path) if path.suffix == ".npy" else read_label(path).to(torch.uint8)
 
 
 def begin_set(partial: Path, members: int) -> None:
@@ -72,31 +82,35 @@ class TranslatedSet(ImageDataset):
     palette: Sequence[tuple[int, int, int]]
     names: Sequence[str]
     checksums: Mapping[str, int] = field(factory=dict)  # by the file's path below the folder; none in earlier versions
+    labels: Sequence[str] = (SEMANTIC.name,)
 
     def __len__(self) -> int:
         """As many as were translated."""
         return len(self.names)
 
     def __getitem__(self, index: int) -> Sample:
-        """The translated image with its source's label.
+        """The translated image with its source's labels.
 
         Raises:
             DataError: a file is not what was written.
         """
         file = file_name(index, self.names[index])
-        label_file, image_file = f"labels/{file}", f"{images_folder(self.member)}/{file}"
-        label = read_label(self.folder / label_file).to(torch.uint8)
+        files = {name: label_file(name, file) for name in self.labels}
+        image_file = f"{images_folder(self.member)}/{file}"
+        labels = {name: _read_label(self.folder / one) for name, one in files.items()}
         image = read_image(self.folder / image_file)
-        for one in (label_file, image_file):
+        for one in (*files.values(), image_file):
             path = self.folder / one
             if one in self.checksums and checksum_file(path) != self.checksums[one]:
                 raise DataError(f"{path}: is not what was written; delete {self.folder} to translate again")
-        return Sample(image, label, self.names[index])
+        return Sample(image, labels.pop(SEMANTIC.name, None), self.names[index], labels)
 
     def fingerprint(self, *, labels: bool) -> str:
         """Of the paths, sizes and times of the files."""
-        folder = self.folder / ("labels" if labels else images_folder(self.member))
-        return fingerprint_files(f"{folder}/{file_name(index, name)}" for index, name in enumerate(self.names))
+        files = [file_name(index, name) for index, name in enumerate(self.names)]
+        wanted = [label_file(name, file) for name in self.labels for file in files]
+        images = (f"{images_folder(self.member)}/{file}" for file in files)
+        return fingerprint_files(f"{self.folder}/{one}" for one in (wanted if labels else images))
 
 
 def open_translated(folder: Path, like: ImageDataset) -> list[TranslatedSet]:
@@ -114,4 +128,6 @@ def open_translated(folder: Path, like: ImageDataset) -> list[TranslatedSet]:
         names, members, checksums = index["names"], range(index["versions"]), index.get("checksums", {})
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DataError(f"{folder}: not a translated set ({error}); delete the folder to translate again") from error
-    return [TranslatedSet(folder, member, like.classes, like.palette, names, checksums) for member in members]
+    return [
+        TranslatedSet(folder, member, like.classes, like.palette, names, checksums, like.labels) for member in members
+    ]

@@ -27,7 +27,8 @@ WRITTEN = ("index", "id", "colour")
 def command(run: Path, images: Path, out: Path, row: str | None, kind: str, overwrite: bool) -> None:
     """Segment every image below the folder IMAGES with a model trained in the folder RUN; write PNG files into OUT.
 
-    Images may have any size; names and sub-folders are kept, and a prediction has its image's size.
+    Images may have any size; names and sub-folders are kept, and a prediction has its image's size. A task of other
+    labels than classes, such as depth, writes numbers as .npy, or a picture with --write colour.
     """
     from functools import partial
 

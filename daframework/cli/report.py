@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import click
+from attrs import asdict
 
 from daframework.cli.options import PATH, echo_json, format_option
 from daframework.storage.completion import complete_runs
@@ -16,11 +17,12 @@ def command(runs: tuple[Path, ...], form: str) -> None:
 
     A folder that holds several runs, such as runs/semantic_cyclegan, stands for all of them.
     """
-    from daframework.report.summary import class_grid, gather, results_grid, summarise
+    from daframework.report.summary import class_grids, gather, results_grid, summarise
     from daframework.report.table import show
 
     results = gather(runs)
     if form == "json":
-        echo_json({"classes": results[0].classes, "rows": summarise(results)})
+        metrics = [asdict(one) for one in results[0].metrics]
+        echo_json({"classes": results[0].classes, "metrics": metrics, "rows": summarise(results)})
     else:
-        show([class_grid(results), results_grid(results)], form)
+        show([*class_grids(results), results_grid(results)], form)

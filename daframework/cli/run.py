@@ -107,10 +107,10 @@ def _run(place: Place, plugins: Plugins, recipe: Recipe, path: Path, out: Path |
 
 def _tell(recipe: Recipe, folder: RunFolder, results: "Results") -> None:
     """Print what came out, and where it lies."""
-    from daframework.report.summary import class_grid, results_grid
+    from daframework.report.summary import class_grids, results_grid
     from daframework.report.table import show
 
-    show([class_grid([results]), results_grid([results])])
+    show([*class_grids([results]), results_grid([results])])
     if not recipe.downstream.score:
         click.echo("nothing was scored, as downstream.score = false asks; daf predict uses the models")
     click.echo(f"results in {folder.results}")

@@ -2,22 +2,23 @@
 
 import math
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from daframework.compute.ranks import count_ranks, own_share
-from daframework.interfaces import IGNORE_INDEX
+from daframework.interfaces import SEMANTIC, LabelType
 from daframework.recipes.tables import AugmentTable
 
 
 def augment_geometry(
-    image: Tensor, label: Tensor, table: AugmentTable, random: torch.Generator
+    image: Tensor, label: Tensor, table: AugmentTable, random: torch.Generator, label_type: LabelType = SEMANTIC
 ) -> tuple[Tensor, Tensor]:
-    """Image (N, 3, H, W) and label (N, H, W) enlarged and turned about their centre, each pair with its own draw.
+    """Image (N, 3, H, W) and label (N, ...) enlarged and turned about their centre, each pair with its own draw.
 
-    The image is interpolated bilinearly and mirrored beyond its edges; the label is read at the nearest pixel, and 255
-    (ignore) beyond its edges.
+    The image is interpolated bilinearly and mirrored beyond its edges; the label is read at the nearest pixel, and
+    invalid beyond its edges.
     """
     if tuple(table.scale) == (1.0, 1.0) and not table.rotation:
         return image, label
@@ -31,10 +32,8 @@ def augment_geometry(
     centre = image.new_tensor([(size[1] - 1) / 2, (size[0] - 1) / 2]).repeat(count, 1)
     matrix = get_rotation_matrix2d(centre, angle, scale)
     moved = warp_affine(image, matrix, size, mode="bilinear", padding_mode="reflection")
-    # What comes from outside is 0 there: labels are shifted by one, so that 0 is free.
-    shifted = warp_affine(label[:, None].to(image.dtype) + 1, matrix, size, mode="nearest", padding_mode="zeros")
-    ids = shifted[:, 0].round().to(label.dtype) - 1
-    return moved, ids.masked_fill(ids < 0, IGNORE_INDEX)
+    warp = partial(warp_affine, M=matrix, dsize=size, mode="nearest", padding_mode="zeros")
+    return moved, label_type.moved(label, warp, scale[:, 0])
 
 
 def augment_classes(image: Tensor, label: Tensor, table: AugmentTable, random: torch.Generator) -> Tensor:

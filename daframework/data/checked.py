@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from daframework.errors import DataError
-from daframework.interfaces import IGNORE_INDEX, ImageDataset, Sample
+from daframework.interfaces import IGNORE_INDEX, SEMANTIC, ImageDataset, LabelType, Sample
 
 
 def resize_image(image: Tensor, size: Sequence[int]) -> Tensor:
@@ -18,19 +18,12 @@ def resize_image(image: Tensor, size: Sequence[int]) -> Tensor:
     return resized.round_().clamp_(0, 255).to(torch.uint8)
 
 
-def resize_label(label: Tensor, size: Sequence[int]) -> Tensor:
-    """(H, W) uint8 -> ``size`` uint8 by the nearest pixel centre, so that no id is invented."""
-    if tuple(label.shape) == tuple(size):
-        return label
-    return interpolate(label[None, None], tuple(size), mode="nearest-exact")[0, 0]
-
-
 class DerivedDataset(ImageDataset):
     """The images of ``dataset``, in its order and with its classes, each seen in another way."""
 
     def __init__(self, dataset: ImageDataset) -> None:
         self.dataset = dataset
-        self.classes, self.palette = dataset.classes, dataset.palette
+        self.classes, self.palette, self.labels = dataset.classes, dataset.palette, dataset.labels
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -45,13 +38,21 @@ class Checked(DerivedDataset):
 
     Args:
         dataset: where samples come from.
+        types: the labels that are wanted of it; a sample's others are left out.
         resize: height and width in pixels of every sample; None keeps each as it is.
         cache_bytes: decoded samples are kept until they fill this many bytes; later ones are read again each time.
     """
 
-    def __init__(self, dataset: ImageDataset, resize: tuple[int, ...] | None = None, cache_bytes: int = 0) -> None:
+    def __init__(
+        self,
+        dataset: ImageDataset,
+        resize: tuple[int, ...] | None = None,
+        cache_bytes: int = 0,
+        types: Sequence[LabelType] = (SEMANTIC,),
+    ) -> None:
         super().__init__(dataset)
-        self.resize, self._room = resize, cache_bytes
+        self.labels = [one.name for one in types]
+        self.resize, self.types, self._room = resize, types, cache_bytes
         self._kept: dict[tuple[int, bool], Sample] = {}
 
     def __getitem__(self, index: int) -> Sample:
@@ -70,11 +71,10 @@ class Checked(DerivedDataset):
         key = (index, labelled)
         if key not in self._kept:
             sample = self.dataset[index] if labelled else self.dataset.unlabelled(index)
-            check_sample(sample, len(self.classes), labelled=labelled)
-            if self.resize is not None:
-                label = None if sample.label is None else resize_label(sample.label, self.resize)
-                sample = Sample(resize_image(sample.image, self.resize), label, sample.name)
-            size = sample.image.numel() + (0 if sample.label is None else sample.label.numel())
+            types = self.types if labelled else ()
+            check_sample(sample, len(self.classes), types)
+            sample = resize_sample(sample, self.resize, types)
+            size = sum(one.nbytes for one in (sample.image, *labels_of(sample, types)))
             if size > self._room:
                 return sample
             self._room -= size
@@ -82,27 +82,43 @@ class Checked(DerivedDataset):
         return self._kept[key]
 
 
-def check_sample(sample: Sample, num_classes: int, *, labelled: bool) -> None:
-    """Image uint8 (3, H, W); where ``labelled``, label uint8 (H, W) with ids of classes, or 255.
+def labels_of(sample: Sample, types: Sequence[LabelType]) -> list[Tensor]:
+    """Its labels of these types, each of which it has."""
+    return [label for one in types if (label := sample.labelled(one.name)) is not None]
+
+
+def resize_sample(sample: Sample, size: Sequence[int] | None, types: Sequence[LabelType]) -> Sample:
+    """The sample brought to ``size``, unless that is None, with its labels of ``types`` and no others."""
+    image = sample.image if size is None else resize_image(sample.image, size)
+    found = zip(types, labels_of(sample, types), strict=True)
+    labels = {one.name: label if size is None else one.resized(label, size) for one, label in found}
+    return Sample(image, labels.pop(SEMANTIC.name, None), sample.name, labels)
+
+
+def check_sample(sample: Sample, num_classes: int, types: Sequence[LabelType]) -> None:
+    """Image uint8 (3, H, W), and a label of each of ``types``: a semantic one has ids of classes, or 255.
 
     Raises:
         DataError: it is not so.
     """
-    image, label = sample.image, sample.label
+    image = sample.image
     if image.dtype != torch.uint8 or image.ndim != 3 or image.shape[0] != 3:
         raise DataError(f"image {sample.name}: must be uint8 (3, H, W), got {image.dtype} {tuple(image.shape)}")
-    if not labelled:
-        return
-    if label is None:
-        raise DataError(f"image {sample.name}: has no label, and this domain's labels are needed here")
-    if label.dtype != torch.uint8 or label.shape != image.shape[1:]:
-        raise DataError(
-            f"label of {sample.name}: must be uint8 {tuple(image.shape[1:])} (height, width) as its image, "
-            f"got {label.dtype} {tuple(label.shape)}"
-        )
+    for one in types:
+        label = sample.labelled(one.name)
+        kind = "label" if one.name == SEMANTIC.name else f"{one.name} label"
+        if label is None:
+            raise DataError(f"image {sample.name}: has no {kind}, and this domain's labels are needed here")
+        if problem := one.problem(label, image.shape[1], image.shape[2]):
+            raise DataError(f"{kind} of {sample.name}: {problem}")
+        if one.name == SEMANTIC.name:
+            _check_classes(label, num_classes, sample.name)
+
+
+def _check_classes(label: Tensor, num_classes: int, name: str) -> None:
     outside = label[(label >= num_classes) & (label != IGNORE_INDEX)]
     if outside.numel():
         raise DataError(
-            f"label of {sample.name}: id {int(outside[0])} ({outside.numel()} pixels have such ids) is not a class; "
+            f"label of {name}: id {int(outside[0])} ({outside.numel()} pixels have such ids) is not a class; "
             f"allowed: 0 to {num_classes - 1}, and {IGNORE_INDEX} to ignore; map it to a class or to ignore"
         )

@@ -151,6 +151,29 @@ def write_label(path: Path, label: Tensor) -> None:
     _write(path, lambda file: picture.save(file, "PNG"))
 
 
+def write_values(path: Path, values: Tensor) -> None:
+    """Write numbers of any shape as .npy; whole or not at all; missing folders are made.
+
+    Raises:
+        DataError: the file cannot be written.
+    """
+    _write(path, lambda file: np.save(file, values.contiguous().cpu().numpy()))
+
+
+def read_values(path: Path) -> Tensor:
+    """The numbers in a .npy file.
+
+    Raises:
+        DataError: the file cannot be read, or holds something else.
+    """
+    try:
+        return torch.from_numpy(np.load(path, allow_pickle=False))
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or one_line(error)}") from error
+    except (ValueError, TypeError, EOFError) as error:
+        raise DataError(f"{path}: no .npy file of numbers ({one_line(error)})") from error
+
+
 def map_ids(label: Tensor, table: Mapping[int, int], *, where: str) -> Tensor:
     """Replace raw ids (H, W), 0 to 65535, by ``table[id]``, a class index or 255 (ignore); (H, W) uint8.
 

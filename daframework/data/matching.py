@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, normalize
 
 from daframework.compute.randomness import derive, generator
-from daframework.data.stream import Crop, cut_crop
+from daframework.data.stream import CropPlace
 from daframework.interfaces import ImageDataset
 
 _CELLS = 4  # a layout's rows and columns
@@ -71,9 +71,9 @@ class MatchedCrops:
     places: Tensor
     choices: Tensor
 
-    def crop(self, dataset: ImageDataset, size: Sequence[int], flip: bool, position: int, random: Random) -> Crop:
+    def place(self, dataset: ImageDataset, size: Sequence[int], flip: bool, position: int, random: Random) -> CropPlace:
         """The crop of this domain in the pair drawn at ``position``."""
         pair, mirrored = self.pairing.at(position)
         choices = self.choices[pair]
         index, top, left = self.places[choices[random.randrange(len(choices))]].tolist()
-        return cut_crop(dataset[index], size, top, left, mirrored=flip and mirrored)
+        return CropPlace(dataset[index], top, left, mirrored=flip and mirrored)

@@ -8,9 +8,9 @@ import torch
 from attrs import frozen
 from torch import Tensor
 
-from daframework.data.stream import Crop, random_crop
+from daframework.data.stream import CropPlace, random_place
 from daframework.errors import DataError
-from daframework.interfaces import ImageDataset
+from daframework.interfaces import SEMANTIC, ImageDataset
 
 _LEAST_SHARE = 0.01  # of a crop's pixels: less of a class teaches little of it
 _TRIES = 10  # crops drawn of an image before the last one is taken as it is
@@ -41,7 +41,7 @@ class RareClasses:
     images: Sequence[Sequence[int]]
     least: Sequence[int]
 
-    def crop(self, dataset: ImageDataset, size: Sequence[int], flip: bool, position: int, random: Random) -> Crop:
+    def place(self, dataset: ImageDataset, size: Sequence[int], flip: bool, position: int, random: Random) -> CropPlace:
         """A random crop of an image drawn for a class, drawn again up to ten times until it shows enough of it.
 
         Raises:
@@ -50,10 +50,12 @@ class RareClasses:
         index, wanted = self.draw(random)
         sample = dataset[index]
         for _ in range(_TRIES):
-            crop = random_crop(sample, size, flip, random)
-            if crop[1] is not None and int((crop[1] == wanted).sum()) >= self.least[wanted]:
-                break
-        return crop
+            place = random_place(sample, size, flip, random)
+            if sample.label is not None:
+                shown = SEMANTIC.cropped(sample.label, place.top, place.left, size[0], size[1])
+                if int((shown == wanted).sum()) >= self.least[wanted]:
+                    break
+        return place
 
     def draw(self, random: Random) -> tuple[int, int]:
         """The index of an image, and the class it was drawn for."""

@@ -199,7 +199,7 @@ class Mapped(DerivedDataset):
         sample = self.dataset[index]
         if sample.label is None:
             return sample
-        return Sample(sample.image, self._mapped(sample.label, sample.name), sample.name)
+        return evolve(sample, label=self._mapped(sample.label, sample.name))
 
     def fingerprint(self, *, labels: bool) -> str | None:
         """The dataset's own, with what its classes become if ``labels``."""

@@ -11,16 +11,27 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 
 from daframework.compute.randomness import derive, generator
 from daframework.data.parallel import leave_interrupts_to_the_parent, until_killed
+from daframework.data.whole import batched
 from daframework.errors import DafError, DataError
-from daframework.interfaces import Batch, ImageDataset, Sample
+from daframework.interfaces import SEMANTIC, Batch, ImageDataset, LabelType, Sample
 
 Crop = tuple[Tensor, Tensor | None]
+
+
+@frozen(eq=False)
+class CropPlace:
+    """Where a crop is cut out of a sample: its first pixel, and whether it is mirrored."""
+
+    sample: Sample
+    top: int
+    left: int
+    mirrored: bool
 
 
 class CropSampler(Protocol):
     """Chooses the images and crops of a stream."""
 
-    def crop(self, dataset: ImageDataset, size: Sequence[int], flip: bool, position: int, random: Random) -> Crop:
+    def place(self, dataset: ImageDataset, size: Sequence[int], flip: bool, position: int, random: Random) -> CropPlace:
         """The crop of ``size`` at ``position``; ``random`` follows from the stream's seed and the position."""
 
 
@@ -42,7 +53,7 @@ class Blend:
         if self.others:
             dataset = random.choice([dataset, *self.others])
         share = random.uniform(self.low, self.high)
-        return _Blended(dataset, self.originals, share, dataset.classes, dataset.palette)
+        return _Blended(dataset, self.originals, share, dataset.classes, dataset.palette, dataset.labels)
 
 
 @frozen(eq=False)
@@ -52,6 +63,7 @@ class _Blended(ImageDataset):
     share: float
     classes: Sequence[str]
     palette: Sequence[tuple[int, int, int]]
+    labels: Sequence[str]
 
     def __len__(self) -> int:
         return len(self.images)
@@ -73,6 +85,7 @@ class TrainingStream(Dataset[Crop | DafError]):
         name: names the stream, so that two domains draw independently.
         sampler: chooses images and crops instead, by what they show.
         blend: what is blended into each crop.
+        label_type: the label that crops carry, where their sample has it.
     """
 
     dataset: ImageDataset
@@ -82,6 +95,7 @@ class TrainingStream(Dataset[Crop | DafError]):
     name: str
     sampler: CropSampler | None = None
     blend: Blend | None = None
+    label_type: LabelType = SEMANTIC
     _order: tuple[int, Tensor] = field(init=False, factory=lambda: (-1, torch.empty(0)))
 
     def __getitem__(self, position: int) -> Crop | DafError:
@@ -95,23 +109,36 @@ class TrainingStream(Dataset[Crop | DafError]):
         random = Random(derive(self.seed, self.name, "crop", position))
         dataset = self.dataset if self.blend is None else self.blend.draw(self.dataset, random)
         if self.sampler is not None:
-            return self.sampler.crop(dataset, self.crop_size, self.flip, position, random)
-        epoch, place = divmod(position, len(self.dataset))
+            place = self.sampler.place(dataset, self.crop_size, self.flip, position, random)
+            return cut(place, self.crop_size, self.label_type)
+        epoch, turn = divmod(position, len(self.dataset))
         if self._order[0] != epoch:
             shuffle = generator(self.seed, self.name, "order", epoch)
             self._order = (epoch, torch.randperm(len(self.dataset), generator=shuffle))
-        sample = dataset[int(self._order[1][place])]
-        return random_crop(sample, self.crop_size, self.flip, random)
+        place = random_place(dataset[int(self._order[1][turn])], self.crop_size, self.flip, random)
+        return cut(place, self.crop_size, self.label_type)
 
 
-def random_crop(sample: Sample, size: Sequence[int], flip: bool, random: Random) -> Crop:
-    """A crop of ``size`` (height, width) at a uniformly drawn place, image and label alike.
+def cut(place: CropPlace, size: Sequence[int], label_type: LabelType = SEMANTIC) -> Crop:
+    """The crop of ``size`` (height, width) at ``place``, with its label of that type where the sample has one."""
+    height, width = size
+    image = place.sample.image[:, place.top : place.top + height, place.left : place.left + width]
+    label = place.sample.labelled(label_type.name)
+    if label is not None:
+        label = label_type.cropped(label, place.top, place.left, height, width)
+    if not place.mirrored:
+        return image, label
+    return image.flip(-1), None if label is None else label_type.mirrored(label)
+
+
+def random_place(sample: Sample, size: Sequence[int], flip: bool, random: Random) -> CropPlace:
+    """A crop of ``size`` (height, width) at a uniformly drawn place.
 
     Raises:
         DataError: the image is smaller than the crop.
     """
     top, left = random_corner(sample, size, random)
-    return cut_crop(sample, size, top, left, mirrored=flip and random.random() < 0.5)
+    return CropPlace(sample, top, left, mirrored=flip and random.random() < 0.5)
 
 
 def random_corner(sample: Sample, size: Sequence[int], random: Random) -> tuple[int, int]:
@@ -128,16 +155,6 @@ def random_corner(sample: Sample, size: Sequence[int], random: Random) -> tuple[
             f"{want[0]} x {want[1]}; lower crop_size, or set data.resize"
         )
     return random.randint(0, room[0]), random.randint(0, room[1])
-
-
-def cut_crop(sample: Sample, size: Sequence[int], top: int, left: int, *, mirrored: bool) -> Crop:
-    """The crop of ``size`` (height, width) whose first pixel is at (top, left), image and label alike."""
-
-    def cut(tensor: Tensor) -> Tensor:
-        crop = tensor[..., top : top + size[0], left : left + size[1]]
-        return crop.flip(-1) if mirrored else crop
-
-    return cut(sample.image), None if sample.label is None else cut(sample.label)
 
 
 def training_batches(
@@ -174,25 +191,32 @@ def training_batches(
     for crops in until_killed(loader):
         if isinstance(crops, DafError):
             raise crops
-        planes = crops.to(device, non_blocking=True)
+        stacked, others = crops
+        planes = stacked.to(device, non_blocking=True)
         image = to_float(planes[:, :3]).contiguous(memory_format=memory_format)
-        yield Batch(image, planes[:, 3].long() if planes.shape[1] == 4 else None)
+        labels = planes[:, 3] if planes.shape[1] == 4 else None if others is None else others.to(device)
+        yield Batch(image, None if labels is None else batched(labels))
 
 
-def _collate(crops: list[Crop | DafError]) -> Tensor | DafError:
-    """The batch as one tensor (N, 3 or 4, h, w) uint8, in which a label is the fourth plane of its image.
+def _collate(crops: list[Crop | DafError]) -> tuple[Tensor, Tensor | None] | DafError:
+    """The batch as one tensor (N, 3 or 4, h, w) uint8, of which a label that is like a plane of its image is the
+    fourth; and labels of another kind, (N, ...).
 
     One, since each tensor that a worker hands over costs as much as a crop. `default_collate` stacks straight into
     memory that worker and parent share.
     """
     planes: list[Tensor] = []
+    others: list[Tensor] = []
     for crop in crops:
         if isinstance(crop, DafError):
             return crop
         image, label = crop
-        planes += image if label is None else (*image, label)
+        planes += image
+        if label is not None:
+            as_plane = label.dtype == image.dtype and label.shape == image.shape[1:]
+            (planes if as_plane else others).append(label)
     stacked: Tensor = default_collate(planes)
-    return stacked.view(len(crops), -1, *stacked.shape[1:])
+    return stacked.view(len(crops), -1, *stacked.shape[1:]), default_collate(others) if others else None
 
 
 def to_float(image: Tensor) -> Tensor:

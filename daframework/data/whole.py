@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from daframework.data.overlap import in_threads
-from daframework.interfaces import ImageDataset, Sample
+from daframework.interfaces import SEMANTIC, ImageDataset, Sample
 
 T = TypeVar("T")
 Size = TypeVar("Size", bound=Hashable)
@@ -64,13 +64,18 @@ def padded_side(length: int, multiple: int, smallest: int = 1) -> int:
 def apply_padded(
     network: nn.Module | Callable[[Tensor], Tensor], image: Tensor, multiple: int, smallest: int = 1
 ) -> Tensor:
-    """``network`` on (N, 3, H, W) of any size: edges are repeated up to `padded_side`, and cut off its output."""
+    """``network`` on (N, 3, H, W) of any size: edges are repeated up to `padded_side`, and cut off its output.
+
+    An output that is not of the image's size, such as one value an image, is given as it is.
+    """
     height, width = image.shape[-2:]
     below, right = (padded_side(side, multiple, smallest) - side for side in (height, width))
-    if below or right:
-        image = pad(image, (0, right, 0, below), mode="replicate")
-    output: Tensor = network(image)
-    return output[..., :height, :width]
+    if not below and not right:
+        output: Tensor = network(image)
+        return output
+    image = pad(image, (0, right, 0, below), mode="replicate")
+    output = network(image)
+    return output[..., :height, :width] if output.shape[-2:] == image.shape[-2:] else output
 
 
 def weights_dtype(network: nn.Module) -> torch.dtype:
@@ -83,6 +88,12 @@ def stack_images(samples: Sequence[Sample]) -> Tensor:
     return torch.stack([sample.image for sample in samples])
 
 
-def stack_labels(samples: Sequence[Sample]) -> Tensor:
-    """Labels of one size as (N, H, W) int64."""
-    return torch.stack([sample.label for sample in samples if sample.label is not None]).long()
+def stack_labels(samples: Sequence[Sample], name: str = SEMANTIC.name) -> Tensor:
+    """Labels of the type ``name`` and of one size as a batch has them: (N, ...), semantic ones (N, H, W) int64."""
+    found = (sample.labelled(name) for sample in samples)
+    return batched(torch.stack([label for label in found if label is not None]))
+
+
+def batched(labels: Tensor) -> Tensor:
+    """Labels (N, ...) as `Batch` has them: integers as int64."""
+    return labels if labels.is_floating_point() else labels.long()

@@ -114,7 +114,7 @@ def fit(
         start_global(fabric.device, recipe.seed, "task", fabric.global_rank, step)
         with span("augmentation"):
             random = [generator(recipe.seed, what, 0, step) for what in ("geometry", "colors", "class colors")]
-            image, label = augment_geometry(batch.image, batch.label, augment, random[0])
+            image, label = augment_geometry(batch.image, batch.label, augment, random[0], task.label_type)
             image = augment_colors(augment_classes(image, label, augment, random[2]), augment, random[1])
         optimizer.zero_grad(set_to_none=True)
         with span("task forward"):

@@ -12,7 +12,7 @@ from daframework.compute.threads import keep_threads, use_threads
 from daframework.data.stream import to_float
 from daframework.data.whole import apply_padded, batches_in_order, stack_images, stack_labels
 from daframework.errors import StoppedError
-from daframework.interfaces import ImageDataset, Sample, Scores, Task
+from daframework.interfaces import ImageDataset, MetricValues, Sample, Task
 
 
 @frozen(eq=False)
@@ -22,24 +22,9 @@ class Outcome:
     ``mutual_information`` is the model's on a domain without labels, where it was measured.
     """
 
-    scores: Scores
+    scores: MetricValues
     statistics: Tensor
     mutual_information: float | None = None
-
-
-class Averaged(nn.Module):
-    """Several task models as one, whose class probabilities are the mean of theirs."""
-
-    def __init__(self, models: Sequence[nn.Module]) -> None:
-        """Models that map images to logits."""
-        super().__init__()
-        self.models = nn.ModuleList(models)
-
-    def forward(self, image: Tensor) -> Tensor:
-        """Images (N, 3, H, W) in [-1, 1] -> logits (N, num_classes, H, W): logarithms of probabilities."""
-        total = sum(model(image).softmax(1) for model in self.models)
-        assert isinstance(total, Tensor), "there is at least one model"
-        return (total / len(self.models)).clamp(min=torch.finfo(total.dtype).tiny).log()
 
 
 def score(
@@ -51,7 +36,7 @@ def score(
     """
 
     def statistics(prediction: Tensor, samples: Sequence[Sample]) -> list[Tensor]:
-        label = stack_labels(samples).to(prediction.device)
+        label = stack_labels(samples, task.label_type.name).to(prediction.device)
         return [task.statistics(prediction[i : i + 1], label[i : i + 1]) for i in range(len(samples))]
 
     found = measure(session, task, model, dataset, range(len(dataset)), batch_size, stage, statistics)
@@ -101,7 +86,7 @@ def measure(
     shape, dtype = from_first(lambda: (found[0].shape, found[0].dtype))
     gathered = torch.zeros(len(indices), *shape, dtype=dtype, device=fabric.device)
     if found:
-        gathered[list(places)] = torch.stack(found)
+        gathered[list(places)] = torch.stack(found).to(fabric.device)
     summed = fabric.all_reduce(gathered, reduce_op="sum")
     assert isinstance(summed, Tensor)
     return summed

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from daframework.errors import visible
-from daframework.report.table import mean, over_seeds, spread
+from daframework.report.table import FRACTION, mean, over_seeds, spread
+from daframework.scores import PERCENT, Metric
 from daframework.storage.files import write_bytes
 
 if TYPE_CHECKING:
@@ -40,32 +41,40 @@ _MARKS: tuple[dict[str, Any], ...] = (
 )
 
 
-def miou_figure(bars: Mapping[str, Sequence[float]], lines: Mapping[str, float], title: str) -> "Figure":
-    """A horizontal bar for each method, in the order given, from the top: its mean mIoU in percent.
+def score_figure(
+    bars: Mapping[str, Sequence[float]], lines: Mapping[str, float], title: str, metric: Metric
+) -> "Figure":
+    """A horizontal bar for each method, in the order given, from the top: its mean of ``metric``.
 
-    ``bars`` holds fractions in [0, 1], one a seed, each shown as a dot; two or more have a whisker of one standard
-    deviation to both sides. A method without values has no bar. ``lines`` are fractions too, such as those of
+    ``bars`` holds values of it, one a seed, each shown as a dot; two or more have a whisker of one standard
+    deviation to both sides. A method without values has no bar. ``lines`` are values too, such as those of
     source_only and oracle, drawn across all bars and named below.
 
     Raises:
-        ValueError: there is no method, or a value is no fraction.
+        ValueError: there is no method, or a value that the metric cannot have.
     """
-    _check_fractions(bars, [value for values in (*bars.values(), lines.values()) for value in values])
+    _check_values(bars, [value for values in (*bars.values(), lines.values()) for value in values], metric)
+    scale = 100 if metric.unit == PERCENT else 1
     spreads = [over_seeds(values) for values in bars.values()]
     farthest = [sum(value or 0.0 for value in found.values()) for found in spreads]
     everything = [*farthest, *lines.values(), *(value for values in bars.values() for value in values)]
     with plain_style():
         figure, axes = _rows(title, list(bars), extra=1.3)
-        axes.set_xlim(0, 1.04 * max(1.0, *(100 * value for value in everything)))
+        least = 1.0 if metric.unit == PERCENT else 1e-6
+        axes.set_xlim(0, 1.04 * max(least, *(scale * value for value in everything)))
         axes.grid(axis="x", color=RULE, linewidth=0.6)
         for place, (values, found) in enumerate(zip(bars.values(), spreads, strict=True)):
-            _bar(axes, place, [100 * value for value in values], 100 * (found["standard_deviation"] or 0.0))
-            _beside(axes, place, spread(found), INK if values else SOFT)
+            _bar(axes, place, [scale * value for value in values], scale * (found["standard_deviation"] or 0.0))
+            _beside(axes, place, spread(found, metric), INK if values else SOFT)
         for place, value in enumerate(lines.values()):
-            axes.axvline(100 * value, color=INK, linewidth=1.2, dashes=_DASHES[place % len(_DASHES)], zorder=2.5)
-        names = [wrapped(f"{name} {100 * value:.1f}", 60) for name, value in lines.items()]
+            axes.axvline(scale * value, color=INK, linewidth=1.2, dashes=_DASHES[place % len(_DASHES)], zorder=2.5)
+        names = [wrapped(f"{name} {metric.text(value)}", 60) for name, value in lines.items()]
         _legend(figure, axes.lines[-len(lines) :] if lines else [], names)
-        axes.set_xlabel("mIoU, percent\nbar: mean over seeds   whisker: ± one standard deviation   dot: one seed")
+        better = "" if metric.higher_is_better else ", lower is better"
+        axes.set_xlabel(
+            f"{metric.title}{metric.shown_in}{better}\n"
+            "bar: mean over seeds   whisker: ± one standard deviation   dot: one seed"
+        )
     return figure
 
 
@@ -83,7 +92,7 @@ def class_figure(values: Mapping[str, Mapping[str, float | None]], title: str) -
         raise ValueError("every method needs a value or None for the same classes, one or more")
     rows = [[found[name] for name in classes] for found in values.values()]
     known = [value for row in rows for value in row if value is not None]
-    _check_fractions(values, known)
+    _check_values(values, known, FRACTION)
     from matplotlib import colormaps
     from matplotlib.patches import Rectangle
 
@@ -122,7 +131,7 @@ def class_shares_figure(shares: Mapping[str, Mapping[str, float]], title: str) -
     names = list(dict.fromkeys(name for table in shares.values() for name in table))
     if len(shares) not in (1, 2):
         raise ValueError(f"shares must be of one or two sets, got {len(shares)}")
-    _check_fractions(names, [value for table in shares.values() for value in table.values()])
+    _check_values(names, [value for table in shares.values() for value in table.values()], FRACTION)
     percents = [[100 * table.get(name, 0.0) for name in names] for table in shares.values()]
     with plain_style():
         figure, axes = _rows(title, names, extra=1.3)
@@ -242,9 +251,10 @@ def _bar(axes: "Axes", place: int, percent: Sequence[float], deviation: float) -
     axes.scatter(percent, [place + 0.14 * several] * len(percent), clip_on=False, **dots)
 
 
-def _check_fractions(names: Mapping[str, Any] | Sequence[str], values: Sequence[float]) -> None:
+def _check_values(names: Mapping[str, Any] | Sequence[str], values: Sequence[float], metric: Metric) -> None:
     if not names:
         raise ValueError("a figure needs one method or class or more")
-    wrong = [value for value in values if not 0 <= value <= 1]
+    wrong = [value for value in values if not metric.allows(value)]
     if wrong:
-        raise ValueError(f"a score or share must be a fraction in [0, 1], got {wrong[0]}")
+        which = "fraction in [0, 1]" if metric.unit == PERCENT else "finite number"
+        raise ValueError(f"a score or share must be a {which}, got {wrong[0]}")

@@ -4,6 +4,7 @@ import statistics
 from collections.abc import Sequence
 
 from daframework.report.table import Record, without_oracle
+from daframework.scores import Metric
 
 SCORE = "mutual_information"
 """What rows are ranked by where there is no label, as tables and files call it."""
@@ -27,8 +28,8 @@ def _ranked(rows: Sequence[Record]) -> list[Record]:
     return [row for _, row in sorted(known, key=lambda one: one[0], reverse=True)]
 
 
-def pick_notes(rows: Sequence[Record]) -> list[str]:
-    """What stands under a table with a column ``pick``: the row it names, and how far to trust it."""
+def pick_notes(rows: Sequence[Record], metric: Metric) -> list[str]:
+    """What stands under a table with a column ``pick``: the row it names, and how far ``metric`` agrees."""
     chosen = _ranked(rows)
     if len(chosen) < 2:
         return []
@@ -42,10 +43,11 @@ def pick_notes(rows: Sequence[Record]) -> list[str]:
         f"pick: {chosen[0]['method']}, by mutual information on the target's training images, which needs no label; "
         f"{100 * lead:.1f} points before {chosen[1]['method']}, {sure}"
     ]
-    scored = [(row[SCORE]["mean"], row["mIoU"]["mean"]) for row in chosen if row["mIoU"]["mean"] is not None]
+    found = ((row[SCORE]["mean"], row[metric.name]["mean"]) for row in chosen)
+    scored = [(score, -metric.rank(value)) for score, value in found if value is not None]
     agreement = rank_correlation(*zip(*scored, strict=True)) if scored else None
     if agreement is not None:
-        lines.append(f"pick: rank correlation (Spearman) with mIoU {agreement:.2f} over {len(scored)} rows")
+        lines.append(f"pick: rank correlation (Spearman) with {metric.title} {agreement:.2f} over {len(scored)} rows")
     return lines
 
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from daframework.errors import RunError
 from daframework.report.pick import pick_notes, picks
-from daframework.report.table import Column, Grid, Record, best, grid, over_seeds, ranked
+from daframework.report.table import Column, Grid, Record, best, grid, metric_column, over_seeds, ranked, spread
+from daframework.scores import Metric
 from daframework.storage.results import Results, read_results
 from daframework.storage.run_folder import RunFolder
 
@@ -14,7 +15,8 @@ def gather(folders: Sequence[Path]) -> list[Results]:
     """The results in ``folders``; a folder without results of its own stands for all runs below it.
 
     Raises:
-        RunError: a folder holds no finished run, the runs have different classes, or two of one recipe and seed differ.
+        RunError: a folder holds no finished run, the runs have different classes or metrics, or two of one recipe and
+            seed differ.
     """
     results: list[Results] = []
     known: dict[tuple[str, int], tuple[Path, Results]] = {}
@@ -33,16 +35,17 @@ def gather(folders: Sequence[Path]) -> list[Results]:
                 )
             results.append(one)
     for other in results[1:]:
-        if other.classes != results[0].classes:
+        what = "classes" if other.classes != results[0].classes else "metrics"
+        if (other.classes, other.metrics) != (results[0].classes, results[0].metrics):
             raise RunError(
-                f"runs of '{results[0].recipe}' and '{other.recipe}' have different classes, and one table cannot "
+                f"runs of '{results[0].recipe}' and '{other.recipe}' have different {what}, and one table cannot "
                 "hold both; report them apart"
             )
     return results
 
 
 def summarise(results: Sequence[Results]) -> list[Record]:
-    """Methods by falling mean mIoU: for every key of `Results.table` its mean and standard deviation over ``seeds``.
+    """Methods, best first: for every key of `Results.table` its mean and standard deviation over ``seeds``.
 
     Rows that runs share, such as source_only, count once a seed. Where two recipes disagree on a row of one seed, as
     after different budgets, each recipe keeps a row of its own.
@@ -60,7 +63,7 @@ def summarise(results: Sequence[Results]) -> list[Record]:
         for recipe in sorted({recipe for recipe, _ in rows}):
             own = {seed: row for (name, seed), row in rows.items() if name == recipe}
             summaries.append(_summary(f"{method} (in {recipe})", own))
-    return ranked(summaries)
+    return ranked(summaries, results[0].metrics[0])
 
 
 def _summary(method: str, by_seed: dict[int, Record]) -> Record:
@@ -70,28 +73,35 @@ def _summary(method: str, by_seed: dict[int, Record]) -> Record:
 
 
 def results_grid(results: Sequence[Results]) -> Grid:
-    """A row a method: mIoU, pixel accuracy, content preservation where images were translated, and `picks`."""
-    rows = summarise(results)
+    """A row a method: its metrics, content preservation where images were translated, and `picks` where there are."""
+    rows, metrics = summarise(results), results[0].metrics
     places = picks(rows)
     columns: list[Column] = [
         ("method", "method"),
-        ("mIoU", "mIoU"),
-        ("pixel accuracy", "pixel_accuracy"),
-        ("content preservation", "content_preservation"),
+        *(metric_column(one, metrics[0]) for one in metrics),
+        ("content preservation", lambda row: spread(row["content_preservation"], metrics[0])),
         ("pick", lambda row: places.get(row["method"])),
     ]
-    title = _title("mIoU on the target's test set", results)
-    return grid(title, rows, columns, best=best(rows), notes=pick_notes(rows))
+    title = _title(metrics[0].title, metrics[0], results)
+    return grid(title, rows, columns, best=best(rows, metrics[0]), notes=pick_notes(rows, metrics[0]))
 
 
-def class_grid(results: Sequence[Results]) -> Grid:
-    """A row a class, a column a method: IoU; ``-`` where the class occurs neither in labels nor in predictions."""
-    columns = {f"IoU of {one['method']}": one for one in summarise(results)}
-    rows = [{"class": name} | {key: one[f"IoU/{name}"] for key, one in columns.items()} for name in results[0].classes]
-    headings = [("class", "class"), *((str(one["method"]), key) for key, one in columns.items())]
-    return grid(_title("IoU on the target's test set", results), rows, headings)
+def class_grids(results: Sequence[Results]) -> list[Grid]:
+    """For each metric with parts, a row a class and a column a method; ``-`` where there is nothing to measure."""
+    summaries = summarise(results)
+    headings: list[Column] = [("class", "class"), *((str(one["method"]), one["method"]) for one in summaries)]
+    found = []
+    for metric in results[0].metrics:
+        if (parts := metric.by_class) is not None:
+            rows = [
+                {"class": name} | {one["method"]: spread(one[f"{parts}/{name}"], metric) for one in summaries}
+                for name in results[0].classes
+            ]
+            found.append(grid(_title(parts, metric, results), rows, headings))
+    return found
 
 
-def _title(what: str, results: Iterable[Results]) -> str:
+def _title(what: str, metric: Metric, results: Iterable[Results]) -> str:
     seeds = sorted({result.seed for result in results})
-    return f"{what}, percent, {'seed' if len(seeds) == 1 else 'seeds'} {', '.join(map(str, seeds))}"
+    which = f"{'seed' if len(seeds) == 1 else 'seeds'} {', '.join(map(str, seeds))}"
+    return f"{what} on the target's test set{metric.shown_in}, {which}"

@@ -18,13 +18,16 @@ from rich.table import Table
 from rich.text import Text
 
 from daframework.errors import visible
+from daframework.scores import PERCENT, Metric
 from daframework.storage.row_names import ORACLE
 
 NOTHING = "-"
 _UNCUT = 10_000  # columns
+FRACTION = Metric("fraction", PERCENT, higher_is_better=True)
+"""How any fraction is shown."""
 
 Record = dict[str, Any]
-"""A row as plain data: a ``method``, ``mIoU`` as `over_seeds` gives it, and whatever else a table has."""
+"""A row as plain data: a ``method``, its metrics by name as `over_seeds` gives them, and whatever else a table has."""
 
 Column = tuple[str, str | Callable[[Record], Any]]
 """A heading, and the key of a row's cell, or what makes one: text, None, or fractions as `over_seeds` gives them."""
@@ -42,17 +45,23 @@ def over_seeds(values: Iterable[float | None]) -> dict[str, float | None]:
     return {"mean": mean(found), "standard_deviation": statistics.stdev(found) if len(found) > 1 else None}
 
 
-def spread(found: Mapping[str, float | None]) -> str:
-    """What `over_seeds` gives of fractions, in percent: mean ± standard deviation; ``-`` where there is none."""
+def spread(found: Mapping[str, float | None], metric: Metric = FRACTION) -> str:
+    """What `over_seeds` gives of a metric's values: mean ± standard deviation; ``-`` where there is none."""
     middle, deviation = found["mean"], found["standard_deviation"]
     if middle is None:
         return NOTHING
-    return f"{100 * middle:.1f}" if deviation is None else f"{100 * middle:.1f} ± {100 * deviation:.1f}"
+    return metric.text(middle) if deviation is None else f"{metric.text(middle)} ± {metric.text(deviation)}"
 
 
-def ranked(rows: Iterable[Record]) -> list[Record]:
-    """By falling mean mIoU; rows without one come last."""
-    return sorted(rows, key=lambda row: -1.0 if row["mIoU"]["mean"] is None else row["mIoU"]["mean"], reverse=True)
+def metric_column(metric: Metric, told: Metric) -> Column:
+    """The column of a metric that rows have under its name; with its unit, unless that is the title's, of ``told``."""
+    unit = f", {metric.unit}" if metric.unit and metric.unit != told.unit else ""
+    return f"{metric.title}{unit}", lambda row: spread(row[metric.name], metric)
+
+
+def ranked(rows: Iterable[Record], metric: Metric) -> list[Record]:
+    """The best mean of ``metric`` first; rows without one come last."""
+    return sorted(rows, key=lambda row: metric.rank(row[metric.name]["mean"]))
 
 
 def without_oracle(rows: Iterable[Record]) -> list[Record]:
@@ -60,11 +69,10 @@ def without_oracle(rows: Iterable[Record]) -> list[Record]:
     return [row for row in rows if row["method"].split()[0] != ORACLE]
 
 
-def best(rows: Sequence[Record]) -> frozenset[int]:
-    """Places of the highest mean mIoU, the oracle apart, which has seen the target's labels."""
-    free = without_oracle(rows)
-    highest = max((row["mIoU"]["mean"] for row in free if row["mIoU"]["mean"] is not None), default=None)
-    found = [row for row in free if highest is not None and row["mIoU"]["mean"] == highest]
+def best(rows: Sequence[Record], metric: Metric) -> frozenset[int]:
+    """Places of the best mean of ``metric``, the oracle apart, which has seen the target's labels."""
+    free = [row for row in ranked(without_oracle(rows), metric) if row[metric.name]["mean"] is not None]
+    found = [row for row in free if row[metric.name]["mean"] == free[0][metric.name]["mean"]]
     return frozenset(place for place, row in enumerate(rows) if row in found)
 
 

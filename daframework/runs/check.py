@@ -3,16 +3,17 @@
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
-from daframework.data.checked import check_sample
+from daframework.data.checked import check_sample, labels_of
 from daframework.data.checks.audit import turned_differently
 from daframework.data.checks.sizes import Sizes, survey_sizes
 from daframework.data.spaces import label_space
 from daframework.errors import DataError, PluginError, RecipeError, lines, unknown, warn
-from daframework.interfaces import ImageDataset
+from daframework.interfaces import ImageDataset, LabelType
 from daframework.recipes.tables import Recipe
 from daframework.registry import Plugins, components, left_out
-from daframework.runs.check_networks import network_problems
-from daframework.runs.datasets import Datasets, open_datasets
+from daframework.runs.check_networks import learned_type, network_problems
+from daframework.runs.context import source_types
+from daframework.runs.datasets import Datasets, label_problems, open_datasets
 
 _SECONDS = 1.0  # for the headers of a set's images: some 10,000 files, where the disk is awake
 _NAMED = 3  # files of a set that cannot be read
@@ -34,16 +35,18 @@ def check(plugins: Plugins, recipe: Recipe, where: str, tell: Callable[[str], No
     try:
         datasets = open_datasets(plugins, recipe)
         classes = datasets.source.classes
-        problems += _label_problems(recipe, datasets, tell)
+        learned = learned_type(plugins, recipe, len(classes))
+        problems += label_problems(recipe, learned, datasets) or _label_problems(recipe, learned, datasets, tell)
         sizes = _survey(recipe, datasets)
         problems += _size_problems(recipe, sizes, tell)
     except DataError as error:
         warnings.append(str(error))
     except (RecipeError, PluginError) as error:
         problems += lines(error)
-    classes = classes or _promised_classes(plugins, recipe)
+    if classes is None:
+        classes = _promised_classes(plugins, recipe)
     # With classes unknown, a number stands in for them, so that everything else is still checked.
-    problems += network_problems(plugins, recipe, len(classes) if classes else 2, sizes, tell)
+    problems += network_problems(plugins, recipe, 2 if classes is None else len(classes), sizes, tell)
     if problems:
         raise RecipeError([f"{where}: {problem}" for problem in problems])
     return warnings
@@ -65,7 +68,7 @@ def _promised_classes(plugins: Plugins, recipe: Recipe) -> Sequence[str] | None:
     return None if known is None else getattr(known.factory, "classes", None)
 
 
-def _label_problems(recipe: Recipe, datasets: Datasets, tell: Callable[[str], None]) -> list[str]:
+def _label_problems(recipe: Recipe, learned: LabelType, datasets: Datasets, tell: Callable[[str], None]) -> list[str]:
     """What is wrong with the first image and label of each set whose labels are read; others are seen when read.
 
     ``tell`` is told where EXIF turns that image and not its label.
@@ -73,19 +76,22 @@ def _label_problems(recipe: Recipe, datasets: Datasets, tell: Callable[[str], No
     Raises:
         DataError: an image or label is not there.
     """
-    problems = _sample_problems("source", datasets.source, tell)
+    own = [learned]
+    problems = _sample_problems("source", datasets.source, source_types(datasets.source, learned), tell)
     if recipe.downstream.score:
-        problems += _sample_problems("target test", datasets.target_test, tell)
+        problems += _sample_problems("target test", datasets.target_test, own, tell)
     if recipe.downstream.oracle:
         try:
-            problems += _sample_problems("target", datasets.target, tell)
+            problems += _sample_problems("target", datasets.target, own, tell)
         except DataError as error:
             hint = "if the target's training images have no labels, add --set downstream.oracle=false"
             raise DataError(f"{error}; {hint}") from error
     return list(dict.fromkeys(problems))
 
 
-def _sample_problems(title: str, dataset: ImageDataset, tell: Callable[[str], None]) -> list[str]:
+def _sample_problems(
+    title: str, dataset: ImageDataset, types: Sequence[LabelType], tell: Callable[[str], None]
+) -> list[str]:
     found = dataset.inspect(0, labelled=True)
     if found is not None and found.turned:
         tell(turned_differently(title, [str(dataset.file(0))]))
@@ -93,9 +99,9 @@ def _sample_problems(title: str, dataset: ImageDataset, tell: Callable[[str], No
         return list(found.problems)
     sample = dataset[0]
     try:
-        check_sample(sample, len(dataset.classes), labelled=True)
+        check_sample(sample, len(dataset.classes), types)
     except DataError as error:
-        if sample.label is None:
+        if len(labels_of(sample, types)) < len(types):
             raise
         return [str(error)]
     return []

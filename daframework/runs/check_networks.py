@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any, cast
 
@@ -27,7 +27,7 @@ from daframework.build import (
 from daframework.compute.ranks import count_ranks
 from daframework.data.checks.sizes import Sizes
 from daframework.errors import DafError, lines
-from daframework.interfaces import Discriminator, Generator
+from daframework.interfaces import SEMANTIC, Discriminator, Generator, LabelType
 from daframework.recipes.tables import Recipe
 from daframework.registry import Plugins, components
 from daframework.runs.trial import Built, Trial, Whole, looks_at_values
@@ -64,6 +64,13 @@ def network_problems(
         with torch.device("meta"):
             problems += _loss_problems(plugins, recipe, num_classes, trials, tell, broken=bool(problems))
     return problems
+
+
+def learned_type(plugins: Plugins, recipe: Recipe, num_classes: int) -> LabelType:
+    """What the recipe's task learns; classes where it cannot be built, which is told where its model is tried."""
+    with suppress(DafError):
+        return make_task(plugins, recipe, num_classes).label_type
+    return SEMANTIC
 
 
 def _task(plugins: Plugins, recipe: Recipe, num_classes: int) -> Built:
@@ -151,6 +158,13 @@ def _loss_problems(
         with _collected(problems):
             terms.append(make_term(plugins, recipe, table, num_classes, generator))
     problems += _fit_together(recipe, terms, cast("Discriminator | None", networks.get("discriminator")))
+    learned = learned_type(plugins, recipe, num_classes).name
+    problems += [
+        f"losses.{term.name}: needs a source model of classes, and task '{recipe.task.name}' learns {learned}; leave "
+        "the loss out"
+        for term in terms
+        if term.loss.needs_source_model and learned != SEMANTIC.name
+    ]
     if problems or broken or recipe.translation is None or recipe.translation.steps == 0:
         return problems
     if any(trial.device != "meta" for trial in trials.values()):
@@ -160,7 +174,7 @@ def _loss_problems(
         if term.loss.needs_source_model:
             model = trials["task"].built.network
             term.loss.take_source_model(model.eval().requires_grad_(False))
-    return _step_problems(recipe, terms, trials, tell)
+    return _step_problems(recipe, num_classes, terms, trials, tell)
 
 
 def _fit_together(recipe: Recipe, terms: Sequence[Term], discriminator: Discriminator | None) -> list[str]:
@@ -178,7 +192,11 @@ def _fit_together(recipe: Recipe, terms: Sequence[Term], discriminator: Discrimi
 
 
 def _step_problems(
-    recipe: Recipe, terms: Sequence[Term], trials: Mapping[str, Trial], tell: Callable[[str], None]
+    recipe: Recipe,
+    num_classes: int,
+    terms: Sequence[Term],
+    trials: Mapping[str, Trial],
+    tell: Callable[[str], None],
 ) -> list[str]:
     """One whole step, forward and backward, in which one generator and one discriminator stand for all."""
     assert recipe.translation is not None, "a recipe without [translation] has no step"
@@ -191,7 +209,7 @@ def _step_problems(
         discriminators = dict.fromkeys(judged_domains(recipe), judge)
     try:
         image = torch.zeros(batch, 3, height, width)
-        label = torch.zeros(batch, height, width, dtype=torch.int64)
+        label = torch.zeros(batch, height, width, dtype=torch.int64) if num_classes else None
         values, total = try_step(generators, discriminators, terms, image, label, image)
         if not any(name.startswith("generator/") for name in values):
             return ["losses: none of them trains the generators"]

@@ -6,7 +6,7 @@ from torch import Tensor
 from daframework.data.frequencies import image_counts
 from daframework.data.sampling import RareClasses, rare_classes
 from daframework.errors import RunError
-from daframework.interfaces import ImageDataset
+from daframework.interfaces import SEMANTIC, ImageDataset
 from daframework.runs.context import RunContext, kept
 
 
@@ -21,7 +21,7 @@ def rare_sampler(run: RunContext, dataset: ImageDataset, domain: str) -> RareCla
         StoppedError: the user asked to stop; counting begins again.
     """
     data = run.recipe.data
-    if not data.rare_class_temperature:
+    if not data.rare_class_temperature or SEMANTIC.name not in dataset.labels:  # as a target of another task's labels
         return None
     return rare_classes(_counts(run, dataset, domain), data.crop_size, data.rare_class_temperature)
 

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from daframework.data.parallel import default_workers
 from daframework.data.stream import Blend, CropSampler, TrainingStream
 from daframework.data.unlabelled import Unlabelled
 from daframework.errors import RunError
-from daframework.interfaces import ImageDataset, Task
+from daframework.interfaces import SEMANTIC, ImageDataset, LabelType, Task
 from daframework.recipes.tables import Recipe
 from daframework.registry import Plugins
 from daframework.storage import checkpoint
@@ -45,32 +45,41 @@ class RunContext:
     task: Task
 
 
-def checked(recipe: Recipe, dataset: ImageDataset) -> Checked:
-    """``dataset`` checked, resized and kept in memory as ``recipe`` says."""
-    return Checked(dataset, recipe.data.resize, recipe.hardware.cache_mb * 2**20)
+def checked(recipe: Recipe, dataset: ImageDataset, types: Sequence[LabelType] = (SEMANTIC,)) -> Checked:
+    """``dataset`` with its labels of ``types``, checked, resized and kept in memory as ``recipe`` says."""
+    return Checked(dataset, recipe.data.resize, recipe.hardware.cache_mb * 2**20, types)
 
 
-def opened(session: Session, recipe: Recipe, dataset: ImageDataset, name: str) -> ImageDataset:
+def opened(
+    session: Session, recipe: Recipe, dataset: ImageDataset, name: str, types: Sequence[LabelType] = (SEMANTIC,)
+) -> ImageDataset:
     """``dataset`` out of the cache on disk, which is completed first, if ``recipe`` says so; or else `checked`.
 
-    ``name`` says in messages which set it is.
+    ``name`` says in messages which set it is, ``types`` which of its labels are wanted.
     """
-    return _opened(session, recipe, dataset, name, labels=True)
+    return _opened(session, recipe, dataset, name, types)
+
+
+def source_types(dataset: ImageDataset, learned: LabelType) -> list[LabelType]:
+    """The labels that a run wants of its source: classes, which the translation may go by, and what the task learns."""
+    return [SEMANTIC, learned] if SEMANTIC.name in dataset.labels and learned.name != SEMANTIC.name else [learned]
 
 
 def opened_unlabelled(session: Session, recipe: Recipe, dataset: ImageDataset, name: str) -> Unlabelled:
     """`opened` without labels, of which none is looked for or read, for the cache neither."""
-    return Unlabelled(_opened(session, recipe, dataset, name, labels=False))
+    return Unlabelled(_opened(session, recipe, dataset, name, ()))
 
 
-def _opened(session: Session, recipe: Recipe, dataset: ImageDataset, name: str, *, labels: bool) -> ImageDataset:
+def _opened(
+    session: Session, recipe: Recipe, dataset: ImageDataset, name: str, types: Sequence[LabelType]
+) -> ImageDataset:
     if recipe.data.cache:
         workers = recipe.hardware.workers or default_workers()
         resize = recipe.data.resize
-        found = open_cached(session, dataset, name=name, resize=resize, workers=workers, labels=labels)
+        found = open_cached(session, dataset, name=name, resize=resize, workers=workers, types=types)
         if found is not None:
             return found
-    return checked(recipe, dataset)
+    return checked(recipe, dataset, types)
 
 
 def set_title(recipe: Recipe, domain: str, split: str) -> str:
@@ -79,13 +88,19 @@ def set_title(recipe: Recipe, domain: str, split: str) -> str:
 
 
 def stream(
-    recipe: Recipe, dataset: ImageDataset, name: str, sampler: CropSampler | None = None, blend: Blend | None = None
+    recipe: Recipe,
+    dataset: ImageDataset,
+    name: str,
+    sampler: CropSampler | None = None,
+    blend: Blend | None = None,
+    label_type: LabelType = SEMANTIC,
 ) -> TrainingStream:
     """Training crops of ``dataset`` as ``recipe`` says, drawn from the stream ``name``, by ``sampler`` if given.
 
-    With a ``blend``, its originals are blended into them.
+    With a ``blend``, its originals are blended into them. They carry labels of ``label_type``.
     """
-    return TrainingStream(dataset, recipe.data.crop_size, recipe.data.flip, recipe.seed, name, sampler, blend)
+    data = recipe.data
+    return TrainingStream(dataset, data.crop_size, data.flip, recipe.seed, name, sampler, blend, label_type)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from attrs import frozen
 from daframework.build import make_dataset
 from daframework.data.spaces import Mapped, class_table, label_space, label_spaces
 from daframework.errors import DataError, RecipeError
-from daframework.interfaces import ImageDataset
+from daframework.interfaces import SEMANTIC, ImageDataset, LabelType
 from daframework.recipes.tables import Recipe
 from daframework.registry import Plugins
 
@@ -42,12 +42,43 @@ def open_datasets(plugins: Plugins, recipe: Recipe) -> Datasets:
         if getattr(recipe.data, f"{domain}_map"):
             raise RecipeError(f"data.{domain}_map: says what classes become, but data.classes names no label space")
     source, target, target_test = opened
-    if tuple(source.classes) != tuple(target.classes):
+    if SEMANTIC.name in target.labels and tuple(source.classes) != tuple(target.classes):
         raise RecipeError(
             f"source and target must have the same classes in the same order, got {_list(source.classes)} "
             f"and {_list(target.classes)}; name a label space for both in data.classes"
         )
     return Datasets(source, target, target_test)
+
+
+def label_problems(recipe: Recipe, learned: LabelType, datasets: Datasets) -> list[str]:
+    """What is wrong between the label that the task learns, those that the datasets have, and the recipe's keys."""
+    own, problems = learned.name, []
+    parts = {"source": datasets.source}
+    parts |= {"target": datasets.target} if recipe.downstream.oracle else {}
+    parts |= {"target test": datasets.target_test} if recipe.downstream.score else {}
+    for title, dataset in parts.items():
+        if own not in dataset.labels:
+            problems.append(
+                f"task '{recipe.task.name}' learns the label '{own}', which {title} does not have; it has "
+                f"{', '.join(dataset.labels) or 'none'}"
+            )
+    if own != SEMANTIC.name:
+        downstream = recipe.downstream
+        of_classes = {
+            "data.matched_crops": recipe.data.matched_crops,
+            "downstream.class_balance": downstream.class_balance,
+            "downstream.self_training": downstream.self_training is not None,
+            "downstream.augment.class_colors": downstream.augment.class_colors,
+            "augment.class_colors": recipe.augment is not None and recipe.augment.class_colors,
+        }
+        problems += [
+            f"{key}: is for a task of classes, and '{recipe.task.name}' learns {own}; leave it out"
+            for key, asked in of_classes.items()
+            if asked
+        ]
+    if recipe.data.rare_class_temperature and SEMANTIC.name not in datasets.source.labels:
+        problems.append("data.rare_class_temperature: goes by classes, and the source has none; leave it out")
+    return problems
 
 
 def _in_one_space(plugins: Plugins, recipe: Recipe, name: str, opened: list[ImageDataset]) -> list[ImageDataset]:

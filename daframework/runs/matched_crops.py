@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from daframework.compute.randomness import derive
 from daframework.data.matching import MatchedCrops, Pairing, layouts, nearest_layouts
-from daframework.data.stream import CropSampler, cut_crop, random_corner, to_float
+from daframework.data.stream import CropPlace, CropSampler, cut, random_corner, to_float
 from daframework.data.whole import apply_padded
 from daframework.errors import RunError
 from daframework.interfaces import ImageDataset
@@ -62,7 +62,7 @@ def _survey(run: RunContext, model: nn.Module, dataset: ImageDataset, domain: st
         sample = dataset.unlabelled(index)
         random = Random(derive(run.recipe.seed, domain, "survey", index))
         corners = [random_corner(sample, data.crop_size, random) for _ in range(data.matched_crops)]
-        crops = torch.stack([cut_crop(sample, data.crop_size, *corner, mirrored=False)[0] for corner in corners])
+        crops = torch.stack([cut(CropPlace(sample, *one, mirrored=False), data.crop_size)[0] for one in corners])
         logits = apply_padded(model, to_float(crops.to(device)), run.task.multiple, run.task.smallest)
         found.append(layouts(logits).cpu())
         places += [[index, top, left] for top, left in corners]

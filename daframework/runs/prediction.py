@@ -7,9 +7,9 @@ from torch import Tensor, nn
 
 from daframework.compute.session import Session
 from daframework.data.spaces import LabelSpace, label_space, label_spaces
-from daframework.downstream.score import Averaged
+from daframework.downstream.predict import Written
 from daframework.errors import RunError, unknown
-from daframework.interfaces import Task
+from daframework.interfaces import SEMANTIC, Task
 from daframework.recipes.tables import Recipe
 from daframework.registry import Plugins
 from daframework.runs.rows import load_model, member_name
@@ -31,13 +31,33 @@ def load_models(session: Session, task: Task, recipe: Recipe, folder: RunFolder,
     models = [load_model(session, task, folder, chosen)]
     while folder.checkpoint(member_name(chosen, len(models))).exists():
         models.append(load_model(session, task, folder, member_name(chosen, len(models))))
-    return models[0] if len(models) == 1 else Averaged(models)
+    return models[0] if len(models) == 1 else task.ensemble(models)
 
 
-def written_values(plugins: Plugins, recipe: Recipe, folder: RunFolder, kind: str) -> Tensor:
-    """What is written for each class of a run: (num_classes,) uint8 indices or ids, or (num_classes, 3) uint8 colours.
+def what_is_written(plugins: Plugins, recipe: Recipe, folder: RunFolder, task: Task, kind: str) -> Written:
+    """What `predict_folder` writes of a run's labels; ``kind`` is "index", "id" or "colour".
 
-    ``kind`` is "index", "id" or "colour". Ids and colours are those of the run's label space.
+    Ids and colours of classes are those of the run's label space. Labels of another task are written as numbers, or in
+    colours as their type is shown.
+
+    Raises:
+        RunError: the run has no results yet, or such ids or colours.
+    """
+    if task.label_type.name == SEMANTIC.name:
+        values = _values(plugins, recipe, folder, kind)
+        return Written(".png", lambda label: values[label] if values.ndim == 1 else values[label].permute(2, 0, 1))
+    if kind == "id":
+        raise RunError(
+            f"{folder.path}: its task '{recipe.task.name}' has no classes and so no ids; write numbers with "
+            "--write index, or --write colour"
+        )
+    if kind == "colour":
+        return Written(".png", lambda label: task.label_type.render(label[None], ())[0])
+    return Written(".npy", lambda label: label)
+
+
+def _values(plugins: Plugins, recipe: Recipe, folder: RunFolder, kind: str) -> Tensor:
+    """What is written for each class: (num_classes,) uint8 indices or ids, or (num_classes, 3) uint8 colours.
 
     Raises:
         RunError: the run has no results yet, or its classes are those of no label space that has them.

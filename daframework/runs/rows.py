@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Sequence
-from math import isclose
 
 import torch
 from attrs import evolve, frozen
@@ -13,14 +12,14 @@ from daframework.compute.session import Session
 from daframework.data.stream import Blend
 from daframework.data.whole import evenly_spread
 from daframework.downstream.fit import fit
-from daframework.downstream.label_free import BothViews, joint, mutual_information
-from daframework.downstream.score import Averaged, Outcome, measure, score
+from daframework.downstream.score import Outcome, measure, score
 from daframework.downstream.self_training import Target
 from daframework.errors import RunError
-from daframework.interfaces import ImageDataset, Scores, Task
+from daframework.interfaces import ImageDataset, MetricValues, Task
 from daframework.recipes.tables import AugmentTable
 from daframework.runs.class_shares import class_prior, rare_sampler
 from daframework.runs.context import RunContext, stream, timed
+from daframework.scores import nothing_measured
 from daframework.storage import checkpoint
 from daframework.storage.files import write_text
 from daframework.storage.results import CONTENT_PRESERVATION, Row, fraction, scores_from_json, scores_to_json
@@ -82,7 +81,7 @@ def fit_and_score(run: RunContext, planned: PlannedRow, datasets: Sequence[Image
                 fit(
                     run.task_session,
                     run.task,
-                    stream(run.recipe, dataset, "task", rare, blend),
+                    stream(run.recipe, dataset, "task", rare, blend, run.task.label_type),
                     run.recipe,
                     row,
                     run.folder.checkpoint(member_name(row, member)),
@@ -93,39 +92,44 @@ def fit_and_score(run: RunContext, planned: PlannedRow, datasets: Sequence[Image
                 )
                 for member, dataset in enumerate(datasets)
             ]
-        model = models[0] if len(models) == 1 else Averaged(models)
+        model = models[0] if len(models) == 1 else run.task.ensemble(models)
         with timed(run, SCORING):
             if run.recipe.downstream.score:
                 batch_size = run.recipe.downstream.batch_size
                 outcome = score(run.session, run.task, model, run.target_test, batch_size, f"scoring {row}")
             else:
-                outcome = Outcome(Scores(None, None, (None,) * len(run.source.classes)), torch.zeros(0))
+                outcome = Outcome(nothing_measured(run.task.metrics, len(run.source.classes)), torch.zeros(0))
             if row == ORACLE:  # which is never picked
                 return outcome
-            return evolve(outcome, mutual_information=_mutual_information(run, model, row))
+            return evolve(outcome, mutual_information=_label_free(run, model, row))
 
     found = _once(run, row, train)
     return Row(row, found.scores, mutual_information=found.mutual_information)
 
 
-def _mutual_information(run: RunContext, model: nn.Module, row: str) -> float:
-    """Of what a row's model predicts for the target's training images, or some of them; no label is read."""
+def _label_free(run: RunContext, model: nn.Module, row: str) -> float | None:
+    """The task's score of what a row's model predicts for the target's training images, or some of them, without any
+    label; None where the task has none.
+    """
+    looked = run.task.label_free(model)
+    if looked is None:
+        return None
     target, stage = run.target, f"looking at what {row} predicts"
-    return mutual_information(
+    return looked.score(
         measure(
             run.session,
             run.task,
-            BothViews(model),
+            looked.model,
             target,
             evenly_spread(len(target), _LOOKED_AT),
             run.recipe.downstream.batch_size,
             stage,
-            lambda prediction, _: joint(prediction).unbind(),
+            lambda prediction, _: looked.statistics(prediction),
         )
     )
 
 
-def content_preservation(run: RunContext, translated: Sequence[ImageDataset]) -> Scores:
+def content_preservation(run: RunContext, translated: Sequence[ImageDataset]) -> MetricValues:
     """The oracle's scores on a method's own images: do they still show what their labels say?"""
 
     def judge() -> Outcome:
@@ -192,7 +196,7 @@ def _known(run: RunContext, row: str) -> Outcome | None:
         return None
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        scores = scores_from_json(content, run.source.classes)
+        scores = scores_from_json(content, run.source.classes, run.task.metrics)
         state = checkpoint.load(run.folder.statistics(row), torch.device("cpu"))
         statistics = torch.zeros(0) if state is None else state["statistics"]
         if statistics.numel():
@@ -202,14 +206,11 @@ def _known(run: RunContext, row: str) -> Outcome | None:
         raise RunError(f"{path}: damaged ({error}); delete it and run again, the trained model is kept") from error
 
 
-def require_scores(task: Task, statistics: torch.Tensor, scores: Scores) -> None:
+def require_scores(task: Task, statistics: torch.Tensor, scores: MetricValues) -> None:
     """The scores must be those that the kept statistics, an entry for each image, add up to.
 
     Raises:
         ValueError: they are not.
     """
-    found = task.scores(statistics.sum(0))
-    theirs, ours = ((one.miou, one.pixel_accuracy, *one.iou) for one in (found, scores))
-    pairs = zip(theirs, ours, strict=True)
-    if not all(one == other or (one is not None and other is not None and isclose(one, other)) for one, other in pairs):
+    if not task.scores(statistics.sum(0)).is_close(scores):
         raise ValueError("not what its statistics add up to")

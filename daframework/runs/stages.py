@@ -5,6 +5,7 @@ skipped.
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from attrs import evolve
@@ -15,12 +16,19 @@ from daframework.compute.ranks import from_first
 from daframework.compute.session import Session
 from daframework.data.cache.cached import Cached
 from daframework.data.stream import Blend
-from daframework.errors import RunError
+from daframework.errors import RecipeError, RunError
 from daframework.interfaces import ImageDataset
 from daframework.recipes.tables import Recipe
 from daframework.registry import Plugins
-from daframework.runs.context import RunContext, opened, opened_unlabelled, read_seconds, set_title
-from daframework.runs.datasets import open_datasets
+from daframework.runs.context import (
+    RunContext,
+    opened,
+    opened_unlabelled,
+    read_seconds,
+    set_title,
+    source_types,
+)
+from daframework.runs.datasets import label_problems, open_datasets
 from daframework.runs.precision import Precision, for_task, formats_of, precision_for
 from daframework.runs.rows import PlannedRow, content_preservation, fit_and_score
 from daframework.runs.translation import translate
@@ -52,9 +60,16 @@ def _compute(
     session: Session, plugins: Plugins, recipe: Recipe, folder: RunFolder, precision: Precision | None
 ) -> Results:
     datasets = open_datasets(plugins, recipe)
-    source = opened(session, recipe, datasets.source, set_title(recipe, "source", "train"))
+    task = make_task(plugins, recipe, len(datasets.source.classes))
+    if problems := label_problems(recipe, task.label_type, datasets):
+        raise RecipeError(problems)
+    types = source_types(datasets.source, task.label_type)
+    source = opened(session, recipe, datasets.source, set_title(recipe, "source", "train"), types)
     target = opened_unlabelled(session, recipe, datasets.target, set_title(recipe, "target", "train"))
     test = set_title(recipe, "target", "test")
+    scored = (
+        opened(session, recipe, datasets.target_test, test, [task.label_type]) if recipe.downstream.score else target
+    )
     precision = precision or precision_for(plugins, recipe, session.fabric.device)
     run = RunContext(
         session=session,
@@ -64,8 +79,8 @@ def _compute(
         folder=folder,
         source=source,
         target=target,
-        target_test=opened(session, recipe, datasets.target_test, test) if recipe.downstream.score else target,
-        task=make_task(plugins, recipe, len(datasets.source.classes)),
+        target_test=scored,
+        task=task,
     )
     if session.fabric.is_global_zero:
         _describe(run, precision)
@@ -114,8 +129,9 @@ def planned_rows(run: RunContext, target: ImageDataset) -> list[PlannedRow]:
     if others and not recipe.downstream.source_only:
         rows = [one for one in rows if one in others or any(one.name in other.needs for other in others)]
     if recipe.downstream.oracle:  # alone opens the target with its labels
-        title = set_title(recipe, "target", "train")
-        rows.append(PlannedRow(ORACLE, lambda: [opened(run.session, recipe, target, title)], common, domain="target"))
+        title, types = set_title(recipe, "target", "train"), [run.task.label_type]
+        sets = partial(opened, run.session, recipe, target, title, types)
+        rows.append(PlannedRow(ORACLE, lambda: [sets()], common, domain="target"))
     return rows
 
 
@@ -139,7 +155,8 @@ def by_needs(rows: Sequence[PlannedRow]) -> Iterator[PlannedRow]:
 
 def _translated(run: RunContext) -> list[ImageDataset]:
     title = f"images translated by {run.recipe.name}"
-    return [opened(run.session, run.recipe, one, title) for one in translate(run)]
+    types = source_types(run.source, run.task.label_type)
+    return [opened(run.session, run.recipe, one, title, types) for one in translate(run)]
 
 
 def _finished(folder: RunFolder, recipe: Recipe) -> Results | None:
@@ -169,6 +186,7 @@ def _keep(run: RunContext, rows: Sequence[Row]) -> Results:
     seconds = {stage: round(spent, 1) for stage, spent in read_seconds(run.folder).items()}
     scored = len(run.target_test) if run.recipe.downstream.score else 0
     images = {"source": len(run.source), "target": len(run.target), "target_test": scored}
-    results = Results(run.recipe.name, run.recipe.seed, classes, tuple(rows), seconds, environment, images)
+    found = run.recipe.name, run.recipe.seed, classes, tuple(rows), seconds, environment, images
+    results = Results(*found, tuple(run.task.metrics))
     write_results(run.folder.results, results)
     return results

@@ -1,21 +1,21 @@
-"""results.json: one file a run, described in docs/results.md. Fractions in [0, 1], null where a class never occurs."""
+"""results.json: one file a run, described in docs/results.md. Null where there is nothing to measure."""
 
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from attrs import field, frozen
+from attrs import asdict, field, frozen
 
 from daframework.errors import RunError
 from daframework.fingerprint import digest
-from daframework.scores import Scores
+from daframework.scores import PERCENT, SEGMENTATION, Metric, MetricValues, metrics_from_json
 from daframework.storage.files import write_text
 
 CONTENT_PRESERVATION = "semantic_preservation"
 """What files call content preservation, from the first version on."""
 _DIGEST = "digest"
-_FOUND = ("recipe", "seed", "classes", "images", "rows")
+_FOUND = ("recipe", "seed", "classes", "metrics", "images", "rows")
 _MADE = ("seconds", "environment")
 
 
@@ -28,14 +28,14 @@ class Row:
     """
 
     method: str
-    scores: Scores
-    content_preservation: Scores | None = None
+    scores: MetricValues
+    content_preservation: MetricValues | None = None
     mutual_information: float | None = None
 
     @property
     def preserved(self) -> float | None:
-        """Content preservation as a table shows it: its mIoU."""
-        return None if self.content_preservation is None else self.content_preservation.miou
+        """Content preservation as a table shows it: its primary metric."""
+        return None if self.content_preservation is None else self.content_preservation.primary
 
 
 @frozen
@@ -52,6 +52,7 @@ class Results:
     seconds: dict[str, float]
     environment: dict[str, Any]
     images: dict[str, int] = field(factory=dict)
+    metrics: tuple[Metric, ...] = SEGMENTATION
 
     @property
     def own_row(self) -> str:
@@ -60,15 +61,19 @@ class Results:
         return self.recipe if self.recipe in methods else methods[0]
 
     def table(self) -> list[dict[str, Any]]:
-        """A plain row for each method: ``method``, ``mIoU``, ``pixel_accuracy``, ``IoU/<class>`` and, where images were
-        translated, ``content_preservation``, the oracle's mIoU on them; ``mutual_information``; fractions in [0, 1].
+        """A plain row for each method: ``method``, its task's metrics by name (``mIoU``, ``pixel_accuracy``) and class
+        (``IoU/<class>``) and, where images were translated, ``content_preservation``, the oracle's primary metric on
+        them; ``mutual_information``. Fractions in [0, 1], or in the metric's unit.
         """
         return [
             {
                 "method": row.method,
-                "mIoU": row.scores.miou,
-                "pixel_accuracy": row.scores.pixel_accuracy,
-                **{f"IoU/{name}": iou for name, iou in zip(self.classes, row.scores.iou, strict=True)},
+                **row.scores.values,
+                **{
+                    f"{title}/{name}": value
+                    for title, parts in row.scores.by_class.items()
+                    for name, value in zip(self.classes, parts, strict=True)
+                },
                 "content_preservation": row.preserved,
                 "mutual_information": row.mutual_information,
             }
@@ -76,16 +81,33 @@ class Results:
         ]
 
 
-def scores_to_json(scores: Scores, classes: Sequence[str]) -> dict[str, Any]:
-    """mIoU, pixel accuracy and IoU by class name."""
-    by_class = dict(zip(classes, scores.iou, strict=True))
-    return {"mIoU": scores.miou, "pixel_accuracy": scores.pixel_accuracy, "IoU": by_class}
+def scores_to_json(scores: MetricValues, classes: Sequence[str]) -> dict[str, Any]:
+    """Each metric, and its parts by class name."""
+    parts = {title: dict(zip(classes, parts, strict=True)) for title, parts in scores.by_class.items()}
+    return {**scores.values, **parts}
 
 
-def scores_from_json(table: dict[str, Any], classes: Sequence[str]) -> Scores:
-    """The scores that `scores_to_json` wrote."""
-    iou = tuple(fraction(table["IoU"][name]) for name in classes)
-    return Scores(fraction(table["mIoU"]), fraction(table["pixel_accuracy"]), iou)
+def scores_from_json(
+    table: Mapping[str, Any], classes: Sequence[str], metrics: Sequence[Metric] = SEGMENTATION
+) -> MetricValues:
+    """The values of ``metrics`` that `scores_to_json` wrote.
+
+    Raises:
+        ValueError, KeyError or TypeError: it did not write that.
+    """
+
+    def value(metric: Metric, found: float | None) -> float | None:
+        if found is None or metric.allows(found):
+            return found
+        what = "fraction in [0, 1]" if metric.unit == PERCENT else "finite number"
+        raise ValueError(f"{metric.name}: {found!r} is no {what}")
+
+    parts = {
+        one.by_class: tuple(value(one, table[one.by_class][name]) for name in classes)
+        for one in metrics
+        if one.by_class is not None
+    }
+    return MetricValues({one.name: value(one, table[one.name]) for one in metrics}, parts)
 
 
 def fraction(value: Any) -> float | None:
@@ -114,6 +136,7 @@ def results_to_json(results: Results) -> dict[str, Any]:
         "recipe": results.recipe,
         "seed": results.seed,
         "classes": list(results.classes),
+        "metrics": [asdict(one) for one in results.metrics],
         "images": results.images,
         "rows": [{"method": row.method} | row_to_json(row, results.classes) for row in results.rows],
         "seconds": results.seconds,
@@ -133,12 +156,12 @@ def results_from_json(content: Mapping[str, Any]) -> Results:
     Raises:
         ValueError, KeyError, TypeError or AttributeError: it did not write that.
     """
-    classes = tuple(content["classes"])
+    classes, metrics = tuple(content["classes"]), metrics_from_json(content.get("metrics"))
     rows = tuple(
         Row(
             row["method"],
-            scores_from_json(row, classes),
-            row[CONTENT_PRESERVATION] and scores_from_json(row[CONTENT_PRESERVATION], classes),
+            scores_from_json(row, classes, metrics),
+            row[CONTENT_PRESERVATION] and scores_from_json(row[CONTENT_PRESERVATION], classes, metrics),
             fraction(row.get("mutual_information")),
         )
         for row in content["rows"]
@@ -146,7 +169,7 @@ def results_from_json(content: Mapping[str, Any]) -> Results:
     if not all(isinstance(content.get(key, {}), dict) for key in ("images", *_MADE)):
         raise TypeError(f"images, {' and '.join(_MADE)} must be objects")
     found = content["recipe"], content["seed"], classes, rows
-    return Results(*found, content["seconds"], content["environment"], content.get("images", {}))
+    return Results(*found, content["seconds"], content["environment"], content.get("images", {}), metrics)
 
 
 def read_results(path: Path) -> Results:

@@ -21,7 +21,7 @@ from daframework.suites.checks import check_cells
 from daframework.suites.comparison import TaskTable, task_table
 from daframework.suites.drawings import draw_scores, draw_sheet
 from daframework.suites.estimate import left_by_cell
-from daframework.suites.outcome import Bench, class_grid
+from daframework.suites.outcome import Bench, class_grids
 from daframework.suites.plan import Plan, make_plan
 from daframework.suites.processes import choose_slots, run_cells
 from daframework.suites.status import State, Status, status
@@ -117,8 +117,9 @@ def compare(plugins: Plugins, plan: Plan, failures: Mapping[str, str]) -> Bench:
     made = Bench(plan.out, tables, dict(failures))
     if not any(row["seeds"] for row in made.rows):
         raise RunError("\n".join([f"{plan.out} holds no finished run of suite '{plan.name}'", *_reasons(made.rows)]))
+    by_class = [one for table in tables for one in class_grids(table)]
     write_text(plan.out / TABLE, made.text("json"))
-    write_text(plan.out / "table.md", as_text([*made.grids(), *map(class_grid, tables)], "markdown"))
+    write_text(plan.out / "table.md", as_text([*made.grids(), *by_class], "markdown"))
     for table in tables:
         draw_scores(plan, table)
     recipe = plan.cells[0].recipe

@@ -11,6 +11,7 @@ from daframework.interfaces import Task
 from daframework.report.pick import pick_notes
 from daframework.report.table import Record, mean, over_seeds, ranked
 from daframework.runs.rows import require_scores
+from daframework.scores import SEGMENTATION, Metric
 from daframework.storage import checkpoint
 from daframework.storage.results import Results, Row, row_to_json
 from daframework.storage.row_names import ORACLE, SOURCE_ONLY, TRANSLATING, TRANSLATION, begun_from, training_of
@@ -24,10 +25,10 @@ BOOTSTRAP_SEED = 0
 
 @frozen
 class TaskTable:
-    """The rows of one task, by falling mean mIoU; those without a result come last. ``notes`` stand under them.
+    """The rows of one task, the best first; those without a result come last. ``notes`` stand under them.
 
-    A row is plain data, as docs/bench.md says of table.json. Scores are fractions in [0, 1], differences and intervals
-    in the same unit; None stands where there is nothing to measure.
+    A row is plain data, as docs/bench.md says of table.json. Scores are those of ``metrics``, of which the first ranks
+    them, differences and intervals in its unit; None stands where there is nothing to measure.
     """
 
     task: str
@@ -35,6 +36,12 @@ class TaskTable:
     baseline: str | None
     rows: tuple[Record, ...]
     notes: tuple[str, ...] = ()
+    metrics: tuple[Metric, ...] = SEGMENTATION
+
+    @property
+    def primary(self) -> Metric:
+        """What rows are ranked by."""
+        return self.metrics[0]
 
 
 @frozen
@@ -52,22 +59,27 @@ def task_table(
     """The table of one task from the statuses of its cells, by name; ``built`` computes the intervals.
 
     Raises:
-        RunError: statistics of a finished run are damaged, or the runs have different classes.
+        RunError: statistics of a finished run are damaged, or the runs have different classes or metrics.
         ValueError: there is no interval, as with too few test images.
     """
     scored = {method: _scored(plan, task, method, found) for method in plan.methods}
     results = [one.results for by_seed in scored.values() for one in by_seed.values()]
-    if len({one.classes for one in results}) > 1:
-        raise RunError(f"runs of task '{task}' in {plan.out} have different classes, and one table cannot hold them")
+    if len({(one.classes, one.metrics) for one in results}) > 1:
+        raise RunError(
+            f"runs of task '{task}' in {plan.out} have different classes or metrics, and one table cannot hold them"
+        )
+    metrics = results[0].metrics if results else SEGMENTATION if built is None else tuple(built.metrics)
     rows = ranked(
-        _record(plan, method, scored, built) | {"notes": _notes(plan, task, method, found, failures)}
-        for method in plan.methods
+        (
+            _record(plan, method, scored, metrics[0], built) | {"notes": _notes(plan, task, method, found, failures)}
+            for method in plan.methods
+        ),
+        metrics[0],
     )
     lines = [f"{row['method']}: {note}" for row in rows for note in row["notes"]]
     classes = results[0].classes if results else ()
-    return TaskTable(
-        task, classes, plan.baseline, tuple(rows), (*facts(plan, task, results), *pick_notes(rows), *lines)
-    )
+    notes = (*facts(plan, task, results, metrics[0]), *pick_notes(rows, metrics[0]), *lines)
+    return TaskTable(task, classes, plan.baseline, tuple(rows), notes, metrics)
 
 
 def _scored(plan: Plan, task: str, method: str, found: Mapping[str, Status]) -> dict[int, Scored]:
@@ -84,18 +96,20 @@ def _scored(plan: Plan, task: str, method: str, found: Mapping[str, Status]) -> 
     return scored
 
 
-def _record(plan: Plan, method: str, scored: Mapping[str, dict[int, Scored]], built: Task | None) -> Record:
-    own, mious = scored[method], {name: _mious(by_seed) for name, by_seed in scored.items()}
-    gap = (mious[method], mious[SOURCE_ONLY], mious.get(ORACLE, {}))
+def _record(
+    plan: Plan, method: str, scored: Mapping[str, dict[int, Scored]], metric: Metric, built: Task | None
+) -> Record:
+    own, values = scored[method], {name: _values(by_seed) for name, by_seed in scored.items()}
+    gap = (values[method], values[SOURCE_ONLY], values.get(ORACLE, {}))
     common = set.intersection(*map(set, gap))  # seeds
     return {
         "method": method,
-        "mIoU": over_seeds(mious[method].values()),
-        "to_source_only": None if method == SOURCE_ONLY else _mean_difference(mious[method], mious[SOURCE_ONLY]),
-        **_to_baseline(plan, method, scored, built),
+        metric.name: over_seeds(values[method].values()),
+        "to_source_only": None if method == SOURCE_ONLY else _mean_difference(values[method], values[SOURCE_ONLY]),
+        **_to_baseline(plan, method, scored, metric, built),
         "gap_closed": None
         if method in REFERENCES
-        else gap_closed(*(mean(one[seed] for seed in common) for one in gap)),
+        else gap_closed(metric, *(mean(one[seed] for seed in common) for one in gap)),
         "mutual_information": over_seeds(one.row.mutual_information for one in own.values()),
         "minutes": _minutes(own.values()),
         "images_per_second": _images_per_second(own.values()),
@@ -108,8 +122,8 @@ def _record(plan: Plan, method: str, scored: Mapping[str, dict[int, Scored]], bu
     }
 
 
-def _mious(by_seed: Mapping[int, Scored]) -> dict[int, float]:
-    return {seed: one.row.scores.miou for seed, one in by_seed.items() if one.row.scores.miou is not None}
+def _values(by_seed: Mapping[int, Scored]) -> dict[int, float]:
+    return {seed: value for seed, one in by_seed.items() if (value := one.row.scores.primary) is not None}
 
 
 def _mean_difference(first: Mapping[int, float], second: Mapping[int, float]) -> float | None:
@@ -117,35 +131,37 @@ def _mean_difference(first: Mapping[int, float], second: Mapping[int, float]) ->
     return mean(first[seed] - second[seed] for seed in first if seed in second)
 
 
-def gap_closed(reached: float | None, low: float | None, high: float | None) -> float | None:
+def gap_closed(metric: Metric, reached: float | None, low: float | None, high: float | None) -> float | None:
     """The share of the way from source_only's score ``low`` to the oracle's ``high``; None where there is none."""
-    if reached is None or low is None or high is None or high <= low:
+    if reached is None or low is None or high is None or not metric.better(high, low):
         return None
     return (reached - low) / (high - low)
 
 
-def _to_baseline(plan: Plan, method: str, scored: Mapping[str, dict[int, Scored]], built: Task | None) -> Record:
+def _to_baseline(
+    plan: Plan, method: str, scored: Mapping[str, dict[int, Scored]], metric: Metric, built: Task | None
+) -> Record:
     """The difference to the baseline over the seeds that both have, its 95 % interval, and what follows from that."""
     own, others = scored[method], scored.get(plan.baseline or "", {})
     seeds = [seed for seed in own if seed in others and method != plan.baseline]
-    estimate, interval = _mean_difference(_mious(own), _mious({seed: others[seed] for seed in seeds})), None
+    estimate, interval = _mean_difference(_values(own), _values({seed: others[seed] for seed in seeds})), None
     if seeds and plan.bootstrap and built is not None:
         found = paired_difference(
             [_statistics(own[seed], built) for seed in seeds],
             [_statistics(others[seed], built) for seed in seeds],
-            built.mious,
+            built.primary,
             repetitions=plan.bootstrap,
             seed=BOOTSTRAP_SEED,
         )
         estimate, interval = found.estimate, [found.interval.low, found.interval.high]
-    return {"to_baseline": estimate, "to_baseline_interval": interval, "verdict": verdict(interval)}
+    return {"to_baseline": estimate, "to_baseline_interval": interval, "verdict": verdict(metric, interval)}
 
 
-def verdict(interval: Sequence[float] | None) -> str | None:
-    """``better`` or ``worse`` than the baseline where the whole interval is."""
-    if interval is None:
+def verdict(metric: Metric, interval: Sequence[float] | None) -> str | None:
+    """``better`` or ``worse`` than the baseline where the whole interval of the difference is."""
+    if interval is None or interval[0] <= 0 <= interval[1]:
         return None
-    return "better" if interval[0] > 0 else "worse" if interval[1] < 0 else None
+    return "better" if metric.better(interval[0], 0.0) else "worse"
 
 
 def _statistics(one: Scored, built: Task) -> Tensor:

@@ -5,11 +5,10 @@ from pathlib import Path
 
 from torch import Tensor
 
-from daframework.adapt.samples import colored
 from daframework.adapt.translated_set import open_translated
 from daframework.data.whole import evenly_spread
-from daframework.interfaces import ImageDataset
-from daframework.report.figures import class_figure, miou_figure, save_figure
+from daframework.interfaces import SEMANTIC, ImageDataset
+from daframework.report.figures import class_figure, save_figure, score_figure
 from daframework.report.sheets import sheet_figure
 from daframework.report.table import mean
 from daframework.suites.comparison import TaskTable
@@ -20,25 +19,29 @@ SHEET_IMAGES = 8
 
 
 def draw_scores(plan: Plan, table: TaskTable) -> list[Path]:
-    """mIoU by method and IoU by class and method, as PNG and SVG in the suite's folder; the files written."""
-    rows = {row["method"]: row for row in table.rows if row["mIoU"]["mean"] is not None}
+    """The first metric by method, and its parts by class, as PNG and SVG in the suite's folder; the files written."""
+    metric = table.primary
+    rows = {row["method"]: row for row in table.rows if row[metric.name]["mean"] is not None}
     if not rows:
         return []
-    lines = {name: rows[name]["mIoU"]["mean"] for name in REFERENCES if name in rows}
+    lines = {name: rows[name][metric.name]["mean"] for name in REFERENCES if name in rows}
     bars = {
-        name: [one["mIoU"] for one in row["seeds"] if one["mIoU"] is not None]
+        name: [one[metric.name] for one in row["seeds"] if one[metric.name] is not None]
         for name, row in rows.items()
         if name not in REFERENCES
     }
     files = []
     if bars:
-        title = f"{plan.name}, {table.task}: mIoU on the target's test set"
-        files += save_figure(miou_figure(bars, lines, title), plan.out, f"{table.task}_miou")
+        title = f"{plan.name}, {table.task}: {metric.title} on the target's test set"
+        drawn = score_figure(bars, lines, title, metric)
+        files += save_figure(drawn, plan.out, f"{table.task}_{metric.name.lower()}")
+    if metric.by_class is None:
+        return files
     by_class = {
-        method: {name: mean(one["IoU"][name] for one in row["seeds"]) for name in table.classes}
+        method: {name: mean(one[metric.by_class][name] for one in row["seeds"]) for name in table.classes}
         for method, row in rows.items()
     }
-    title = f"{plan.name}, {table.task}: IoU by class"
+    title = f"{plan.name}, {table.task}: {metric.by_class} by class"
     return files + save_figure(class_figure(by_class, title), plan.out, f"{table.task}_classes")
 
 
@@ -60,6 +63,6 @@ def draw_sheet(plan: Plan, found: Mapping[str, Status], source: ImageDataset) ->
         if len(translated) == len(source):
             rows[method] = [translated[place].image for place in places]
     labels = [sample.label for sample in samples if sample.label is not None]
-    rows["label"] = [colored(label[None], source.palette)[0] for label in labels]
+    rows["label"] = [SEMANTIC.render(label[None], source.palette)[0] for label in labels]
     title = f"{plan.name}: source images under every method, seed {plan.seeds[0]}"
     return save_figure(sheet_figure(rows, title), plan.out, "sheet")

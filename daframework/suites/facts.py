@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 
 from daframework.recipes.tables import ComponentTable
+from daframework.scores import Metric
 from daframework.storage.results import Results
 from daframework.suites.plan import Plan
 
 
-def facts(plan: Plan, task: str, results: Sequence[Results]) -> list[str]:
+def facts(plan: Plan, task: str, results: Sequence[Results], metric: Metric) -> list[str]:
     """Lines to stand under the table of a task; ``results`` are those in it."""
     cells = [cell for cell in plan.cells if cell.task == task]
     recipe = cells[0].recipe
@@ -34,7 +35,9 @@ def facts(plan: Plan, task: str, results: Sequence[Results]) -> list[str]:
             if plan.bootstrap
             else ""
         )
-        lines.append(f"percent; vs {plan.baseline}: difference of mIoU{interval}")
+        unit = f"{metric.shown_in.removeprefix(', ')}; " if metric.unit else ""
+        better = "" if metric.higher_is_better else ", lower is better"
+        lines.append(f"{unit}vs {plan.baseline}: difference of {metric.title}{better}{interval}")
     return lines + [f"made by {made}" for made in sorted({maker(one) for one in results})]
 
 

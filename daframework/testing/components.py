@@ -11,10 +11,11 @@ from daframework.adapt.rehearsal import Judge, Translator, tensors_of, try_step,
 from daframework.build import DIRECTIONS, DOMAINS, Term
 from daframework.compute.randomness import global_seed
 from daframework.data.checked import check_sample
-from daframework.data.whole import padded_side
+from daframework.data.whole import batched, padded_side
 from daframework.errors import PluginError, one_line
 from daframework.interfaces import (
     IGNORE_INDEX,
+    SEMANTIC,
     Discriminator,
     DiscriminatorOutput,
     Generator,
@@ -23,6 +24,7 @@ from daframework.interfaces import (
     Sample,
     Task,
 )
+from daframework.scores import PERCENT
 
 
 def check_size(name: str, multiple: int, height: int, width: int) -> None:
@@ -86,7 +88,8 @@ def check_discriminator(
 def check_task(
     task: Task, *, num_classes: int, height: int, width: int, batch_size: int = 2, model: nn.Module | None = None
 ) -> None:
-    """Finite logits cover every class and pixel; the loss is a scalar, and finite where all pixels are ignored.
+    """Predictions are finite, and logits cover every class and pixel where the task is one of classes; the loss is a
+    scalar, and finite where no pixel is valid; statistics add up.
 
     Also in training, with the backward pass. ``model`` is one of the task's, built here without it.
     """
@@ -94,37 +97,49 @@ def check_task(
     check_size(name, task.multiple, height, width)
     model = task.model() if model is None else model
     image = _image(model, batch_size, height, width)
-    ignored = torch.full((batch_size, height, width), IGNORE_INDEX, device=image.device)
+    random, kind = torch.Generator().manual_seed(0), task.label_type
+    label = torch.stack([kind.example(height, width, num_classes, random) for _ in range(batch_size)])
+    label = batched(label).to(image.device)
+    ignored = torch.full_like(label, kind.invalid)
     wanted = (batch_size, num_classes, height, width)
     for training in (False, True):
         prediction = model.train(training)(image)
-        if not isinstance(prediction, Tensor) or tuple(prediction.shape) != wanted:
+        if not isinstance(prediction, Tensor) or len(prediction) != batch_size:
+            raise PluginError(f"the model of {name} must give a prediction of each image, got {_say(prediction)}")
+        if kind.name == SEMANTIC.name and tuple(prediction.shape) != wanted:
             raise PluginError(f"the model of {name} must give {wanted}, got {_say(prediction)}")
         _check_finite(f"what the model of {name} gives", prediction)
         loss = task.loss(prediction, ignored)
         if not isinstance(loss, Tensor) or loss.ndim != 0:
             raise PluginError(f"the loss of {name} must be a scalar, got {_say(loss)}")
         if not loss.is_meta and not bool(loss.isfinite()):
-            raise PluginError(
-                f"the loss of {name} must be finite where every pixel is ignored, got {float(loss.detach())}"
-            )
+            raise PluginError(f"the loss of {name} must be finite where no pixel is valid, got {float(loss.detach())}")
     if loss.requires_grad:
         loss.backward()  # type: ignore[no-untyped-call]
     if not image.is_meta:
-        _check_scores(name, task, prediction.detach(), torch.randint(num_classes, ignored.shape, device=image.device))
+        _check_scores(name, task, prediction.detach(), label)
 
 
 def _check_scores(name: str, task: Task, prediction: Tensor, label: Tensor) -> None:
-    """Statistics add up over images; scores are fractions, and `Task.mious` gives that of `Task.scores`."""
+    """Statistics add up over images; scores are of its metrics, and `Task.primary` gives the first of `Task.scores`."""
     whole = task.statistics(prediction, label)
     parts = [task.statistics(prediction[i : i + 1], label[i : i + 1]) for i in range(len(label))]
     if not torch.allclose(torch.stack(parts).sum(0), whole):
         raise PluginError(f"the statistics of {name} must add up over images to those of all")
     scores = task.scores(whole)
-    if scores.miou is None or not 0 <= scores.miou <= 1:
-        raise PluginError(f"the mIoU of {name} must be from 0 to 1, got {scores.miou}")
-    if abs(float(task.mious(whole[None])[0]) - scores.miou) > 1e-9:
-        raise PluginError(f"mious of {name} must give what scores gives, {scores.miou}")
+    if list(scores.values) != [one.name for one in task.metrics]:
+        wanted = ", ".join(one.name for one in task.metrics)
+        raise PluginError(
+            f"the scores of {name} must be those of its metrics, {wanted}, got {', '.join(scores.values)}"
+        )
+    for one in task.metrics:
+        value = scores.values[one.name]
+        if not one.allows(value):
+            which = "from 0 to 1" if one.unit == PERCENT else "a finite number"
+            raise PluginError(f"the {one.name} of {name} must be {which}, got {value}")
+    first = scores.primary
+    if first is None or abs(float(task.primary(whole[None].double())[0]) - first) > 1e-9 * max(1, abs(first)):
+        raise PluginError(f"primary of {name} must give what scores gives, {first}")
 
 
 def check_network(network: nn.Module, fresh: nn.Module, *, height: int, width: int, batch_size: int = 2) -> None:
@@ -214,7 +229,10 @@ def check_dataset(dataset: ImageDataset, *, labelled: bool = True) -> None:
         if bare.label is not None:
             raise PluginError(f"{name}: unlabelled({index}) must have no label")
         sample = dataset[index] if labelled else bare
-        check_sample(sample, len(dataset.classes), labelled=labelled)
+        of_classes = labelled and SEMANTIC.name in dataset.labels
+        check_sample(sample, len(dataset.classes), (SEMANTIC,) if of_classes else ())
+        if labelled and {*sample.others} != {*dataset.labels} - {SEMANTIC.name}:
+            raise PluginError(f"{name}: its samples must have the labels that it names, {', '.join(dataset.labels)}")
         if not _equal(bare, Sample(sample.image, None, sample.name)):
             raise PluginError(f"{name}: unlabelled({index}) must give the image and name of [{index}]")
         try:
@@ -226,7 +244,10 @@ def check_dataset(dataset: ImageDataset, *, labelled: bool = True) -> None:
 
 
 def _equal(one: Sample, other: Sample) -> bool:
-    pairs = ((one.image, other.image), (one.label, other.label))
+    if one.others.keys() != other.others.keys():
+        return False
+    pairs = [(one.image, other.image), (one.label, other.label)]
+    pairs += [(one.others[name], other.others[name]) for name in one.others]
     same = (torch.equal(a, b) if a is not None and b is not None else a is b for a, b in pairs)
     return one.name == other.name and all(same)
 

@@ -99,5 +99,5 @@ class Segmentation(Task):
     def scores(self, statistics: Tensor) -> Scores:
         return Scores(mean_iou(statistics), pixel_accuracy(statistics), class_iou(statistics))
 
-    def mious(self, statistics: Tensor) -> Tensor:
+    def primary(self, statistics: Tensor) -> Tensor:
         return mean_iou_of(statistics)

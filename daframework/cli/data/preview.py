@@ -69,19 +69,18 @@ def _parts(plugins: Plugins, request: Request) -> "list[DomainPart]":
 
 
 def _tiles(part: "DomainPart", count: int) -> "list[Tile]":
-    from daframework.adapt.samples import colored
     from daframework.data.checked import check_sample, resize_image
     from daframework.data.whole import evenly_spread
-    from daframework.interfaces import IGNORE_INDEX
+    from daframework.interfaces import IGNORE_INDEX, SEMANTIC
     from daframework.report.sheets import Tile, overlaid
 
     tiles = []
     for index in evenly_spread(len(part.dataset), count):
         sample = part.dataset[index] if part.labelled else part.dataset.unlabelled(index)
-        check_sample(sample, len(part.dataset.classes), labelled=part.labelled)
+        check_sample(sample, len(part.dataset.classes), (SEMANTIC,) if part.labelled else ())
         picture = sample.image
         if part.labelled and sample.label is not None:
-            colours = colored(sample.label[None], part.dataset.palette)[0]
+            colours = SEMANTIC.render(sample.label[None], part.dataset.palette)[0]
             picture = overlaid(picture, colours, sample.label, IGNORE_INDEX)
         scale = min(1.0, _SIDE / max(picture.shape[1:]))
         size = [max(1, round(side * scale)) for side in picture.shape[1:]]

@@ -1,16 +1,16 @@
 """A set of images out of the cache: views of mapped files, of which no more is read than a crop covers."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from daframework.data.cache.shards import CachePart, Shard
+from daframework.data.cache.shards import IMAGES, CachePart, Shard
 from daframework.errors import DataError, one_line
-from daframework.interfaces import ImageDataset, Sample
+from daframework.interfaces import SEMANTIC, ImageDataset, Sample
 
 
 class Stored:
@@ -37,11 +37,13 @@ class Stored:
         return sum(self._bytes)
 
     def __getitem__(self, index: int) -> Tensor:
-        """The pixels at ``index``, (3, H, W) or (H, W) uint8: not to be written to."""
+        """The pixels at ``index``, (3, H, W) uint8, or the label, (H, W): not to be written to."""
         height, width = self._sizes[index].tolist()
-        start, planes = int(self._offsets[index]), self.part.planes
-        pixels = self._mapped[index // self.part.size][start : start + planes * height * width]
-        return pixels.view(planes, height, width) if planes > 1 else pixels.view(height, width)
+        start = int(self._offsets[index])
+        pixels = self._mapped[index // self.part.size][start : start + self.part.planes * height * width]
+        if self.part.kind == IMAGES:
+            return pixels.view(-1, height, width)
+        return pixels.view(self.part.dtype).view(height, width)
 
     def name(self, index: int) -> str:
         """The name of the image at ``index``."""
@@ -73,22 +75,22 @@ class Cached(ImageDataset):
     def __init__(
         self,
         images: Stored,
-        labels: Stored | None,
+        labels: Mapping[str, Stored],
         classes: Sequence[str],
         palette: Sequence[tuple[int, int, int]],
     ) -> None:
-        """``labels`` are None where they must not be read."""
-        self.images, self.labels = images, labels
-        self.stored = [images] if labels is None else [images, labels]
+        """``labels`` are those of each type, by its name; none where they must not be read."""
+        self.images, self._labels, self.labels = images, labels, list(labels)
+        self.stored = [images, *labels.values()]
         self.classes, self.palette = classes, palette
 
     def __len__(self) -> int:
         return self.images.part.count
 
     def __getitem__(self, index: int) -> Sample:
-        """The sample, with its label unless the set was opened without."""
-        label = None if self.labels is None else self.labels[index]
-        return Sample(self.images[index], label, self.images.name(index))
+        """The sample, with its labels unless the set was opened without."""
+        labels = {name: stored[index] for name, stored in self._labels.items()}
+        return Sample(self.images[index], labels.pop(SEMANTIC.name, None), self.images.name(index), labels)
 
     def unlabelled(self, index: int) -> Sample:
         """The sample without its label."""

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from attrs import frozen
 
@@ -16,7 +16,7 @@ from daframework.errors import DataError
 from daframework.storage.files import write_whole
 
 _ABOUT = "about.json"
-_NAME = re.compile(r"(images|labels)-[0-9a-f]{32}")
+_NAME = re.compile(r"(images|labels(_\w+)?)-[0-9a-f]{32}")
 
 
 def cache_root() -> Path:
@@ -41,7 +41,7 @@ class Listing:
 
     folder: Path
     dataset: str
-    kind: Literal["images", "labels"]
+    kind: str
     count: int
     stored: int
     resize: tuple[int, ...] | None
@@ -80,14 +80,14 @@ def _listing(folder: Path) -> Listing:
     kind, _, key = folder.name.partition("-")
     try:
         about: dict[str, Any] = json.loads((folder / _ABOUT).read_bytes())
-        part = CachePart(folder, key, about["count"], "images" if kind == "images" else "labels")
+        part = CachePart(folder, key, about["count"], kind)
         files = {path.name: path.stat().st_size for path in folder.iterdir()}
         stored = sum(len(part.entries(number)) for number in range(part.shards) if f"{number:05d}.json" in files)
         used = (folder / _ABOUT).stat().st_mtime
         resize = None if about["resize"] is None else tuple(about["resize"])
         return Listing(folder, str(about["dataset"]), part.kind, part.count, stored, resize, sum(files.values()), used)
     except (OSError, ValueError, TypeError, KeyError):
-        return Listing(folder, "damaged", "images" if kind == "images" else "labels", 0, 0, None, 0, 0.0)
+        return Listing(folder, "damaged", kind, 0, 0, None, 0, 0.0)
 
 
 def remove_cache(folder: Path) -> None:

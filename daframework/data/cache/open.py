@@ -2,70 +2,86 @@
 
 A cache is keyed by what it is made of. Images: the dataset's fingerprint of them, their number, the size they are
 brought to, and the version of the format. Labels: the same with the fingerprint of the labels, which covers the ids'
-meaning, and the classes. So another mapping shares the images, and a target's labels can be added when they may be
-read: until then no label is looked for.
+meaning, and the classes or the type. So another mapping shares the images, and a target's labels can be added when they
+may be read: until then no label is looked for.
 """
 
 from collections.abc import Sequence
-from typing import Literal
+
+import torch
 
 from daframework.compute.session import Session
 from daframework.data.cache.cached import Cached, Stored
 from daframework.data.cache.layout import note_use, part_folder
-from daframework.data.cache.shards import CachePart, DamagedError, Shard
-from daframework.data.cache.writing import build
+from daframework.data.cache.shards import IMAGES, CachePart, DamagedError, Shard
+from daframework.data.cache.writing import build, label_kind
 from daframework.errors import DataError, StoppedError, warn
 from daframework.fingerprint import digest
-from daframework.interfaces import ImageDataset
+from daframework.interfaces import SEMANTIC, ImageDataset, LabelType
 
 FORMAT = 1
 """Raise it when the same files would become other pixels, or lie otherwise on the disk."""
 
 
-def find_parts(dataset: ImageDataset, resize: Sequence[int] | None, *, labels: bool) -> list[CachePart] | None:
-    """Where the images of a set, and its labels if ``labels``, are or will be; None where it has no fingerprint.
+def find_parts(
+    dataset: ImageDataset, resize: Sequence[int] | None, types: Sequence[LabelType]
+) -> list[CachePart] | None:
+    """Where the images of a set, and its labels of ``types``, are or will be; None where it has no fingerprint.
 
     Raises:
         DataError: a file is missing.
     """
     parts = []
-    kinds: tuple[Literal["images", "labels"], ...] = ("images", "labels") if labels else ("images",)
-    for kind in kinds:
-        found = dataset.fingerprint(labels=kind == "labels")
+    for one in (None, *types):
+        found = dataset.fingerprint(labels=one is not None)
         if found is None:
             return None
-        classes = list(dataset.classes) if kind == "labels" else None
+        kind = IMAGES if one is None else label_kind(one)
+        classes = list(dataset.classes) if one is not None and one.name == SEMANTIC.name else None
         key = digest(FORMAT, kind, found, len(dataset), None if resize is None else list(resize), classes)
-        parts.append(CachePart(part_folder(kind, key), key, len(dataset), kind))
+        dtype = torch.uint8 if one is None or one.dtype is None else one.dtype
+        parts.append(CachePart(part_folder(kind, key), key, len(dataset), kind, dtype))
     return parts
 
 
 def open_cached(
-    session: Session, dataset: ImageDataset, *, name: str, resize: Sequence[int] | None, workers: int, labels: bool
+    session: Session,
+    dataset: ImageDataset,
+    *,
+    name: str,
+    resize: Sequence[int] | None,
+    workers: int,
+    types: Sequence[LabelType],
 ) -> Cached | None:
-    """``dataset`` checked, resized to ``resize`` and out of the cache; None where it has no fingerprint.
+    """``dataset`` checked, resized to ``resize`` and out of the cache; None where it cannot be kept there.
 
     What is missing of the cache, cut off or changed is made first, by ``workers`` processes. ``name`` says in messages
-    which set it is. Labels are read only if ``labels``.
+    which set it is. Labels are read only of ``types``.
 
     Raises:
         StoppedError: the user asked to stop; what is finished is kept.
         DataError: a file cannot be read or used, with a line for each of them; or the cache cannot be written.
     """
-    parts = find_parts(dataset, resize, labels=labels)
+    for one in types:
+        if one.dtype is None:
+            warn(f"{name} is not cached on disk, since labels of the type '{one.name}' cannot be; it is read each time")
+            return None
+    parts = find_parts(dataset, resize, types)
     if parts is None:
         warn(f"{name} is not cached on disk, since its dataset gives no fingerprint; it is read each time")
         return None
     found = [_read(session, part, name) for part in parts] if session.fabric.local_rank == 0 else []
     if any(None in shards for shards in found):
-        build(session, dataset, list(zip(parts, found, strict=True)), name=name, resize=resize, workers=workers)
+        whole = list(zip(parts, found, strict=True))
+        build(session, dataset, whole, name=name, resize=resize, workers=workers, types=types)
         found = []
     session.fabric.barrier()
     found = found or [_read(session, part, name) for part in parts]
     stored = [_stored(part, shards) for part, shards in zip(parts, found, strict=True)]
     for part in parts:
         note_use(part)
-    return Cached(stored[0], stored[1] if labels else None, dataset.classes, dataset.palette)
+    labels = {one.name: kept for one, kept in zip(types, stored[1:], strict=True)}
+    return Cached(stored[0], labels, dataset.classes, dataset.palette)
 
 
 def _stored(part: CachePart, shards: Sequence[Shard | None]) -> Stored:

@@ -1,11 +1,11 @@
 """Shards of the cache: pixels as they lie in memory, so that a file that is mapped needs no decoding.
 
-A shard is two files. ``00012.bin`` holds the pixels of its images, (3, H, W) uint8, or labels, (H, W), one after
-another and nothing else. ``00012.json`` holds their sizes and names, a checksum of the pixels, and the stamp that the
-file system had for them when the checksum was last known to hold; its second line is a checksum of the first. Pixels
-with another stamp, as after a copy, a cut or a change, are read and checked before they are used. A checksum on every
-start would read the whole cache each time, and one straight after writing would only read what the system still holds
-in memory.
+A shard is two files. ``00012.bin`` holds the pixels of its images, (3, H, W) uint8, or labels, (H, W) of their type's
+dtype, one after another and nothing else. ``00012.json`` holds their sizes and names, a checksum of the pixels, and the
+stamp that the file system had for them when the checksum was last known to hold; its second line is a checksum of the
+first. Pixels with another stamp, as after a copy, a cut or a change, are read and checked before they are used. A
+checksum on every start would read the whole cache each time, and one straight after writing would only read what the
+system still holds in memory.
 
 Why no library's format: what is wanted is a view of any one image in files that many processes map. WebDataset and
 LitData store serialised samples to be streamed, and hand out copies; Zarr decodes chunks into new arrays; Arrow is a
@@ -21,9 +21,10 @@ import zlib
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, Self, TypeVar
 from uuid import uuid4
 
+import torch
 from attrs import asdict, frozen
 from torch import Tensor
 
@@ -34,6 +35,9 @@ from daframework.storage.files import write_whole
 T = TypeVar("T")
 _SMALLEST = 64  # entries of a shard: what an interruption may throw away
 _MOST = 512  # shards of a part, each of which is looked at when it is opened
+
+IMAGES = "images"
+"""The kind of a part that holds images and their names; every other holds labels."""
 
 
 class DamagedError(Exception):
@@ -64,18 +68,20 @@ class CachePart:
         folder: Where its shards lie.
         key: Names what they were made of.
         count: How many images or labels there are.
-        kind: Which of both.
+        kind: ``images``, ``labels`` of classes, or ``labels_NAME`` of another type.
+        dtype: Of the values, of which an image has three a pixel and a label one.
     """
 
     folder: Path
     key: str
     count: int
-    kind: Literal["images", "labels"]
+    kind: str
+    dtype: torch.dtype = torch.uint8
 
     @property
     def planes(self) -> int:
         """Bytes of a pixel."""
-        return 3 if self.kind == "images" else 1
+        return 3 if self.kind == IMAGES else self.dtype.itemsize
 
     @property
     def size(self) -> int:
@@ -182,7 +188,7 @@ class ShardWriter:
         self._checksum = zlib.crc32(content, self._checksum)
         self._heights.append(pixels.shape[-2])
         self._widths.append(pixels.shape[-1])
-        if self._part.kind == "images":
+        if self._part.kind == IMAGES:
             self._names.append(name)
 
     def finish(self) -> None:

@@ -12,12 +12,12 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from daframework.compute.session import Session
 from daframework.data.cache.layout import cache_root, describe, gigabytes
-from daframework.data.cache.shards import CachePart, Shard, ShardWriter
-from daframework.data.checked import check_sample, resize_image, resize_label
+from daframework.data.cache.shards import IMAGES, CachePart, Shard, ShardWriter
+from daframework.data.checked import check_sample, labels_of, resize_sample
 from daframework.data.parallel import leave_interrupts_to_the_parent, until_killed
 from daframework.data.whole import evenly_spread
 from daframework.errors import DafError, DataError, StoppedError
-from daframework.interfaces import ImageDataset, Sample
+from daframework.interfaces import SEMANTIC, ImageDataset, LabelType
 
 _FAULTS = 20  # faulty files after which the rest is no longer looked at
 _ABANDONED = 3600.0  # seconds after which a file that nobody writes to was left by a process that was killed
@@ -33,8 +33,10 @@ def build(
     name: str,
     resize: Sequence[int] | None,
     workers: int,
+    types: Sequence[LabelType],
 ) -> None:
-    """Make the shards that are None of each part, in ``workers`` processes; ``name`` says which set it is.
+    """Make the shards that are None of each part, in ``workers`` processes; ``name`` says which set it is, and
+    ``types`` which labels its parts hold.
 
     All faulty files are named at once, and the shards without any are kept. Another process may build the same.
 
@@ -54,7 +56,7 @@ def build(
     total, faults = len(dataset), list[str]()
     session.log.begin(f"caching {name}", total, total - left)
     loader: DataLoader[Any] = DataLoader(
-        _Builder(dataset, resize, todo),
+        _Builder(dataset, resize, todo, types),
         batch_size=None,
         num_workers=min(workers, len(todo)),
         prefetch_factor=_AHEAD,
@@ -83,6 +85,7 @@ class _Builder(IterableDataset[str | DataError | None]):
     dataset: ImageDataset
     resize: Sequence[int] | None
     todo: Sequence[tuple[int, Sequence[CachePart]]]
+    types: Sequence[LabelType]
 
     def __iter__(self) -> Iterator[str | DataError | None]:
         worker = get_worker_info()
@@ -95,29 +98,32 @@ class _Builder(IterableDataset[str | DataError | None]):
                 return
 
     def _shard(self, number: int, parts: Sequence[CachePart]) -> Iterator[str | None]:
-        labelled, whole = any(part.kind == "labels" for part in parts), True
+        kinds, whole = {part.kind for part in parts}, True
+        types = [one for one in self.types if label_kind(one) in kinds]
         with ExitStack() as stack:
             writers = [(part, stack.enter_context(ShardWriter(part, number))) for part in parts]
             for index in parts[0].entries(number):
                 try:
-                    sample = self.dataset[index] if labelled else self.dataset.unlabelled(index)
-                    check_sample(sample, len(self.dataset.classes), labelled=labelled)
+                    sample = self.dataset[index] if types else self.dataset.unlabelled(index)
+                    check_sample(sample, len(self.dataset.classes), types)
                 except DafError as error:
                     whole = False
                     yield str(error)
                     continue
-                for part, writer in writers if whole else ():
-                    writer.add(self._pixels(part, sample), sample.name)
+                if whole:
+                    sample = resize_sample(sample, self.resize, types)
+                    pixels = {IMAGES: sample.image}
+                    pixels |= dict(zip(map(label_kind, types), labels_of(sample, types), strict=True))
+                    for part, writer in writers:
+                        writer.add(pixels[part.kind], sample.name)
                 yield None
             for _, writer in writers if whole else ():
                 writer.finish()
 
-    def _pixels(self, part: CachePart, sample: Sample) -> torch.Tensor:
-        pixels = sample.image if part.kind == "images" else sample.label
-        assert pixels is not None, "checked"
-        if self.resize is None:
-            return pixels
-        return resize_image(pixels, self.resize) if part.kind == "images" else resize_label(pixels, self.resize)
+
+def label_kind(label_type: LabelType) -> str:
+    """The kind of the parts that hold labels of this type."""
+    return "labels" if label_type.name == SEMANTIC.name else f"labels_{label_type.name}"
 
 
 def _make_folders(parts: Sequence[CachePart], name: str, resize: Sequence[int] | None) -> None:

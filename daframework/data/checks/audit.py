@@ -12,7 +12,7 @@ from daframework.data.checked import check_sample
 from daframework.data.checks.duplicates import content_digest
 from daframework.data.frequencies import label_counts
 from daframework.errors import DataError
-from daframework.interfaces import ImageDataset, Inspection, Sample
+from daframework.interfaces import SEMANTIC, ImageDataset, Inspection, Sample
 
 LOW_CONTRAST = 3.0
 """Standard deviation, on 0 to 255, below which an image shows next to nothing: one colour, and a camera's noise."""
@@ -54,7 +54,7 @@ def audit(dataset: ImageDataset, labelled: bool, index: int) -> Audited:
     image, label = found.image, found.label
     if image is not None:
         try:
-            check_sample(Sample(image, label, found.name), len(dataset.classes), labelled=label is not None)
+            check_sample(Sample(image, label, found.name), len(dataset.classes), () if label is None else (SEMANTIC,))
         except DataError as error:
             errors.append(str(error))
             image = label = None

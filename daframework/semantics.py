@@ -1,9 +1,25 @@
-"""How good a task model is on a domain without labels, guessed from what it predicts there."""
+"""What a task of classes does unless it says otherwise: several models as one, and how good one is without labels."""
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+
+
+class MeanProbability(nn.Module):
+    """Several task models as one, whose class probabilities are the mean of theirs."""
+
+    def __init__(self, models: Sequence[nn.Module]) -> None:
+        """Models that map images to logits."""
+        super().__init__()
+        self.models = nn.ModuleList(models)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Images (N, 3, H, W) in [-1, 1] -> logits (N, num_classes, H, W): logarithms of probabilities."""
+        total = sum(model(image).softmax(1) for model in self.models)
+        assert isinstance(total, Tensor), "there is at least one model"
+        return (total / len(self.models)).clamp(min=torch.finfo(total.dtype).tiny).log()
 
 
 class BothViews(nn.Module):
@@ -40,3 +56,19 @@ def mutual_information(joints: Tensor) -> float:
         return 0.0
     entropy, together = torch.special.entr(shares).sum(), torch.special.entr(found).sum()
     return min(1.0, max(0.0, float(2 * entropy - together) / math.log(len(shares))))
+
+
+class MutualInformation:
+    """How good a model of classes is on images without labels, see `mutual_information`."""
+
+    def __init__(self, model: nn.Module) -> None:
+        """``model`` maps images to logits."""
+        self.model = BothViews(model)
+
+    def statistics(self, prediction: Tensor) -> Sequence[Tensor]:
+        """`joint` of each image."""
+        return joint(prediction).unbind()
+
+    def score(self, statistics: Tensor) -> float:
+        """From 0 to 1."""
+        return mutual_information(statistics)

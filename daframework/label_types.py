@@ -1,0 +1,90 @@
+"""What a label is, and what becomes of it where its image is cropped, mirrored or resized."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+IGNORE_INDEX = 255
+
+
+class LabelType(ABC):
+    """One kind of label. As it stands here: a value, or several, for each pixel; the last two axes are the image's.
+
+    A label of another shape, such as a class for the whole image, overrides what moves pixels.
+    """
+
+    name: str
+    """What it is called: the key in `Sample.others`, unless it is ``"semantic"``, and in a dataset's ``labels``."""
+    invalid: float
+    """The value of a pixel that says nothing, which no loss and no metric counts."""
+    dtype: torch.dtype | None = None
+    """Of labels (H, W), which ``data.cache`` can keep; None where they are of another shape, and are read each time."""
+
+    @abstractmethod
+    def problem(self, label: Tensor, height: int, width: int) -> str | None:
+        """What is wrong with the label of an image of that size, as a sentence's end: "must be ..., got ..."."""
+
+    @abstractmethod
+    def example(self, height: int, width: int, num_classes: int, random: torch.Generator) -> Tensor:
+        """One that an image of that size might have, drawn from ``random``: what contracts are checked with."""
+
+    def render(self, label: Tensor, palette: Sequence[tuple[int, int, int]]) -> Tensor:
+        """A picture of labels (N, H, W): (N, 3, H, W) uint8, by the dataset's ``palette`` where it has classes.
+
+        Raises:
+            TypeError: it cannot be shown.
+        """
+        raise TypeError(f"labels of the type '{self.name}' cannot be shown as a picture")
+
+    def resized(self, label: Tensor, size: Sequence[int]) -> Tensor:
+        """That of the image brought to ``size``: by the nearest pixel centre, so that no value is invented."""
+        if tuple(label.shape[-2:]) == tuple(size):
+            return label
+        planes = label.reshape(1, -1, *label.shape[-2:])
+        return interpolate(planes, tuple(size), mode="nearest-exact").reshape(*label.shape[:-2], *size)
+
+    def cropped(self, label: Tensor, top: int, left: int, height: int, width: int) -> Tensor:
+        """That of the crop whose first pixel is at (top, left)."""
+        return label[..., top : top + height, left : left + width]
+
+    def mirrored(self, label: Tensor) -> Tensor:
+        """That of the image mirrored left to right."""
+        return label.flip(-1)
+
+    def moved(self, label: Tensor, warp: Callable[[Tensor], Tensor], scale: Tensor) -> Tensor:
+        """Labels (N, ..., H, W) of images that were enlarged by ``scale`` (N,) and turned.
+
+        ``warp`` does that to planes (N, C, H, W), float: each value is read at the nearest pixel, and 0 beyond the
+        edges. A value that changes with what an image shows, such as a depth, is changed here.
+        """
+        planes = label.reshape(len(label), -1, *label.shape[-2:]).to(scale.dtype)
+        known, moved = warp(torch.ones_like(planes)) > 0.5, warp(planes)
+        values = (moved if label.is_floating_point() else moved.round()).to(label.dtype)
+        return values.masked_fill(~known, self.invalid).reshape(label.shape)
+
+
+class SemanticLabels(LabelType):
+    """A class index a pixel, (H, W) uint8; 255 is ignored."""
+
+    name, invalid, dtype = "semantic", IGNORE_INDEX, torch.uint8
+
+    def problem(self, label: Tensor, height: int, width: int) -> str | None:
+        if label.dtype == torch.uint8 and tuple(label.shape) == (height, width):
+            return None
+        wanted = f"uint8 ({height}, {width}) (height, width) as its image"
+        return f"must be {wanted}, got {label.dtype} {tuple(label.shape)}"
+
+    def example(self, height: int, width: int, num_classes: int, random: torch.Generator) -> Tensor:
+        return torch.randint(num_classes, (height, width), generator=random).to(torch.uint8)
+
+    def render(self, label: Tensor, palette: Sequence[tuple[int, int, int]]) -> Tensor:
+        """Each class in its colour of the palette; ignored pixels are black."""
+        colors = torch.zeros(256, 3, dtype=torch.uint8)
+        colors[: len(palette)] = torch.tensor(palette, dtype=torch.uint8).reshape(-1, 3)
+        return colors[label.long()].permute(0, 3, 1, 2)
+
+
+SEMANTIC = SemanticLabels()
