@@ -4,6 +4,7 @@ import inspect
 from typing import Literal, get_origin
 
 import pytest
+import test_depth_datasets
 import test_driving
 import tiny
 from test_layouts import LAYOUTS
@@ -50,11 +51,17 @@ OPTIONS = {
         {"layers": [0, 2], "width": 8, "patches": 16},
         {"layers": [0, 2], "width": 8, "patches": 10_000, "identity": False, "flip_equivariance": True},
     ],
+    "task:depth": [
+        {"encoder": "tu-mobilenetv3_small_050"},
+        {"encoder": "tu-mobilenetv3_small_050", "head": "softplus", "loss": "l1", "median_scaling": True},
+    ],
     "task:segmentation": [{"encoder": "tu-mobilenetv3_small_050", "dice_weight": 0.5}],
     "dataset:streets": [{"look": "game", "train_images": 3}, {"look": "camera", "train_images": 3, "size": [33, 47]}],
 }
 FOLDERS = [
     *((one.name, one.build, one.options) for one in LAYOUTS.values()),
+    ("virtual_kitti2", test_depth_datasets.build_virtual, test_depth_datasets.VIRTUAL),
+    ("kitti_depth", test_depth_datasets.build_kitti, {}),
     ("image_folder", test_driving.build_folder, test_driving.FOLDERS),
 ]
 
