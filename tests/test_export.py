@@ -10,7 +10,7 @@ import onnx
 import pytest
 import tomli_w
 import torch
-from conftest import TABLES, refused
+from conftest import TABLES, install, refused
 from PIL import Image
 from safetensors import safe_open
 from test_ensemble import Tinted
@@ -26,9 +26,10 @@ from daf_export.exportable import Exportable
 from daf_export.formats import FORMATS, OPSET, example_size
 from daf_export.parity import bound_of, check_parity, photograph, sizes_of
 from daf_segmentation.task import Segmentation
-from daframework.downstream.score import Averaged
 from daframework.errors import DataError, PluginError, RunError
 from daframework.interfaces import Generator
+from daframework.recipes.read import parse
+from daframework.semantics import MeanProbability
 
 PAGE = (Path(__file__).parents[1] / "docs" / "export.md").read_text(encoding="utf-8")
 
@@ -209,6 +210,87 @@ def test_the_command_writes_a_file_and_a_card_whose_lines_run(daf, finished, mon
         assert said in page
 
 
+@pytest.fixture(scope="module")
+def ranged(tmp_path_factory):
+    """A run of a task whose predictions are no logits, (N, H, W) metres."""
+    site = tmp_path_factory.mktemp("site")
+    install(site, "daf-tiny", "1.2", {"tiny": "tiny", "meters": "meters"})
+    sides = {"source": {"name": "lit"}, "target": {"name": "lit", "look": "dark"}, "task": {"name": "ranging"}}
+    tables = {key: TABLES[key] for key in ("data", "downstream", "log", "hardware")} | sides | {"name": "far"}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(site))
+        yield daframework.run(parse(tables, "far"), tmp_path_factory.mktemp("ranged") / "run")
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_model_of_another_task_is_a_file_whose_card_speaks_of_it(ranged, tmp_path, monkeypatch, form):
+    monkeypatch.chdir(tmp_path)
+    done = daf_export.export(ranged, format=form, model="task", out=out(form))
+    assert done.metadata["kind"] == "task" and done.metadata["output"] == "(batch, height, width) float32"
+    assert done.metadata["output_range"] == "a prediction of the label 'distance'" and "largest value" in str(
+        done.bound
+    )
+    image = np.stack([np.add.outer(np.arange(19) * 4, np.arange(29) * step) for step in (1, 3, 5)], -1).astype(np.uint8)
+    Image.fromarray(image).save("image.png")
+    page = done.card.read_text(encoding="utf-8")
+    (lines,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    exec(compile(lines, "card", "exec"), {})
+    assert np.abs(np.load("output.npy") - ranged.predict(image).numpy()).max() < 1e-3
+    reached = ranged.results.rows[0].scores.primary
+    assert f"| source_only | {reached:.3f} | - |" in page and "| row | abs error |" in page
+    assert "In m, on the target's test set" in page and "lower is better" in page and "Classes" not in page
+    if form == "onnx":
+        sides = [side.dim_param for side in onnx.load(done.path).graph.output[0].type.tensor_type.shape.dim]
+        assert sides == ["batch", "height", "width"]
+
+
+class OneNumber(nn.Module):
+    def forward(self, image):
+        return 100 * image.mean((1, 2, 3), keepdim=False)[:, None]
+
+
+@pytest.mark.parametrize("form", ["onnx", "torch-export"])
+def test_a_prediction_that_is_not_by_pixel_is_exported_and_nothing_is_cut_off_it(ranged, tmp_path, form):
+    ranged._models["source_only"] = OneNumber()
+    try:
+        done = daf_export.export(ranged, format=form, model="source_only", out=tmp_path / out(form))
+    finally:
+        del ranged._models["source_only"]
+    assert done.metadata["output"] == "(batch, 1) float32" and "cut" not in done.metadata["padding"]
+    assert ":height" not in done.card.read_text(encoding="utf-8")
+
+
+def test_predictions_of_many_metres_may_differ_by_more_than_those_below_one():
+    far = Exportable("task", "mine", Constant(80.0), 1, 1, None, {})
+    check_parity(far, lambda image: far.network(image) + 0.05, (160, 162))
+    for value, fault in ((80.0, 0.1), (0.5, 0.01)):
+        one = Exportable("task", "mine", Constant(value), 1, 1, None, {})
+        with pytest.raises(RunError, match=r"allowed: 0\.001 of the largest value"):
+            check_parity(one, lambda image, one=one, fault=fault: one.network(image) + fault, (160, 162))
+
+
+class Constant(nn.Module):
+    def __init__(self, value):
+        super().__init__()
+        self.value = value
+
+    def forward(self, image):
+        return torch.full_like(image[:, 0], self.value)
+
+
+class Several(nn.Module):
+    def forward(self, image):
+        return {"near": image, "far": image}
+
+
+def test_a_network_that_gives_several_things_is_refused_in_a_line(ranged, tmp_path):
+    ranged._models["source_only"] = Several()
+    with pytest.raises(PluginError, match=r"'ranging' gives a dict, and a file holds what gives one tensor") as raised:
+        daf_export.export(ranged, model="source_only", out=tmp_path / "a.onnx")
+    del ranged._models["source_only"]
+    assert "\n" not in str(raised.value) and not list(tmp_path.iterdir())
+
+
 def out(form):
     return f"file{FORMATS[form].suffix}"
 
@@ -238,7 +320,7 @@ def test_weights_by_pixel_or_of_other_precision_become_plain_float32(finished, t
 
 
 def test_the_mean_of_several_models_is_one_file_but_for_its_weights(tmp_path):
-    mean = plain(Averaged([nn.Conv2d(3, 3, 1), nn.Conv2d(3, 3, 1)]))
+    mean = plain(MeanProbability([nn.Conv2d(3, 3, 1), nn.Conv2d(3, 3, 1)]))
     _, taken, opened = written(mean, "onnx", tmp_path)
     assert check_parity(taken, opened, example_size(taken))
     with pytest.raises(PluginError, match="the mean of 2 models, and safetensors holds one network"):

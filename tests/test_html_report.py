@@ -7,19 +7,23 @@ import sys
 
 import pytest
 import torch
+from attrs import evolve
 from browser import barriers, browser, open_page
 from conftest import TABLES, install, refused
-from tiny_suite import finish, plan_of
+from tiny_suite import TRANSLATION, finish, plan_of
 
 import daframework as daf
 from daf_report import page, report_file, run_statistics, words
+from daf_report.dots import dots, tick_step
 from daf_report.embedded import class_map, photo
 from daf_report.report_file import write
+from daf_report.run_images import _columns
 from daframework.errors import RunError
 from daframework.recipes.read import parse
 from daframework.registry import load_plugins
 from daframework.report.summary import gather, results_grid
 from daframework.report.table import over_seeds
+from daframework.scores import PERCENT, SEGMENTATION, Metric, MetricValues, Scores
 from daframework.storage.files import append_line
 from daframework.storage.results import read_results, write_results
 from daframework.suites.bench import compare
@@ -27,13 +31,19 @@ from daframework.suites.bench import compare
 HOSTILE = "<script>alert(1)</script>"
 NAME = "tiny"
 CLASSES = [HOSTILE, "sky & co", "tree"]
+RANGED = TABLES | {
+    "source": {"name": "lit", "classes": True},
+    "target": {"name": "lit", "classes": True, "look": "dark"},
+    "task": {"name": "ranging"},
+    "downstream": {"steps": 16, "batch_size": 2, "lr": 0.1},
+}
 
 
 @pytest.fixture(scope="module", autouse=True)
 def site(tmp_path_factory):
     """The tiny parts, installed, and reports, with few draws for their intervals."""
     folder = tmp_path_factory.mktemp("site")
-    install(folder, "daf-tiny", "1.2", {"tiny": "tiny"})
+    install(folder, "daf-tiny", "1.2", {"tiny": "tiny", "meters": "meters"})
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(folder))
         patch.delenv("DAF_BLOCK")
@@ -64,6 +74,25 @@ def bench(tmp_path_factory, module_session):
     for cell in plan.cells:
         finish(plugins, plan, cell, module_session)
     write(plan.cell("narrow", "one", 0).folder.path)
+    return compare(plugins, plan, {})
+
+
+@pytest.fixture(scope="module")
+def ranged(tmp_path_factory):
+    """A finished run of a task that is not segmentation, on data that has classes too."""
+    folder = tmp_path_factory.mktemp("ranged") / "run"
+    daf.run(parse(RANGED, "ranged"), folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def ranged_bench(tmp_path_factory, module_session):
+    """A bench of that task."""
+    plugins, files = load_plugins(), {"one.toml": RANGED | {"name": "one"}}
+    tasks = [{"label": "far", "name": "ranging"}]
+    plan = plan_of(plugins, tmp_path_factory.mktemp("far"), files, target=RANGED["target"], tasks=tasks)
+    for cell in plan.cells:
+        finish(plugins, plan, cell, module_session)
     return compare(plugins, plan, {})
 
 
@@ -205,11 +234,117 @@ def test_the_page_changes_between_light_and_dark(finished, open_page):
 
 
 @pytest.mark.parametrize("width, dark", [(1280, False), (390, True)])
-def test_nobody_is_kept_out_and_a_narrow_screen_has_no_sideways_scroll(finished, bench, open_page, width, dark):
-    for folder in (finished, bench.folder):
+def test_nobody_is_kept_out_and_a_narrow_screen_has_no_sideways_scroll(
+    finished, bench, ranged, ranged_bench, open_page, width, dark
+):
+    for folder in (finished, bench.folder, ranged, ranged_bench.folder):
         shown = open_page(address(folder), width=width, dark=dark)
         assert barriers(shown) == []
         assert shown.evaluate("document.documentElement.scrollWidth") == width
+
+
+# --- another task ---
+
+
+def test_a_run_of_another_task_is_told_in_its_metric_and_shows_its_labels_as_pictures(ranged, open_page):
+    shown, rows = (
+        open_page(address(ranged)),
+        {row.method: row.scores for row in read_results(ranged / "results.json").rows},
+    )
+    low, own = (rows[name].primary for name in ("source_only", NAME))
+    lead = shown.locator("#summary .lead").inner_text()
+    assert f"{NAME} reaches {own:.3f} m abs error (lower is better)" in lead
+    assert own < low and f"{low - own:.3f} m better than source_only ({low:.3f})" in lead
+    cells = shown.locator("#summary tbody tr", has=shown.locator("th", has_text=NAME)).locator("td").all_inner_texts()
+    assert (cells[0], cells[3]) == (f"{own:.3f}", f"{100 * rows[NAME].values['within_2_m']:.1f}")
+    assert cells[1].startswith(f"{own - low:.3f} [-") and cells[1].endswith("better")
+    sections = shown.locator("main > section").evaluate_all("found => found.map(one => one.id)")
+    assert sections == ["summary", "before-after", "steps", "predictions", "curves", "recipe"]
+    figures = shown.locator("#overlay .panel:visible figcaption").all_inner_texts()
+    assert figures == ["image", "truth", "source_only", NAME, "oracle"]
+    assert shown.locator(".opacity, .legend, .photo").count() == 0
+    pictures = shown.locator("#overlay .panel:visible img")
+    greys = [image.evaluate(MEAN) for image in pictures.all()]
+    assert abs(greys[4] - greys[1]) < abs(greys[2] - greys[1]), "they are drawn in one scale, and the oracle is nearer"
+    assert not shown.locator(".notices").count()
+
+
+MEAN = """image => {
+    const canvas = Object.assign(document.createElement("canvas"), { width: image.width, height: image.height });
+    const pen = canvas.getContext("2d");
+    pen.drawImage(image, 0, 0);
+    const values = pen.getImageData(0, 0, image.width, image.height).data;
+    return values.reduce((sum, value) => sum + value, 0) / values.length;
+}"""
+
+
+def test_a_run_of_another_task_that_is_not_finished_is_read_by_its_tasks_metrics(ranged, tmp_path):
+    folder = shutil.copytree(ranged, tmp_path / "run")
+    (folder / "results.json").unlink()
+    made = page(folder)
+    assert "m abs error (lower is better)" in made and "is not finished" in made and 'id="confusion"' not in made
+
+
+def test_data_without_classes_has_a_page(tmp_path):
+    tables = {key: table for key, table in RANGED.items() if key not in TRANSLATION}
+    tables |= {"source": {"name": "lit"}, "target": {"name": "lit", "look": "dark"}}
+    daf.run(parse(tables, "bare"), tmp_path / "run")
+    made = page(tmp_path / "run")
+    assert "source_only reaches" in made and "test/0 as oracle has it" in made and 'class="notices"' not in made
+
+
+def test_a_metric_with_parts_has_a_table_by_class_in_its_unit(ranged, tmp_path):
+    folder = shutil.copytree(ranged, tmp_path / "run")
+    results = read_results(folder / "results.json")
+    metrics = (evolve(results.metrics[0], by_class="error"), results.metrics[1])
+    rows = tuple(
+        evolve(row, scores=MetricValues(row.scores.values, {"error": (7.0 + at, 2.0, None)}), content_preservation=None)
+        for at, row in enumerate(results.rows)
+    )
+    write_results(folder / "results.json", evolve(results, metrics=metrics, rows=rows))
+    made = page(folder)
+    assert "<h2>error by class</h2>" in made and "error on the target&#39;s test set, m, seed 0" in made
+    assert "road (+1.000) suffer most" in made and 'style="--heat' not in made and ">7.000</td>" in made
+
+
+def test_a_bench_of_another_task_shows_differences_in_its_unit_and_which_way_is_better(ranged_bench, open_page):
+    write(ranged_bench.folder)
+    shown, (table,) = open_page(address(ranged_bench.folder)), ranged_bench.tables
+    assert shown.locator("#table-1 h3").inner_text() == "Difference to one, abs error, m, lower is better"
+    source_only = next(row for row in table.rows if row["method"] == "source_only")
+    said = shown.locator("#table-1 .dotrow", has_text="source_only")
+    assert said.locator("em").inner_text().startswith(f"+{source_only['to_baseline']:.3f} [+")
+    assert "worse" in said.get_attribute("class") and source_only["verdict"] == "worse"
+    ticks = [float(text) for text in shown.locator("#table-1 .axis b").all_inner_texts()]
+    assert ticks[0] == 0 and source_only["to_baseline"] / 2 < ticks[-1] <= source_only["to_baseline_interval"][1]
+    assert "best abs error first" in shown.locator("#images").inner_text()
+    figures = shown.locator("#overlay .panel:visible figcaption").all_inner_texts()
+    assert figures == ["image", "truth", *(row["method"] for row in table.rows)]
+    assert [row["method"] for row in table.rows] == ["oracle", "one", "source_only"]
+
+
+@pytest.mark.parametrize("span, step", [(0, 0.001), (0.004, 0.001), (0.11, 0.05), (2.5, 0.5), (2.6, 1), (37, 10)])
+def test_an_axis_has_few_and_round_ticks(span, step):
+    assert tick_step(span) == step
+
+
+def test_a_dot_plot_is_in_the_metrics_unit():
+    assert [text for _, text in dots(("a",), {"x": [0.3]}).ticks] == ["0", "10", "20", "30", "40"]
+    plot = dots(("a", "b"), {"x": [3.0, None]}, RMSE)
+    assert [text for _, text in plot.ticks] == ["0", "1", "2", "3", "4"] and plot.rows == (
+        ("a", (75.0,)),
+        ("b", (None,)),
+    )
+
+
+@pytest.mark.parametrize("directions, count, last", [(1, 2, "translated"), (2, 3, "translated back"), (1, 3, "label")])
+def test_samples_of_images_without_classes_have_no_column_for_them(directions, count, last):
+    both = ("source_to_target", "target_to_source")
+    recipe = evolve(
+        parse(TABLES, "r"), translation=evolve(parse(TABLES, "r").translation, directions=both[:directions])
+    )
+    one, gap = torch.zeros(3, 8, 10, dtype=torch.uint8), torch.full((3, 8, 2), 255, dtype=torch.uint8)
+    assert _columns(torch.cat([one, *[gap, one] * (count - 1)], 2), recipe)[-1] == last
 
 
 # --- whatever is there ---
@@ -263,7 +398,7 @@ def test_a_run_without_images_scores_or_data_has_a_report(copied, open_page):
         path = copied / name
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     results = read_results(copied / "results.json")
-    empty = type(results.rows[0].scores)(None, None, (None,) * 3)
+    empty = Scores(None, None, (None,) * 3)
     rows = tuple(type(row)(row.method, empty) for row in results.rows)
     write_results(
         copied / "results.json", type(results)(results.recipe, results.seed, results.classes, rows, {}, {}, {})
@@ -287,29 +422,34 @@ def test_pictures_are_scaled_and_few_so_that_no_page_grows_without_end(copied):
 # --- in words ---
 
 
-def row(method, *mious):
-    return {"method": method, "mIoU": over_seeds(mious), "seeds": [*mious]}
+MIOU = SEGMENTATION[0]
+RMSE = Metric("RMSE", "m", higher_is_better=False, by_class="error")
+NEAR = Metric("near", PERCENT, higher_is_better=False)
+
+
+def row(method, *values, metric=MIOU):
+    return {"method": method, metric.name: over_seeds(values), "seeds": [*values]}
 
 
 @pytest.mark.parametrize(
     "sentence, expected",
     [
         (
-            words.method_sentence(row("cut", 0.3, 0.4), 0.25, 0.6, 0.29),
+            words.method_sentence(row("cut", 0.3, 0.4), MIOU, 0.25, 0.6, 0.29),
             "cut reaches 35.0 ± 7.1 mIoU on the target's test set (mean of 2 seeds), 10.0 points above source_only "
             "(25.0) and 25.0 points below the oracle (60.0): adaptation recovered 29 % of the gap.",
         ),
         (
-            words.method_sentence(row("source_only", 0.2), 0.2, 0.5, None),
+            words.method_sentence(row("source_only", 0.2), MIOU, 0.2, 0.5, None),
             "source_only reaches 20.0 mIoU on the target's test set, 30.0 points below the oracle (50.0).",
         ),
         (
-            words.preserved_sentence(0.4, {"a": 0.5, "b": 0.0, "c": None}, {"a": 0.6, "b": 0.05, "c": 0.7}),
+            words.preserved_sentence(MIOU, 0.4, MIOU, {"a": 0.5, "b": 0.0, "c": None}, {"a": 0.6, "b": 0.05, "c": 0.7}),
             "Content preservation, the oracle's mIoU on translated images, is 40.0; least kept: a (50.0); nothing can "
             "be said of b, which the oracle hardly knows in the target either (IoU below 10.0).",
         ),
         (
-            words.pick_sentence(row("a", 0.3), row("b", 0.35)),
+            words.pick_sentence(row("a", 0.3), row("b", 0.35), MIOU),
             "Without a label of the target, the column pick names a, 5.0 points below b.",
         ),
         (
@@ -317,6 +457,32 @@ def row(method, *mious):
             "Each method was trained with one seed: how far another would move these numbers is in no interval.",
         ),
         (words.seeds_sentence([row("a", 0.3), row("b", 0.3, 0.4)]), ""),
+        (
+            words.method_sentence(row("cut", 3, 4, metric=RMSE), RMSE, 4.5, 2, 0.4),
+            "cut reaches 3.500 ± 0.707 m RMSE (lower is better) on the target's test set (mean of 2 seeds), 1.000 m "
+            "better than source_only (4.500) and 1.500 m worse than the oracle (2.000): adaptation recovered 40 % of "
+            "the gap.",
+        ),
+        (
+            words.pick_sentence(row("a", 0.3, metric=NEAR), row("b", 0.25, metric=NEAR), NEAR),
+            "Without a label of the target, the column pick names a, 5.0 points worse than b.",
+        ),
+        (
+            words.interval_sentence("cut", "base", RMSE, [-1, -0.5], "better"),
+            "cut is better than base beyond the choice of test images (95 % interval over test images -1.000 to -0.500 "
+            "m).",
+        ),
+        (
+            words.gains_sentence({"a": 2.0, "b": -0.5, "c": -1.0}, RMSE),
+            "Class by class, against source_only: c (-1.000), b (-0.500) gain most; a (+2.000) suffer most.",
+        ),
+        (
+            words.preserved_sentence(RMSE, 3.0, RMSE, {"a": 0.01, "b": 4.0, "c": None}, {"a": 0.01}),
+            "Content preservation, the oracle's RMSE on translated images, is 3.000 m; least kept: b (4.000), a "
+            "(0.010).",
+        ),
+        (words.difference_heading("cut", RMSE), "Difference to cut, RMSE, m, lower is better"),
+        (words.difference_heading("cut", MIOU), "Difference to cut, points of mIoU"),
     ],
 )
 def test_words_say_what_the_numbers_hold_and_what_they_do_not(sentence, expected):

@@ -15,9 +15,12 @@ import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
+import meters
 import numpy as np
 import pytest
-from attrs import evolve
+import tiny
+import torch
+from attrs import asdict, evolve
 from browser import barriers, browser, open_page
 from conftest import BOUND, TABLES, install, refused
 from image_files import picture
@@ -30,6 +33,7 @@ from daframework.api import Run
 from daframework.data.decode import write_image
 from daframework.errors import DataError
 from daframework.recipes.read import parse
+from daframework.registry import load_plugins
 from daframework.runs.begin import begin
 from daframework.storage.results import write_results
 
@@ -81,7 +85,7 @@ def shown(tmp_path_factory, plugins):
 @pytest.fixture(scope="module")
 def server(shown):
     """`daf serve` in the folder of runs: its process, and its address."""
-    install(shown.base / "site", "daf-tiny", "1.2", {"tiny": "tiny"})
+    install(shown.base / "site", "daf-tiny", "1.2", {"tiny": "tiny", "meters": "meters"})
     path = os.pathsep.join((str(shown.base / "site"), str(Path(__file__).parent)))
     command = [sys.executable, "-m", "daframework", "serve", str(shown.root), "--port", "0"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
@@ -141,7 +145,7 @@ def test_the_list_says_of_every_run_and_bench_how_far_it_is(url, shown, open_pag
     said = {one.locator("small").first.inner_text(): one.inner_text() for one in page.locator("#runs tbody tr").all()}
     states = {"tiny/seed0": "finished", "going": "running", "begun": "unfinished", "broken": "damaged"}
     assert all(state in said[name] for name, state in states.items()) and next(iter(said)) == "going"
-    assert f"{100 * shown.results.rows[1].scores.miou:.1f}" in said["tiny/seed0"]
+    assert f"{100 * shown.results.rows[1].scores.primary:.1f}" in said["tiny/seed0"]
     assert f"process {os.getpid()} on" in said["going"] and "link" not in said
     assert "translation: step 2 of 4" in said["going"]
     assert "50.0" in page.locator(".card").inner_text()
@@ -193,7 +197,7 @@ def test_two_runs_are_compared(url, shown, open_page):
     button.click()
     expect(page.locator(".keys tbody tr").locator("th, td")).to_have_text(["seed", "1", "0"])
     row = page.locator("tr", has=page.get_by_role("rowheader", name="mIoU", exact=True)).inner_text()
-    assert row.split("\t")[1:] == [f"{100 * shown.results.rows[1].scores.miou:.1f}"] * 2 + ["+0.0"]
+    assert row.split("\t")[1:] == [f"{100 * shown.results.rows[1].scores.primary:.1f}"] * 2 + ["+0.0"]
     page.locator("svg[role=img] path.s1").wait_for()
     page.locator("#value").select_option("training on its own row: loss")
     expect(page.locator(".sheet img")).to_have_count(2)
@@ -220,6 +224,71 @@ def test_markup_in_names_is_text(url, open_page):
     page.goto(f"{url}/try?at={MARKUP}")
     drop(page, b"no image")
     page.get_by_text("this is not an image").wait_for()
+
+
+# --- another task ---
+
+
+@pytest.fixture(scope="module")
+def ranged(shown):
+    """A run of a task that is not segmentation, and a bench that says it has one, in the folder shown."""
+    tables = {"source": {"name": "lit", "classes": True}, "target": {"name": "lit", "classes": True, "look": "dark"}}
+    recipe = parse(TABLES | tables | {"name": "far", "task": {"name": "ranging"}}, "far.toml")
+    plugins = load_plugins(extra={"tiny": tiny, "meters": meters})
+    folder, results = begin(plugins, recipe, "far.toml", shown.root / "ranged" / "far", lambda *_: ())
+    rows = [
+        {"method": method, results.metrics[0].name: {"mean": value, "standard_deviation": 0.25}, "seeds": [{}]}
+        | {"to_source_only": -0.1, "minutes": 1.0, "to_baseline": -0.05, "to_baseline_interval": None}
+        for method, value in (("near", 1.5), ("none", None), ("farther", 2.5))
+    ]
+    table = {"task": "far", "baseline": "cut", "rows": rows, "notes": [], "metrics": [asdict(results.metrics[0])]}
+    (shown.root / "ranged" / "bench").mkdir()
+    (shown.root / "ranged" / "bench" / "table.json").write_text(json.dumps({"tables": [table]}))
+    yield SimpleNamespace(run=Run(folder, plugins, recipe), scores=results.rows[1].scores)
+    shutil.rmtree(shown.root / "ranged")
+
+
+def row_of(page, name):
+    return page.locator("tr", has=page.get_by_role("rowheader", name=name, exact=True)).inner_text().split("\t")
+
+
+def test_runs_of_another_task_are_listed_and_compared_by_its_metric(url, ranged, open_page):
+    page, own = open_page(url), f"{ranged.scores.primary:.3f}"
+    assert page.get_by_role("columnheader", name="score").count() == 1
+    said = {one.locator("small").first.inner_text(): one.inner_text() for one in page.locator("#runs tbody tr").all()}
+    assert f"{own}\nabs error, m" in said["ranged/far"] and "mIoU, %" in said["tiny/seed0"]
+    assert "mIoU" not in said["begun"] and "1.500 m abs error" in page.locator(".card", has_text="ranged").inner_text()
+    assert "best: near" in page.locator(".card", has_text="ranged").inner_text()
+    page.goto(f"{url}/run?at=ranged/far")
+    heads = page.get_by_role("region", name="scores").locator("th[scope=col]").all_inner_texts()
+    assert heads == ["row", "abs error, m", "within 2 m, %", "content preservation"]
+    assert row_of(page, "far")[1] == own
+    page.goto(f"{url}/bench?at=ranged/bench")
+    assert page.get_by_role("columnheader", name="abs error, m").count() == 1
+    assert row_of(page, "near")[1:4] == ["1.500 ± 0.250", "\N{MINUS SIGN}0.100", "\N{MINUS SIGN}0.050"]
+    page.goto(f"{url}/compare?at=ranged/far&at=tiny/seed0")
+    assert (
+        row_of(page, "abs error, m")[1:] == [own, "\N{EN DASH}", "\N{EN DASH}"]
+        and row_of(page, "mIoU, %")[1] == "\N{EN DASH}"
+    )
+    assert "rows that both have" not in page.locator("main").inner_text()
+
+
+def test_an_image_is_tried_with_a_model_whose_labels_are_no_classes(url, ranged, open_page):
+    page = open_page(f"{url}/try?at=ranged/far")
+    assert page.get_by_text("predicted by the model of the row").is_visible()
+    drop(page, as_file(array := picture(shape=(9, 13, 3))))
+    page.locator("#made").wait_for()
+    assert page.locator("#overlays figcaption").all_inner_texts() == [
+        "distance of the image",
+        "distance of the translation",
+    ]
+    assert page.locator("#strength").is_hidden() and page.locator("#legend li").count() == 0
+    seen = torch.stack([ranged.run.predict(one) for one in (array, ranged.run.translate(array))])
+    drawn = ranged.run.task.label_type.render(seen, ()).permute(0, 2, 3, 1).numpy()
+    for place in range(2):
+        assert np.array_equal(image_in(page, f"#overlays img >> nth={place}"), drawn[place])
+    expect(page.locator("#overlays img").first).to_have_css("opacity", "1")
 
 
 # --- an image is tried ---

@@ -18,12 +18,13 @@ from tensorboard.util.tensor_util import make_ndarray
 from daframework.compute.session import StoppedError
 from daframework.data.decode import read_image
 from daframework.errors import RecipeError, RunError
-from daframework.interfaces import Scores
+from daframework.interfaces import Metric, MetricValues, Scores
 from daframework.listener import Listener
 from daframework.recipes.read import parse
 from daframework.runs.check import check
 from daframework.runs.log import Listeners, LogFile, plugin_listeners
 from daframework.runs.stages import execute
+from daframework.scores import PERCENT
 from daframework.storage.results import Results, Row, results_to_json
 from daframework.storage.run_folder import open_folder
 
@@ -159,6 +160,23 @@ def test_a_class_with_a_bar_in_its_name_stays_in_its_cell(plugins, tmp_path):
     (text,) = found.Tensors("results/text_summary")
     assert "| IoU/a\\|b |" in make_ndarray(text.tensor_proto).item().decode()
     assert series(tmp_path / "tensorboard") == {"pixel_accuracy/tiny": [(0, 0.25)]}
+
+
+def test_results_of_another_task_are_told_in_its_unit(plugins, tmp_path):
+    (listener,) = plugin_listeners(plugins, tmp_path, parse(copy.deepcopy(TABLES) | {"log": LOG}, "r"))
+    metrics = (
+        Metric("RMSE", "m", higher_is_better=False, by_class="error"),
+        Metric("near", PERCENT, higher_is_better=True),
+    )
+    row = Row("tiny", MetricValues({"RMSE": 2.5, "near": 0.25}, {"error": (1.5, None)}))
+    (tmp_path / "results.json").touch()
+    listener.end(results_to_json(Results("tiny", 0, ("a", "b"), (row,), {}, {}, metrics=metrics)))
+    found = reader(tmp_path / "tensorboard")
+    (text,) = found.Tensors("results/text_summary")
+    lines = make_ndarray(text.tensor_proto).item().decode().splitlines()
+    assert lines[0] == "| method | RMSE, m | near | content_preservation, m | error/a, m | error/b, m |"
+    assert lines[2] == "| tiny | 2.500 | 25.0 | - | 1.500 | - |"
+    assert series(tmp_path / "tensorboard") == {"RMSE/tiny": [(0, 2.5)], "near/tiny": [(0, 0.25)]}
 
 
 def test_nothing_is_written_unless_asked_for(plugins, recipe, tmp_path):

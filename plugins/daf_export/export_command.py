@@ -25,9 +25,9 @@ def _size(context: click.Context, option: click.Parameter, text: str | None) -> 
 @click.option(
     "--model",
     default="generator",
-    metavar="generator|segmenter|ROW",
+    metavar="generator|segmenter|task|ROW",
     show_default=True,
-    help="The generator, the task model of the recipe's own row, or that of another row of the run's table.",
+    help="The generator, the task model of the recipe's own row (by either name), or that of another row of the table.",
 )
 @click.option("--out", type=click.Path(path_type=Path), help="The file to write; below RUN/export unless given.")
 @click.option(

@@ -11,11 +11,12 @@ from torch import Tensor, nn
 from daframework import __version__
 from daframework.data.whole import padded_side
 from daframework.errors import DataError, PluginError
+from daframework.interfaces import SEMANTIC
 
 if TYPE_CHECKING:
     from daframework import Run
 
-GENERATOR, SEGMENTER = "generator", "segmenter"
+GENERATOR, SEGMENTER, TASK = "generator", "segmenter", "task"
 PADDING = (
     "not part of the network: repeat the last row and column until height and width are multiples of 'multiple' and "
     "'smallest' or more, and cut the same off the output"
@@ -26,9 +27,9 @@ PADDING = (
 class Exportable:
     """A trained network, in eval mode and float32 on the CPU, and what its reader must know.
 
-    It is a ``kind``, generator or segmenter, and maps images (N, 3, H, W) in [-1, 1] to images or logits. H and W must
-    be multiples of ``multiple`` and at least ``smallest``, or be ``size`` where there is one. ``facts`` are of the run,
-    ``row`` whose model a segmenter is.
+    It is a ``kind``, generator, segmenter or the model of another task, and maps images (N, 3, H, W) in [-1, 1] to
+    images, logits or that task's predictions. H and W must be multiples of ``multiple`` and at least ``smallest``, or
+    be ``size`` where there is one. ``facts`` are of the run, ``row`` whose model it is where it is no generator.
     """
 
     kind: str
@@ -44,14 +45,20 @@ class Exportable:
         """What its file is called."""
         return self.row or self.kind
 
+    @property
+    def by_pixel(self) -> bool:
+        """Whether its output is of its input's height and width."""
+        return "height, width" in self.facts.get("output", "height, width")
+
     def metadata(self) -> dict[str, str]:
         """What every file says of its network, whatever the format."""
-        sizes = {"multiple": str(self.multiple), "smallest": str(self.smallest), "padding": PADDING}
+        padding = PADDING if self.by_pixel else PADDING.partition(", and cut")[0]
+        sizes = {"multiple": str(self.multiple), "smallest": str(self.smallest), "padding": padding}
         return self.facts | (sizes if self.size is None else {"size": " ".join(map(str, self.size))})
 
 
 def exportable(run: "Run", model: str, size: tuple[int, int] | None) -> Exportable:
-    """The generator of a run, or the task model of its own row ("segmenter") or of another.
+    """The generator of a run, or the task model of its own row ("segmenter" or "task") or of another.
 
     Raises:
         RunError: the run is not finished, or has no such network.
@@ -70,7 +77,7 @@ def exportable(run: "Run", model: str, size: tuple[int, int] | None) -> Exportab
     found: nn.Module
     table: Any
     if model == GENERATOR:
-        found = run.generator()
+        found, kind = run.generator(), GENERATOR
         row, table, multiple, smallest = None, run.recipe.generator, found.multiple, found.smallest
         facts |= {"output": "(batch, 3, height, width) float32, RGB", "output_range": "[-1, 1]"}
         if (versions := len(found.translators())) > 1:
@@ -79,13 +86,14 @@ def exportable(run: "Run", model: str, size: tuple[int, int] | None) -> Exportab
                 "train it with one, or use daf translate"
             )
     else:
-        row = results.own_row if model == SEGMENTER else model
+        row, label = results.own_row if model in (SEGMENTER, TASK) else model, run.task.label_type.name
         found, table, multiple, smallest = run.model(row), run.recipe.task, run.task.multiple, run.task.smallest
-        shape = f"(batch, {len(results.classes)}, height, width) float32"
-        facts |= {"row": row, "output": shape, "output_range": "logits: the greatest is the class"}
+        kind, said = SEGMENTER, "logits: the greatest is the class"
+        if label != SEMANTIC.name:
+            kind, said = TASK, f"a prediction of the label '{label}'"
+        facts |= {"row": row, "output": "", "output_range": said}
         if run.recipe.data.resize is not None:
             facts["resize"] = " ".join(map(str, run.recipe.data.resize))
-    kind = SEGMENTER if row else GENERATOR
     # What builds such a network again.
     component = {"kind": GENERATOR if kind == GENERATOR else "task", "name": table.name, "options": table.options}
     facts |= {"kind": kind, "component": json.dumps(component | {"num_classes": len(results.classes)})}
@@ -95,18 +103,29 @@ def exportable(run: "Run", model: str, size: tuple[int, int] | None) -> Exportab
             f"of {multiple} and {padded_side(smallest, multiple)} or more"
         )
     network = deepcopy(found).to("cpu", torch.float32).eval().requires_grad_(False)
-    one = Exportable(kind, row, network, multiple, padded_side(smallest, multiple), size, facts)
-    if _draws(one.network, torch.zeros(1, 3, *(size or 2 * (max(one.smallest, padded_side(32, multiple)),)))):
+    least = padded_side(smallest, multiple)
+    image = torch.zeros(1, 3, *(size or 2 * (max(least, padded_side(32, multiple)),)))
+    output, draws = _tried(network, image)
+    if draws:
         raise PluginError(
             f"{run.folder}: its {kind} '{table.name}' draws at random, which a file cannot repeat; use daf translate"
         )
-    return one
+    if not isinstance(output, Tensor):
+        raise PluginError(
+            f"{run.folder}: its {kind} '{table.name}' gives a {type(output).__name__}, and a file holds what gives one "
+            "tensor; let its model() give that"
+        )
+    if row is not None:
+        sides = ("height", "width") if output.shape[-2:] == image.shape[-2:] else ()
+        shape = ("batch", *map(str, output.shape[1 : output.ndim - len(sides)]), *sides)
+        facts["output"] = f"({', '.join(shape)}) float32"
+    return Exportable(kind, row, network, multiple, least, size, facts)
 
 
 @torch.no_grad()
-def _draws(network: nn.Module, image: Tensor) -> bool:
-    """Whether it moves torch's global random generator."""
+def _tried(network: nn.Module, image: Tensor) -> tuple[Any, bool]:
+    """What it makes of ``image``, and whether it moves torch's global random generator."""
     with torch.random.fork_rng(devices=[]):
         before = torch.get_rng_state()
-        network(image)
-        return not torch.equal(before, torch.get_rng_state())
+        output = network(image)
+        return output, not torch.equal(before, torch.get_rng_state())

@@ -40,9 +40,9 @@ def export(
 ) -> Exported:
     """Write a network of a finished run to one file, ``RUN/export/<model>.<ending>`` unless ``out`` is given.
 
-    ``format`` is "onnx", "torch-export" or "safetensors"; ``model`` is "generator", "segmenter" or a row of the run's
-    table. The file takes images of any ``multiple`` of height and width, or of ``size`` alone. It is opened again and
-    compared with the network at several sizes, on even and photograph-like images, before it takes its place.
+    ``format`` is "onnx", "torch-export" or "safetensors"; ``model`` is "generator", "segmenter" or "task", or a row of
+    the run's table. The file takes images of any ``multiple`` of height and width, or of ``size`` alone. It is opened
+    again and compared with the network at several sizes, on even and photograph-like images, before it takes its place.
 
     Raises:
         RunError: the run is not finished, the extra is missing, its network cannot be exported so, or the file would

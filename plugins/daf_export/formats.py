@@ -149,9 +149,10 @@ def write_onnx(one: Exportable, path: Path) -> Exportable:
         raise RunError(f"{one.name}: torch.onnx cannot write this network ({cause}); try another --format") from error
     onnx.helper.set_model_props(model, taken.metadata())
     for value in (*model.graph.input, *model.graph.output):
-        for axis, name in {0: "batch", 2: "height", 3: "width"}.items():
-            if value.type.tensor_type.shape.dim[axis].dim_param:
-                value.type.tensor_type.shape.dim[axis].dim_param = name
+        axes = value.type.tensor_type.shape.dim  # (N, ..., H, W), or (N, ...) of a prediction that is not by pixel
+        for axis, name in zip((axes[0], *axes[-2:]), ("batch", "height", "width"), strict=True):
+            if axis.dim_param and (name == "batch" or len(axes) > 2):
+                axis.dim_param = name
     onnx.save(model, path)
     return taken
 

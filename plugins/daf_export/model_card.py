@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from daf_export.exportable import GENERATOR, Exportable
+from daf_export.exportable import GENERATOR, SEGMENTER, TASK, Exportable
 from daf_export.parity import SizeDifference, bound_of
+from daframework.scores import PERCENT, Metric
 
 if TYPE_CHECKING:
     from daframework import Run
@@ -26,20 +27,28 @@ _OPEN = {
         "output = network(torch.from_numpy(image)).detach().numpy()",
     ),
 }
+_WRITE = {
+    GENERATOR: 'Image.fromarray(((output.transpose(1, 2, 0) + 1) * 127.5).round().astype(np.uint8)).save("output.png")',
+    SEGMENTER: 'Image.fromarray(output.argmax(0).astype(np.uint8)).save("output.png")',
+    TASK: 'np.save("output.npy", output)',
+}
 
 
 def card(run: "Run", one: Exportable, format: str, file: str, differences: Sequence[SizeDifference]) -> str:
     """The page, Markdown."""
-    results, recipe = run.results, run.recipe
+    results, recipe, metric = run.results, run.recipe, run.results.metrics[0]
     facts = "".join(f"| `{key}` | {_cell(value)} |\n" for key, value in one.metadata().items() if key != "component")
     apart = "".join(f"| {one.size[0]} x {one.size[1]} | {one.largest:.2g} | {one.mean:.2g} |\n" for one in differences)
-    scores = "".join(
-        f"| {_cell(row['method'])} | {_percent(row['mIoU'])} | {_percent(row['content_preservation'])} |\n"
-        for row in results.table()
-    )
-    what = "A segmenter that gives every pixel of an image a class."
-    if one.kind == GENERATOR:
-        what = "A generator that shows images of the source domain as the target domain would."
+    told = [(row["method"], row[metric.name], row["content_preservation"]) for row in results.table()]
+    scores = "".join(f"| {_cell(name)} | {_told(own, metric)} | {_told(kept, metric)} |\n" for name, own, kept in told)
+    what = {
+        GENERATOR: "A generator that shows images of the source domain as the target domain would.",
+        SEGMENTER: "A segmenter that gives every pixel of an image a class.",
+        TASK: f"A model of the task '{_cell(recipe.task.name)}', which gives {one.facts.get('output_range')}.",
+    }[one.kind]
+    classes = f" Classes: {_cell(', '.join(results.classes))}." if results.classes else ""
+    unit = {"": "On", PERCENT: "Percent, on"}.get(metric.unit, f"In {metric.unit}, on")
+    better = "" if metric.higher_is_better else "; lower is better"
     counts = ", ".join(f"{count} of {name.replace('_', ' ')}" for name, count in results.images.items()) or "not kept"
     return f"""# {_cell(recipe.name)}: {_cell(one.name)}
 
@@ -56,14 +65,14 @@ def card(run: "Run", one: Exportable, format: str, file: str, differences: Seque
 
 ## Data
 
-Images: {counts}. Classes: {_cell(", ".join(results.classes))}. Source and target are the recipe's, below.
+Images: {counts}.{classes} Source and target are the recipe's, below.
 
 ## Metrics
 
-Percent, on the target's test set, of the task model that was trained on each row's images. *Content preservation* is
-the mIoU, on translated source images, of a model trained on the target's labels.
+{unit} the target's test set, of the task model that was trained on each row's images{better}. *Content preservation* is
+the {metric.title}, on translated source images, of a model trained on the target's labels.
 
-| row | mIoU | content preservation |
+| row | {_cell(metric.title)} | content preservation |
 | --- | ---: | ---: |
 {scores}
 ## Parity
@@ -98,7 +107,7 @@ def _limits(one: Exportable, format: str) -> str:
 
 
 def _code(one: Exportable, format: str, file: str) -> str:
-    """Lines that apply the file to image.png and write output.png."""
+    """Lines that apply the file to image.png and write output.png, or output.npy where that is no image or classes."""
     library, opened, run = (line.format(file=file) for line in _OPEN[format])
     fixed = one.size or (tuple(map(int, one.facts["resize"].split())) if "resize" in one.facts else None)
     resized = f".resize({(fixed[1], fixed[0])})" if fixed else ""
@@ -107,8 +116,8 @@ def _code(one: Exportable, format: str, file: str) -> str:
 below, right = (-(-max(side, smallest) // multiple) * multiple - side for side in (height, width))
 image = np.pad(image, ((0, 0), (0, 0), (0, below), (0, right)), "edge")
 """
-    cut = "[0]" if one.size else "[0, :, :height, :width]"
-    pixels = "((output.transpose(1, 2, 0) + 1) * 127.5).round()" if one.kind == GENERATOR else "output.argmax(0)"
+    kept = "..." if one.kind == TASK else ":"
+    cut = "[0]" if one.size or not one.by_pixel else f"[0, {kept}, :height, :width]"
     return f"""\
 {library}
 import numpy as np
@@ -116,11 +125,11 @@ from PIL import Image
 {opened}
 image = np.asarray(Image.open("image.png").convert("RGB"){resized}, np.float32).transpose(2, 0, 1)[None] / 127.5 - 1
 {"" if one.size else pad}{run}{cut}
-Image.fromarray({pixels}.astype(np.uint8)).save("output.png")"""
+{_WRITE[one.kind]}"""
 
 
-def _percent(fraction: float | None) -> str:
-    return "-" if fraction is None else f"{100 * fraction:.1f}"
+def _told(value: float | None, metric: Metric) -> str:
+    return "-" if value is None else metric.text(value)
 
 
 def _cell(text: str) -> str:

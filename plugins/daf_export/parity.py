@@ -6,7 +6,7 @@ import torch
 from attrs import frozen
 from torch import Tensor
 
-from daf_export.exportable import GENERATOR, Exportable
+from daf_export.exportable import GENERATOR, SEGMENTER, TASK, Exportable
 from daframework.data.whole import padded_side
 from daframework.errors import RunError, one_line
 
@@ -16,7 +16,7 @@ SKY, BLACK = (0.5, 0.7, 0.9), (0.0, 0.0, 0.0)
 
 @frozen
 class Bound:
-    """What a file may differ by, in units of [0, 1] images or of logits."""
+    """What a file may differ by, in units of [0, 1] images, of logits, or of a prediction's largest value."""
 
     largest: float
     mean: float
@@ -27,14 +27,15 @@ class Bound:
 
 
 BOUNDS = {
-    True: Bound(2 / 255, 0.2 / 255, "2/255 at most and 0.2/255 in the mean, of images in [0, 1]"),
-    False: Bound(1e-3, 1e-3, "0.001 of the logits"),
+    GENERATOR: Bound(2 / 255, 0.2 / 255, "2/255 at most and 0.2/255 in the mean, of images in [0, 1]"),
+    SEGMENTER: Bound(1e-3, 1e-3, "0.001 of the logits"),
+    TASK: Bound(1e-3, 1e-3, "0.001 of the largest value of the output, or of 1 where that is larger"),
 }
 
 
 def bound_of(one: Exportable) -> Bound:
-    """A generator's, or a segmenter's."""
-    return BOUNDS[one.kind == GENERATOR]
+    """That of its kind."""
+    return BOUNDS[one.kind]
 
 
 @frozen
@@ -88,7 +89,6 @@ def difference(one: Exportable, opened: Callable[[Tensor], Tensor], size: tuple[
     Raises:
         RunError: the network itself cannot.
     """
-    scale = 0.5 if one.kind == GENERATOR else 1.0  # of [-1, 1]
     largest, means = 0.0, list[float]()
     for image in images(size):
         try:
@@ -104,6 +104,8 @@ def difference(one: Exportable, opened: Callable[[Tensor], Tensor], size: tuple[
             return SizeDifference(size, float("inf"), float("inf"))
         if got.shape != wanted.shape:
             return SizeDifference(size, float("inf"), float("inf"))
+        # Images are of [-1, 1]; a prediction in metres has fewer digits behind the point than one below 1.
+        scale = {GENERATOR: 0.5, SEGMENTER: 1.0}.get(one.kind) or 1 / max(1.0, float(wanted.abs().max()))
         apart = scale * (got - wanted).abs()
         largest = max(largest, float(apart.max().nan_to_num(float("inf"))))
         means.append(float(apart.mean().nan_to_num(float("inf"))))

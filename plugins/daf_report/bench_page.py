@@ -11,6 +11,7 @@ from attrs import frozen
 
 from daf_report import words
 from daf_report.attempts import Attempts
+from daf_report.dots import tick_scale, tick_step
 from daf_report.embedded import Picture, class_map, photo
 from daf_report.run_images import RunImages
 from daframework.adapt.translated_set import open_translated
@@ -19,16 +20,16 @@ from daframework.data.whole import evenly_spread
 from daframework.registry import load_plugins
 from daframework.report.pick import picks
 from daframework.report.table import mean, over_seeds, without_oracle
+from daframework.scores import PERCENT, SEGMENTATION, metrics_from_json
 from daframework.storage.row_names import ORACLE, SOURCE_ONLY, begun_from
 from daframework.storage.run_folder import RunFolder, read_recipe
 from daframework.suites.bench_folder import RUNS, TABLE, bench_tables
 from daframework.suites.comparison import TaskTable
-from daframework.suites.outcome import class_grid, method_grid, to_baseline
+from daframework.suites.outcome import class_grids, method_grid, to_baseline
 from daframework.suites.plan import REFERENCES
 
 _EARLIER = {"mutual_information": over_seeds([])}  # what rows of earlier versions lack
 _IMAGES = 8
-_UNITS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)  # of mIoU, between the ticks of an axis
 _MOST = 6_000_000  # bytes of all translated pictures
 
 
@@ -69,6 +70,7 @@ def _read_tables(folder: Path) -> list[TaskTable]:
             one["baseline"],
             tuple(_EARLIER | row for row in one["rows"]),
             tuple(one["notes"]),
+            metrics_from_json(one.get("metrics")),
         )
         for one in bench_tables(folder)
     ]
@@ -85,36 +87,40 @@ def _runs(folder: Path) -> list[BenchRun]:
 
 
 def _described(table: TaskTable) -> dict[str, Any]:
+    having = [metric for metric in table.metrics if metric.by_class is not None]
     return {
         "task": table.task,
         "grid": method_grid(table),
-        "classes": class_grid(table),
+        "by_class": [(grid, metric.unit == PERCENT) for grid, metric in zip(class_grids(table), having, strict=True)],
         "summary": _summary(table),
         "forest": _forest(table),
         "baseline": table.baseline,
+        "difference": words.difference_heading(table.baseline, table.primary),
     }
 
 
 def _summary(table: TaskTable) -> list[str]:
     """Which method is best, what it is worth, and which one would be taken without labels."""
-    means = {row["method"]: row["mIoU"]["mean"] for row in table.rows}
+    metric, means = table.primary, {row["method"]: row[table.primary.name]["mean"] for row in table.rows}
     methods = [row for row in without_oracle(table.rows) if row["method"] != SOURCE_ONLY and row["seeds"]]
     if not methods:
         return []
-    best = methods[0]  # rows come by falling mIoU
-    sentences = [words.method_sentence(best, means.get(SOURCE_ONLY), means.get(ORACLE), best["gap_closed"])]
+    best = methods[0]  # as rows are ranked
+    sentences = [words.method_sentence(best, metric, means.get(SOURCE_ONLY), means.get(ORACLE), best["gap_closed"])]
     base = next((row for row in table.rows if row["method"] == SOURCE_ONLY), None)
-    if base is not None and base["seeds"]:
+    parts = next((one for one in table.metrics if one.by_class is not None), None)
+    if base is not None and base["seeds"] and parts is not None:
         means_by_class = (
-            {name: mean(seed["IoU"][name] for seed in row["seeds"]) for name in table.classes} for row in (best, base)
+            {name: mean(seed[parts.by_class][name] for seed in row["seeds"]) for name in table.classes}
+            for row in (best, base)
         )
-        sentences.append(words.gains_sentence(words.change(*means_by_class)) or "")
+        sentences.append(words.gains_sentence(words.change(*means_by_class), parts) or "")
     if table.baseline is not None:
         sentences.append(words.against_baseline(table.rows, table.baseline))
     places = picks(table.rows)
     chosen = next((row for row in table.rows if places.get(row["method"]) == 1), None)
     if chosen is not None:
-        sentences.append(words.pick_sentence(chosen, without_oracle(table.rows)[0]))
+        sentences.append(words.pick_sentence(chosen, without_oracle(table.rows)[0], metric))
     sentences.append(words.seeds_sentence(table.rows))
     return [sentence for sentence in sentences if sentence]
 
@@ -127,14 +133,14 @@ def _forest(table: TaskTable) -> dict[str, Any] | None:
     ends = [0.0, *(end for row in rows for end in row["to_baseline_interval"])]
     low, high = float(min(ends)), float(max(ends))
     margin = 0.04 * (high - low) or 0.01
-    unit = next((unit for unit in _UNITS if high - low <= 5 * unit), 1.0)
+    unit, scale = tick_step(high - low), tick_scale(table.primary)
 
     def place(value: float) -> float:
         return round(100 * (value - low + margin) / (high - low + 2 * margin), 2)
 
     return {
         "ticks": [
-            (place(unit * step), f"{100 * unit * step:+g}" if step else "0")
+            (place(unit * step), f"{scale * unit * step:+g}" if step else "0")
             for step in range(math.ceil(low / unit), math.floor(high / unit) + 1)
         ],
         "zero": place(0.0),
@@ -145,7 +151,7 @@ def _forest(table: TaskTable) -> dict[str, Any] | None:
                 "high": place(row["to_baseline_interval"][1]),
                 "at": place(row["to_baseline"]),
                 "verdict": row["verdict"],
-                "text": to_baseline(row),
+                "text": to_baseline(row, table.primary),
             }
             for row in rows
         ],
@@ -184,7 +190,8 @@ def _side_by_side(attempts: Attempts, runs: Sequence[BenchRun], tables: Sequence
         if sample.label is not None:
             shown["label"] = class_map(sample.label, source.palette, f"classes of {sample.name}", width=480)
         images.append({"name": sample.name, "methods": shown})
-    return {"seed": seed, "images": images}
+    metric = tables[0].primary if tables else SEGMENTATION[0]
+    return {"seed": seed, "images": images, "metric": metric.title}
 
 
 def _overlays(attempts: Attempts, runs: Sequence[BenchRun], tables: Sequence[TaskTable]) -> Any:

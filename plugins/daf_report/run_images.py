@@ -1,7 +1,7 @@
 """The pictures of a run's page: before and after, samples by step, predictions on target images."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -11,14 +11,14 @@ import torch
 from torch import Tensor
 
 from daf_report.attempts import Attempts
-from daf_report.embedded import class_map, photo
+from daf_report.embedded import Picture, class_map, photo
 from daframework.adapt.translated_set import open_translated
 from daframework.api import Run
 from daframework.build import make_task
 from daframework.data.checked import Checked
 from daframework.data.decode import read_image
 from daframework.data.whole import evenly_spread
-from daframework.interfaces import Sample, Task
+from daframework.interfaces import SEMANTIC, LabelType, Sample, Task
 from daframework.recipes.tables import Recipe
 from daframework.registry import Plugins
 from daframework.runs.context import checked
@@ -52,8 +52,9 @@ class RunImages:
 
     @cached_property
     def source(self) -> Checked:
-        """Its source, resized."""
-        return checked(self.recipe, self.datasets.source)
+        """Its source, resized, with its classes where it has them."""
+        found = self.datasets.source
+        return checked(self.recipe, found, [SEMANTIC] if SEMANTIC.name in found.labels else [])
 
     def task(self, num_classes: int) -> Task:
         """What its rows were trained for."""
@@ -81,13 +82,15 @@ class RunImages:
     ) -> dict[str, Any] | None:
         """A few images of the target's test set, with their labels and what the model of each of ``rows`` predicts, a
         name and the run that holds it; of the training set, and without labels, where nothing was to be scored. None
-        where nothing is known of them.
+        where nothing is known of them. There is a ``legend`` where labels are classes, to be laid over the images.
         """
-        test, labelled = checked(self.recipe, self.datasets.target_test), self.recipe.downstream.score
+        task = attempts.at("the task", partial(self.task, len(classes)))
+        shown: LabelType = SEMANTIC if task is None else task.label_type
+        test, labelled = checked(self.recipe, self.datasets.target_test, [shown]), self.recipe.downstream.score
         palette = self.datasets.target_test.palette
         places = evenly_spread(len(test), OVERLAID)
         samples = [test[place] if labelled else test.unlabelled(place) for place in places]
-        labels = [sample.label for sample in samples if sample.label is not None]
+        labels = [label for sample in samples if (label := sample.labelled(shown.name)) is not None]
         maps = {"truth": labels} if len(labels) == len(samples) else {}
         for name, run in rows:  # row by row: the models of one at a time are in memory
             predicted = attempts.at(f"predictions on target images by {name}", partial(_predicted, run, name, samples))
@@ -95,28 +98,38 @@ class RunImages:
                 maps[name] = predicted
         if not maps:
             return None
-        seen = {index for found in maps.values() for one in found for index in _present(one)}
         most = min(60_000, _LAID // (len(maps) * len(samples)))
         images = [
             {
                 "name": sample.name,
                 "photo": photo(sample.image, sample.name),
-                "layers": [
-                    {
-                        "row": name,
-                        "picture": class_map(found[place], palette, f"{sample.name} as {name} has it", most=most),
-                    }
-                    for name, found in maps.items()
-                ],
+                "layers": _drawn(shown, {row: found[place] for row, found in maps.items()}, palette, sample.name, most),
             }
             for place, sample in enumerate(samples)
         ]
+        if shown.name != SEMANTIC.name:
+            return {"images": images, "legend": None, "labelled": labelled}
+        seen = {index for found in maps.values() for one in found for index in _present(one)}
         legend = [
             {"name": name, "colour": f"rgb({red} {green} {blue})"}
             for index, (name, (red, green, blue)) in enumerate(zip(classes, palette, strict=True))
             if index in seen
         ]
         return {"images": images, "legend": legend, "labelled": labelled}
+
+
+def _drawn(
+    shown: LabelType, labels: Mapping[str, Tensor], palette: Sequence[tuple[int, int, int]], image: str, most: int
+) -> dict[str, Picture]:
+    """The labels that each row gives an image, as pictures.
+
+    Those that are no classes are drawn together: where colours go by the values, they mean the same in all.
+    """
+    alts = {row: f"{image} as {row} has it" for row in labels}
+    if shown.name == SEMANTIC.name:
+        return {row: class_map(label, palette, alts[row], most=most) for row, label in labels.items()}
+    pictures = shown.render(torch.stack(list(labels.values())), palette)
+    return {row: photo(picture, alts[row], most=most) for row, picture in zip(labels, pictures, strict=True)}
 
 
 def _present(classes: Tensor) -> list[int]:
@@ -126,7 +139,7 @@ def _present(classes: Tensor) -> list[int]:
 
 
 def _predicted(run: Run, row: str, samples: Sequence[Sample]) -> list[Tensor]:
-    """Class indices (H, W) of each sample, by the model of ``row``."""
+    """The label of each sample, by the model of ``row``."""
     return [run.predict(sample.image, row=row) for sample in samples]
 
 
@@ -150,11 +163,15 @@ def step_pictures(recipe: Recipe | None, attempts: Attempts, folder: Path) -> di
 def _columns(grid: Tensor, recipe: Recipe | None) -> list[str]:
     """What the columns of a grid of samples show: told from its white gaps, and from which generators there are."""
     width = grid.shape[2]
-    for count in (5, 4, 3):
+    for count in (5, 4, 3, 2):
         one, left = divmod(width - _GAP * (count - 1), count)
         gaps = [grid[:, :, place * (one + _GAP) - _GAP] for place in range(1, count)]
         if not left and all((gap == 255).all() for gap in gaps):
             break
-    back = recipe is None or recipe.translation is None or "target_to_source" in recipe.translation.directions
-    names = ["source", "translated", *(["translated back"] if count == 5 or (count == 4 and back) else []), "label"]
+    table = None if recipe is None else recipe.translation
+    back = "target_to_source" in table.directions if table is not None else count > 3
+    label = count > 3 or (count == 3 and not back)  # which images without classes have not
+    names = ["source", "translated"]
+    names += ["translated back"] if count == 5 or (count > 2 and back) else []
+    names += ["label"] if label else []
     return [*names, "the discriminator's segmentation"] if len(names) < count else names

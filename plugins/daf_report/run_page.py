@@ -1,7 +1,7 @@
 """What the page of a run shows, gathered from its folder."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,15 @@ from daf_report.dots import dots
 from daf_report.run_images import RunImages, step_pictures
 from daf_report.run_statistics import compared, confusions, label_pixels
 from daframework.data.frequencies import count_classes
+from daframework.interfaces import SEMANTIC
 from daframework.recipes.read import flat
 from daframework.recipes.tables import Recipe
 from daframework.registry import load_plugins
 from daframework.report.pick import pick_notes, picks
-from daframework.report.summary import class_grid, results_grid, summarise
-from daframework.report.table import Column, Grid, Record, grid, over_seeds, spread
+from daframework.report.summary import class_grids, results_grid, summarise
+from daframework.report.table import FRACTION, Column, Grid, Record, grid, metric_column, over_seeds, spread
 from daframework.runs.context import read_seconds
+from daframework.scores import PERCENT, SEGMENTATION, Metric, MetricValues
 from daframework.storage.results import (
     CONTENT_PRESERVATION,
     Results,
@@ -47,11 +49,11 @@ def run_page(path: Path) -> dict[str, Any]:
     """The content of templates/run.html for the run in ``path``."""
     folder, attempts = RunFolder(path), Attempts()
     recipe = attempts.at("the recipe", partial(read_recipe, folder))
-    results = attempts.at("the results", partial(_results, folder, recipe, attempts))
+    images = None if recipe is None else RunImages(folder, load_plugins(), recipe)
+    results = attempts.at("the results", partial(_results, folder, images, attempts))
     finished = results is not None and folder.results.exists()
     if not finished:
         attempts.notices.insert(0, _unfinished(folder))
-    images = None if recipe is None else RunImages(folder, load_plugins(), recipe)
     page: dict[str, Any] = {
         "title": path.resolve().parent.name if recipe is None else recipe.name,
         "subtitle": "" if recipe is None else f"seed {recipe.seed}",
@@ -81,26 +83,30 @@ def _if_there(path: Path, attempts: Attempts, what: str, read: Any) -> Any:
     return attempts.at(what, partial(read, path)) if path.exists() else None
 
 
-def _results(folder: RunFolder, recipe: Recipe | None, attempts: Attempts) -> Results | None:
+def _results(folder: RunFolder, images: RunImages | None, attempts: Attempts) -> Results | None:
     """What came out; of an unfinished or damaged run, the rows that have scores."""
     if folder.results.exists():
         found = attempts.at("results.json", partial(read_results, folder.results))
         if found is not None:
             return found
-    if recipe is None:
+    if images is None:
         return None
-    tables = {}
+    tables, recipe = {}, images.recipe
     for path in sorted(folder.scores("*").parent.glob("*.json")):
         table = attempts.at(f"scores/{path.name}", partial(_read_json, path))
         if table is not None:
             tables[path.stem] = table
-    classes = tuple(next((table["IoU"] for table in tables.values()), ()))
+    classes = tuple(next((part for table in tables.values() for part in table.values() if isinstance(part, dict)), ()))
     preserved = tables.pop(CONTENT_PRESERVATION, None)
-    rows = []
+    if not tables:
+        return None
+    task = attempts.at("the task", partial(images.task, len(classes)))
+    metrics = SEGMENTATION if task is None else tuple(task.metrics)
+    read, rows = partial(scores_from_json, classes=classes, metrics=metrics), []
     for name, table in sorted(tables.items(), key=lambda one: (one[0] != SOURCE_ONLY, one[0] == ORACLE)):
-        kept = scores_from_json(preserved, classes) if preserved is not None and name == recipe.name else None
-        rows.append(Row(name, scores_from_json(table, classes), kept, fraction(table.get("mutual_information"))))
-    return Results(recipe.name, recipe.seed, classes, tuple(rows), {}, {}) if rows else None
+        kept = read(preserved) if preserved is not None and name == recipe.name else None
+        rows.append(Row(name, read(table), kept, fraction(table.get("mutual_information"))))
+    return Results(recipe.name, recipe.seed, classes, tuple(rows), {}, {}, metrics=metrics)
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -134,78 +140,101 @@ def _facts(recipe: Recipe | None, results: Results | None) -> list[str]:
 def _scores(folder: RunFolder, results: Results, images: RunImages | None, attempts: Attempts) -> dict[str, Any]:
     """Everything that is told of scores: sentences, tables, and what statistics hold."""
     task = None if images is None else attempts.at("the task", partial(images.task, len(results.classes)))
+    of_classes = task is None or task.label_type.name == SEMANTIC.name  # else statistics are no confusion matrices
     differences = attempts.at("intervals", partial(compared, folder, task, results)) or {}
-    rows, mious = summarise([results]), {row.method: row.scores.miou for row in results.rows}
-    by_class = {row.method: dict(zip(results.classes, row.scores.iou, strict=True)) for row in results.rows}
-    low, high = mious.get(SOURCE_ONLY), mious.get(ORACLE)
-    summary: list[str | None] = []
-    for row in [row for row in results.rows if row.method not in REFERENCES] or results.rows[:1]:
-        told = {"method": row.method, "mIoU": over_seeds([row.scores.miou]), "seeds": [results.seed]}
-        closed = None if row.method in REFERENCES else gap_closed(row.scores.miou, low, high)
-        summary.append(words.method_sentence(told, low, high, closed))
-        difference = differences.get(row.method, {})
-        interval = difference.get("to_baseline_interval")
-        summary.append(words.interval_sentence(row.method, SOURCE_ONLY, interval, difference.get("verdict")))
-        if SOURCE_ONLY in by_class:
-            summary.append(words.gains_sentence(words.change(by_class[row.method], by_class[SOURCE_ONLY])))
-        kept = row.content_preservation
-        if kept is not None:
-            kept_by_class = dict(zip(results.classes, kept.iou, strict=True))
-            summary.append(words.preserved_sentence(kept.miou, kept_by_class, by_class.get(ORACLE, {})))
-    preserved = {row.method: row.content_preservation.iou for row in results.rows if row.content_preservation}
-    on_target = {f"{ORACLE} on the target's test set": row.scores.iou for row in results.rows if row.method == ORACLE}
+    rows, metric = summarise([results]), results.metrics[0]
     return {
-        "summary": [sentence for sentence in (*summary, *pick_notes(rows)) if sentence],
-        "table": _with_differences(results_grid([results]), rows, differences, low, high),
-        "classes": _with_preservation(class_grid([results]), results),
+        "summary": [one for one in (*_sentences(results, differences), *pick_notes(rows, metric)) if one],
+        "table": _with_differences(results_grid([results]), rows, metric, differences),
+        "by_class": _by_class(results),
         "class_names": results.classes,
-        "class_dots": dots(results.classes, {row.method: row.scores.iou for row in results.rows}),
-        "preservation": dots(results.classes, preserved | on_target) if preserved else None,
-        "confusions": attempts.at("the statistics", partial(confusions, folder, results)) or [],
-        "shares": attempts.at("class shares", partial(_shares, folder, results, images)),
-        "label_free": _label_free(rows),
+        "confusions": of_classes and attempts.at("the statistics", partial(confusions, folder, results)),
+        "shares": of_classes and attempts.at("class shares", partial(_shares, folder, results, images)),
+        "label_free": _label_free(rows, metric),
     }
 
 
-def _with_differences(
-    grid: Grid, rows: Sequence[Record], differences: Mapping[str, Record], low: float | None, high: float | None
-) -> Grid:
-    """``grid`` with the difference to source_only and the share of the gap after the mIoU."""
+def _sentences(results: Results, differences: Mapping[str, Record]) -> Iterator[str | None]:
+    """What came out, in words."""
+    metric, reached = results.metrics[0], {row.method: row.scores.primary for row in results.rows}
+    low, high = reached.get(SOURCE_ONLY), reached.get(ORACLE)
+    parts = next((one for one in results.metrics if one.by_class is not None), metric)
+
+    def by_class(scores: MetricValues) -> dict[str, float | None]:
+        return dict(zip(results.classes, scores.parts, strict=False))  # of a task without parts, none
+
+    known = {row.method: by_class(row.scores) for row in results.rows}
+    for row in [row for row in results.rows if row.method not in REFERENCES] or results.rows[:1]:
+        told = {"method": row.method, metric.name: over_seeds([row.scores.primary]), "seeds": [results.seed]}
+        closed = None if row.method in REFERENCES else gap_closed(metric, row.scores.primary, low, high)
+        yield words.method_sentence(told, metric, low, high, closed)
+        difference = differences.get(row.method, {})
+        interval = difference.get("to_baseline_interval")
+        yield words.interval_sentence(row.method, SOURCE_ONLY, metric, interval, difference.get("verdict"))
+        if SOURCE_ONLY in known:
+            yield words.gains_sentence(words.change(known[row.method], known[SOURCE_ONLY]), parts)
+        kept = row.content_preservation
+        if kept is not None:
+            yield words.preserved_sentence(metric, kept.primary, parts, by_class(kept), known.get(ORACLE, {}))
+
+
+def _with_differences(grid: Grid, rows: Sequence[Record], metric: Metric, differences: Mapping[str, Record]) -> Grid:
+    """``grid`` with the difference to source_only and the share of the gap after the first metric."""
+    means = {row["method"]: row[metric.name]["mean"] for row in rows}
+    low, high = means.get(SOURCE_ONLY), means.get(ORACLE)
     cells = []
     for cell, row in zip(grid.rows, rows, strict=True):
-        difference = differences.get(row["method"])
-        closed = None if row["method"] in REFERENCES else gap_closed(row["mIoU"]["mean"], low, high)
-        added = (None if difference is None else to_baseline(difference), percent(closed))
+        method = row["method"]
+        closed = None if method in REFERENCES else gap_closed(metric, means[method], low, high)
+        added = (to_baseline(differences[method], metric) if method in differences else None, percent(closed))
         cells.append((*cell[:2], *(text or "-" for text in added), *cell[2:]))
     headings = (*grid.headings[:2], f"vs {SOURCE_ONLY}", "gap closed", *grid.headings[2:])
     return evolve(grid, headings=headings, rows=tuple(cells), notes=())
 
 
-def _with_preservation(grid: Grid, results: Results) -> Grid:
-    """``grid`` with a column for the content preservation of each class, where it was measured."""
-    kept = [row for row in results.rows if row.content_preservation is not None]
-    columns = [
-        [spread(over_seeds([iou])) for iou in row.content_preservation.iou] for row in kept if row.content_preservation
-    ]
-    headings = (*grid.headings, *(f"content preservation of {row.method}" for row in kept))
-    return evolve(
-        grid,
-        headings=headings,
-        rows=tuple((*cell, *(column[place] for column in columns)) for place, cell in enumerate(grid.rows)),
-    )
+def _by_class(results: Results) -> list[dict[str, Any]]:
+    """Of each metric that has parts: their name and unit, a table, and plots of them and of content preservation."""
+    found = []
+    having = [(one, str(one.by_class)) for one in results.metrics if one.by_class is not None]
+    for table, (metric, parts) in zip(class_grids([results]), having, strict=True):
+        own = {row.method: row.scores.by_class[parts] for row in results.rows}
+        kept = {
+            row.method: row.content_preservation.by_class[parts] for row in results.rows if row.content_preservation
+        }
+        on_target = {f"{ORACLE} on the target's test set": own[ORACLE]} if ORACLE in own else {}
+        found.append(
+            {
+                "parts": parts,
+                "unit": metric.shown_in,
+                "heat": metric.unit == PERCENT,
+                "grid": _with_preservation(table, metric, kept),
+                "dots": dots(results.classes, own, metric),
+                "preservation": dots(results.classes, kept | on_target, metric) if kept else None,
+            }
+        )
+    return found
 
 
-def _label_free(rows: Sequence[Record]) -> Grid | None:
+def _with_preservation(grid: Grid, metric: Metric, kept: Mapping[str, Sequence[float | None]]) -> Grid:
+    """``grid`` with a column for the content preservation of each class under each method."""
+    columns = [[spread(over_seeds([value]), metric) for value in values] for values in kept.values()]
+    rows = tuple((*cell, *(column[place] for column in columns)) for place, cell in enumerate(grid.rows))
+    headings = (*grid.headings, *(f"content preservation of {method}" for method in kept))
+    return evolve(grid, headings=headings, rows=rows)
+
+
+def _label_free(rows: Sequence[Record], metric: Metric) -> Grid | None:
     """A row a method by falling mutual information, the oracle apart; None where nothing was measured."""
     places, ordered = picks(rows), {row["method"]: row for row in rows}
     columns: list[Column] = [
         ("method", "method"),
         ("mutual information", "mutual_information"),
-        ("mIoU", "mIoU"),
+        metric_column(metric, FRACTION),
         ("pick", lambda row: places[row["method"]]),
     ]
-    title = "Rows by mutual information, percent, and the mIoU that labels would have told"
-    return grid(title, [ordered[name] for name in places], columns, notes=pick_notes(rows)) if places else None
+    title = f"Rows by mutual information, percent, and the {metric.title} that labels would have told"
+    found = [ordered[name] for name in places]
+    return grid(title, found, columns, notes=pick_notes(rows, metric)) if places else None
 
 
 def _shares(folder: RunFolder, results: Results, images: RunImages | None) -> dict[str, Any] | None:

@@ -30,19 +30,20 @@ def compared(folder: RunFolder, task: Task | None, results: Results) -> dict[str
     """For each row but source_only its difference to that, as a bench's table has it: the interval is None where there
     are too few test images, and where there is no ``task`` to compute it.
     """
-    mious = {row.method: row.scores.miou for row in results.rows}
-    base, low = statistics(folder, SOURCE_ONLY), mious.get(SOURCE_ONLY)
+    metric, reached = results.metrics[0], {row.method: row.scores.primary for row in results.rows}
+    base, low = statistics(folder, SOURCE_ONLY), reached.get(SOURCE_ONLY)
     found: dict[str, Record] = {}
-    for name, miou in mious.items():
-        if name == SOURCE_ONLY or miou is None or low is None:
+    for name, value in reached.items():
+        if name == SOURCE_ONLY or value is None or low is None:
             continue
         own, interval = statistics(folder, name), None
         if task is not None and own is not None and base is not None and len(own) == len(base) >= MIN_IMAGES:
             difference = paired_difference(
-                [own.double()], [base.double()], task.mious, repetitions=REPETITIONS, seed=BOOTSTRAP_SEED
+                [own.double()], [base.double()], task.primary, repetitions=REPETITIONS, seed=BOOTSTRAP_SEED
             )
             interval = [difference.interval.low, difference.interval.high]
-        found[name] = {"to_baseline": miou - low, "to_baseline_interval": interval, "verdict": verdict(interval)}
+        told = {"to_baseline_interval": interval, "verdict": verdict(metric, interval)}
+        found[name] = {"to_baseline": value - low} | told
     return found
 
 

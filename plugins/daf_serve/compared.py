@@ -1,22 +1,22 @@
 """Two runs side by side: in which keys their recipes differ, and what came out."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from attrs import frozen
 
 from daf_serve.finder import own_row
-from daframework.interfaces import Scores
 from daframework.recipes.read import differing, dump, flat
 from daframework.recipes.tables import Recipe
+from daframework.scores import Metric
 from daframework.storage.results import Results
 
 
 @frozen
 class Line:
-    """What both say of one thing: fractions, or None."""
+    """What both say of one thing, in its metric; None where one says nothing."""
 
     name: str
+    metric: Metric
     first: float | None
     second: float | None
 
@@ -28,7 +28,9 @@ class Line:
 
 @frozen
 class Comparison:
-    """Keys with both values as text; scores of the rows that both have; and of each run's own row, by class too."""
+    """Keys with both values as text; scores of the rows that both have, where they have one metric; and of each run's
+    own row, by class too.
+    """
 
     keys: list[tuple[str, str, str]]
     rows: list[Line]
@@ -41,17 +43,25 @@ def compare(recipes: Sequence[Recipe], results: Sequence[Results | None]) -> Com
     keys = [(key, str(one), str(other)) for key, (one, other) in differing(first, second).items()]
     if None in results:
         return Comparison(keys, [], [])
-    before, after = ({row.method: row.scores.miou for row in one.rows} for one in results if one is not None)
-    rows = [Line(name, before[name], after[name]) for name in before if name in after]
+    before, after = (_primaries(one) for one in results if one is not None)
+    rows = [Line(*key, before[key], after[key]) for key in before if key in after]
     left, right = (_said(one) for one in results if one is not None)
-    return Comparison(keys, rows, [Line(name, left.get(name), right.get(name)) for name in {**left, **right}])
+    return Comparison(keys, rows, [Line(*key, left.get(key), right.get(key)) for key in {**left, **right}])
 
 
-def _said(results: Results) -> dict[str, Any]:
-    row = own_row(results)
+def _primaries(results: Results) -> dict[tuple[str, Metric], float | None]:
+    return {(row.method, results.metrics[0]): row.scores.primary for row in results.rows}
+
+
+def _said(results: Results) -> dict[tuple[str, Metric], float | None]:
+    row, metrics = own_row(results), results.metrics
     if row is None:
         return {}
-    scores: Scores = row.scores
-    by_class = {f"IoU of {name}": iou for name, iou in zip(results.classes, scores.iou, strict=True)}
-    whole = {"mIoU": scores.miou, "pixel accuracy": scores.pixel_accuracy, "content preservation": row.preserved}
-    return whole | by_class
+    whole = {(one.title, one): row.scores.values[one.name] for one in metrics}
+    by_class = {
+        (f"{one.by_class} of {name}", one): value
+        for one in metrics
+        if one.by_class is not None
+        for name, value in zip(results.classes, row.scores.by_class[one.by_class], strict=True)
+    }
+    return whole | {("content preservation", metrics[0]): row.preserved} | by_class

@@ -115,7 +115,10 @@ class Models:
             DafError: it is no image, or the run has no such models.
         """
         image, notes = decode(upload)
+        from torch import stack
+
         from daframework import api
+        from daframework.interfaces import SEMANTIC
 
         if self._run is None or self._folder != folder:
             self._run = None  # before the next are loaded
@@ -127,16 +130,25 @@ class Models:
         try:
             classes, palette = run.results.classes, run.palette
         except RunError:
-            notes.append("its segmenters can be tried once the run is finished")
+            notes.append("its task models can be tried once the run is finished")
             return said
-        found = [np.asarray(run.predict(one, row)) for one in shown.values()]
-        for name, labels in zip(shown, found, strict=True):
-            pictures.append(_picture(f"{name} classes", f"classes of the {name}", _coloured(labels, palette)))
-        counts = [np.bincount(labels.ravel(), minlength=len(classes)) / labels.size for labels in found]
-        said["legend"] = [
-            {"name": visible(name), "colour": list(palette[place]), "shares": [float(one[place]) for one in counts]}
-            for place, name in enumerate(classes)
-        ]
+        found, kind = [run.predict(one, row) for one in shown.values()], run.task.label_type
+        if kind.name == SEMANTIC.name:
+            what, drawn = "classes", [_coloured(labels.numpy(), palette) for labels in found]
+            counts = [labels.flatten().bincount(minlength=len(classes)).double() / labels.numel() for labels in found]
+            said["legend"] = [
+                {"name": visible(name), "colour": list(palette[place]), "shares": [float(one[place]) for one in counts]}
+                for place, name in enumerate(classes)
+            ]
+        else:
+            try:  # together: where colours go by the values, they mean the same in both
+                pixels = kind.render(stack(found), ())
+            except TypeError as error:
+                notes.append(visible(str(error)))
+                return said
+            what, drawn = kind.name, [Image.fromarray(one.permute(1, 2, 0).contiguous().numpy()) for one in pixels]
+        for name, one in zip(shown, drawn, strict=True):
+            pictures.append(_picture(f"{name} label", f"{what} of the {name}", one))
         return said
 
 

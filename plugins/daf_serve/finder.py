@@ -9,6 +9,7 @@ from attrs import frozen
 
 from daframework.errors import RunError, visible
 from daframework.recipes.tables import Recipe
+from daframework.scores import SEGMENTATION, Metric, metrics_from_json
 from daframework.storage.files import log_entry
 from daframework.storage.lock import in_use
 from daframework.storage.results import Results, Row, read_results
@@ -32,9 +33,10 @@ class Listed:
         seed: a run's.
         state: how far it is.
         note: what is wrong with it, who runs it, or which method of a bench is best.
-        miou: of the run's own row, or of the bench's best method, as a fraction.
+        score: of the run's own row, or of the bench's best method, in its metric.
         when: when its last file was written, in seconds since 1970.
         progress: what was logged last of a run that is not finished.
+        metric: what the score is.
     """
 
     kind: str
@@ -43,9 +45,10 @@ class Listed:
     seed: int | None
     state: str
     note: str
-    miou: float | None
+    score: float | None
     when: float
     progress: str = ""
+    metric: Metric = SEGMENTATION[0]
 
     @property
     def shown(self) -> str:
@@ -120,7 +123,8 @@ def _look_at_run(where: str, path: Path) -> Listed:
         return Listed("run", where, path.name, None, DAMAGED, str(error), None, when)
     if results is not None:
         row = own_row(results)
-        return Listed("run", where, title, seed, FINISHED, "", None if row is None else row.scores.miou, when)
+        score, metric = None if row is None else row.scores.primary, results.metrics[0]
+        return Listed("run", where, title, seed, FINISHED, "", score, when, metric=metric)
     holder, progress = in_use(path), _progress(folder, recipe)
     return Listed("run", where, title, seed, RUNNING if holder else UNFINISHED, holder or "", None, when, progress)
 
@@ -131,14 +135,16 @@ def _look_at_bench(where: str, path: Path) -> Listed:
     if not table.exists():
         return Listed("bench", where, title, None, RUNNING if holder else UNFINISHED, holder or "", None, when)
     try:
-        rows = [row for one in bench_tables(path) for row in one["rows"] if row["method"] != ORACLE]
-        scores = [(row["mIoU"]["mean"], row["method"]) for row in rows if row["mIoU"]["mean"] is not None]
-        best = max(scores, default=(None, ""))
+        ranked = [(metrics_from_json(one.get("metrics"))[0], one["rows"]) for one in bench_tables(path)]
+        metric = ranked[0][0] if ranked else SEGMENTATION[0]
+        scores = [(own, row[own.name]["mean"], row["method"]) for own, rows in ranked for row in rows]
+        found = [(value, method) for own, value, method in scores if own == metric and method != ORACLE]
+        best = min(found, key=lambda one: metric.rank(one[0]), default=(None, ""))
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         said = f"{TABLE} cannot be read ({type(error).__name__}: {error}); daf bench writes it anew"
         return Listed("bench", where, title, None, DAMAGED, said, None, when)
-    note = holder or f"best: {best[1]}" * bool(best[1])
-    return Listed("bench", where, title, None, RUNNING if holder else FINISHED, note, best[0], when)
+    note = holder or f"best: {best[1]}" * (best[0] is not None)
+    return Listed("bench", where, title, None, RUNNING if holder else FINISHED, note, best[0], when, metric=metric)
 
 
 def _progress(folder: RunFolder, recipe: Recipe) -> str:

@@ -87,7 +87,6 @@ def status_of(root: Path, found: Listed, folder: RunFolder, last: Mapping[str, i
     return {
         "state": found.state,
         "note": found.note,
-        "miou": found.miou,
         "stages": [{"name": stage, "step": step, "total": _total(folder, stage)} for stage, step in last.items()],
         "samples": samples(root, folder),
     }

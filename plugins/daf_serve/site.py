@@ -26,6 +26,7 @@ from daf_serve.doorman import POLICY, Doorman
 from daf_serve.finder import DAMAGED, FINISHED, RUNNING, Listed, find, look, recipe_of, resolve, results_of
 from daf_serve.follow import events, samples
 from daframework.errors import DafError, RunError, needing, visible
+from daframework.scores import SEGMENTATION, Metric, metrics_from_json
 from daframework.storage.run_folder import RunFolder
 from daframework.suites.bench_folder import bench_tables
 
@@ -84,9 +85,10 @@ class Pages:
     async def bench(self, request: Request) -> Response:
         folder = await self._folder(request)
         found = await to_thread(look, self.root, folder.path)
-        tables = await to_thread(bench_tables, folder.path) if found.miou is not None else []
+        tables = await to_thread(bench_tables, folder.path) if found.score is not None else []
+        shown = [(metrics_from_json(table.get("metrics"))[0], table) for table in tables]
         runs = [one for one in await to_thread(find, self.root, folder.path) if one.kind == "run"]
-        return self._page("bench.html", found=found, tables=tables, runs=runs)
+        return self._page("bench.html", found=found, tables=shown, runs=runs)
 
     async def compare(self, request: Request) -> Response:
         asked = [*dict.fromkeys(_asked(request, "at"))]
@@ -127,9 +129,11 @@ class Pages:
         self.desk.prepare()
         rows = [] if results is None else [row.method for row in results.rows]
         own = results.own_row if rows and results is not None else ""
+        segments = results is None or results.metrics == SEGMENTATION
         limits = {"bytes": upload.MOST_BYTES, "pixels": upload.MOST_PIXELS}
         recipe = None if found.state == DAMAGED else recipe_of(folder)
-        return self._page("try.html", found=found, recipe=recipe, rows=rows, own=own, limits=limits)
+        told: dict[str, Any] = {"found": found, "recipe": recipe, "rows": rows, "own": own, "segments": segments}
+        return self._page("try.html", limits=limits, **told)
 
     async def try_out(self, request: Request) -> Response:
         try:
@@ -212,7 +216,8 @@ def _templates(root: Path) -> Environment:
         lstrip_blocks=True,
     )
     made.globals["root"] = visible(str(root))
-    made.filters |= {"percent": _percent, "points": _points, "at": _at, "when": _when, "iso": _iso, "visible": visible}
+    made.filters |= {"told": _told, "difference": _difference, "heading": _heading}
+    made.filters |= {"at": _at, "when": _when, "iso": _iso, "visible": visible}
     return made
 
 
@@ -223,12 +228,17 @@ def _finished(bench: Listed, runs: Sequence[Listed]) -> str:
     return f"{done} of the {len(own)} runs begun are finished" if done < len(own) else ""
 
 
-def _percent(value: float | None) -> str:
-    return _NOTHING if value is None else f"{100 * value:.1f}"
+def _told(value: float | None, metric: Metric) -> str:
+    return _NOTHING if value is None else metric.text(value)
 
 
-def _points(value: float | None) -> str:
-    return _NOTHING if value is None else f"{round(100 * value, 1) + 0.0:+.1f}".replace("-", "\N{MINUS SIGN}")
+def _difference(value: float | None, metric: Metric) -> str:
+    return _NOTHING if value is None else metric.text(value, signed=True).replace("-", "\N{MINUS SIGN}")
+
+
+def _heading(metric: Metric) -> str:
+    """``mIoU, %``"""
+    return visible(f"{metric.title}, {metric.unit}" if metric.unit else metric.title)
 
 
 def _at(where: str) -> str:

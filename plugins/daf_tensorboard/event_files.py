@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,8 @@ from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
 from daframework.listener import Listener
-from daframework.storage.results import results_from_json
+from daframework.scores import PERCENT, Metric
+from daframework.storage.results import Results, results_from_json
 
 _FILES = "events.out.tfevents.*"
 
@@ -55,12 +56,13 @@ class EventFiles(Listener):
         """The results' scalars and table, unless they are there from an earlier session."""
         if results is not None and (self._whole is not None or not self._has_results()):
             writer = self._open_whole()
-            rows = results_from_json(results).table()
-            for row in rows:
+            found = results_from_json(results)
+            parts = tuple(f"{one.by_class}/" for one in found.metrics if one.by_class is not None)
+            for row in found.table():
                 for key, value in row.items():
-                    if isinstance(value, float) and not key.startswith("IoU/"):
+                    if isinstance(value, float) and not key.startswith(parts):
                         writer.add_scalar(f"{key}/{row['method']}", value, 0)
-            writer.add_text("results", _table(rows), 0)
+            writer.add_text("results", _table(found), 0)
             writer.file_writer.add_summary(hparams({}, {})[2])  # that the session of these hyper-parameters is over
         for one in (self._stage, self._whole):
             if one is not None:
@@ -90,13 +92,16 @@ def _plain(value: object) -> float | str:
     return value if isinstance(value, int | float | str) and not isinstance(value, bool) else json.dumps(value)
 
 
-def _table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """The rows as Markdown, in percent: what the run's own table shows, and the IoU of every class."""
-    by_class = [key for key in (rows[0] if rows else ()) if key.startswith("IoU/")]
-    heads = ["method", "mIoU", "pixel_accuracy", "content_preservation", *by_class]
-    lines = [heads, ["---"] * len(heads), *([_cell(row[head]) for head in heads] for row in rows)]
+def _table(results: Results) -> str:
+    """The rows as Markdown, as the run's own table shows them, and the parts of every class."""
+    metrics, primary = results.metrics, results.metrics[0]
+    columns = {one.name: one for one in metrics} | {"content_preservation": primary}
+    columns |= {f"{one.by_class}/{name}": one for one in metrics if one.by_class for name in results.classes}
+    heads = ["method", *(key if one.unit in ("", PERCENT) else f"{key}, {one.unit}" for key, one in columns.items())]
+    rows = ([row["method"], *(_cell(row[key], one) for key, one in columns.items())] for row in results.table())
+    lines = [heads, ["---"] * len(heads), *rows]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 
-def _cell(value: str | float | None) -> str:
-    return "-" if value is None else value if isinstance(value, str) else f"{100 * value:.1f}"
+def _cell(value: float | None, metric: Metric) -> str:
+    return "-" if value is None else metric.text(value)

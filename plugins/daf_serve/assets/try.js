@@ -59,14 +59,16 @@ function show({ pictures, notes, legend }) {
     put(find("#slider .before"), by.image);
     put(find("#slider .after"), by.translation);
   }
-  const pairs = ["image", "translation"].filter((name) => by[`${name} classes`]);
+  const laid = (name) => put(made("img", legend.length ? { class: "colours" } : {}), by[`${name} label`]);
+  const pairs = ["image", "translation"].filter((name) => by[`${name} label`]);
   find("#classes").hidden = !pairs.length;
+  find("#strength").closest("p").hidden = !legend.length; // a label that is no class is a picture of its own
   find("#overlays").replaceChildren(
     ...pairs.map((name) =>
       made("figure", {
         children: [
-          made("div", { class: "stack", children: [put(made("img"), by[name]), put(made("img", { class: "colours" }), by[`${name} classes`])] }),
-          made("figcaption", { text: name === "image" ? "The image as it is" : "Its translation" }),
+          made("div", { class: "stack", children: legend.length ? [put(made("img"), by[name]), laid(name)] : [laid(name)] }),
+          made("figcaption", { text: !legend.length ? by[`${name} label`].caption : name === "image" ? "The image as it is" : "Its translation" }),
         ],
       }),
     ),
