@@ -36,7 +36,7 @@ def offered(words, shell="bash_complete"):
         (["ben"], {"plain,bench"}),
         (["run", "semantic_cy"], {"plain,semantic_cyclegan", "file,semantic_cy"}),
         (["run", "source_o"], {"plain,source_only", "plain,source_only_augmented", "file,source_o"}),
-        (["bench", "stree"], {"plain,streets", "plain,streets_to_camvid", "file,stree"}),
+        (["bench", "stree"], {"plain,streets", "plain,streets_depth", "plain,streets_to_camvid", "file,stree"}),
         (["translate", "ru"], {"plain,runs/cut/seed0", "dir,ru"}),
         (["export", "ru"], {"plain,runs/cut/seed0", "dir,ru"}),
         (["report", "runs", "runs/cut/"], {"plain,runs/cut/seed0", "dir,runs/cut/"}),

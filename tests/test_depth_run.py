@@ -1,0 +1,223 @@
+"""A run whose task has no classes: it is cached, stopped, shared out and compared as one that has; and what goes by
+classes alone is refused."""
+
+import copy
+import json
+
+import numpy as np
+import pytest
+from conftest import TABLES, Recorder, refused
+from test_ranks import DAF, start
+from tiny_suite import plan_of
+
+from daframework.data.decode import read_image, write_image
+from daframework.errors import RecipeError, StoppedError
+from daframework.recipes.read import parse
+from daframework.registry import find, load_plugins
+from daframework.runs.check import check
+from daframework.runs.stages import execute
+from daframework.storage.results import read_results
+from daframework.storage.run_folder import open_folder
+from daframework.suites.bench import compare
+
+STREETS = {"name": "streets", "size": [32, 48], "train_images": 5, "test_images": 3}
+NETWORK = {"encoder": "tu-mobilenetv3_small_050", "arch_options": {"encoder_depth": 2, "decoder_channels": [8, 8]}}
+DEPTH = TABLES | {
+    "source": STREETS | {"look": "game"},
+    "target": STREETS | {"look": "camera"},
+    "generator": {"name": "resnet", "channels": 4, "blocks": 1},
+    "discriminator": {"name": "semantic", "channels": 4, "layers": 2, "decoder_channels": 4},
+    "losses": [{"name": "lsgan"}, {"name": "semantic_discriminator"}, {"name": "weighted_reconstruction"}],
+    "task": {"name": "depth"} | NETWORK,
+    "downstream": TABLES["downstream"] | {"augment": {"scale": [0.8, 1.2], "gamma": 0.3}},
+}
+
+
+@pytest.fixture
+def tables():
+    return copy.deepcopy(DEPTH)
+
+
+@pytest.fixture
+def run(plugins, session, tmp_path):
+    """Run tables in a folder of ``tmp_path``, its results."""
+
+    def run_in(name, tables, **made):
+        recipe = parse(tables, "depth.toml")
+        return execute(session(**made), plugins, recipe, open_folder(tmp_path / name, recipe))
+
+    return run_in
+
+
+def comparable(path):
+    """What came out: scores, translated images, labels of both types."""
+    content = json.loads((path / "results.json").read_text())
+    del content["seconds"], content["environment"]
+    files = (file for kind in ("*.png", "*.npy") for file in (path / "translated").rglob(kind))
+    return content, {file.relative_to(path): file.read_bytes() for file in files}
+
+
+def test_classes_guide_the_translation_and_metres_are_learnt_and_scored(run, tables, tmp_path):
+    results = run("run", tables)
+    assert [metric.name for metric in results.metrics][:3] == ["AbsRel", "SqRel", "RMSE"]
+    assert not results.metrics[0].higher_is_better and "IoU" not in results.table()[0]
+    assert [row.method for row in results.rows] == ["source_only", "tiny", "oracle"]
+    for row in results.rows:
+        assert row.scores.primary > 0 and 0 <= row.scores.values["delta1"] <= 1 and row.mutual_information is None
+        assert (row.preserved is not None) == (row.method == "tiny")
+    assert read_results(tmp_path / "run" / "results.json").rows == results.rows
+    depths = sorted((tmp_path / "run" / "translated" / "labels_depth").glob("*.npy"))
+    assert len(depths) == 5 and np.load(depths[0]).dtype == np.float32
+    assert len(list((tmp_path / "run" / "translated" / "labels").glob("*.png"))) == 5
+
+
+def test_the_cache_changes_no_bit(run, tables, tmp_path, monkeypatch):
+    monkeypatch.setenv("DAF_CACHE", str(tmp_path / "cache"))
+    run("without", tables)
+    recorder = Recorder()
+    run("with", tables | {"data": tables["data"] | {"cache": True}}, log=recorder)
+    assert comparable(tmp_path / "with") == comparable(tmp_path / "without")
+    kinds = sorted(folder.name.rpartition("-")[0] for folder in (tmp_path / "cache").iterdir())
+    assert kinds == sorted(["images"] * 3 + ["labels"] + ["labels_depth"] * 3)
+
+
+@pytest.mark.parametrize("stop", [3, 9, 14])
+def test_a_run_that_was_stopped_goes_on_exactly(run, tables, tmp_path, stop):
+    run("whole", tables)
+    with pytest.raises(StoppedError):
+        run("parts", tables, log=Recorder(stop_after=stop))
+    run("parts", tables)
+    assert comparable(tmp_path / "parts") == comparable(tmp_path / "whole")
+
+
+def test_two_processes_train_as_one_with_the_images_of_both(daf, write, tmp_path):
+    # Another encoder, since this one's dropout draws for each process.
+    task = {"name": "depth", "arch_options": {"encoder_depth": 3, "decoder_channels": [8, 8, 8]}}
+    exact = DEPTH | {"task": task, "hardware": {"accelerator": "cpu", "precision": "64-true"}}
+    whole, shared = (write(exact, f"{name}.toml") for name in ("whole", "shared"))
+    halves = ["--set", "data.batch_size=1", "--set", "downstream.batch_size=1"]
+    two = start([*DAF, "run", shared, "--out", tmp_path / "two", "--devices", 2, *halves])
+    code, _, errors = daf("run", whole, "--out", tmp_path / "one")
+    together = two.communicate()[1]
+    assert (code, two.returncode) == (0, 0), errors + together
+    first, second = (read_results(tmp_path / folder / "results.json").rows for folder in ("one", "two"))
+    for one, other in zip(first, second, strict=True):
+        assert other.scores.values == pytest.approx(one.scores.values, rel=1e-5)
+
+
+def test_a_bench_ranks_by_the_lowest_error_and_says_so(plugins, tmp_path, session):
+    files = {f"{name}.toml": DEPTH | {"name": name} for name in ("one", "other")}
+    tasks = [{"label": "metres", "name": "depth"} | NETWORK]
+    target = DEPTH["target"] | {"test_images": 20}
+    changes = {"source": DEPTH["source"], "target": target, "data": DEPTH["data"], "tasks": tasks}
+    plan = plan_of(plugins, tmp_path, files, downstream={"steps": 4, "lr": 0.01}, **changes)
+    for cell in plan.cells:
+        execute(session(), plugins, cell.recipe, open_folder(cell.folder.path, cell.recipe))
+    made = compare(plugins, plan, {})
+    rows = [row for row in made.rows if row["AbsRel"]["mean"] is not None]
+    errors = [row["AbsRel"]["mean"] for row in rows]
+    assert len(rows) == 4 and errors == sorted(errors)
+    text = made.text()
+    assert "metres: AbsRel on the target's test set" in text and "lower is better" in text
+    other = next(row for row in made.rows if row["method"] == "other")
+    assert (other["to_baseline_interval"] is not None and other["gap_closed"] is not None) or errors[0] < errors[-1]
+    table = json.loads((plan.out / "table.json").read_text())["tables"][0]
+    assert table["metrics"][0] == {"name": "AbsRel", "unit": "", "higher_is_better": False, "by_class": None}
+    assert (plan.out / "metres_absrel.png").exists() and not list(plan.out.glob("*classes*"))
+
+
+def test_a_finished_run_predicts_metres_and_pictures_of_them(daf, write, tmp_path, images):
+    path = write(DEPTH)
+    assert daf("run", path, "--out", tmp_path / "run")[0] == 0
+    (images / "notes.txt").unlink()
+    for kind in ("index", "colour"):
+        code, _, errors = daf("predict", tmp_path / "run", images, tmp_path / kind, "--write", kind)
+        assert code == 0, errors
+    depth = np.load(tmp_path / "index" / "a.npy")
+    assert depth.shape == (32, 48) and depth.dtype == np.float32 and (depth > 0).all()
+    assert read_image(tmp_path / "colour" / "a.png").shape == (3, 32, 48)
+    refused(
+        daf("predict", tmp_path / "run", images, tmp_path / "ids", "--write", "id"), "'depth' has no classes and so"
+    )
+
+
+# --- what does not go together ---
+
+
+@pytest.mark.parametrize(
+    "table, key, value, says",
+    [
+        ("downstream", "class_balance", 0.5, "downstream.class_balance: is for a task of classes, and 'depth' learns"),
+        ("downstream", "self_training", {"steps": 2}, "downstream.self_training: is for a task of classes"),
+        ("downstream", "augment", {"class_colors": 0.5}, "downstream.augment.class_colors: is for a task of classes"),
+        ("data", "matched_crops", 2, "data.matched_crops: is for a task of classes"),
+        ("source", "name", "blocks", "'depth' learns the label 'depth', which source does not have; it has semantic"),
+    ],
+)
+def test_what_goes_by_classes_alone_is_refused_in_a_line(plugins, tables, table, key, value, says):
+    tables[table][key] = value
+    if value == "blocks":
+        tables["source"], tables["target"] = {"name": "blocks"}, {"name": "blocks"}
+    with pytest.raises(RecipeError, match=says):
+        check(plugins, parse(tables, "depth.toml"), "depth.toml")
+
+
+def test_a_loss_that_asks_for_the_sources_classes_is_refused(plugins, tables):
+    tables["losses"].append({"name": "semantic_consistency"})
+    with pytest.raises(RecipeError, match=r"losses\.semantic_consistency: needs a source model of classes"):
+        check(plugins, parse(tables, "depth.toml"), "depth.toml")
+
+
+# --- a source without classes ---
+
+
+@pytest.fixture
+def bare(tables, tmp_path):
+    """The same of files with depth alone, translated by what asks for no classes."""
+    for domain, look in (("source", "game"), ("target", "camera")):
+        streets = streets_of(look)
+        for index in range(len(streets)):
+            sample = streets[index]
+            write_image(tmp_path / domain / "images" / f"{index}.png", sample.image)
+            (tmp_path / domain / "depth").mkdir(exist_ok=True)
+            np.save(tmp_path / domain / "depth" / f"{index}.npy", sample.others["depth"].numpy())
+        files = {"root": str(tmp_path / domain), "depth": "depth", "depth_format": "npy"}
+        tables[domain] = {"name": "image_folder"} | files
+    tables["discriminator"], tables["losses"] = (
+        {"name": "patchgan", "channels": 4},
+        [{"name": "lsgan"}, {"name": "cycle"}],
+    )
+    tables["data"]["crop_size"] = [32, 48]
+    return tables
+
+
+def streets_of(look):
+    return find(load_plugins(), "dataset", "streets").factory(split="train", look=look, size=[32, 48], train_images=4)
+
+
+def test_a_source_without_classes_is_translated_by_what_asks_for_none(plugins, run, bare, tmp_path):
+    assert check(plugins, parse(bare, "depth.toml"), "depth.toml") == []
+    results = run("bare", bare)
+    assert results.classes == () and [row.method for row in results.rows] == ["source_only", "tiny", "oracle"]
+    assert not (tmp_path / "bare" / "translated" / "labels" / "000000_0.png.png").exists()
+    sheet = read_image(tmp_path / "bare" / "samples" / "step_000004.png")
+    assert sheet.shape[2] == 3 * 48 + 2 * 2  # source, translated, translated back
+
+
+@pytest.mark.parametrize(
+    "discriminator, loss, says",
+    [
+        ("semantic", "lsgan", "discriminator 'semantic': num_classes must be 1 or more"),
+        (
+            "patchgan",
+            "weighted_reconstruction",
+            "a loss asks for the source's classes, and it has none; leave the loss out",
+        ),
+    ],
+)
+def test_what_asks_for_the_classes_of_a_source_without_any_is_named(plugins, bare, discriminator, loss, says):
+    bare["discriminator"] = {"name": discriminator, "channels": 4}
+    bare["losses"] = [{"name": "lsgan"}, {"name": loss}] if loss != "lsgan" else [{"name": loss}]
+    with pytest.raises(RecipeError) as raised:
+        check(plugins, parse(bare, "depth.toml"), "depth.toml")
+    assert [line for line in raised.value.problems if says in line], raised.value.problems
