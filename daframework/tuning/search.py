@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from attrs import define, evolve, field, frozen
+from torch import nn
 
-from daframework.errors import DataError, RunError
+from daframework.build import make_task
+from daframework.errors import DataError, RecipeError, RunError
 from daframework.recipes.tables import Recipe
 from daframework.registry import Plugins
 from daframework.report.pick import label_free_score
@@ -64,6 +66,12 @@ def tune(
         found = read_space(plugins, recipe, Path(space))
     for missing in check(plugins, without_labels(recipe), where):
         raise DataError(missing)
+    # The number of classes changes nothing here: the data need not be opened twice.
+    if make_task(plugins, recipe, 2).label_free(nn.Identity()) is None:
+        raise RecipeError(
+            f"{where}: task '{recipe.task.name}' has no score without labels, which is what trials are compared by; "
+            "compare recipes by daf bench, on a target with labels"
+        )
     tuned = f"{recipe.name}_tuned"
     with_values(recipe, {}, tuned)  # so that a name that grows too long is refused now
     read_trials(folder, recipe, found)  # before anything is left in a folder that is another's
