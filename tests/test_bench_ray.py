@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from conftest import BOUND, refused
 from test_bench_stop import end, processes_of
+from test_depth_run import DEPTH
 from tiny_suite import (
     RECIPES,
     install_parts,
@@ -119,6 +120,19 @@ def test_a_node_killed_in_mid_run_leaves_the_table_as_it_is_on_one_machine(
     log = log_of(plan.out, name)
     assert log.count("begins") == 2 and "training on source_only: 16 steps, 6 done before" in log
     assert errors.count("begins") == 4 and processes_of(plan.out) == []
+
+
+def test_a_task_without_classes_gives_on_a_cluster_what_it_gives_alone(site, cluster, plugins, tmp_path, session, daf):
+    files = {"one.toml": DEPTH | {"name": "one"}}
+    target = DEPTH["target"] | {"test_images": 20}
+    changes = {"source": DEPTH["source"], "target": target, "tasks": [{"label": "metres"} | DEPTH["task"]]}
+    changes |= {"downstream": {"steps": 4}}
+    alone = undisturbed_scores(plugins, tmp_path / "alone", session, daf, files, **changes)
+    plan = plan_of(plugins, tmp_path, files, **changes)
+    process = start(site, tmp_path / "suite.toml", "--out", plan.out, "--on", f"ray:{cluster.address}")
+    text, errors = process.communicate()
+    assert process.returncode == 0 and text.startswith("metres: AbsRel on the target's test set"), errors
+    assert scores_in(plan.out) == alone
 
 
 # Ray has a handler of its own for the second.
