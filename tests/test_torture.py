@@ -9,13 +9,20 @@ import pytest
 from torture import sound
 
 KILLS = Path(__file__).parent / "torture" / "kills.py"
-RECIPE = Path(__file__).parents[1] / "benchmarks" / "recipes" / "semantic_cyclegan.toml"
+RECIPES = Path(__file__).parents[1] / "benchmarks" / "recipes"
 
 
 @pytest.mark.long
-def test_a_run_killed_at_random_moments_ends_as_if_nobody_had_disturbed_it(installed, write):
-    # Another task model, as each process would import segmentation-models-pytorch for longer than it trains.
-    recipe = write(tomllib.loads(RECIPE.read_text()) | {"task": {"name": "pixels"}})
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        # Another task model, as each process would import segmentation-models-pytorch for longer than it trains.
+        ("semantic_cyclegan", {"task": {"name": "pixels"}}),
+        ("depth_semantic_cyclegan", {}),
+    ],
+)
+def test_a_run_killed_at_random_moments_ends_as_if_nobody_had_disturbed_it(installed, write, name, changes):
+    recipe = write(tomllib.loads((RECIPES / f"{name}.toml").read_text()) | changes)
     rig = [sys.executable, str(KILLS), "--kills", "2", "--recipe", str(recipe)]
     done = subprocess.run(rig, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr

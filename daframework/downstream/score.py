@@ -11,8 +11,9 @@ from daframework.compute.session import Session
 from daframework.compute.threads import keep_threads, use_threads
 from daframework.data.stream import to_float
 from daframework.data.whole import apply_padded, batches_in_order, stack_images, stack_labels
-from daframework.errors import StoppedError
+from daframework.errors import PluginError, StoppedError
 from daframework.interfaces import ImageDataset, MetricValues, Sample, Task
+from daframework.scores import PERCENT
 
 
 @frozen(eq=False)
@@ -32,7 +33,7 @@ def score(
 ) -> Outcome:
     """Scores of ``model`` over every image of ``dataset``, each exactly once, at the size the dataset gives.
 
-    Raises what `measure` does.
+    Raises what `measure` does, and `require_metrics`.
     """
 
     def statistics(prediction: Tensor, samples: Sequence[Sample]) -> list[Tensor]:
@@ -40,7 +41,25 @@ def score(
         return [task.statistics(prediction[i : i + 1], label[i : i + 1]) for i in range(len(samples))]
 
     found = measure(session, task, model, dataset, range(len(dataset)), batch_size, stage, statistics)
-    return Outcome(task.scores(found.sum(0)), found.cpu())
+    scores = task.scores(found.sum(0))
+    require_metrics(f"task {type(task).__name__}", task, scores)
+    return Outcome(scores, found.cpu())
+
+
+def require_metrics(name: str, task: Task, scores: MetricValues) -> None:
+    """``scores`` must be of the task's metrics, each a value that it may have, or None; ``name`` is the task's.
+
+    Raises:
+        PluginError: they are not.
+    """
+    if list(scores.values) != [one.name for one in task.metrics]:
+        wanted, got = ", ".join(one.name for one in task.metrics), ", ".join(scores.values)
+        raise PluginError(f"the scores of {name} must be those of its metrics, {wanted}, got {got}")
+    for one in task.metrics:
+        value = scores.values[one.name]
+        if value is not None and not one.allows(value):
+            which = "from 0 to 1" if one.unit == PERCENT else "a finite number"
+            raise PluginError(f"the {one.name} of {name} must be {which}, got {value}")
 
 
 @keep_threads()

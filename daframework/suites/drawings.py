@@ -1,5 +1,6 @@
 """A suite's figures: scores by method, scores by class, and what every method makes of the same images."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -34,7 +35,7 @@ def draw_scores(plan: Plan, table: TaskTable) -> list[Path]:
     if bars:
         title = f"{plan.name}, {table.task}: {metric.title} on the target's test set"
         drawn = score_figure(bars, lines, title, metric)
-        files += save_figure(drawn, plan.out, f"{table.task}_{metric.name.lower()}")
+        files += save_figure(drawn, plan.out, f"{table.task}_{re.sub(r'[^a-z0-9]+', '_', metric.name.lower())}")
     if metric.by_class is None:
         return files
     by_class = {

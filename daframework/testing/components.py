@@ -12,6 +12,7 @@ from daframework.build import DIRECTIONS, DOMAINS, Term
 from daframework.compute.randomness import global_seed
 from daframework.data.checked import check_sample
 from daframework.data.whole import batched, padded_side
+from daframework.downstream.score import require_metrics
 from daframework.errors import PluginError, one_line
 from daframework.interfaces import (
     IGNORE_INDEX,
@@ -24,7 +25,6 @@ from daframework.interfaces import (
     Sample,
     Task,
 )
-from daframework.scores import PERCENT
 
 
 def check_size(name: str, multiple: int, height: int, width: int) -> None:
@@ -127,16 +127,7 @@ def _check_scores(name: str, task: Task, prediction: Tensor, label: Tensor) -> N
     if not torch.allclose(torch.stack(parts).sum(0), whole):
         raise PluginError(f"the statistics of {name} must add up over images to those of all")
     scores = task.scores(whole)
-    if list(scores.values) != [one.name for one in task.metrics]:
-        wanted = ", ".join(one.name for one in task.metrics)
-        raise PluginError(
-            f"the scores of {name} must be those of its metrics, {wanted}, got {', '.join(scores.values)}"
-        )
-    for one in task.metrics:
-        value = scores.values[one.name]
-        if not one.allows(value):
-            which = "from 0 to 1" if one.unit == PERCENT else "a finite number"
-            raise PluginError(f"the {one.name} of {name} must be {which}, got {value}")
+    require_metrics(name, task, scores)
     first = scores.primary
     if first is None or abs(float(task.primary(whole[None].double())[0]) - first) > 1e-9 * max(1, abs(first)):
         raise PluginError(f"primary of {name} must give what scores gives, {first}")

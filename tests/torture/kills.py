@@ -90,7 +90,7 @@ def outcome(folder: Path) -> dict[str, object]:
         elif name == "results.json":
             results = json.loads(path.read_text(encoding="utf-8"))
             found[name] = {key: value for key, value in results.items() if key not in ("seconds", "environment")}
-        elif path.suffix == ".png":
+        elif path.suffix in (".png", ".npy"):
             found[name] = path.read_bytes()
         elif path.is_file() and name not in ("seconds.json", "environment.json", "log.jsonl", ".lock"):
             found[name] = path.read_bytes() if name.endswith((".toml", ".json")) else "left over"
