@@ -28,6 +28,8 @@ class Task(ABC):
     """What it learns: the label that its datasets must have."""
     metrics: Sequence[Metric] = SEGMENTATION
     """What `scores` gives, the primary one first: rows are ranked and compared by that."""
+    note: str = ""
+    """A line to stand under its tables, such as which pixels count; none where the metrics' names say it all."""
 
     @abstractmethod
     def model(self) -> nn.Module:

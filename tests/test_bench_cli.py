@@ -84,6 +84,15 @@ def test_a_suite_and_a_generator_of_a_plugin_are_run_by_name(daf, stranger):
     assert [row["gap_closed"] is not None for row in table["rows"] if row["method"] == "tinted"] == [True]
 
 
+def test_a_list_may_be_given_in_parts(daf, tmp_path):
+    path = write_suite(tmp_path)
+    plans = [
+        daf("bench", path, "--dry-run", "--seeds", "0,1", "--only", "one,coloured")[1],
+        daf("bench", path, "--dry-run", "--seeds", "0", "--seeds", "1", "--only", "one", "--only", "coloured")[1],
+    ]
+    assert plans[0] == plans[1] and "wide/coloured/seed1" in plans[0]
+
+
 # --- what is refused ---
 
 

@@ -14,6 +14,8 @@ from daframework.data.decode import read_image, write_image
 from daframework.errors import RecipeError, StoppedError
 from daframework.recipes.read import parse
 from daframework.registry import find, load_plugins
+from daframework.report.summary import results_grid
+from daframework.report.table import as_text
 from daframework.runs.check import check
 from daframework.runs.stages import execute
 from daframework.storage.results import read_results
@@ -60,6 +62,7 @@ def comparable(path):
 def test_classes_guide_the_translation_and_metres_are_learnt_and_scored(run, tables, tmp_path):
     results = run("run", tables)
     assert [metric.name for metric in results.metrics][:3] == ["AbsRel", "SqRel", "RMSE"]
+    assert "pixels from 0.1 to 80 m count" in as_text([results_grid([results])], "markdown")
     assert not results.metrics[0].higher_is_better and "IoU" not in results.table()[0]
     assert [row.method for row in results.rows] == ["source_only", "tiny", "oracle"]
     for row in results.rows:
@@ -119,6 +122,7 @@ def test_a_bench_ranks_by_the_lowest_error_and_says_so(plugins, tmp_path, sessio
     assert len(rows) == 4 and errors == sorted(errors)
     text = made.text()
     assert "metres: AbsRel on the target's test set" in text and "lower is better" in text
+    assert "- depth: pixels from 0.1 to 80 m count" in text
     other = next(row for row in made.rows if row["method"] == "other")
     assert (other["to_baseline_interval"] is not None and other["gap_closed"] is not None) or errors[0] < errors[-1]
     table = json.loads((plan.out / "table.json").read_text())["tables"][0]

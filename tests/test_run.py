@@ -84,6 +84,7 @@ def test_results_have_their_documented_form(finished):
         "seed",
         "classes",
         "metrics",
+        "note",
         "images",
         "rows",
         "seconds",
@@ -505,7 +506,7 @@ def test_results_are_read_as_they_were_written(tmp_path):
     write_results(path, results)
     assert read_results(path) == results
     content = json.loads(path.read_text())
-    del content["metrics"]  # all were of a segmentation, before a task could say
+    del content["metrics"], content["note"]  # all were of a segmentation, before a task could say
     of_before = {key: value for key, value in content.items() if key not in ("seconds", "environment", "digest")}
     path.write_text(json.dumps(content | {"digest": digest(of_before)}))
     assert read_results(path) == results

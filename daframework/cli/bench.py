@@ -12,18 +12,23 @@ from daframework.suites.bench_folder import LOGS
 from daframework.suites.plan import Plan
 
 
-def _numbers(context: click.Context, parameter: click.Parameter, value: str | None) -> list[int] | None:
-    if value is None:
+def _parts(given: tuple[str, ...]) -> list[str] | None:
+    """What stands between commas; an option that is given twice asks for both, and not for the last alone."""
+    return [part.strip() for one in given for part in one.split(",")] or None
+
+
+def _numbers(context: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> list[int] | None:
+    parts = _parts(value)
+    if parts is None:
         return None
-    parts = [part.strip() for part in value.split(",")]
     numbers = [int(part) for part in parts if part.isdecimal() and len(part) <= 10]
     if len(set(numbers)) < len(parts):
         raise click.BadParameter("must be different whole numbers with commas between them, as in 0,1,2")
     return numbers
 
 
-def _names(context: click.Context, parameter: click.Parameter, value: str | None) -> list[str] | None:
-    parts = None if value is None else [part.strip() for part in value.split(",")]
+def _names(context: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> list[str] | None:
+    parts = _parts(value)
     if parts and not all(parts):
         raise click.BadParameter("must be names with commas between them, as in fda,cyclegan")
     return parts
@@ -45,8 +50,12 @@ on_option = click.option(
 
 @click.command("bench")
 @click.argument("suite", shell_complete=complete_offered)
-@click.option("--seeds", callback=_numbers, metavar="N,N,...", help="Seeds to run, instead of the suite's.")
-@click.option("--only", callback=_names, metavar="METHOD,...", help="These methods, beside source_only and oracle.")
+@click.option(
+    "--seeds", multiple=True, callback=_numbers, metavar="N,N,...", help="Seeds to run, instead of the suite's."
+)
+@click.option(
+    "--only", multiple=True, callback=_names, metavar="METHOD,...", help="These methods, beside source_only and oracle."
+)
 @format_option
 @click.option("--per-class", is_flag=True, help="Print the IoU of every class too.")
 @click.option("--out", type=PATH, help="The suite's folder; bench/<name> unless given.")

@@ -83,7 +83,8 @@ def results_grid(results: Sequence[Results]) -> Grid:
         ("pick", lambda row: places.get(row["method"])),
     ]
     title = _title(metrics[0].title, metrics[0], results)
-    return grid(title, rows, columns, best=best(rows, metrics[0]), notes=pick_notes(rows, metrics[0]))
+    notes = [*dict.fromkeys(one.note for one in results if one.note), *pick_notes(rows, metrics[0])]
+    return grid(title, rows, columns, best=best(rows, metrics[0]), notes=notes)
 
 
 def class_grids(results: Sequence[Results]) -> list[Grid]:

@@ -187,6 +187,6 @@ def _keep(run: RunContext, rows: Sequence[Row]) -> Results:
     scored = len(run.target_test) if run.recipe.downstream.score else 0
     images = {"source": len(run.source), "target": len(run.target), "target_test": scored}
     found = run.recipe.name, run.recipe.seed, classes, tuple(rows), seconds, environment, images
-    results = Results(*found, tuple(run.task.metrics))
+    results = Results(*found, tuple(run.task.metrics), run.task.note)
     write_results(run.folder.results, results)
     return results

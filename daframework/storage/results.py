@@ -15,7 +15,7 @@ from daframework.storage.files import write_text
 CONTENT_PRESERVATION = "semantic_preservation"
 """What files call content preservation, from the first version on."""
 _DIGEST = "digest"
-_FOUND = ("recipe", "seed", "classes", "metrics", "images", "rows")
+_FOUND = ("recipe", "seed", "classes", "metrics", "note", "images", "rows")
 _MADE = ("seconds", "environment")
 
 
@@ -42,7 +42,8 @@ class Row:
 class Results:
     """What a run found: a row for each method, the seconds each stage took, and where it ran.
 
-    ``images`` counts those of ``source``, ``target`` and ``target_test``; files of earlier versions hold none.
+    ``images`` counts those of ``source``, ``target`` and ``target_test``; files of earlier versions hold none. ``note``
+    is the task's, to stand under a table.
     """
 
     recipe: str
@@ -53,6 +54,7 @@ class Results:
     environment: dict[str, Any]
     images: dict[str, int] = field(factory=dict)
     metrics: tuple[Metric, ...] = SEGMENTATION
+    note: str = ""
 
     @property
     def own_row(self) -> str:
@@ -137,6 +139,7 @@ def results_to_json(results: Results) -> dict[str, Any]:
         "seed": results.seed,
         "classes": list(results.classes),
         "metrics": [asdict(one) for one in results.metrics],
+        "note": results.note,
         "images": results.images,
         "rows": [{"method": row.method} | row_to_json(row, results.classes) for row in results.rows],
         "seconds": results.seconds,
@@ -168,8 +171,8 @@ def results_from_json(content: Mapping[str, Any]) -> Results:
     )
     if not all(isinstance(content.get(key, {}), dict) for key in ("images", *_MADE)):
         raise TypeError(f"images, {' and '.join(_MADE)} must be objects")
-    found = content["recipe"], content["seed"], classes, rows
-    return Results(*found, content["seconds"], content["environment"], content.get("images", {}), metrics)
+    found, note = (content["recipe"], content["seed"], classes, rows), content.get("note", "")
+    return Results(*found, content["seconds"], content["environment"], content.get("images", {}), metrics, note)
 
 
 def read_results(path: Path) -> Results:

@@ -29,6 +29,7 @@ def facts(plan: Plan, task: str, results: Sequence[Results], metric: Metric) -> 
         f"translation: {' or '.join(budgets) or 'nothing is trained'}; task {component_text(recipe.task)}: "
         f"{downstream.steps} steps of {downstream.batch_size}; seeds {', '.join(map(str, plan.seeds))}",
     ]
+    lines += dict.fromkeys(one.note for one in results if one.note)
     if plan.baseline is not None:
         interval = (
             f", with the 95 % interval of {plan.bootstrap} bootstrap draws of the test images, paired by image and seed"

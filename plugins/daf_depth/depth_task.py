@@ -83,6 +83,11 @@ class Depth(Task):
         self._head = head
         self._loss, self._silog_variance = loss, silog_variance
         self._median_scaling = median_scaling
+        scaled = ", each image's predictions scaled to the median of its truth" if median_scaling else ""
+        self.note = (
+            f"depth: pixels from {min_depth:g} to {max_depth:g} m count, predictions are clipped to that{scaled}; "
+            "means are over all pixels"
+        )
 
     def model(self) -> nn.Module:
         """A new network: images (N, 3, H, W) in [-1, 1] -> depths (N, H, W) in metres, float32 or more.
