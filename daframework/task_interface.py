@@ -75,6 +75,10 @@ class Task(ABC):
         """How good ``model`` is, guessed from what it predicts without labels; None where nobody can say."""
         return MutualInformation(model) if self._of_classes else None
 
+    def doubt(self, label: Tensor) -> str | None:
+        """What to warn of where nothing of an image's ``label``, as its dataset gives it, would count; else None."""
+        return None
+
     @property
     def _of_classes(self) -> bool:
         return self.label_type.name == SEMANTIC.name

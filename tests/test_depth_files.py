@@ -11,7 +11,10 @@ from PIL import Image
 
 from daf_driving.depth_files import make_coding, read_depth
 from daf_driving.image_folder import ImageFolder
+from daframework.build import make
+from daframework.data.decode import write_image
 from daframework.errors import DataError
+from daframework.registry import find, load_plugins
 
 
 def read(path, format="png16", scale=0.01, invalid=None):
@@ -57,6 +60,16 @@ def test_an_array_of_floats_is_metres(tmp_path, dtype, order):
 def test_an_invalid_value_is_compared_as_it_is_stored(tmp_path):
     write_array(tmp_path / "1.npy", [[655.35, 2.0]])  # which 32 bits do not hold exactly
     assert read(tmp_path / "1.npy", format="npy", scale=None, invalid=655.35).tolist() == [[0, 2]]
+
+
+@pytest.mark.parametrize("word", ["nan", "inf"])
+def test_a_recipe_names_nan_and_infinity_by_their_words(tmp_path, word):
+    write_image(tmp_path / "images" / "a.png", torch.zeros(3, 1, 2, dtype=torch.uint8))
+    (tmp_path / "depth").mkdir()
+    np.save(tmp_path / "depth" / "a.npy", np.array([[1.5, float(word)]], np.float32))
+    options = {"root": str(tmp_path), "depth": "depth", "depth_format": "npy", "depth_invalid": word}
+    dataset = make(find(load_plugins(), "dataset", "image_folder"), options, "source", split="train")
+    assert dataset[0].others["depth"].tolist() == [[1.5, 0.0]]
 
 
 @pytest.mark.parametrize("invalid", [nan, inf, -inf])

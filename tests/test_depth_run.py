@@ -172,6 +172,17 @@ def test_a_loss_that_asks_for_the_sources_classes_is_refused(plugins, tables):
         check(plugins, parse(tables, "depth.toml"), "depth.toml")
 
 
+def test_where_nothing_counts_check_says_so_and_a_task_that_cannot_be_built_is_its_own_error(plugins, tables):
+    told = []
+    tables["task"] |= {"min_depth": 600.0, "max_depth": 900.0}
+    check(plugins, parse(tables, "depth.toml"), "depth.toml", told.append)
+    assert len(told) == 3 and all("no depth lies from min_depth = 600 to max_depth = 900 m" in line for line in told)
+    tables["task"]["head"] = "none"
+    with pytest.raises(RecipeError) as raised:
+        check(plugins, parse(tables, "depth.toml"), "depth.toml")
+    assert all("task.head: must be one of" in line for line in raised.value.problems), raised.value.problems
+
+
 # --- a source without classes ---
 
 

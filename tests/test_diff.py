@@ -7,7 +7,7 @@ import pytest
 import tomli_w
 from conftest import refused
 
-from daframework.interfaces import Scores
+from daframework.interfaces import Metric, MetricValues, Scores
 from daframework.recipes.read import parse
 from daframework.storage.results import Results, Row, write_results
 from daframework.storage.run_folder import RunFolder, open_folder
@@ -41,6 +41,18 @@ def test_two_runs_are_told_apart_in_recipe_environment_and_results(runs):
     cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in out.splitlines() if "│" in line]
     assert ["losses.tiny_cycle.weight", "10.0", "5.0"] in cells and ["commit", "one", "two"] in cells
     assert ["mIoU of tiny", "50.0", "62.5"] in cells and len(cells) == 4
+
+
+def test_results_are_shown_in_the_units_of_their_metrics(runs):
+    metrics = (Metric("RMSE", "m", higher_is_better=False), Metric("delta1", "%", higher_is_better=True))
+    for name, error in (("a", 9.401), ("b", 4.5)):
+        values = MetricValues({"RMSE": error, "delta1": error / 10})
+        row = Row("tiny", values, values)
+        write_results(RunFolder(Path(name)).results, Results("tiny", 0, (), (row,), {}, {}, {}, metrics))
+    out = runs("diff", "a", "b")[1]
+    cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in out.splitlines() if "│" in line]
+    assert ["RMSE of tiny", "9.401", "4.500"] in cells and ["delta1 of tiny", "94.0", "45.0"] in cells
+    assert ["content_preservation of tiny", "9.401", "4.500"] in cells and "results, percent" not in out
 
 
 def test_a_run_does_not_differ_from_itself_and_an_unfinished_one_has_no_results(runs):

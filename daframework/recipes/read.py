@@ -214,9 +214,15 @@ def _contradictions(recipe: Recipe) -> list[str]:
             if getattr(recipe, table)
         ]
     if recipe.translation is None:
-        problems.append("translation: missing; a [generator] needs a [translation] table with at least 'steps'")
+        problems.append(
+            "translation: missing; a [generator] needs a [translation] table with at least 'steps', 0 for one that has "
+            "nothing to train"
+        )
     elif recipe.translation.steps > 0 and not recipe.losses:
-        problems.append("losses: missing; training a [generator] needs at least one [[losses]]")
+        problems.append(
+            "losses: missing; training a [generator] needs at least one [[losses]]; one that has nothing to train "
+            "needs translation.steps = 0"
+        )
     names = [loss.name for loss in recipe.losses]
     problems += [
         f"losses: '{name}' is there twice" for name in sorted({name for name in names if names.count(name) > 1})

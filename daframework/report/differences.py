@@ -1,13 +1,14 @@
 """What differs between two runs: their recipes, where they ran, and what came out."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from daframework.errors import RunError
 from daframework.recipes.read import differing, dump, flat
 from daframework.report.table import Column, Grid, grid
+from daframework.scores import PERCENT, Metric
 from daframework.storage.results import read_results
 from daframework.storage.run_folder import RunFolder, read_recipe
 
@@ -50,23 +51,37 @@ def _environment(path: Path) -> dict[str, object]:
 
 
 def difference_grids(found: Differences, folders: Sequence[Path]) -> list[Grid]:
-    """A table for each part in which anything differs; fractions of results in percent."""
+    """A table for each part in which anything differs; results in the units of their metrics."""
+    metrics = _metrics(folders)
+    percent = all(one.unit == PERCENT for one in metrics.values())
     columns: list[Column] = [("key", "key"), *((str(folder), str(place)) for place, folder in enumerate(folders))]
     return [
         grid(
-            f"{part}{', percent' * (part == 'results')}",
+            f"{part}{', percent' * (part == 'results' and percent)}",
             [
-                {"key": key} | {str(place): _shown(part, key, one) for place, one in enumerate(keys[key])}
+                {"key": key} | {str(place): _shown(units, key, one) for place, one in enumerate(keys[key])}
                 for key in keys
             ],
             columns,
         )
         for part, keys in found.items()
+        for units in [metrics if part == "results" else {}]
         if keys
     ]
 
 
-def _shown(part: str, key: str, value: Any) -> str | None:
+def _metrics(folders: Sequence[Path]) -> dict[str, Metric]:
+    """What the results in ``folders`` are measured by, under the names that `Results.table` has."""
+    found: dict[str, Metric] = {}
+    for path in (RunFolder(folder).results for folder in folders):
+        metrics = read_results(path).metrics if path.exists() else ()
+        found |= {name: one for one in metrics for name in (one.name, one.by_class) if name is not None}
+        found |= dict(zip(["content_preservation"], metrics, strict=False))
+    return found
+
+
+def _shown(metrics: Mapping[str, Metric], key: str, value: Any) -> str | None:
     if value is None or isinstance(value, str):
         return value
-    return f"{100 * value:.1f}" if part == "results" and not key.startswith("mutual_information") else json.dumps(value)
+    metric = metrics.get(key.partition(" of ")[0].partition("/")[0])
+    return json.dumps(value) if metric is None else metric.text(value)

@@ -8,10 +8,10 @@ from daframework.data.checks.audit import turned_differently
 from daframework.data.checks.sizes import Sizes, survey_sizes
 from daframework.data.spaces import label_space
 from daframework.errors import DataError, PluginError, RecipeError, lines, unknown, warn
-from daframework.interfaces import ImageDataset, LabelType
+from daframework.interfaces import ImageDataset, LabelType, Task
 from daframework.recipes.tables import Recipe
 from daframework.registry import Plugins, components, left_out
-from daframework.runs.check_networks import learned_type, network_problems
+from daframework.runs.check_networks import buildable_task, network_problems
 from daframework.runs.context import source_types
 from daframework.runs.datasets import Datasets, label_problems, open_datasets
 
@@ -35,8 +35,10 @@ def check(plugins: Plugins, recipe: Recipe, where: str, tell: Callable[[str], No
     try:
         datasets = open_datasets(plugins, recipe)
         classes = datasets.source.classes
-        learned = learned_type(plugins, recipe, len(classes))
-        problems += label_problems(recipe, learned, datasets) or _label_problems(recipe, learned, datasets, tell)
+        task = buildable_task(plugins, recipe, len(classes))
+        if task is not None:
+            unlike = label_problems(recipe, task.label_type, datasets)
+            problems += unlike or _label_problems(recipe, task, datasets, tell)
         sizes = _survey(recipe, datasets)
         problems += _size_problems(recipe, sizes, tell)
     except DataError as error:
@@ -68,7 +70,7 @@ def _promised_classes(plugins: Plugins, recipe: Recipe) -> Sequence[str] | None:
     return None if known is None else getattr(known.factory, "classes", None)
 
 
-def _label_problems(recipe: Recipe, learned: LabelType, datasets: Datasets, tell: Callable[[str], None]) -> list[str]:
+def _label_problems(recipe: Recipe, task: Task, datasets: Datasets, tell: Callable[[str], None]) -> list[str]:
     """What is wrong with the first image and label of each set whose labels are read; others are seen when read.
 
     ``tell`` is told where EXIF turns that image and not its label.
@@ -76,13 +78,13 @@ def _label_problems(recipe: Recipe, learned: LabelType, datasets: Datasets, tell
     Raises:
         DataError: an image or label is not there.
     """
-    own = [learned]
-    problems = _sample_problems("source", datasets.source, source_types(datasets.source, learned), tell)
+    own = [task.label_type]
+    problems = _sample_problems("source", datasets.source, source_types(datasets.source, own[0]), task, tell)
     if recipe.downstream.score:
-        problems += _sample_problems("target test", datasets.target_test, own, tell)
+        problems += _sample_problems("target test", datasets.target_test, own, task, tell)
     if recipe.downstream.oracle:
         try:
-            problems += _sample_problems("target", datasets.target, own, tell)
+            problems += _sample_problems("target", datasets.target, own, task, tell)
         except DataError as error:
             hint = "if the target's training images have no labels, add --set downstream.oracle=false"
             raise DataError(f"{error}; {hint}") from error
@@ -90,7 +92,7 @@ def _label_problems(recipe: Recipe, learned: LabelType, datasets: Datasets, tell
 
 
 def _sample_problems(
-    title: str, dataset: ImageDataset, types: Sequence[LabelType], tell: Callable[[str], None]
+    title: str, dataset: ImageDataset, types: Sequence[LabelType], task: Task, tell: Callable[[str], None]
 ) -> list[str]:
     found = dataset.inspect(0, labelled=True)
     if found is not None and found.turned:
@@ -104,6 +106,9 @@ def _sample_problems(
         if len(labels_of(sample, types)) < len(types):
             raise
         return [str(error)]
+    label = sample.labelled(task.label_type.name)
+    if label is not None and (doubt := task.doubt(label)):
+        tell(f"{title}: {sample.name}: {doubt}")
     return []
 
 

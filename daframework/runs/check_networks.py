@@ -27,7 +27,7 @@ from daframework.build import (
 from daframework.compute.ranks import count_ranks
 from daframework.data.checks.sizes import Sizes
 from daframework.errors import DafError, lines
-from daframework.interfaces import SEMANTIC, Discriminator, Generator, LabelType
+from daframework.interfaces import SEMANTIC, Discriminator, Generator, Task
 from daframework.recipes.tables import Recipe
 from daframework.registry import Plugins, components
 from daframework.runs.trial import Built, Trial, Whole, looks_at_values
@@ -66,11 +66,11 @@ def network_problems(
     return problems
 
 
-def learned_type(plugins: Plugins, recipe: Recipe, num_classes: int) -> LabelType:
-    """What the recipe's task learns; classes where it cannot be built, which is told where its model is tried."""
+def buildable_task(plugins: Plugins, recipe: Recipe, num_classes: int) -> Task | None:
+    """The recipe's task; None where it cannot be built, which is told where its model is tried."""
     with suppress(DafError):
-        return make_task(plugins, recipe, num_classes).label_type
-    return SEMANTIC
+        return make_task(plugins, recipe, num_classes)
+    return None
 
 
 def _task(plugins: Plugins, recipe: Recipe, num_classes: int) -> Built:
@@ -79,7 +79,8 @@ def _task(plugins: Plugins, recipe: Recipe, num_classes: int) -> Built:
         model = task.model()
 
     train = partial(check_task, task, num_classes=num_classes, model=model)
-    return Built(model, task.multiple, task.smallest, train, model)
+    one = task.label_type.example(8, 12, num_classes, torch.Generator())
+    return Built(model, task.multiple, task.smallest, train, model, of_pixels=one.shape[-2:] == (8, 12))
 
 
 def _generator(plugins: Plugins, recipe: Recipe, num_classes: int) -> Built:
@@ -158,7 +159,8 @@ def _loss_problems(
         with _collected(problems):
             terms.append(make_term(plugins, recipe, table, num_classes, generator))
     problems += _fit_together(recipe, terms, cast("Discriminator | None", networks.get("discriminator")))
-    learned = learned_type(plugins, recipe, num_classes).name
+    task = buildable_task(plugins, recipe, num_classes)
+    learned = SEMANTIC.name if task is None else task.label_type.name
     problems += [
         f"losses.{term.name}: needs a source model of classes, and task '{recipe.task.name}' learns {learned}; leave "
         "the loss out"

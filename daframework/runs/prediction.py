@@ -52,6 +52,10 @@ def what_is_written(plugins: Plugins, recipe: Recipe, folder: RunFolder, task: T
             "--write index, or --write colour"
         )
     if kind == "colour":
+        try:
+            task.label_type.render(task.label_type.example(8, 12, 1, torch.Generator())[None], ())
+        except TypeError as error:
+            raise RunError(f"{folder.path}: {error}; write numbers with --write index") from error
         return Written(".png", lambda label: task.label_type.render(label[None], ())[0])
     return Written(".npy", lambda label: label)
 

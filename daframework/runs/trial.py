@@ -26,7 +26,7 @@ class Built:
     """A network, what an image's sides must be multiples of and must be at least, and its two uses.
 
     ``train`` is a training step on ``batch_size`` images of ``height`` and ``width``; ``whole`` maps whole images, in
-    evaluation, to something of their size.
+    evaluation, to something of their size where it is one ``of_pixels``.
     """
 
     network: nn.Module
@@ -34,6 +34,7 @@ class Built:
     smallest: int
     train: Callable[..., object]
     whole: Callable[[Tensor], Tensor]
+    of_pixels: bool = True
 
 
 @frozen
@@ -104,8 +105,8 @@ class Trial:
             self.built.network.eval()
             with torch.no_grad():
                 output = apply_padded(self.built.whole, image, self.built.multiple, self.built.smallest)
-            if tuple(output.shape[-2:]) != size:
-                raise ValueError("the result has another size: {} x {}".format(*output.shape[-2:]))
+            if self.built.of_pixels and tuple(output.shape[-2:]) != size:
+                raise ValueError(f"the result has another size: {' x '.join(map(str, output.shape[-2:]))}")
 
         return self._failure(apply, size[0] * size[1])
 

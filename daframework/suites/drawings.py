@@ -64,6 +64,7 @@ def draw_sheet(plan: Plan, found: Mapping[str, Status], source: ImageDataset) ->
         if len(translated) == len(source):
             rows[method] = [translated[place].image for place in places]
     labels = [sample.label for sample in samples if sample.label is not None]
-    rows["label"] = [SEMANTIC.render(label[None], source.palette)[0] for label in labels]
+    if labels:
+        rows["label"] = [SEMANTIC.render(label[None], source.palette)[0] for label in labels]
     title = f"{plan.name}: source images under every method, seed {plan.seeds[0]}"
     return save_figure(sheet_figure(rows, title), plan.out, "sheet")

@@ -89,6 +89,19 @@ class Depth(Task):
             "means are over all pixels"
         )
 
+    def doubt(self, label: Tensor) -> str | None:
+        """Where no depth (H, W) lies within the limits, as where centimetres are read as metres."""
+        known = label[label > 0]
+        if known.numel() == 0 or bool(self._counted(known).any()):
+            return None
+        return (
+            f"no depth lies from min_depth = {self._min_depth:g} to max_depth = {self._max_depth:g} m, so nothing is "
+            f"learnt or scored; the median is {float(known.median()):g} m: check the unit of the files"
+        )
+
+    def _counted(self, depth: Tensor) -> Tensor:
+        return (depth >= self._min_depth) & (depth <= self._max_depth)
+
     def model(self) -> nn.Module:
         """A new network: images (N, 3, H, W) in [-1, 1] -> depths (N, H, W) in metres, float32 or more.
 
@@ -103,7 +116,7 @@ class Depth(Task):
 
     def loss(self, prediction: Tensor, label: Tensor) -> Tensor:
         depth = prediction.to(torch.promote_types(prediction.dtype, torch.float32))
-        valid = (label >= self._min_depth) & (label <= self._max_depth)
+        valid = self._counted(label)
         if self._loss == "l1":
             return mean_error(depth, label, valid)
         return scale_invariant_error(depth, label, valid, variance=self._silog_variance)

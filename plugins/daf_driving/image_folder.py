@@ -3,6 +3,7 @@
 import colorsys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 from torch import Tensor
 
@@ -62,7 +63,7 @@ class ImageFolder(FileDataset):
         depth_scale: The metres that a value of 1 stands for, as 0.01 for centimetres: needed for ``png16``, 1 for
             ``npy`` and ``tiff`` by default.
         depth_invalid: The value in a file that stands for no measurement, beside 0; 16777215 for ``carla`` by default,
-            which is the sky. ``nan`` and ``inf`` are values too.
+            which is the sky. ``"nan"`` and ``"inf"`` are values too.
         depth_ending: How a depth file's name ends; ``.png``, ``.npy`` or ``.tiff`` by default.
         depth_beginning: How a depth file's name begins.
         depth_range: The metres ``[low, high]`` between which depth is expected: a first file whose median is less than
@@ -94,7 +95,7 @@ class ImageFolder(FileDataset):
         depth: str | None = None,
         depth_format: DepthFormat = "png16",
         depth_scale: float | None = None,
-        depth_invalid: float | None = None,
+        depth_invalid: float | Literal["nan", "inf"] | None = None,
         depth_ending: str | None = None,
         depth_beginning: str = "",
         depth_range: Sequence[float] | None = None,
@@ -107,7 +108,8 @@ class ImageFolder(FileDataset):
         """
         if depth is None and (depth_scale, depth_invalid, depth_ending, depth_range) != (None,) * 4:
             raise ValueError("depth_... says how depth is written, but not where: give its folder in depth, too")
-        coding = None if depth is None else make_coding(depth_format, depth_scale, depth_invalid, depth_range)
+        invalid = None if depth_invalid is None else float(depth_invalid)
+        coding = None if depth is None else make_coding(depth_format, depth_scale, invalid, depth_range)
         if classes is None and coding is None:
             raise ValueError("needs the option 'classes', or depth where it has no classes")
         has_classes = classes is not None

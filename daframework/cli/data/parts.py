@@ -7,7 +7,7 @@ from attrs import frozen
 from daframework.build import make, make_dataset
 from daframework.cli.data.options import Request
 from daframework.errors import DataError, RecipeError, unknown
-from daframework.interfaces import ImageDataset
+from daframework.interfaces import SEMANTIC, ImageDataset
 from daframework.recipes.read import apply_override, locate, read
 from daframework.recipes.tables import Recipe
 from daframework.registry import Plugins, find, names
@@ -134,6 +134,8 @@ def open_dataset(plugins: Plugins, request: Request, split: str) -> DomainPart:
 
 def no_labels(dataset: ImageDataset) -> str | None:
     """Why the first image comes without its label; None if it has one."""
+    if SEMANTIC.name not in dataset.labels:
+        return f"the dataset has {' and '.join(dataset.labels) or 'no label'}, and no classes"
     try:
         return None if dataset[0].label is not None else "the dataset gives none"
     except DataError as error:
