@@ -122,7 +122,7 @@ def test_a_bench_ranks_by_the_lowest_error_and_says_so(plugins, tmp_path, sessio
     assert len(rows) == 4 and errors == sorted(errors)
     text = made.text()
     assert "metres: AbsRel on the target's test set" in text and "lower is better" in text
-    assert "- depth: pixels from 0.1 to 80 m count" in text
+    assert "- depth in metres: pixels from 0.1 to 80 m count" in text
     other = next(row for row in made.rows if row["method"] == "other")
     assert (other["to_baseline_interval"] is not None and other["gap_closed"] is not None) or errors[0] < errors[-1]
     table = json.loads((plan.out / "table.json").read_text())["tables"][0]

@@ -85,8 +85,8 @@ class Depth(Task):
         self._median_scaling = median_scaling
         scaled = ", each image's predictions scaled to the median of its truth" if median_scaling else ""
         self.note = (
-            f"depth: pixels from {min_depth:g} to {max_depth:g} m count, predictions are clipped to that{scaled}; "
-            "means are over all pixels"
+            f"depth in metres: pixels from {min_depth:g} to {max_depth:g} m count, predictions are clipped to that"
+            f"{scaled}; means are over all pixels"
         )
 
     def doubt(self, label: Tensor) -> str | None:

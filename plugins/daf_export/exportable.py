@@ -90,7 +90,7 @@ def exportable(run: "Run", model: str, size: tuple[int, int] | None) -> Exportab
         found, table, multiple, smallest = run.model(row), run.recipe.task, run.task.multiple, run.task.smallest
         kind, said = SEGMENTER, "logits: the greatest is the class"
         if label != SEMANTIC.name:
-            kind, said = TASK, f"a prediction of the label '{label}'"
+            kind, said = TASK, "; ".join(filter(None, (f"a prediction of the label '{label}'", run.task.note)))
         facts |= {"row": row, "output": "", "output_range": said}
         if run.recipe.data.resize is not None:
             facts["resize"] = " ".join(map(str, run.recipe.data.resize))
