@@ -88,3 +88,8 @@ class SemanticLabels(LabelType):
 
 
 SEMANTIC = SemanticLabels()
+
+
+def labels_folder(name: str) -> str:
+    """What a folder of labels of the type ``name`` is called, in a translated set and in the cache."""
+    return "labels" if name == SEMANTIC.name else f"labels_{name}"

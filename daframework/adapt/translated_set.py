@@ -16,6 +16,7 @@ from daframework.data.decode import read_image, read_label, read_values
 from daframework.errors import DataError, writing
 from daframework.fingerprint import checksum_file, digest, fingerprint_files
 from daframework.interfaces import SEMANTIC, ImageDataset, Sample
+from daframework.label_types import labels_folder
 
 _INDEX, _DIGEST = "index.json", "digest"
 
@@ -32,7 +33,8 @@ def file_name(index: int, name: str) -> str:
 
 def label_file(name: str, file: str) -> str:
     """Where the label of the type ``name`` lies, below the set's folder, of the image in ``file``."""
-    return f"labels/{file}" if name == SEMANTIC.name else f"labels_{name}/{file.removesuffix('.png')}.npy"
+    kept = file if name == SEMANTIC.name else f"{file.removesuffix('.png')}.npy"
+    return f"{labels_folder(name)}/{kept}"
 
 
 def _read_label(path: Path) -> Tensor:

@@ -69,11 +69,11 @@ class Depth(Task):
             raise ValueError(f"silog_variance must be from 0 to 1, got {silog_variance}")
         self._options = NetworkOptions(
             num_classes=1,
-            arch=arch.lower(),
+            arch=arch,
             encoder=encoder,
-            encoder_weights=None if (encoder_weights or "none").lower() == "none" else encoder_weights,
-            arch_options=arch_options or {},
-            encoder_options=encoder_options or {},
+            encoder_weights=encoder_weights,
+            arch_options=arch_options,
+            encoder_options=encoder_options,
             freeze_encoder=freeze_encoder,
         )
         self.multiple = self._options.multiple

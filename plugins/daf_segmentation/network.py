@@ -8,7 +8,7 @@ from typing import Any
 import segmentation_models_pytorch as smp
 import timm
 import torch
-from attrs import frozen
+from attrs import field, frozen
 from torch import Tensor, nn
 
 from daf_segmentation.encoder_weights import (
@@ -58,16 +58,29 @@ class Normalised(nn.Module):
         return logits
 
 
+def _in_lower_case(name: str) -> str:
+    return name.lower()
+
+
+def _given(options: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    return options or {}
+
+
+def _named(weights: str | None) -> str | None:
+    """None where a recipe asks for ``none``."""
+    return None if (weights or "none").lower() == "none" else weights
+
+
 @frozen(kw_only=True)
 class NetworkOptions:
     """What a recipe says about the network; a value that cannot work raises ValueError before anything is built."""
 
     num_classes: int
-    arch: str
+    arch: str = field(converter=_in_lower_case)
     encoder: str
-    encoder_weights: str | None
-    arch_options: Mapping[str, Any]
-    encoder_options: Mapping[str, Any]
+    encoder_weights: str | None = field(converter=_named)
+    arch_options: Mapping[str, Any] = field(converter=_given)
+    encoder_options: Mapping[str, Any] = field(converter=_given)
     freeze_encoder: bool
 
     def __attrs_post_init__(self) -> None:

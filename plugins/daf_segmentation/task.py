@@ -61,11 +61,11 @@ class Segmentation(Task):
             raise ValueError(f"label_smoothing must be at least 0 and below 1, got {label_smoothing}")
         self._options = NetworkOptions(
             num_classes=num_classes,
-            arch=arch.lower(),
+            arch=arch,
             encoder=encoder,
-            encoder_weights=None if (encoder_weights or "none").lower() == "none" else encoder_weights,
-            arch_options=arch_options or {},
-            encoder_options=encoder_options or {},
+            encoder_weights=encoder_weights,
+            arch_options=arch_options,
+            encoder_options=encoder_options,
             freeze_encoder=freeze_encoder,
         )
         self.multiple = self._options.multiple

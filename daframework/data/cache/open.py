@@ -14,10 +14,11 @@ from daframework.compute.session import Session
 from daframework.data.cache.cached import Cached, Stored
 from daframework.data.cache.layout import note_use, part_folder
 from daframework.data.cache.shards import IMAGES, CachePart, DamagedError, Shard
-from daframework.data.cache.writing import build, label_kind
+from daframework.data.cache.writing import build
 from daframework.errors import DataError, StoppedError, warn
 from daframework.fingerprint import digest
 from daframework.interfaces import SEMANTIC, ImageDataset, LabelType
+from daframework.label_types import labels_folder
 
 FORMAT = 1
 """Raise it when the same files would become other pixels, or lie otherwise on the disk."""
@@ -36,7 +37,7 @@ def find_parts(
         found = dataset.fingerprint(labels=one is not None)
         if found is None:
             return None
-        kind = IMAGES if one is None else label_kind(one)
+        kind = IMAGES if one is None else labels_folder(one.name)
         classes = list(dataset.classes) if one is not None and one.name == SEMANTIC.name else None
         key = digest(FORMAT, kind, found, len(dataset), None if resize is None else list(resize), classes)
         dtype = torch.uint8 if one is None or one.dtype is None else one.dtype

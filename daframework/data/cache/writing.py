@@ -17,7 +17,8 @@ from daframework.data.checked import check_sample, labels_of, resize_sample
 from daframework.data.parallel import leave_interrupts_to_the_parent, until_killed
 from daframework.data.whole import evenly_spread
 from daframework.errors import DafError, DataError, StoppedError
-from daframework.interfaces import SEMANTIC, ImageDataset, LabelType
+from daframework.interfaces import ImageDataset, LabelType
+from daframework.label_types import labels_folder
 
 _FAULTS = 20  # faulty files after which the rest is no longer looked at
 _ABANDONED = 3600.0  # seconds after which a file that nobody writes to was left by a process that was killed
@@ -99,7 +100,7 @@ class _Builder(IterableDataset[str | DataError | None]):
 
     def _shard(self, number: int, parts: Sequence[CachePart]) -> Iterator[str | None]:
         kinds, whole = {part.kind for part in parts}, True
-        types = [one for one in self.types if label_kind(one) in kinds]
+        types = [one for one in self.types if labels_folder(one.name) in kinds]
         with ExitStack() as stack:
             writers = [(part, stack.enter_context(ShardWriter(part, number))) for part in parts]
             for index in parts[0].entries(number):
@@ -112,18 +113,13 @@ class _Builder(IterableDataset[str | DataError | None]):
                     continue
                 if whole:
                     sample = resize_sample(sample, self.resize, types)
-                    pixels = {IMAGES: sample.image}
-                    pixels |= dict(zip(map(label_kind, types), labels_of(sample, types), strict=True))
+                    labels = zip(types, labels_of(sample, types), strict=True)
+                    pixels = {IMAGES: sample.image} | {labels_folder(one.name): label for one, label in labels}
                     for part, writer in writers:
                         writer.add(pixels[part.kind], sample.name)
                 yield None
             for _, writer in writers if whole else ():
                 writer.finish()
-
-
-def label_kind(label_type: LabelType) -> str:
-    """The kind of the parts that hold labels of this type."""
-    return "labels" if label_type.name == SEMANTIC.name else f"labels_{label_type.name}"
 
 
 def _make_folders(parts: Sequence[CachePart], name: str, resize: Sequence[int] | None) -> None:
