@@ -59,6 +59,8 @@ class Inspection:
     label: Tensor | None
     problems: Sequence[str]
     turned: bool = False  # EXIF turns one of the two and not the other
+    others: Mapping[str, Tensor] = field(factory=dict)  # its labels of other types that can be read, by their names
+    doubt: str | None = None  # what looks wrong and need not be, such as the unit of values far too large
 
 
 class ImageDataset(ABC):

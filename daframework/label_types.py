@@ -23,6 +23,11 @@ class LabelType(ABC):
     dtype: torch.dtype | None = None
     """Of labels (H, W), which ``data.cache`` can keep; None where they are of another shape, and are read each time."""
 
+    @property
+    def of_classes(self) -> bool:
+        """Whether these are the semantic labels, for which much has a meaning that has none for others."""
+        return self.name == SEMANTIC.name
+
     @abstractmethod
     def problem(self, label: Tensor, height: int, width: int) -> str | None:
         """What is wrong with the label of an image of that size, as a sentence's end: "must be ..., got ..."."""

@@ -81,7 +81,7 @@ class Task(ABC):
 
     @property
     def _of_classes(self) -> bool:
-        return self.label_type.name == SEMANTIC.name
+        return self.label_type.of_classes
 
 
 class LabelFree(Protocol):

@@ -488,7 +488,7 @@ def test_what_is_neither_recipe_nor_dataset_is_named(daf):
     )
     refused(daf("data", "check", "camvit", "."), "no dataset named 'camvit'; did you mean 'camvid'")
     refused(daf("data", "check", "image_folder", ".", "--set", "clases=1", *CLASSES), "no option named 'clases'")
-    refused(daf("data", "check", "image_folder", "."), "needs the option 'classes'")
+    refused(daf("data", "check", "image_folder", ".", *IDS), "name these in classes, too")
 
 
 # --- links and rights ---

@@ -284,21 +284,20 @@ def test_another_depth_file_or_coding_has_another_fingerprint(folder):
 
 
 @pytest.mark.parametrize("scale, told", [(0.01, False), (1.0, True), (0.0001, True), (0.03, False)])
-def test_a_median_far_outside_the_range_is_told_once(folder, capsys, scale, told):
+def test_a_median_far_outside_the_range_is_told_by_inspection(folder, capsys, scale, told):
     # The median is 20 m at a scale of 0.01.
     dataset = made(folder, **{**CENTIMETRES, "depth_scale": scale}, depth_range=[2, 50])
-    for index in (0, 1, 0):
-        assert dataset[index].others
-    warnings = capsys.readouterr().err.splitlines()
-    assert len(warnings) == told
+    found = dataset.inspect(0, labelled=True)
+    assert dataset[0].others["depth"].equal(found.others["depth"]) and not found.problems
+    assert capsys.readouterr().err == "" and bool(found.doubt) == told
     if told:
-        assert re.search(r"depth/a/1\.png: its median is .* m, far outside depth_range = \[2, 50\]", warnings[0])
+        assert re.search(r"depth/a/1\.png: its median is .* m, far outside depth_range = \[2, 50\]", found.doubt)
+    assert dataset.inspect(0, labelled=False).doubt is None and not dataset.inspect(0, labelled=False).others
 
 
 @pytest.mark.parametrize(
     "options, says",
     [
-        ({}, "needs the option 'classes', or depth where it has no classes"),
         ({**CENTIMETRES, "classes": []}, "classes must be 1 to 255 names, got 0"),
         ({"depth_scale": 0.01, **CLASSES}, "give its folder in depth, too"),
         ({"depth": "depth"}, "depth_scale must be given"),

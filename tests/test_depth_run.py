@@ -3,10 +3,12 @@ classes alone is refused."""
 
 import copy
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import TABLES, Recorder, refused
+from PIL import Image
 from test_ranks import DAF, start
 from tiny_suite import plan_of
 
@@ -222,7 +224,7 @@ def test_a_source_without_classes_is_translated_by_what_asks_for_none(plugins, r
 @pytest.mark.parametrize(
     "discriminator, loss, says",
     [
-        ("semantic", "lsgan", "discriminator 'semantic': num_classes must be 1 or more"),
+        ("semantic", "lsgan", "num_classes must be 1 or more, got 0; it goes by classes, and the source has none"),
         (
             "patchgan",
             "weighted_reconstruction",
@@ -236,3 +238,58 @@ def test_what_asks_for_the_classes_of_a_source_without_any_is_named(plugins, bar
     with pytest.raises(RecipeError) as raised:
         check(plugins, parse(bare, "depth.toml"), "depth.toml")
     assert [line for line in raised.value.problems if says in line], raised.value.problems
+
+
+# --- what `daf data` makes of depth ---
+
+
+def test_data_check_looks_at_every_depth_and_counts_the_sound_ones(daf, write, bare, tmp_path):
+    np.save(tmp_path / "source" / "depth" / "1.npy", np.full((32, 48), -1, np.float32))
+    np.save(tmp_path / "source" / "depth" / "2.npy", np.ones((32, 40), np.float32))
+    bare["downstream"]["score"] = False  # so that the target need not have a test set of its own
+    code, out, errors = daf("data", "check", write(bare), "--workers", 0, "--json", "found.json")
+    lines = [line for line in out.splitlines() if line.startswith("error: ")]
+    assert code == 1 and errors == "" and len(lines) == 2 and "2 depth" in out and "4 depth" in out
+    assert "depth/1.npy: 1536 pixels are negative" in lines[0] and "depth/2.npy: 32 x 40 pixels" in lines[1]
+    source, target = json.loads(Path("found.json").read_text())["sets"]
+    assert source["other_labels"] == {"depth": 2} and target["other_labels"] == {"depth": 4}
+    assert source["labels"] == 0 and source["classes"] == {}
+
+
+def test_a_unit_that_looks_wrong_is_a_warning_of_check_and_once_a_set_of_data_check(daf, write, bare):
+    bare["downstream"]["score"] = False
+    bare["source"] |= {"depth_scale": 100.0, "depth_range": [1, 50]}
+    path = write(bare)
+    code, _, errors = daf("check", path)
+    assert code == 0 and errors.count("far outside depth_range = [1, 50]") == 1 and "source: " in errors
+    code, out, _ = daf("data", "check", path, "--workers", 0)
+    assert code == 0 and out.count("far outside depth_range") == 1 and "(and of 3 more files)" in out
+
+
+def test_preview_shows_depth_beside_its_image(daf, write, tables, bare):
+    assert daf("data", "preview", write(bare), "--out", "depth.png", "--count", 1)[::2] == (0, "")
+    both = tables | {"source": STREETS | {"look": "game"}, "target": STREETS | {"look": "camera"}}
+    assert daf("data", "preview", write(both), "--out", "both.png", "--count", 1)[::2] == (0, "")
+    near = np.array([245, 125, 21])  # some metres away: of the picture of depth and of nothing else
+    for name in ("depth.png", "both.png"):
+        pixels = np.asarray(Image.open(name).convert("RGB")).astype(int)
+        assert (abs(pixels - near).max(-1) < 40).sum() > 1000, name
+
+
+def test_a_set_of_depth_alone_is_shown_without_and_told_where_no_task_knows_it(daf, bare, tmp_path):
+    options = ["--set", "depth=depth", "--set", "depth_format=npy"]
+    code, _, errors = daf("data", "preview", "image_folder", tmp_path / "source", *options)
+    assert code == 0 and "shown without labels: the dataset has depth, and no classes; give a recipe whose" in errors
+    assert "4 depth" in daf("data", "check", "image_folder", tmp_path / "source", *options, "--workers", 0)[1]
+    assert "none" in daf("data", "check", "image_folder", tmp_path / "source", "--workers", 0)[1]
+
+
+def test_a_target_of_images_alone_is_adapted_to_and_nothing_is_scored(plugins, run, bare, tmp_path):
+    bare["target"] = {"name": "image_folder", "root": str(tmp_path / "target")}
+    for file in (tmp_path / "target" / "depth").iterdir():
+        file.unlink()
+    with pytest.raises(RecipeError, match=r"which target test does not have; it has none: say in \[target\] where"):
+        check(plugins, parse(bare, "depth.toml"), "depth.toml")
+    bare["downstream"] |= {"score": False, "oracle": False}
+    assert check(plugins, parse(bare, "depth.toml"), "depth.toml") == []
+    assert all(row.scores.primary is None for row in run("alone", bare).rows)

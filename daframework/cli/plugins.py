@@ -73,7 +73,7 @@ def _explain(component: Component, as_data: bool) -> None:
     signature = inspect.signature(component.factory)
     text = inspect.getdoc(component.factory)
     init = inspect.getdoc(component.factory.__init__) if inspect.isclass(component.factory) else None
-    docs = [part for part in (text, init) if part]
+    docs = [part for part in (text, init) if part and part != inspect.getdoc(object.__init__)]
     if as_data:
         options = [
             {"name": name, "signature": str(parameter), "required": parameter.default is parameter.empty}

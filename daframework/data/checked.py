@@ -106,12 +106,12 @@ def check_sample(sample: Sample, num_classes: int, types: Sequence[LabelType]) -
         raise DataError(f"image {sample.name}: must be uint8 (3, H, W), got {image.dtype} {tuple(image.shape)}")
     for one in types:
         label = sample.labelled(one.name)
-        kind = "label" if one.name == SEMANTIC.name else f"{one.name} label"
+        kind = "label" if one.of_classes else f"{one.name} label"
         if label is None:
             raise DataError(f"image {sample.name}: has no {kind}, and this domain's labels are needed here")
         if problem := one.problem(label, image.shape[1], image.shape[2]):
             raise DataError(f"{kind} of {sample.name}: {problem}")
-        if one.name == SEMANTIC.name:
+        if one.of_classes:
             _check_classes(label, num_classes, sample.name)
 
 

@@ -97,6 +97,8 @@ def _sample_problems(
     found = dataset.inspect(0, labelled=True)
     if found is not None and found.turned:
         tell(turned_differently(title, [str(dataset.file(0))]))
+    if found is not None and found.doubt:
+        tell(f"{title}: {found.doubt}")
     if found is not None and found.problems:
         return list(found.problems)
     sample = dataset[0]

@@ -160,12 +160,12 @@ def _loss_problems(
             terms.append(make_term(plugins, recipe, table, num_classes, generator))
     problems += _fit_together(recipe, terms, cast("Discriminator | None", networks.get("discriminator")))
     task = buildable_task(plugins, recipe, num_classes)
-    learned = SEMANTIC.name if task is None else task.label_type.name
+    learned = SEMANTIC if task is None else task.label_type
     problems += [
-        f"losses.{term.name}: needs a source model of classes, and task '{recipe.task.name}' learns {learned}; leave "
-        "the loss out"
+        f"losses.{term.name}: needs a source model of classes, and task '{recipe.task.name}' learns {learned.name}; "
+        "leave the loss out"
         for term in terms
-        if term.loss.needs_source_model and learned != SEMANTIC.name
+        if term.loss.needs_source_model and not learned.of_classes
     ]
     if problems or broken or recipe.translation is None or recipe.translation.steps == 0:
         return problems

@@ -62,7 +62,7 @@ def opened(
 
 def source_types(dataset: ImageDataset, learned: LabelType) -> list[LabelType]:
     """The labels that a run wants of its source: classes, which the translation may go by, and what the task learns."""
-    return [SEMANTIC, learned] if SEMANTIC.name in dataset.labels and learned.name != SEMANTIC.name else [learned]
+    return [SEMANTIC, learned] if SEMANTIC.name in dataset.labels and not learned.of_classes else [learned]
 
 
 def opened_unlabelled(session: Session, recipe: Recipe, dataset: ImageDataset, name: str) -> Unlabelled:

@@ -60,9 +60,9 @@ def label_problems(recipe: Recipe, learned: LabelType, datasets: Datasets) -> li
         if own not in dataset.labels:
             problems.append(
                 f"task '{recipe.task.name}' learns the label '{own}', which {title} does not have; it has "
-                f"{', '.join(dataset.labels) or 'none'}"
+                f"{', '.join(dataset.labels) or 'none'}: say in [{title.split()[0]}] where its labels are"
             )
-    if own != SEMANTIC.name:
+    if not learned.of_classes:
         downstream = recipe.downstream
         of_classes = {
             "data.matched_crops": recipe.data.matched_crops,

@@ -9,7 +9,7 @@ from daframework.compute.session import Session
 from daframework.data.spaces import LabelSpace, label_space, label_spaces
 from daframework.downstream.predict import Written
 from daframework.errors import RunError, unknown
-from daframework.interfaces import SEMANTIC, Task
+from daframework.interfaces import Task
 from daframework.recipes.tables import Recipe
 from daframework.registry import Plugins
 from daframework.runs.rows import load_model, member_name
@@ -43,7 +43,7 @@ def what_is_written(plugins: Plugins, recipe: Recipe, folder: RunFolder, task: T
     Raises:
         RunError: the run has no results yet, or such ids or colours.
     """
-    if task.label_type.name == SEMANTIC.name:
+    if task.label_type.of_classes:
         values = _values(plugins, recipe, folder, kind)
         return Written(".png", lambda label: values[label] if values.ndim == 1 else values[label].permute(2, 0, 1))
     if kind == "id":

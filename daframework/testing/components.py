@@ -106,7 +106,7 @@ def check_task(
         prediction = model.train(training)(image)
         if not isinstance(prediction, Tensor) or len(prediction) != batch_size:
             raise PluginError(f"the model of {name} must give a prediction of each image, got {_say(prediction)}")
-        if kind.name == SEMANTIC.name and tuple(prediction.shape) != wanted:
+        if kind.of_classes and tuple(prediction.shape) != wanted:
             raise PluginError(f"the model of {name} must give {wanted}, got {_say(prediction)}")
         _check_finite(f"what the model of {name} gives", prediction)
         loss = task.loss(prediction, ignored)

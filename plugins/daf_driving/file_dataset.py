@@ -13,7 +13,7 @@ from daf_driving.space_files import Labels, label_space
 from daf_driving.turned import one_is_turned, other_size
 from daframework.data.decode import map_ids, read_image, read_label
 from daframework.data.scaling import Scaling
-from daframework.errors import DataError, warn
+from daframework.errors import DataError
 from daframework.fingerprint import digest, fingerprint_files
 from daframework.interfaces import ImageDataset, Inspection, Sample
 
@@ -30,7 +30,7 @@ class FileDataset(ImageDataset):
 
     def __init__(self, entries: Sequence[Entry], labels: Labels | None, depth: DepthFiles | None = None) -> None:
         """``entries`` are the images; ``labels`` say what their label files hold, None where there are no classes."""
-        self._entries, self._depth, self._is_doubt_told = tuple(entries), depth, False
+        self._entries, self._depth = tuple(entries), depth
         paired = {"semantic": () if labels is None else entries, "depth": () if depth is None else depth.entries}
         self._folders = tuple(dict.fromkeys(entry.folder for found in paired.values() for entry in found))
         self.labels = tuple(name for name, found in paired.items() if found)
@@ -83,7 +83,7 @@ class FileDataset(ImageDataset):
     def inspect(self, index: int, *, labelled: bool) -> Inspection:
         """Image and label at ``index``, each on its own: what is wrong with one does not hide the other."""
         entry, problems = self._entries[index], []
-        image, label, turned = None, None, False
+        image, label, depth, turned, doubt = None, None, None, False, None
         try:
             image = read_image(entry.image, scaling=self.scaling)
         except DataError as error:
@@ -99,21 +99,21 @@ class FileDataset(ImageDataset):
                 problems.append(str(error))
         if labelled and self._depth is not None and self._depth.entries[index].label.exists():
             try:
-                self._read_depth(self._depth, index, image)
+                depth = self._read_depth(self._depth, index, image)
+                if found := self._depth.coding.doubt(depth):
+                    doubt = f"{self._depth.entries[index].label}: {found}"
             except DataError as error:
                 problems.append(str(error))
         fits = label is not None and (image is None or image.shape[1:] == label.shape)
-        return Inspection(entry.full_name, image, label if fits else None, problems, turned)
+        others = {} if depth is None else {"depth": depth}
+        return Inspection(entry.full_name, image, label if fits else None, problems, turned, others, doubt)
 
     def _read_depth(self, files: DepthFiles, index: int, image: Tensor | None) -> Tensor:
-        """The depth at ``index``, of the size of ``image`` if that is given; a doubtful unit is told once."""
+        """The depth at ``index``, of the size of ``image`` if that is given."""
         entry = files.entries[index]
         depth = read_depth(entry.label, files.coding)
         if image is not None and image.shape[1:] != depth.shape:
             raise DataError(other_size(entry.image, image, entry.label, depth))
-        if not self._is_doubt_told and (doubt := files.coding.doubt(depth)):
-            self._is_doubt_told = True
-            warn(f"{entry.label}: {doubt}")
         return depth
 
     def _read_ids(self, path: Path) -> Tensor:

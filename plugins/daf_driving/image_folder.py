@@ -33,8 +33,8 @@ class ImageFolder(FileDataset):
     Args:
         root: Folder of the dataset; a relative one is looked for in the folder that DAF_DATA names, too.
         split: ``train`` or ``test``; filled in.
-        classes: Names of the classes, in order; or the name of a label space, for its classes and colours. A set of
-            ``depth`` alone has none.
+        classes: Names of the classes, in order; or the name of a label space, for its classes and colours. Without
+            them no classes are read: in a set of ``depth`` alone, or a target without labels.
         ids: What each id in the labels means: a class, or ``ignore``. Every id that occurs must be named:
             ``{ "0" = "road", "7" = "sky", "255" = "ignore" }``. Or the name of an id map that ships, such as
             ``wilddash2``, where classes that are not in ``classes`` are ignored.
@@ -66,8 +66,9 @@ class ImageFolder(FileDataset):
             which is the sky. ``"nan"`` and ``"inf"`` are values too.
         depth_ending: How a depth file's name ends; ``.png``, ``.npy`` or ``.tiff`` by default.
         depth_beginning: How a depth file's name begins.
-        depth_range: The metres ``[low, high]`` between which depth is expected: a first file whose median is less than
-            half of the one or more than twice the other is told, as where metres are declared to be centimetres.
+        depth_range: The metres ``[low, high]`` between which depth is expected: a file whose median is less than half
+            of the one or more than twice the other is told, as where metres are declared to be centimetres: the first
+            by ``daf check`` and ``daf run``, others by ``daf data check``.
     """
 
     def __init__(
@@ -110,8 +111,6 @@ class ImageFolder(FileDataset):
             raise ValueError("depth_... says how depth is written, but not where: give its folder in depth, too")
         invalid = None if depth_invalid is None else float(depth_invalid)
         coding = None if depth is None else make_coding(depth_format, depth_scale, invalid, depth_range)
-        if classes is None and coding is None:
-            raise ValueError("needs the option 'classes', or depth where it has no classes")
         has_classes = classes is not None
         if not has_classes and (ids, colours, channel, palette) != (None,) * 4:
             raise ValueError("ids, colours, channel and palette are those of classes: name these in classes, too")

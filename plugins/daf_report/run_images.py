@@ -107,7 +107,7 @@ class RunImages:
             }
             for place, sample in enumerate(samples)
         ]
-        if shown.name != SEMANTIC.name:
+        if not shown.of_classes:
             return {"images": images, "legend": None, "labelled": labelled}
         seen = {index for found in maps.values() for one in found for index in _present(one)}
         legend = [
@@ -126,7 +126,7 @@ def _drawn(
     Those that are no classes are drawn together: where colours go by the values, they mean the same in all.
     """
     alts = {row: f"{image} as {row} has it" for row in labels}
-    if shown.name == SEMANTIC.name:
+    if shown.of_classes:
         return {row: class_map(label, palette, alts[row], most=most) for row, label in labels.items()}
     pictures = shown.render(torch.stack(list(labels.values())), palette)
     return {row: photo(picture, alts[row], most=most) for row, picture in zip(labels, pictures, strict=True)}

@@ -16,7 +16,6 @@ from daf_report.dots import dots
 from daf_report.run_images import RunImages, step_pictures
 from daf_report.run_statistics import compared, confusions, label_pixels
 from daframework.data.frequencies import count_classes
-from daframework.interfaces import SEMANTIC
 from daframework.recipes.read import flat
 from daframework.recipes.tables import Recipe
 from daframework.registry import load_plugins
@@ -140,7 +139,7 @@ def _facts(recipe: Recipe | None, results: Results | None) -> list[str]:
 def _scores(folder: RunFolder, results: Results, images: RunImages | None, attempts: Attempts) -> dict[str, Any]:
     """Everything that is told of scores: sentences, tables, and what statistics hold."""
     task = None if images is None else attempts.at("the task", partial(images.task, len(results.classes)))
-    of_classes = task is None or task.label_type.name == SEMANTIC.name  # else statistics are no confusion matrices
+    of_classes = task is None or task.label_type.of_classes  # else statistics are no confusion matrices
     differences = attempts.at("intervals", partial(compared, folder, task, results)) or {}
     rows, metric = summarise([results]), results.metrics[0]
     return {

@@ -118,7 +118,6 @@ class Models:
         from torch import stack
 
         from daframework import api
-        from daframework.interfaces import SEMANTIC
 
         if self._run is None or self._folder != folder:
             self._run = None  # before the next are loaded
@@ -133,7 +132,7 @@ class Models:
             notes.append("its task models can be tried once the run is finished")
             return said
         found, kind = [run.predict(one, row) for one in shown.values()], run.task.label_type
-        if kind.name == SEMANTIC.name:
+        if kind.of_classes:
             what, drawn = "classes", [_coloured(labels.numpy(), palette) for labels in found]
             counts = [labels.flatten().bincount(minlength=len(classes)).double() / labels.numel() for labels in found]
             said["legend"] = [

@@ -18,7 +18,6 @@ from daframework.recipes.tables import Recipe
 if TYPE_CHECKING:
     from daframework.cli.data.parts import DomainPart
     from daframework.data.cache.layout import Listing
-    from daframework.interfaces import LabelType
 
 
 @click.command("cache")
@@ -57,17 +56,6 @@ def _open(recipe: str, overrides: tuple[str, ...]) -> "tuple[Recipe, list[Domain
     return loaded, open_all(plugins, loaded)
 
 
-def _types(recipe: Recipe, part: "DomainPart") -> "list[LabelType]":
-    """The labels that a run of ``recipe`` wants of a part."""
-    from daframework.build import make_task
-    from daframework.runs.context import source_types
-
-    if not part.labelled:
-        return []
-    task = make_task(installed_plugins(), recipe, len(part.dataset.classes))
-    return source_types(part.dataset, task.label_type) if part.domain == "source" else [task.label_type]
-
-
 def _build(recipe: Recipe, parts: "list[DomainPart]") -> None:
     from lightning_fabric import Fabric
 
@@ -84,8 +72,7 @@ def _build(recipe: Recipe, parts: "list[DomainPart]") -> None:
         session = Session(Fabric(accelerator="cpu", devices=1), display, stopping)
         for part in parts:
             start, name = time.monotonic(), set_title(recipe, part.domain, part.split)
-            types = _types(recipe, part)
-            found = open_cached(session, part.dataset, name=name, resize=resize, workers=workers, types=types)
+            found = open_cached(session, part.dataset, name=name, resize=resize, workers=workers, types=part.types_read)
             seconds, stored = f"{time.monotonic() - start:.1f}", found.stored if found is not None else []
             size = gigabytes(sum(one.size for one in stored)) if stored else "not cached"
             folders = "\n".join(str(one.part.folder) for one in stored)
@@ -122,7 +109,7 @@ def _clear(recipe: "Recipe | None", parts: "list[DomainPart]", *, yes: bool) -> 
 
     found = list_caches()
     if recipe is not None:
-        kept = [find_parts(part.dataset, recipe.data.resize, _types(recipe, part)) or [] for part in parts]
+        kept = [find_parts(part.dataset, recipe.data.resize, part.types_read) or [] for part in parts]
         folders = {one.folder for several in kept for one in several}
         found = [one for one in found if one.folder in folders]
     if not found:

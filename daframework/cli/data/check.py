@@ -25,7 +25,7 @@ from daframework.cli.data.options import (
 from daframework.cli.data.progress import FileProgress
 from daframework.cli.interrupt import stop_on_signal
 from daframework.cli.options import installed_plugins
-from daframework.errors import DataError
+from daframework.errors import DataError, visible
 from daframework.registry import Plugins
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def _check_part(
     found = SetAudit(tuple(dataset.classes))
     for line in dataset.problems(labelled=part.labelled):
         findings.add("error", part.title, line)
-    look = partial(audit, dataset, part.labelled)
+    look = partial(audit, dataset, part.labelled, types=part.types)
     for one in in_parallel(look, range(len(dataset)), workers=workers):
         found.add(one)
         for level, lines in (("error", (*one.errors, *_too_small(part, one))), ("warning", one.warnings)):
@@ -148,6 +148,9 @@ def _check_part(
             return found
     if found.turned:
         findings.add("warning", part.title, turned_differently(part.title, found.turned))
+    if found.doubts:
+        more = f" (and of {len(found.doubts) - 1:,} more files)" if len(found.doubts) > 1 else ""
+        findings.add("warning", part.title, f"{part.title}: {found.doubts[0]}{more}")
     if found.never:
         findings.add(
             "warning",
@@ -182,7 +185,7 @@ def _table(sets: "list[tuple[DomainPart, SetAudit]]", findings: _Findings) -> Ta
     count = Counter((line["set"], line["level"]) for line in findings.lines)
     rows: dict[str, Callable[[DomainPart, SetAudit], str]] = {
         "images": lambda part, found: f"{found.read:,}",
-        "labels": lambda part, found: f"{found.labels:,}" if part.labelled else "not read",
+        "labels": _labels,
         "height x width": lambda part, found: _size(found),
         "mean RGB": lambda part, found: _channels(found.mean),
         "contrast RGB": lambda part, found: _channels(found.contrast),
@@ -196,6 +199,14 @@ def _table(sets: "list[tuple[DomainPart, SetAudit]]", findings: _Findings) -> Ta
     for head, cell in rows.items():
         table.add_row(head, *(cell(part, found) for part, found in sets))
     return table
+
+
+def _labels(part: "DomainPart", found: "SetAudit") -> str:
+    """How many are sound: those of classes, if there are, then of each other type with its name."""
+    if not part.labelled or not part.dataset.labels:
+        return "not read" if part.dataset.labels else "none"
+    counts = [f"{found.labels:,}"] if found.labels or not found.others else []
+    return ", ".join([*counts, *(f"{count:,} {visible(name)}" for name, count in found.others.items())])
 
 
 def _size(found: "SetAudit") -> str:
@@ -231,6 +242,7 @@ def _described(part: "DomainPart", found: "SetAudit") -> dict[str, Any]:
         "images": len(part.dataset),
         "read": found.read,
         "labels": found.labels if part.labelled else None,
+        "other_labels": found.others if part.labelled else None,
         "sizes": [[height, width, images] for (height, width), images in found.sizes.items()],
         "mean": found.mean,
         "contrast": found.contrast,

@@ -4,13 +4,14 @@ from collections.abc import Sequence
 
 from attrs import frozen
 
-from daframework.build import make, make_dataset
+from daframework.build import make, make_dataset, make_task
 from daframework.cli.data.options import Request
 from daframework.errors import DataError, RecipeError, unknown
-from daframework.interfaces import SEMANTIC, ImageDataset
+from daframework.interfaces import SEMANTIC, ImageDataset, LabelType
 from daframework.recipes.read import apply_override, locate, read
 from daframework.recipes.tables import Recipe
 from daframework.registry import Plugins, find, names
+from daframework.runs.context import source_types
 from daframework.runs.datasets import open_datasets
 
 SPLITS = ("train", "test")
@@ -21,6 +22,7 @@ _PARTS = (("source", "train"), ("target", "train"), ("target", "test"))
 class DomainPart:
     """One split of a recipe's domain, or of the dataset ``domain``; ``labelled`` if its labels are of use.
 
+    ``types`` are the labels that the recipe wants of it, or of a dataset its classes: what others are, a task knows.
     ``crop_size`` is the height and width that each image must have at least, as crops of it are trained on.
     """
 
@@ -28,7 +30,13 @@ class DomainPart:
     split: str
     dataset: ImageDataset
     labelled: bool
+    types: Sequence[LabelType]
     crop_size: tuple[int, ...] = (0, 0)
+
+    @property
+    def types_read(self) -> Sequence[LabelType]:
+        """Those of ``types`` that may be read."""
+        return self.types if self.labelled else ()
 
     @property
     def title(self) -> str:
@@ -96,7 +104,8 @@ def open_domains(plugins: Plugins, recipe: Recipe) -> tuple[list[DomainPart], li
     def part(domain: str, split: str, dataset: ImageDataset) -> DomainPart:
         labelled = recipe.downstream.oracle if (domain, split) == ("target", "train") else True
         cropped = split == "train" and recipe.data.resize is None
-        return DomainPart(domain, split, dataset, labelled, recipe.data.crop_size if cropped else (0, 0))
+        types = _types(plugins, recipe, domain, dataset)
+        return DomainPart(domain, split, dataset, labelled, types, recipe.data.crop_size if cropped else (0, 0))
 
     try:
         found = open_datasets(plugins, recipe)
@@ -129,11 +138,18 @@ def open_dataset(plugins: Plugins, request: Request, split: str) -> DomainPart:
     except DataError as error:
         hint = "" if "root" in options else f"; or write the folder after the name: {name} FOLDER"
         raise DataError(f"{name} {split}: {error}{hint}") from error
-    return DomainPart(name, split, dataset, labelled=True)
+    return DomainPart(name, split, dataset, True, [SEMANTIC] if SEMANTIC.name in dataset.labels else [])
 
 
-def no_labels(dataset: ImageDataset) -> str | None:
-    """Why the first image comes without its label; None if it has one."""
+def _types(plugins: Plugins, recipe: Recipe, domain: str, dataset: ImageDataset) -> list[LabelType]:
+    if {*dataset.labels} <= {SEMANTIC.name}:  # nothing to ask of a task, whose network takes seconds to import
+        return [SEMANTIC]
+    learned = make_task(plugins, recipe, len(dataset.classes)).label_type
+    return source_types(dataset, learned) if domain == "source" else [learned]
+
+
+def no_classes(dataset: ImageDataset) -> str | None:
+    """Why the first image comes without its classes; None if it has them."""
     if SEMANTIC.name not in dataset.labels:
         return f"the dataset has {' and '.join(dataset.labels) or 'no label'}, and no classes"
     try:

@@ -8,7 +8,7 @@ from attrs import evolve
 
 from daframework.cli.data.options import Request, overwrite_option, refuse_existing, request_arguments
 from daframework.cli.options import PATH, installed_plugins
-from daframework.errors import visible
+from daframework.errors import DataError, visible
 from daframework.registry import Plugins
 
 if TYPE_CHECKING:
@@ -27,8 +27,8 @@ _SIDE = 480  # pixels: the longer side of an image on the sheet, more than its p
 def command(request: Request, count: int, out: Path | None, overwrite: bool) -> None:
     """Draw a sheet of images spread over RECIPE's domains, or over both splits of the dataset NAME in the folder ROOT.
 
-    Labels lie over the images in their classes' colours, and what is ignored is dark. The target's training images are
-    shown without labels.
+    Labels lie over the images in their classes' colours, and what is ignored is dark; labels of another type, if
+    RECIPE's task learns them, are pictures beside. The target's training images are shown without labels.
     """
     file = out or Path(f"preview_{Path(request.what).stem}.png")
     if file.suffix.lower() != ".png":
@@ -42,11 +42,11 @@ def command(request: Request, count: int, out: Path | None, overwrite: bool) -> 
     parts = _parts(installed_plugins(), request)
     sections = {}
     for part in parts:
-        labels = "" if part.labelled else ", without labels"
+        labels = "" if part.types_read else ", without labels"
         sections[f"{part.title}: {len(part.dataset):,} images{labels}"] = _tiles(part, count)
     legend: dict[str, tuple[int, int, int]] = {}
     for part in parts:
-        if part.labelled:
+        if any(one.of_classes for one in part.types_read):
             legend |= dict(zip(part.dataset.classes, part.dataset.palette, strict=True))
             legend.setdefault("ignored", _DARK)
     save_figure(contact_sheet(sections, legend, request.what), file.parent, file.stem, endings=[file.suffix[1:]])
@@ -54,7 +54,7 @@ def command(request: Request, count: int, out: Path | None, overwrite: bool) -> 
 
 
 def _parts(plugins: Plugins, request: Request) -> "list[DomainPart]":
-    from daframework.cli.data.parts import no_labels, open_parts
+    from daframework.cli.data.parts import open_parts
     from daframework.data.checks.duplicates import same_files
 
     parts = open_parts(plugins, request)
@@ -62,27 +62,47 @@ def _parts(plugins: Plugins, request: Request) -> "list[DomainPart]":
         parts = parts[:1]
     parts = [evolve(part, labelled=(part.domain, part.split) != ("target", "train")) for part in parts]
     for place, part in enumerate(parts):
-        if part.labelled and (reason := no_labels(part.dataset)):
+        if part.labelled and (reason := _cannot_show(part)):
             click.echo(f"warning: {part.title}: shown without labels: {visible(reason)}", err=True)
             parts[place] = evolve(part, labelled=False)
     return parts
 
 
+def _cannot_show(part: "DomainPart") -> str | None:
+    """Why the labels of the first image cannot be shown; None if they can."""
+    if not part.types:
+        kinds = " and ".join(part.dataset.labels) or "no label"
+        return f"the dataset has {kinds}, and no classes; give a recipe whose task learns what it has"
+    try:
+        sample = part.dataset[0]
+    except DataError as error:
+        return str(error)
+    missing = [one.name for one in part.types if sample.labelled(one.name) is None]
+    return f"the dataset gives none of the type '{missing[0]}'" if missing else None
+
+
 def _tiles(part: "DomainPart", count: int) -> "list[Tile]":
-    from daframework.data.checked import check_sample, resize_image
+    from daframework.data.checked import check_sample, labels_of, resize_image
     from daframework.data.whole import evenly_spread
-    from daframework.interfaces import IGNORE_INDEX, SEMANTIC
+    from daframework.interfaces import IGNORE_INDEX
     from daframework.report.sheets import Tile, overlaid
 
     tiles = []
     for index in evenly_spread(len(part.dataset), count):
         sample = part.dataset[index] if part.labelled else part.dataset.unlabelled(index)
-        check_sample(sample, len(part.dataset.classes), (SEMANTIC,) if part.labelled else ())
-        picture = sample.image
-        if part.labelled and sample.label is not None:
-            colours = SEMANTIC.render(sample.label[None], part.dataset.palette)[0]
-            picture = overlaid(picture, colours, sample.label, IGNORE_INDEX)
-        scale = min(1.0, _SIDE / max(picture.shape[1:]))
-        size = [max(1, round(side * scale)) for side in picture.shape[1:]]
-        tiles.append(Tile(sample.name, resize_image(picture, size)))
+        check_sample(sample, len(part.dataset.classes), part.types_read)
+        pictures = {sample.name: sample.image}
+        for one, label in zip(part.types_read, labels_of(sample, part.types_read), strict=True):
+            try:
+                shown = one.render(label[None], part.dataset.palette)[0]
+            except TypeError:  # it has no picture
+                continue
+            if one.of_classes:
+                pictures[sample.name] = overlaid(sample.image, shown, label, IGNORE_INDEX)
+            else:
+                pictures[f"{sample.name}: {one.name}"] = shown
+        for name, picture in pictures.items():
+            scale = min(1.0, _SIDE / max(picture.shape[1:]))
+            size = [max(1, round(side * scale)) for side in picture.shape[1:]]
+            tiles.append(Tile(name, resize_image(picture, size)))
     return tiles

@@ -17,7 +17,7 @@ from daframework.data.cache.shards import IMAGES, CachePart, DamagedError, Shard
 from daframework.data.cache.writing import build
 from daframework.errors import DataError, StoppedError, warn
 from daframework.fingerprint import digest
-from daframework.interfaces import SEMANTIC, ImageDataset, LabelType
+from daframework.interfaces import ImageDataset, LabelType
 from daframework.label_types import labels_folder
 
 FORMAT = 1
@@ -38,7 +38,7 @@ def find_parts(
         if found is None:
             return None
         kind = IMAGES if one is None else labels_folder(one.name)
-        classes = list(dataset.classes) if one is not None and one.name == SEMANTIC.name else None
+        classes = list(dataset.classes) if one is not None and one.of_classes else None
         key = digest(FORMAT, kind, found, len(dataset), None if resize is None else list(resize), classes)
         dtype = torch.uint8 if one is None or one.dtype is None else one.dtype
         parts.append(CachePart(part_folder(kind, key), key, len(dataset), kind, dtype))

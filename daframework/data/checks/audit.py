@@ -5,14 +5,14 @@ from collections import Counter
 from collections.abc import Sequence
 
 import torch
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 from torch import Tensor
 
 from daframework.data.checked import check_sample
 from daframework.data.checks.duplicates import content_digest
 from daframework.data.frequencies import label_counts
 from daframework.errors import DataError
-from daframework.interfaces import SEMANTIC, ImageDataset, Inspection, Sample
+from daframework.interfaces import SEMANTIC, ImageDataset, Inspection, LabelType, Sample
 
 LOW_CONTRAST = 3.0
 """Standard deviation, on 0 to 255, below which an image shows next to nothing: one colour, and a camera's noise."""
@@ -24,8 +24,8 @@ class Audited:
 
     ``where`` is the image's file, or its name. ``size`` is height and width in pixels; ``sums`` and ``squares`` add up
     the values (0 to 255) of each channel and their squares. ``digest`` and ``size`` are None where the image cannot be
-    read; ``counts``, labelled pixels by class, where no sound label is. ``turned``: EXIF turns image and label
-    differently.
+    read; ``counts``, labelled pixels by class, where no sound label is. ``others`` names the sound labels of other
+    types. ``turned``: EXIF turns image and label differently. ``doubt``: what looks wrong and need not be.
     """
 
     where: str
@@ -36,11 +36,16 @@ class Audited:
     squares: tuple[int, ...] = (0, 0, 0)
     digest: str | None = None
     counts: tuple[int, ...] | None = None
+    others: tuple[str, ...] = ()
     turned: bool = False
+    doubt: str | None = None
 
 
-def audit(dataset: ImageDataset, labelled: bool, index: int) -> Audited:
-    """Decode one image, and its label if ``labelled``; whatever is wrong is in the result, a line each."""
+def audit(dataset: ImageDataset, labelled: bool, index: int, types: Sequence[LabelType] = (SEMANTIC,)) -> Audited:
+    """Decode one image, and its labels if ``labelled``; whatever is wrong is in the result, a line each.
+
+    Labels of ``types`` must be as these say; others are as good as the dataset finds them.
+    """
     where = f"image {index}"
     try:
         file = dataset.file(index)
@@ -51,31 +56,41 @@ def audit(dataset: ImageDataset, labelled: bool, index: int) -> Audited:
     if file is None:
         where = found.name
     errors, warnings = list(found.problems), []
-    image, label = found.image, found.label
+    image, label, others = found.image, found.label, found.others
     if image is not None:
+        sample = Sample(image, label, found.name, others)
         try:
-            check_sample(Sample(image, label, found.name), len(dataset.classes), () if label is None else (SEMANTIC,))
+            check_sample(sample, len(dataset.classes), [one for one in types if sample.labelled(one.name) is not None])
         except DataError as error:
             errors.append(str(error))
-            image = label = None
+            image, label, others = None, None, {}
     counts: tuple[int, ...] | None = None
     if label is not None:
         counts = tuple(label_counts(label, len(dataset.classes), found.name).tolist())
         if not any(counts):
             warnings.append(f"{where}: its label ignores every pixel; take the pair away, or look at the label")
+    audited = Audited(
+        where,
+        tuple(errors),
+        tuple(warnings),
+        counts=counts,
+        others=tuple(others),
+        turned=found.turned,
+        doubt=found.doubt,
+    )
     if image is None:
-        return Audited(where, tuple(errors), tuple(warnings), counts=counts, turned=found.turned)
+        return audited
     sums, squares = _sums(image)
     pixels = image.shape[1] * image.shape[2]
     spread = max(map(lambda total, square: _deviation(pixels, total, square), sums, squares))
     if spread < LOW_CONTRAST:
-        warnings.append(
+        empty = (
             f"{where}: shows next to nothing (its values, 0 to 255, have a standard deviation of {spread:.1f}); look "
             "at it, and take it away if it is empty"
         )
+        audited = evolve(audited, warnings=(*warnings, empty))
     size = (image.shape[1], image.shape[2])
-    digest = content_digest(image)
-    return Audited(where, tuple(errors), tuple(warnings), size, sums, squares, digest, counts, found.turned)
+    return evolve(audited, size=size, sums=sums, squares=squares, digest=content_digest(image))
 
 
 def turned_differently(title: str, images: Sequence[str]) -> str:
@@ -93,8 +108,12 @@ def _read(dataset: ImageDataset, labelled: bool, index: int) -> Inspection:
         sample = dataset[index] if labelled else dataset.unlabelled(index)
     except DataError as error:
         return Inspection(f"image {index}", None, None, [str(error)])
-    missing = [f"image {sample.name}: has no label"] if labelled and sample.label is None else []
-    return Inspection(sample.name, sample.image, sample.label, missing)
+    missing = [
+        f"image {sample.name}: has no label" + ("" if name == SEMANTIC.name else f" '{name}'")
+        for name in (dataset.labels if labelled else ())
+        if sample.labelled(name) is None
+    ]
+    return Inspection(sample.name, sample.image, sample.label, missing, others=sample.others)
 
 
 def _sums(image: Tensor) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -113,7 +132,8 @@ def _deviation(count: int, total: int, squares: int) -> float:
 class SetAudit:
     """What the images of one set hold together; `add` what was found in each.
 
-    ``shown`` counts the images that show a class, ``pixels`` the labelled pixels of a class.
+    ``shown`` counts the images that show a class, ``pixels`` the labelled pixels of a class; ``labels`` the sound
+    labels of classes, ``others`` those of other types, by name.
     """
 
     classes: Sequence[str]
@@ -123,7 +143,9 @@ class SetAudit:
     pixels: list[int] = field(init=False)
     shown: list[int] = field(init=False)
     contents: list[tuple[str, str]] = field(factory=list)
+    others: Counter[str] = field(factory=Counter)
     turned: list[str] = field(factory=list)
+    doubts: list[str] = field(factory=list)
     _sums: list[int] = field(factory=lambda: [0, 0, 0])
     _squares: list[int] = field(factory=lambda: [0, 0, 0])
 
@@ -134,6 +156,8 @@ class SetAudit:
         """Count one image in."""
         self.read += 1
         self.turned += [found.where] * found.turned
+        self.doubts += [found.doubt] if found.doubt else []
+        self.others.update(found.others)
         if found.size is not None and found.digest is not None:
             self.sizes[found.size] += 1
             self.contents.append((found.where, found.digest))
