@@ -100,19 +100,17 @@ def _run(place: Place, plugins: Plugins, recipe: Recipe, path: Path, out: Path |
                     _show(profiler, finished=finished)
             raise
     if first:
-        _tell(recipe, folder, results)
+        _tell(folder, results)
     for profiler in profilers:
         _show(profiler, finished=finished)
 
 
-def _tell(recipe: Recipe, folder: RunFolder, results: "Results") -> None:
+def _tell(folder: RunFolder, results: "Results") -> None:
     """Print what came out, and where it lies."""
     from daframework.report.summary import class_grids, results_grid
     from daframework.report.table import show
 
     show([*class_grids([results]), results_grid([results])])
-    if not recipe.downstream.score:
-        click.echo("nothing was scored, as downstream.score = false asks; daf predict uses the models")
     click.echo(f"results in {folder.results}")
     if folder.samples.exists():
         click.echo(f"sample images in {folder.samples}")

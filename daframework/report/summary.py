@@ -84,6 +84,8 @@ def results_grid(results: Sequence[Results]) -> Grid:
     ]
     title = _title(metrics[0].title, metrics[0], results)
     notes = [*dict.fromkeys(one.note for one in results if one.note), *pick_notes(rows, metrics[0])]
+    if all(row[metrics[0].name]["mean"] is None for row in rows):
+        notes.append("nothing was scored, as downstream.score = false asks; daf predict uses the models")
     return grid(title, rows, columns, best=best(rows, metrics[0]), notes=notes)
 
 
