@@ -105,6 +105,13 @@ def test_without_a_baseline_there_is_no_column_for_it():
     assert list(method_grid(table).headings) == [one for one in HEADINGS if one != "vs base"]
 
 
+def test_a_baseline_of_source_only_has_one_column_with_its_interval():
+    found = row("a", 0.5, to_source_only=0.1, **interval(0.1, 0.05, 0.2, "better"))
+    grid = method_grid(TaskTable("t", CLASSES, "source_only", (found,)))
+    assert list(grid.headings) == [one for one in HEADINGS if one != "vs base"]
+    assert grid.rows[0][2] == "+10.0 [+5.0, +20.0] better"
+
+
 @pytest.mark.parametrize("value", [-0.0, -0.0004, 0.0004, 0.0])
 def test_zero_never_has_a_minus(value):
     table = TaskTable("t", (), "b", (row("a", 0.5, to_source_only=value, gap_closed=value, to_baseline=value),))

@@ -22,6 +22,7 @@ from daframework.report.table import (
 )
 from daframework.scores import Metric
 from daframework.storage.results import CONTENT_PRESERVATION
+from daframework.storage.row_names import SOURCE_ONLY
 from daframework.suites.comparison import TaskTable
 
 
@@ -71,6 +72,8 @@ def method_grid(table: TaskTable) -> Grid:
     ]
     if table.baseline is None:
         del columns[3]
+    elif table.baseline == SOURCE_ONLY:  # the same difference, and its interval
+        del columns[2]
     title = f"{table.task}: {metric.title} on the target's test set{metric.shown_in}"
     return grid(title, table.rows, columns, best=best(table.rows, metric), notes=table.notes)
 
