@@ -32,6 +32,7 @@ from daframework.suites.bench_folder import bench_tables
 
 _NOTHING = "\N{EN DASH}"
 _SECONDS = 60  # for an upload to arrive
+_SHARED = "page_parts.js"  # which reports hold too
 _ASSETS = {".css": "text/css", ".js": "text/javascript"}  # whatever the machine takes these endings for
 _REPORT_POLICY = (
     "sandbox allow-scripts allow-downloads; default-src 'none'; script-src 'unsafe-inline'; "
@@ -157,7 +158,8 @@ class Pages:
         return JSONResponse(self.desk.waiting)
 
     async def asset(self, request: Request) -> Response:
-        file = files("daf_serve").joinpath("assets", request.path_params["name"])
+        name = request.path_params["name"]
+        file = files("daframework.report") / name if name == _SHARED else files("daf_serve") / "assets" / name
         kind = _ASSETS.get(PurePosixPath(file.name).suffix)
         if kind is None or not file.is_file():
             return await self.missing(request, None)
