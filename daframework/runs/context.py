@@ -57,7 +57,13 @@ def opened(
 
     ``name`` says in messages which set it is, ``types`` which of its labels are wanted.
     """
-    return _opened(session, recipe, dataset, name, types)
+    if recipe.data.cache:
+        workers = recipe.hardware.workers or default_workers()
+        resize = recipe.data.resize
+        found = open_cached(session, dataset, name=name, resize=resize, workers=workers, types=types)
+        if found is not None:
+            return found
+    return checked(recipe, dataset, types)
 
 
 def source_types(dataset: ImageDataset, learned: LabelType) -> list[LabelType]:
@@ -67,19 +73,7 @@ def source_types(dataset: ImageDataset, learned: LabelType) -> list[LabelType]:
 
 def opened_unlabelled(session: Session, recipe: Recipe, dataset: ImageDataset, name: str) -> Unlabelled:
     """`opened` without labels, of which none is looked for or read, for the cache neither."""
-    return Unlabelled(_opened(session, recipe, dataset, name, ()))
-
-
-def _opened(
-    session: Session, recipe: Recipe, dataset: ImageDataset, name: str, types: Sequence[LabelType]
-) -> ImageDataset:
-    if recipe.data.cache:
-        workers = recipe.hardware.workers or default_workers()
-        resize = recipe.data.resize
-        found = open_cached(session, dataset, name=name, resize=resize, workers=workers, types=types)
-        if found is not None:
-            return found
-    return checked(recipe, dataset, types)
+    return Unlabelled(opened(session, recipe, dataset, name, ()))
 
 
 def set_title(recipe: Recipe, domain: str, split: str) -> str:
