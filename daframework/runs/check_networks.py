@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, cast
 
@@ -27,7 +27,7 @@ from daframework.build import (
 from daframework.compute.ranks import count_ranks
 from daframework.data.checks.sizes import Sizes
 from daframework.errors import DafError, lines
-from daframework.interfaces import SEMANTIC, Discriminator, Generator, Task
+from daframework.interfaces import SEMANTIC, Discriminator, Generator
 from daframework.recipes.tables import Recipe
 from daframework.registry import Plugins, components
 from daframework.runs.trial import Built, Trial, Whole, looks_at_values
@@ -66,13 +66,6 @@ def network_problems(
     return problems
 
 
-def buildable_task(plugins: Plugins, recipe: Recipe, num_classes: int) -> Task | None:
-    """The recipe's task; None where it cannot be built, which is told where its model is tried."""
-    with suppress(DafError):
-        return make_task(plugins, recipe, num_classes)
-    return None
-
-
 def _task(plugins: Plugins, recipe: Recipe, num_classes: int) -> Built:
     task = make_task(plugins, recipe, num_classes)
     with bounded(f"task: task '{recipe.task.name}'"):
@@ -80,7 +73,8 @@ def _task(plugins: Plugins, recipe: Recipe, num_classes: int) -> Built:
 
     train = partial(check_task, task, num_classes=num_classes, model=model)
     one = task.label_type.example(8, 12, num_classes, torch.Generator())
-    return Built(model, task.multiple, task.smallest, train, model, of_pixels=one.shape[-2:] == (8, 12))
+    of_pixels = one.shape[-2:] == (8, 12)
+    return Built(model, task.multiple, task.smallest, train, model, of_pixels, task.label_type)
 
 
 def _generator(plugins: Plugins, recipe: Recipe, num_classes: int) -> Built:
@@ -159,8 +153,8 @@ def _loss_problems(
         with _collected(problems):
             terms.append(make_term(plugins, recipe, table, num_classes, generator))
     problems += _fit_together(recipe, terms, cast("Discriminator | None", networks.get("discriminator")))
-    task = buildable_task(plugins, recipe, num_classes)
-    learned = SEMANTIC if task is None else task.label_type
+    task = trials["task"]
+    learned = SEMANTIC if task.network is None else task.built.label_type
     problems += [
         f"losses.{term.name}: needs a source model of classes, and task '{recipe.task.name}' learns {learned.name}; "
         "leave the loss out"
