@@ -1,8 +1,7 @@
 """Check the networks of a recipe, each by itself and all of them in one step, where nothing is computed."""
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, cast
 
@@ -26,7 +25,7 @@ from daframework.build import (
 )
 from daframework.compute.ranks import count_ranks
 from daframework.data.checks.sizes import Sizes
-from daframework.errors import DafError, lines
+from daframework.errors import DafError, collected, lines
 from daframework.interfaces import SEMANTIC, Discriminator, Generator
 from daframework.recipes.tables import Recipe
 from daframework.registry import Plugins, components
@@ -52,13 +51,13 @@ def network_problems(
     for kind, build in _BUILD.items():
         if getattr(recipe, kind) is not None:
             trial = trials[kind] = _trial(plugins, recipe, num_classes, kind, build, tell)
-            with _collected(problems):
+            with collected(problems):
                 problems += (found := trial.problems(crop, _wholes(recipe, kind, sizes), most))
                 if kind == "task" and not found and not recipe.downstream.score:
                     # Nothing is scored, but it is what the model is for.
                     for line in trial.whole_problems(crop, _whole(sizes, "target", "as daf predict gives them")):
                         tell(line)
-    with _collected(problems):
+    with collected(problems):
         make_also(plugins, recipe, num_classes)
     if recipe.generator is not None:
         with torch.device("meta"):
@@ -150,7 +149,7 @@ def _loss_problems(
     generator = cast("Generator | None", networks["generator"])
     terms: list[Term] = []
     for table in recipe.losses:
-        with _collected(problems):
+        with collected(problems):
             terms.append(make_term(plugins, recipe, table, num_classes, generator))
     problems += _fit_together(recipe, terms, cast("Discriminator | None", networks.get("discriminator")))
     task = trials["task"]
@@ -235,12 +234,3 @@ class _Once(nn.Module):
 
     def features(self, image: torch.Tensor, layers: Sequence[int]) -> Any:
         return self._network.features(image, layers)
-
-
-@contextmanager
-def _collected(problems: list[str]) -> Iterator[None]:
-    """Inside, what a user can mend is added to ``problems``."""
-    try:
-        yield
-    except DafError as error:
-        problems += lines(error)

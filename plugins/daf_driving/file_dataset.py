@@ -13,7 +13,7 @@ from daf_driving.space_files import Labels, label_space
 from daf_driving.turned import one_is_turned, other_size
 from daframework.data.decode import map_ids, read_image, read_label
 from daframework.data.scaling import Scaling
-from daframework.errors import DataError
+from daframework.errors import DataError, collected
 from daframework.fingerprint import digest, fingerprint_files
 from daframework.interfaces import ImageDataset, Inspection, Sample
 
@@ -82,28 +82,22 @@ class FileDataset(ImageDataset):
 
     def inspect(self, index: int, *, labelled: bool) -> Inspection:
         """Image and label at ``index``, each on its own: what is wrong with one does not hide the other."""
-        entry, problems = self._entries[index], []
+        entry, problems = self._entries[index], list[str]()
         image, label, depth, turned, doubt = None, None, None, False, None
-        try:
+        with collected(problems):
             image = read_image(entry.image, scaling=self.scaling)
-        except DataError as error:
-            problems.append(str(error))
         if labelled and self._table and entry.label.exists():
-            try:
+            with collected(problems):
                 ids = self._read_ids(entry.label)
                 turned = image is not None and one_is_turned(entry.image, image, entry.label)
                 if image is not None and image.shape[1:] != ids.shape:
                     problems.append(other_size(entry.image, image, entry.label, ids))
                 label = self._as_classes(ids, entry.label)
-            except DataError as error:
-                problems.append(str(error))
         if labelled and self._depth is not None and self._depth.entries[index].label.exists():
-            try:
+            with collected(problems):
                 depth = self._read_depth(self._depth, index, image)
                 if found := self._depth.coding.doubt(depth):
                     doubt = f"{self._depth.entries[index].label}: {found}"
-            except DataError as error:
-                problems.append(str(error))
         fits = label is not None and (image is None or image.shape[1:] == label.shape)
         others = {} if depth is None else {"depth": depth}
         return Inspection(entry.full_name, image, label if fits else None, problems, turned, others, doubt)
