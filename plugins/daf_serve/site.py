@@ -27,6 +27,7 @@ from daf_serve.finder import DAMAGED, FINISHED, RUNNING, Listed, find, look, rec
 from daf_serve.follow import events, samples
 from daframework.errors import DafError, RunError, needing, visible
 from daframework.scores import SEGMENTATION, Metric, metrics_from_json
+from daframework.storage.row_names import training_of
 from daframework.storage.run_folder import RunFolder
 from daframework.suites.bench_folder import bench_tables
 
@@ -219,7 +220,7 @@ def _templates(root: Path) -> Environment:
     )
     made.globals["root"] = visible(str(root))
     made.filters |= {"told": _told, "difference": _difference, "heading": _heading}
-    made.filters |= {"at": _at, "when": _when, "iso": _iso, "visible": visible}
+    made.filters |= {"at": _at, "when": _when, "iso": _iso, "visible": visible, "training": training_of}
     return made
 
 

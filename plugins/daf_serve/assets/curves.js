@@ -87,7 +87,7 @@ function twoRuns(both) {
         for (const { stage, step, values } of rows) {
           for (const [name, value] of Object.entries(values)) {
             // Each trains a row of its own name, and these are what is to be compared.
-            const key = `${stage === `training on ${run.title}` ? "training on its own row" : stage}: ${name}`;
+            const key = `${stage === run.stage ? "training on its own row" : stage}: ${name}`;
             if (!run.curves.has(key)) run.curves.set(key, []);
             run.curves.get(key).push([step, value]);
           }
