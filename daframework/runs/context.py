@@ -71,11 +71,6 @@ def source_types(dataset: ImageDataset, learned: LabelType) -> list[LabelType]:
     return [SEMANTIC, learned] if SEMANTIC.name in dataset.labels and not learned.of_classes else [learned]
 
 
-def opened_unlabelled(session: Session, recipe: Recipe, dataset: ImageDataset, name: str) -> Unlabelled:
-    """`opened` without labels, of which none is looked for or read, for the cache neither."""
-    return Unlabelled(opened(session, recipe, dataset, name, ()))
-
-
 def set_title(recipe: Recipe, domain: str, split: str) -> str:
     """What messages call a set of images: ``source train (gta5)``."""
     return f"{domain} {split} ({getattr(recipe, domain).name})"

@@ -14,11 +14,9 @@ from daframework.data.label_files import (
     replace_values,
     value_name,
 )
+from daframework.data.spaces import IGNORE
 from daframework.errors import DataError, unknown
 from daframework.interfaces import IGNORE_INDEX
-
-IGNORE = "ignore"
-"""What stands for no class."""
 
 
 def meaning_table(option: str, meanings: Mapping[str, str] | str, classes: Sequence[str]) -> dict[int, int]:
