@@ -57,7 +57,7 @@ export class Chart {
     this.settings = settings;
     this.curves = new Map();
     this.off = new Set();
-    this.svg = drawn("svg", { preserveAspectRatio: "none", role: "img" });
+    this.svg = drawn("svg", { role: "img" });
     this.step = made("input", { type: "range", min: 0, max: 0, value: 0, "aria-label": "step whose values are shown" });
     this.output = made("output");
     this.names = made("ul", { class: "names" });
