@@ -8,7 +8,7 @@ from pathlib import Path
 from torch import Tensor
 
 from daf_driving.depth_files import DepthFiles, read_depth
-from daf_driving.pairing import Entry, Folder, unpaired
+from daf_driving.pairing import Entry, unpaired
 from daf_driving.space_files import Labels, label_space
 from daf_driving.turned import one_is_turned, other_size
 from daframework.data.decode import map_ids, read_image, read_label
@@ -78,7 +78,11 @@ class FileDataset(ImageDataset):
 
     def problems(self, *, labelled: bool) -> list[str]:
         """A line for every image without a label and every label without an image, if ``labelled``."""
-        return [line for folder in self._folders for line in _lonely(folder)] if labelled else []
+        problems: list[str] = []
+        for folder in self._folders if labelled else ():
+            with collected(problems):
+                problems += [f"{path}: {what}" for paths, what in unpaired(folder) for path in paths]
+        return problems
 
     def inspect(self, index: int, *, labelled: bool) -> Inspection:
         """Image and label at ``index``, each on its own: what is wrong with one does not hide the other."""
@@ -134,13 +138,6 @@ class FileDataset(ImageDataset):
 def _label_files(entries: Sequence[Entry]) -> Iterator[str]:
     # Strings, since making a Path of each takes longer than asking the file system about it.
     return (f"{entry.folder.labels}/{entry.label_name}" for entry in entries)
-
-
-def _lonely(folder: Folder) -> list[str]:
-    try:
-        return [f"{path}: {what}" for paths, what in unpaired(folder) for path in paths]
-    except DataError as error:
-        return [str(error)]
 
 
 def _some(paths: Sequence[str]) -> str:
