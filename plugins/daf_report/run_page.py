@@ -60,7 +60,7 @@ def run_page(path: Path) -> dict[str, Any]:
         "facts": _facts(recipe, results),
         "recipe": attempts.at("the recipe's text", partial(read_text, folder.recipe)),
         "curves": _if_there(folder.log, attempts, "the log", read_curves),
-        "steps": _if_there(folder.samples, attempts, "the samples", partial(step_pictures, recipe, attempts)),
+        "steps": attempts.at("the samples", partial(step_pictures, recipe, attempts, folder)),
         "timings": attempts.at("the seconds", partial(_timings, folder)),
         "environment": _if_there(folder.environment, attempts, "the environment", _environment),
     }

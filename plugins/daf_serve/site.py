@@ -122,7 +122,7 @@ class Pages:
         step = "".join(_asked(request, "step"))
         if not step.isdecimal() or int(step) not in await to_thread(samples, self.root, folder):
             raise RunError("there is no such sheet of samples")
-        return FileResponse(folder.samples / f"step_{int(step):06d}.png", media_type="image/png")
+        return FileResponse(folder.sample(int(step)), media_type="image/png")
 
     async def try_page(self, request: Request) -> Response:
         folder = await self._folder(request)
