@@ -132,6 +132,8 @@ def in_a_line(error: Exception) -> str:
     """What went wrong, as a page tells it."""
     if isinstance(error, DafError):
         return visible(one_line(error))
-    if isinstance(error, MemoryError) or "out of memory" in str(error) or "can't allocate" in str(error):
+    from daframework.compute.memory import is_out_of_memory
+
+    if is_out_of_memory(error):
         return "memory does not hold what the model makes of this image; try a smaller one"
     return visible(f"unexpected {one_line(error, kind=True)[:300]}")
