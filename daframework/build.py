@@ -12,7 +12,7 @@ from attrs import frozen
 from torch.nn.modules.module import register_module_module_registration_hook
 
 from daframework.compute.randomness import global_seed
-from daframework.errors import DafError, PluginError, RecipeError, lines, unknown
+from daframework.errors import DafError, PluginError, RecipeError, collected, unknown
 from daframework.interfaces import Discriminator, Generator, ImageDataset, Loss, Task
 from daframework.recipes.strict import structure
 from daframework.recipes.tables import ComponentTable, LossTable, Recipe
@@ -160,10 +160,8 @@ def component_problems(plugins: Plugins, tables: Mapping[str, Any]) -> list[str]
             continue  # told where the tables are read
         if kind == "loss":
             where, _ = f"losses.{name}", options.pop("weight", None)
-        try:
+        with collected(problems):
             _arguments(_find(plugins, kind, name, where), options, where, dict.fromkeys(SUPPLIED, ""))
-        except DafError as error:
-            problems += lines(error)
     return problems
 
 

@@ -45,6 +45,15 @@ def lines(error: DafError) -> list[str]:
     return error.problems if isinstance(error, RecipeError) else [str(error)]
 
 
+@contextmanager
+def collected(problems: list[str]) -> Iterator[None]:
+    """Inside, what a user can mend is added to ``problems``, and what comes after it goes on."""
+    try:
+        yield
+    except DafError as error:
+        problems += lines(error)
+
+
 def unknown(what: str, name: str, known: Iterable[str]) -> str:
     """The text for an unknown name, with the nearest known one: ``no loss named 'gn'; did you mean 'gan'?``."""
     names = sorted(known)

@@ -62,6 +62,16 @@ def test_a_crop_shows_one_of_the_translations_drawn_alike():
     assert set(added) == {0, 100} and 20 < added.count(0) < 60
 
 
+def test_originals_of_which_nothing_is_shown_are_not_read():
+    class Unread(Numbered):
+        def unlabelled(self, index):
+            raise AssertionError(f"original {index} was read")
+
+    blended = TrainingStream(Translated(), (9, 11), True, 0, "task", None, Blend(Unread(), 1.0, 1.0, [Translated()]))
+    for position in range(20):
+        blended[position]
+
+
 def test_a_row_is_trained_on_what_other_generators_make_of_the_source_too(plugins, tables, tmp_path, session):
     tables["downstream"]["oracle"] = True
     tables["translation"]["also"] = ["color_transfer", "histogram_matching"]

@@ -202,13 +202,13 @@ def test_curves_show_values_a_logarithmic_scale_and_smoothing(finished, open_pag
     chart = shown.locator(".chart").first
     logged = [json.loads(line) for line in (finished / "log.jsonl").read_text().splitlines()]
     values = {one["step"]: one["generator/tiny_cycle"] for one in logged if one["stage"] == "translation"}
-    told = chart.locator(".readout button", has_text="generator/tiny_cycle")
+    told = chart.locator(".names button", has_text="generator/tiny_cycle")
 
     def read():
         return float(told.inner_text().split()[-1])
 
     assert read() == pytest.approx(values[4], rel=0.01)
-    chart.locator("svg").hover(position={"x": 50, "y": 20})
+    chart.locator("svg[role=img]").hover(position={"x": 50, "y": 20})
     assert chart.locator("output").inner_text() == "1" and read() == pytest.approx(values[1], rel=0.01)
     chart.locator("input").press("ArrowRight")
     assert read() == pytest.approx(values[2], rel=0.01)

@@ -5,8 +5,8 @@ import tomli_w
 from conftest import refused
 from image_files import picture, write
 
-from daf_driving.file_dataset import Folder
 from daf_driving.lists import list_split
+from daf_driving.pairing import Folder
 from daframework.data.spaces import read_space
 from daframework.errors import DafError
 from daframework.recipes.read import read

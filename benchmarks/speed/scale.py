@@ -36,11 +36,12 @@ from daframework.adapt.loop import train
 from daframework.build import make_networks
 from daframework.compute.session import Session
 from daframework.data.decode import write_image, write_label
+from daframework.data.unlabelled import Unlabelled
 from daframework.errors import StoppedError
 from daframework.recipes.read import locate, parse, read_tables
 from daframework.recipes.tables import Recipe
 from daframework.registry import load_plugins
-from daframework.runs.context import opened, opened_unlabelled, stream
+from daframework.runs.context import opened, stream
 from daframework.runs.datasets import open_datasets
 from daframework.runs.precision import open_device
 from daframework.runs.translation import measure_domains
@@ -122,7 +123,7 @@ def measure(point: Point, root: Path, asked: Namespace, device: torch.device) ->
     start = time.perf_counter()
     datasets = open_datasets(plugins, recipe)
     source = opened(session, recipe, datasets.source, "source")
-    target = opened_unlabelled(session, recipe, datasets.target, "target")
+    target = Unlabelled(opened(session, recipe, datasets.target, "target", ()))
     seconds_to_open = time.perf_counter() - start
     networks = make_networks(plugins, recipe, len(source.classes))
     measure_domains(networks, source, target)

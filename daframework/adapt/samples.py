@@ -13,7 +13,6 @@ from daframework.data.whole import apply_padded, stack_images, stack_labels, wei
 from daframework.interfaces import SEMANTIC, Discriminator, Sample
 from daframework.metrics import confusion_matrix, mean_iou
 
-COLUMNS = ("source", "fake_target", "rec_source", "label", "semantics")
 _GAP = 2
 _JUDGED = {"source": "source", "fake_target": "target"}  # images with labels, and whose discriminator judges them
 

@@ -52,7 +52,9 @@ class Blend:
         """``dataset``, each image blended with its original in a ratio drawn once."""
         if self.others:
             dataset = random.choice([dataset, *self.others])
-        share = random.uniform(self.low, self.high)
+        share = random.uniform(self.low, self.high)  # drawn in any case: other draws follow from the same stream
+        if share == 1.0:
+            return dataset
         return _Blended(dataset, self.originals, share, dataset.classes, dataset.palette, dataset.labels)
 
 

@@ -105,7 +105,6 @@ def class_figure(values: Mapping[str, Mapping[str, float | None]], title: str) -
         axes.set_xticks(
             [place + 0.5 for place in range(len(classes))], [wrapped(name, 20) for name in classes], **turned
         )
-        _as_written(axes.get_xticklabels())
         for down, row in enumerate(rows):
             for across, value in enumerate(row):
                 colour = (0.95, 0.95, 0.95) if value is None else colormaps["viridis"](value / end)[:3]
@@ -157,11 +156,15 @@ def class_shares_figure(shares: Mapping[str, Mapping[str, float]], title: str) -
 
 @contextmanager
 def plain_style() -> Iterator[None]:
-    """Matplotlib as it comes, whatever the user's own settings; text in an SVG stays text, and its ids never vary."""
+    """Matplotlib as it comes, whatever the user's own settings, and text as it is written.
+
+    Text in an SVG stays text, and its ids never vary.
+    """
     from matplotlib import rc_context, rcParamsDefault
 
     kept = {key: value for key, value in rcParamsDefault.items() if not key.startswith(("backend", "interactive"))}
-    with rc_context({**kept, "svg.fonttype": "none", "svg.hashsalt": "daframework", "font.size": SMALL}):
+    own = {**kept, "text.parse_math": False, "svg.fonttype": "none", "svg.hashsalt": "daframework", "font.size": SMALL}
+    with rc_context(own):
         yield
 
 
@@ -171,7 +174,7 @@ def titled(title: str, height: float) -> "Figure":
 
     lines = wrapped(title, 80)
     figure = Figure(figsize=(WIDTH, height + 0.2 * (lines.count("\n") + 1)), layout="constrained", facecolor="white")
-    look: dict[str, Any] = {"fontsize": 11, "fontweight": "bold", "color": INK, "parse_math": False}
+    look: dict[str, Any] = {"fontsize": 11, "fontweight": "bold", "color": INK}
     figure.suptitle(lines, x=0.01, ha="left", **look)
     return figure
 
@@ -218,19 +221,13 @@ def _rows(title: str, names: Sequence[str], *, extra: float) -> tuple["Figure", 
     axes.tick_params(color=RULE, labelcolor=INK, length=0)
     axes.set(ylim=(len(heads) - 0.5, -0.5))
     axes.set_yticks(range(len(heads)), heads, fontsize=9)
-    _as_written(axes.get_yticklabels())
     return figure, axes
 
 
 def _legend(figure: "Figure", marks: Sequence[Any], names: Sequence[str]) -> None:
     """What the marks mean, below everything."""
     if marks:
-        _as_written(figure.legend(marks, names, loc="outside lower center", ncols=2, frameon=False).get_texts())
-
-
-def _as_written(texts: Sequence[Any]) -> None:
-    for text in texts:
-        text.set_parse_math(False)
+        figure.legend(marks, names, loc="outside lower center", ncols=2, frameon=False)
 
 
 def _beside(axes: "Axes", place: int, text: str, colour: str) -> None:

@@ -58,7 +58,7 @@ def sheet_figure(rows: Mapping[str, Sequence[Tensor]], title: str) -> "Figure":
         for name, line, images in zip(names, grid, rows.values(), strict=True):
             for axes, image in zip(line, images, strict=True):
                 _show(axes, image)
-            look = {"rotation": 0, "ha": "right", "va": "center", "color": INK, "fontsize": 9, "parse_math": False}
+            look = {"rotation": 0, "ha": "right", "va": "center", "color": INK, "fontsize": 9}
             line[0].set_ylabel(name, **look)
     return figure
 
@@ -93,24 +93,20 @@ def contact_sheet(sections: Mapping[str, Sequence[Tile]], legend: Mapping[str, C
         figure = titled(title, sum(heights) + 0.2 * -(-len(legend) // 5))
         parts = figure.subfigures(len(sections), height_ratios=heights, squeeze=False)[:, 0]
         for part, (heading, tiles) in zip(parts, sections.items(), strict=True):
-            look = {"fontsize": 9, "fontweight": "bold", "color": INK, "parse_math": False}
+            look = {"fontsize": 9, "fontweight": "bold", "color": INK}
             part.suptitle(shortened(heading, 90), x=0.01, ha="left", **look)
             grid = list(part.subplots(-(-len(tiles) // COLUMNS), COLUMNS, squeeze=False).flat)
             for place, axes in enumerate(grid):
                 if place < len(tiles):
                     _show(axes, tiles[place].picture)
                     name = shortened(tiles[place].name, _LONGEST)
-                    axes.set_xlabel(name, fontsize=SMALL - 1, color=SOFT, parse_math=False)
+                    axes.set_xlabel(name, fontsize=SMALL - 1, color=SOFT)
                 else:
                     axes.remove()
         if legend:
             shades = [(red / 255, green / 255, blue / 255) for red, green, blue in legend.values()]
             marks = [Patch(facecolor=shade, edgecolor="#888888") for shade in shades]
-            shown = figure.legend(
-                marks, [visible(name) for name in legend], loc="outside lower left", ncols=5, frameon=False
-            )
-            for text in shown.get_texts():
-                text.set_parse_math(False)
+            figure.legend(marks, [visible(name) for name in legend], loc="outside lower left", ncols=5, frameon=False)
     return figure
 
 

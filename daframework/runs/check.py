@@ -3,15 +3,16 @@
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
+from daframework.build import make_task
 from daframework.data.checked import check_sample, labels_of
 from daframework.data.checks.audit import turned_differently
 from daframework.data.checks.sizes import Sizes, survey_sizes
 from daframework.data.spaces import label_space
-from daframework.errors import DataError, PluginError, RecipeError, lines, unknown, warn
+from daframework.errors import DafError, DataError, PluginError, RecipeError, lines, unknown, warn
 from daframework.interfaces import ImageDataset, LabelType, Task
 from daframework.recipes.tables import Recipe
 from daframework.registry import Plugins, components, left_out
-from daframework.runs.check_networks import buildable_task, network_problems
+from daframework.runs.check_networks import network_problems
 from daframework.runs.context import source_types
 from daframework.runs.datasets import Datasets, label_problems, open_datasets
 
@@ -35,7 +36,9 @@ def check(plugins: Plugins, recipe: Recipe, where: str, tell: Callable[[str], No
     try:
         datasets = open_datasets(plugins, recipe)
         classes = datasets.source.classes
-        task = buildable_task(plugins, recipe, len(classes))
+        task: Task | None = None
+        with suppress(DafError):  # that it cannot be built is told where its model is tried
+            task = make_task(plugins, recipe, len(classes))
         if task is not None:
             unlike = label_problems(recipe, task.label_type, datasets)
             problems += unlike or _label_problems(recipe, task, datasets, tell)

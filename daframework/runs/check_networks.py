@@ -1,8 +1,7 @@
 """Check the networks of a recipe, each by itself and all of them in one step, where nothing is computed."""
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, cast
 
@@ -26,8 +25,8 @@ from daframework.build import (
 )
 from daframework.compute.ranks import count_ranks
 from daframework.data.checks.sizes import Sizes
-from daframework.errors import DafError, lines
-from daframework.interfaces import SEMANTIC, Discriminator, Generator, Task
+from daframework.errors import DafError, collected, lines
+from daframework.interfaces import SEMANTIC, Discriminator, Generator
 from daframework.recipes.tables import Recipe
 from daframework.registry import Plugins, components
 from daframework.runs.trial import Built, Trial, Whole, looks_at_values
@@ -52,25 +51,18 @@ def network_problems(
     for kind, build in _BUILD.items():
         if getattr(recipe, kind) is not None:
             trial = trials[kind] = _trial(plugins, recipe, num_classes, kind, build, tell)
-            with _collected(problems):
+            with collected(problems):
                 problems += (found := trial.problems(crop, _wholes(recipe, kind, sizes), most))
                 if kind == "task" and not found and not recipe.downstream.score:
                     # Nothing is scored, but it is what the model is for.
                     for line in trial.whole_problems(crop, _whole(sizes, "target", "as daf predict gives them")):
                         tell(line)
-    with _collected(problems):
+    with collected(problems):
         make_also(plugins, recipe, num_classes)
     if recipe.generator is not None:
         with torch.device("meta"):
             problems += _loss_problems(plugins, recipe, num_classes, trials, tell, broken=bool(problems))
     return problems
-
-
-def buildable_task(plugins: Plugins, recipe: Recipe, num_classes: int) -> Task | None:
-    """The recipe's task; None where it cannot be built, which is told where its model is tried."""
-    with suppress(DafError):
-        return make_task(plugins, recipe, num_classes)
-    return None
 
 
 def _task(plugins: Plugins, recipe: Recipe, num_classes: int) -> Built:
@@ -80,7 +72,8 @@ def _task(plugins: Plugins, recipe: Recipe, num_classes: int) -> Built:
 
     train = partial(check_task, task, num_classes=num_classes, model=model)
     one = task.label_type.example(8, 12, num_classes, torch.Generator())
-    return Built(model, task.multiple, task.smallest, train, model, of_pixels=one.shape[-2:] == (8, 12))
+    of_pixels = one.shape[-2:] == (8, 12)
+    return Built(model, task.multiple, task.smallest, train, model, of_pixels, task.label_type)
 
 
 def _generator(plugins: Plugins, recipe: Recipe, num_classes: int) -> Built:
@@ -156,11 +149,11 @@ def _loss_problems(
     generator = cast("Generator | None", networks["generator"])
     terms: list[Term] = []
     for table in recipe.losses:
-        with _collected(problems):
+        with collected(problems):
             terms.append(make_term(plugins, recipe, table, num_classes, generator))
     problems += _fit_together(recipe, terms, cast("Discriminator | None", networks.get("discriminator")))
-    task = buildable_task(plugins, recipe, num_classes)
-    learned = SEMANTIC if task is None else task.label_type
+    task = trials["task"]
+    learned = SEMANTIC if task.network is None else task.built.label_type
     problems += [
         f"losses.{term.name}: needs a source model of classes, and task '{recipe.task.name}' learns {learned.name}; "
         "leave the loss out"
@@ -241,12 +234,3 @@ class _Once(nn.Module):
 
     def features(self, image: torch.Tensor, layers: Sequence[int]) -> Any:
         return self._network.features(image, layers)
-
-
-@contextmanager
-def _collected(problems: list[str]) -> Iterator[None]:
-    """Inside, what a user can mend is added to ``problems``."""
-    try:
-        yield
-    except DafError as error:
-        problems += lines(error)

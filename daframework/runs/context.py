@@ -57,22 +57,6 @@ def opened(
 
     ``name`` says in messages which set it is, ``types`` which of its labels are wanted.
     """
-    return _opened(session, recipe, dataset, name, types)
-
-
-def source_types(dataset: ImageDataset, learned: LabelType) -> list[LabelType]:
-    """The labels that a run wants of its source: classes, which the translation may go by, and what the task learns."""
-    return [SEMANTIC, learned] if SEMANTIC.name in dataset.labels and not learned.of_classes else [learned]
-
-
-def opened_unlabelled(session: Session, recipe: Recipe, dataset: ImageDataset, name: str) -> Unlabelled:
-    """`opened` without labels, of which none is looked for or read, for the cache neither."""
-    return Unlabelled(_opened(session, recipe, dataset, name, ()))
-
-
-def _opened(
-    session: Session, recipe: Recipe, dataset: ImageDataset, name: str, types: Sequence[LabelType]
-) -> ImageDataset:
     if recipe.data.cache:
         workers = recipe.hardware.workers or default_workers()
         resize = recipe.data.resize
@@ -80,6 +64,11 @@ def _opened(
         if found is not None:
             return found
     return checked(recipe, dataset, types)
+
+
+def source_types(dataset: ImageDataset, learned: LabelType) -> list[LabelType]:
+    """The labels that a run wants of its source: classes, which the translation may go by, and what the task learns."""
+    return [SEMANTIC, learned] if SEMANTIC.name in dataset.labels and not learned.of_classes else [learned]
 
 
 def set_title(recipe: Recipe, domain: str, split: str) -> str:

@@ -6,7 +6,7 @@ from attrs import frozen
 
 from daframework.build import make_dataset
 from daframework.data.spaces import Mapped, class_table, label_space, label_spaces
-from daframework.errors import DataError, RecipeError
+from daframework.errors import DataError, RecipeError, collected
 from daframework.interfaces import SEMANTIC, ImageDataset, LabelType
 from daframework.recipes.tables import Recipe
 from daframework.registry import Plugins
@@ -83,13 +83,11 @@ def label_problems(recipe: Recipe, learned: LabelType, datasets: Datasets) -> li
 
 def _in_one_space(plugins: Plugins, recipe: Recipe, name: str, opened: list[ImageDataset]) -> list[ImageDataset]:
     space, known = label_space(plugins, name), label_spaces(plugins)
-    tables, problems = [], []
+    tables, problems = [], list[str]()
     for domain, dataset in zip(("source", "target"), opened[:2], strict=True):
         own = getattr(recipe.data, f"{domain}_map")
-        try:
+        with collected(problems):
             tables.append(class_table(dataset.classes, space, known, own, f"data.{domain}_map"))
-        except RecipeError as error:
-            problems += error.problems
     if problems:
         raise RecipeError(problems)
     # The target's need not be complete: a class that never occurs there is left out of the mean.

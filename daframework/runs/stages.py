@@ -16,6 +16,7 @@ from daframework.compute.ranks import from_first
 from daframework.compute.session import Session
 from daframework.data.cache.cached import Cached
 from daframework.data.stream import Blend
+from daframework.data.unlabelled import Unlabelled
 from daframework.errors import RecipeError, RunError
 from daframework.interfaces import ImageDataset
 from daframework.recipes.tables import Recipe
@@ -23,7 +24,6 @@ from daframework.registry import Plugins
 from daframework.runs.context import (
     RunContext,
     opened,
-    opened_unlabelled,
     read_seconds,
     set_title,
     source_types,
@@ -65,7 +65,8 @@ def _compute(
         raise RecipeError(problems)
     types = source_types(datasets.source, task.label_type)
     source = opened(session, recipe, datasets.source, set_title(recipe, "source", "train"), types)
-    target = opened_unlabelled(session, recipe, datasets.target, set_title(recipe, "target", "train"))
+    # Of types none: no label of it is looked for or read, for the cache neither.
+    target = Unlabelled(opened(session, recipe, datasets.target, set_title(recipe, "target", "train"), ()))
     test = set_title(recipe, "target", "test")
     scored = (
         opened(session, recipe, datasets.target_test, test, [task.label_type]) if recipe.downstream.score else target

@@ -126,8 +126,7 @@ def _draw_samples(run: RunContext, networks: Networks, step: int, translator: nn
     same = [sample for sample in samples if sample.image.shape == samples[0].image.shape]
     device = run.session.fabric.device
     grid = sample_grid(translator, networks, same, run.source.palette, device)
-    run.folder.samples.mkdir(parents=True, exist_ok=True)
-    write_image(run.folder.samples / f"step_{step:06d}.png", grid)
+    write_image(run.folder.sample(step), grid)
     run.session.log.image("samples", step, grid)
     judged = (run.source[index] for index in evenly_spread(len(run.source), _JUDGED))
     heads = head_scores(translator, networks, judged, device)

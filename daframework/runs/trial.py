@@ -14,6 +14,7 @@ from daframework.compute.randomness import global_seed
 from daframework.data.checks.sizes import Size, telling_sizes
 from daframework.data.whole import apply_padded, padded_side, weights_dtype
 from daframework.errors import DafError
+from daframework.interfaces import SEMANTIC, LabelType
 from daframework.testing import check_size
 
 _BATCHES = (2, 3, 4, 8, 16)  # of which the first that works is named
@@ -26,7 +27,7 @@ class Built:
     """A network, what an image's sides must be multiples of and must be at least, and its two uses.
 
     ``train`` is a training step on ``batch_size`` images of ``height`` and ``width``; ``whole`` maps whole images, in
-    evaluation, to something of their size where it is one ``of_pixels``.
+    evaluation, to something of their size where it is one ``of_pixels``. A task's learns labels of ``label_type``.
     """
 
     network: nn.Module
@@ -35,6 +36,7 @@ class Built:
     train: Callable[..., object]
     whole: Callable[[Tensor], Tensor]
     of_pixels: bool = True
+    label_type: LabelType = SEMANTIC
 
 
 @frozen

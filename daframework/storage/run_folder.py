@@ -51,6 +51,15 @@ class RunFolder:
     report = _Part("report.html")
     """A page of all this, where a plugin writes one; in a bench's folder too."""
 
+    def sample(self, step: int) -> Path:
+        """The grid of sample images that was drawn after ``step``."""
+        return self.samples / f"step_{step:06d}.png"
+
+    def sampled_steps(self) -> list[int]:
+        """The steps after which there is such a grid, rising."""
+        found = (path.stem.removeprefix("step_") for path in self.samples.glob("step_*.png"))
+        return sorted(int(step) for step in found if step.isdecimal())
+
     def class_counts(self, domain: str) -> Path:
         """Pixels of each class in each image of a domain, where crops are drawn by class."""
         return self.path / "class_counts" / f"{domain}.pt"

@@ -91,9 +91,9 @@ def run_on_node(
         return 1, f"error: the run {name} cannot be started on node {node}: {error}"
     try:
         # An interrupt comes when Python next runs a line, so never wait for long.
-        while (code := _code(process)) is None:
-            pass
-        return code, last_line(log)
+        while True:
+            with suppress(subprocess.TimeoutExpired):
+                return process.wait(_POLL_SECONDS), last_line(log)
     finally:
         # Not SIGINT, which is blocked in whatever Ray starts.
         process.terminate()
@@ -118,10 +118,4 @@ def _problem(node: str, recipe: Path, content: bytes, working: Path, version: st
         return f"{recipe.parent} is not a folder that all nodes share: node {node} does not see its {recipe.name}"
     if not working.is_dir():
         return f"node {node} has no folder {working}; start it in a folder that all nodes share"
-    return None
-
-
-def _code(process: "subprocess.Popen[bytes]") -> int | None:
-    with suppress(subprocess.TimeoutExpired):
-        return process.wait(_POLL_SECONDS)
     return None

@@ -8,12 +8,12 @@ from pathlib import Path
 from torch import Tensor
 
 from daf_driving.depth_files import DepthFiles, read_depth
-from daf_driving.pairing import Entry, Folder, unpaired
+from daf_driving.pairing import Entry, unpaired
 from daf_driving.space_files import Labels, label_space
 from daf_driving.turned import one_is_turned, other_size
 from daframework.data.decode import map_ids, read_image, read_label
 from daframework.data.scaling import Scaling
-from daframework.errors import DataError
+from daframework.errors import DataError, collected
 from daframework.fingerprint import digest, fingerprint_files
 from daframework.interfaces import ImageDataset, Inspection, Sample
 
@@ -78,32 +78,30 @@ class FileDataset(ImageDataset):
 
     def problems(self, *, labelled: bool) -> list[str]:
         """A line for every image without a label and every label without an image, if ``labelled``."""
-        return [line for folder in self._folders for line in _lonely(folder)] if labelled else []
+        problems: list[str] = []
+        for folder in self._folders if labelled else ():
+            with collected(problems):
+                problems += [f"{path}: {what}" for paths, what in unpaired(folder) for path in paths]
+        return problems
 
     def inspect(self, index: int, *, labelled: bool) -> Inspection:
         """Image and label at ``index``, each on its own: what is wrong with one does not hide the other."""
-        entry, problems = self._entries[index], []
+        entry, problems = self._entries[index], list[str]()
         image, label, depth, turned, doubt = None, None, None, False, None
-        try:
+        with collected(problems):
             image = read_image(entry.image, scaling=self.scaling)
-        except DataError as error:
-            problems.append(str(error))
         if labelled and self._table and entry.label.exists():
-            try:
+            with collected(problems):
                 ids = self._read_ids(entry.label)
                 turned = image is not None and one_is_turned(entry.image, image, entry.label)
                 if image is not None and image.shape[1:] != ids.shape:
                     problems.append(other_size(entry.image, image, entry.label, ids))
                 label = self._as_classes(ids, entry.label)
-            except DataError as error:
-                problems.append(str(error))
         if labelled and self._depth is not None and self._depth.entries[index].label.exists():
-            try:
+            with collected(problems):
                 depth = self._read_depth(self._depth, index, image)
                 if found := self._depth.coding.doubt(depth):
                     doubt = f"{self._depth.entries[index].label}: {found}"
-            except DataError as error:
-                problems.append(str(error))
         fits = label is not None and (image is None or image.shape[1:] == label.shape)
         others = {} if depth is None else {"depth": depth}
         return Inspection(entry.full_name, image, label if fits else None, problems, turned, others, doubt)
@@ -140,13 +138,6 @@ class FileDataset(ImageDataset):
 def _label_files(entries: Sequence[Entry]) -> Iterator[str]:
     # Strings, since making a Path of each takes longer than asking the file system about it.
     return (f"{entry.folder.labels}/{entry.label_name}" for entry in entries)
-
-
-def _lonely(folder: Folder) -> list[str]:
-    try:
-        return [f"{path}: {what}" for paths, what in unpaired(folder) for path in paths]
-    except DataError as error:
-        return [str(error)]
 
 
 def _some(paths: Sequence[str]) -> str:

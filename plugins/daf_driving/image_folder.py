@@ -10,12 +10,13 @@ from torch import Tensor
 from daf_driving.depth_files import ENDINGS, DepthFiles, DepthFormat, make_coding
 from daf_driving.file_dataset import FileDataset, find_root, folders_of_split, names_only
 from daf_driving.lists import list_split
-from daf_driving.meanings import IGNORE, colours_as_classes, meaning_table
+from daf_driving.meanings import colours_as_classes, meaning_table
 from daf_driving.pairing import Folder
 from daf_driving.space_files import Labels, label_space
 from daframework.data.decode import IMAGE_SUFFIXES, map_ids
 from daframework.data.label_files import TRANSPARENT, Channel, read_values
 from daframework.data.scaling import make_scaling
+from daframework.data.spaces import IGNORE
 from daframework.errors import DataError
 from daframework.fingerprint import digest
 from daframework.interfaces import IGNORE_INDEX, Sample

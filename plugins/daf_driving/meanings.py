@@ -1,6 +1,6 @@
 """What the ids or colours in labels mean among the classes that are asked for, and colours turned into these."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from torch import Tensor
 
@@ -14,11 +14,9 @@ from daframework.data.label_files import (
     replace_values,
     value_name,
 )
+from daframework.data.spaces import IGNORE
 from daframework.errors import DataError, unknown
 from daframework.interfaces import IGNORE_INDEX
-
-IGNORE = "ignore"
-"""What stands for no class."""
 
 
 def meaning_table(option: str, meanings: Mapping[str, str] | str, classes: Sequence[str]) -> dict[int, int]:
@@ -31,13 +29,8 @@ def meaning_table(option: str, meanings: Mapping[str, str] | str, classes: Seque
     """
     if isinstance(meanings, str):
         return shipped_table(option, meanings, (colour_map if option == "colours" else id_map)(meanings), classes)
-    return _own(option, meanings, parse_colour if option == "colours" else parse_id, classes)
-
-
-def _own(
-    option: str, meanings: Mapping[str, str], parse: Callable[[str], int], classes: Sequence[str]
-) -> dict[int, int]:
-    """A map of the user's, in which a meaning must be one of ``classes`` or ``ignore``."""
+    # A map of the user's own, in which a meaning must be one of ``classes`` or ``ignore``.
+    parse = parse_colour if option == "colours" else parse_id
     index = {**{name: place for place, name in enumerate(classes)}, IGNORE: IGNORE_INDEX}
     table: dict[int, int] = {}
     for key, meaning in meanings.items():

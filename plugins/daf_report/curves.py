@@ -1,6 +1,5 @@
 """What a run logged, as curves: a chart a kind of training, a series a loss."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ def read_curves(path: Path) -> list[dict[str, Any]]:
         OSError: it cannot be read.
     """
     charts: dict[str, dict[str, dict[int, float | None]]] = {}
-    for entry in _entries(path):
+    for entry in filter(None, map(log_entry, path.read_bytes().splitlines())):
         for key, value in entry["values"].items():
             chart, name = _place(entry["stage"], key)
             charts.setdefault(chart, {}).setdefault(name, {})[entry["step"]] = value
@@ -31,16 +30,6 @@ def read_curves(path: Path) -> list[dict[str, Any]]:
         {"title": title, "series": [{"name": name, "points": _points(steps)} for name, steps in series.items()]}
         for title, series in sorted(charts.items(), key=lambda one: (one[0] == _HEAD, one[0] == _TASK_MODELS))
     ]
-
-
-def last_step(path: Path) -> tuple[str, int] | None:
-    """Stage and step of the last line of a log.jsonl that can be read; None where there is none."""
-    return next(((one["stage"], one["step"]) for one in reversed(list(_entries(path)))), None)
-
-
-def _entries(path: Path) -> Iterator[dict[str, Any]]:
-    """Each line of a log.jsonl that can be read."""
-    return filter(None, map(log_entry, path.read_bytes().splitlines()))
 
 
 def _place(stage: str, key: str) -> tuple[str, str]:

@@ -65,8 +65,9 @@ def write_if_possible(folder: Path) -> None:
 @cache
 def _templates() -> Any:
     with needing("a report needs Jinja2", extra="report"):
-        from jinja2 import Environment, PackageLoader
-    return Environment(loader=PackageLoader("daf_report"), autoescape=True, trim_blocks=True, lstrip_blocks=True)
+        from jinja2 import ChoiceLoader, Environment, PackageLoader
+    loader = ChoiceLoader([PackageLoader("daf_report"), PackageLoader("daframework.report", "")])
+    return Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
 
 
 def _is_ours(path: Path) -> bool:

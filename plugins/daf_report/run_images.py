@@ -1,9 +1,7 @@
 """The pictures of a run's page: before and after, samples by step, predictions on target images."""
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property, partial
-from pathlib import Path
 from typing import Any
 
 import attrs
@@ -143,16 +141,12 @@ def _predicted(run: Run, row: str, samples: Sequence[Sample]) -> list[Tensor]:
     return [run.predict(sample.image, row=row) for sample in samples]
 
 
-def step_pictures(recipe: Recipe | None, attempts: Attempts, folder: Path) -> dict[str, Any] | None:
+def step_pictures(recipe: Recipe | None, attempts: Attempts, folder: RunFolder) -> dict[str, Any] | None:
     """The grids of samples in ``folder`` by their step, at most 24 of them, and what their columns show."""
-    found = {}
-    for path in folder.glob("step_*.png"):
-        if number := re.fullmatch(r"step_(\d+)", path.stem):
-            found[int(number[1])] = path
-    steps, pictures, columns = sorted(found), [], None
+    steps, pictures, columns = folder.sampled_steps(), [], None
     for place in evenly_spread(len(steps), _STEPS):
         step = steps[place]
-        image = attempts.at(f"samples of step {step}", partial(read_image, found[step]))
+        image = attempts.at(f"samples of step {step}", partial(read_image, folder.sample(step)))
         if image is not None:
             columns = _columns(image, recipe)
             alt = f"sample images after step {step}, a row an image; columns: {', '.join(columns)}"

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from daf_report import words
 from daf_report.attempts import Attempts
-from daf_report.curves import last_step, read_curves
+from daf_report.curves import read_curves
 from daf_report.dots import dots
 from daf_report.run_images import RunImages, step_pictures
 from daf_report.run_statistics import compared, confusions, label_pixels
@@ -24,6 +24,7 @@ from daframework.report.summary import class_grids, results_grid, summarise
 from daframework.report.table import FRACTION, Column, Grid, Record, grid, metric_column, over_seeds, spread
 from daframework.runs.context import read_seconds
 from daframework.scores import PERCENT, SEGMENTATION, Metric, MetricValues
+from daframework.storage.files import last_entry
 from daframework.storage.results import (
     CONTENT_PRESERVATION,
     Results,
@@ -59,7 +60,7 @@ def run_page(path: Path) -> dict[str, Any]:
         "facts": _facts(recipe, results),
         "recipe": attempts.at("the recipe's text", partial(read_text, folder.recipe)),
         "curves": _if_there(folder.log, attempts, "the log", read_curves),
-        "steps": _if_there(folder.samples, attempts, "the samples", partial(step_pictures, recipe, attempts)),
+        "steps": attempts.at("the samples", partial(step_pictures, recipe, attempts, folder)),
         "timings": attempts.at("the seconds", partial(_timings, folder)),
         "environment": _if_there(folder.environment, attempts, "the environment", _environment),
     }
@@ -114,9 +115,9 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def _unfinished(folder: RunFolder) -> str:
-    found = last_step(folder.log) if folder.log.exists() else None
+    found = last_entry(folder.log)
     what = "has no results that can be read" if folder.results.exists() else "is not finished"
-    where = f" It logged last after step {found[1]} of {found[0]}." if found else ""
+    where = f" It logged last after step {found['step']} of {found['stage']}." if found else ""
     return f"This run {what}; the page shows what there is. Running its recipe again goes on from there.{where}"
 
 

@@ -10,7 +10,7 @@ from attrs import frozen
 from daframework.errors import RunError, visible
 from daframework.recipes.tables import Recipe
 from daframework.scores import SEGMENTATION, Metric, metrics_from_json
-from daframework.storage.files import log_entry
+from daframework.storage.files import last_entry
 from daframework.storage.lock import in_use
 from daframework.storage.results import Results, Row, read_results
 from daframework.storage.row_names import ORACLE, TRANSLATION, begun_from, trained_in
@@ -19,7 +19,6 @@ from daframework.suites.bench_folder import LOGS, TABLE, bench_tables, is_bench
 
 RUNNING, UNFINISHED, FINISHED, DAMAGED = "running", "unfinished", "finished", "damaged"
 _DEEPEST = 8  # folders within one another
-_LAST = 2**14  # bytes at the end of a log, among which is a whole line
 
 
 @frozen
@@ -148,13 +147,7 @@ def _look_at_bench(where: str, path: Path) -> Listed:
 
 
 def _progress(folder: RunFolder, recipe: Recipe) -> str:
-    try:
-        with folder.log.open("rb") as file:
-            file.seek(max(0, file.seek(0, os.SEEK_END) - _LAST))
-            lines = file.read().splitlines()
-    except OSError:
-        return ""
-    last = next((row for line in reversed(lines) if (row := log_entry(line)) is not None), None)
+    last = last_entry(folder.log)
     if last is None:
         return ""
     total = total_steps(recipe, last["stage"])

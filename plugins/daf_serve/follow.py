@@ -101,5 +101,4 @@ def _total(folder: RunFolder, stage: str) -> int | None:
 
 def samples(root: Path, folder: RunFolder) -> list[int]:
     """The steps after which a sheet of sample images was drawn."""
-    sheets = (path for path in folder.samples.glob("step_*.png") if not leads_out(root, path))
-    return sorted(int(number) for path in sheets if (number := path.stem.removeprefix("step_")).isdecimal())
+    return [step for step in folder.sampled_steps() if not leads_out(root, folder.sample(step))]

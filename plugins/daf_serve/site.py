@@ -27,11 +27,13 @@ from daf_serve.finder import DAMAGED, FINISHED, RUNNING, Listed, find, look, rec
 from daf_serve.follow import events, samples
 from daframework.errors import DafError, RunError, needing, visible
 from daframework.scores import SEGMENTATION, Metric, metrics_from_json
+from daframework.storage.row_names import training_of
 from daframework.storage.run_folder import RunFolder
 from daframework.suites.bench_folder import bench_tables
 
 _NOTHING = "\N{EN DASH}"
 _SECONDS = 60  # for an upload to arrive
+_SHARED = "page_parts.js"  # which reports hold too
 _ASSETS = {".css": "text/css", ".js": "text/javascript"}  # whatever the machine takes these endings for
 _REPORT_POLICY = (
     "sandbox allow-scripts allow-downloads; default-src 'none'; script-src 'unsafe-inline'; "
@@ -120,7 +122,7 @@ class Pages:
         step = "".join(_asked(request, "step"))
         if not step.isdecimal() or int(step) not in await to_thread(samples, self.root, folder):
             raise RunError("there is no such sheet of samples")
-        return FileResponse(folder.samples / f"step_{int(step):06d}.png", media_type="image/png")
+        return FileResponse(folder.sample(int(step)), media_type="image/png")
 
     async def try_page(self, request: Request) -> Response:
         folder = await self._folder(request)
@@ -157,7 +159,8 @@ class Pages:
         return JSONResponse(self.desk.waiting)
 
     async def asset(self, request: Request) -> Response:
-        file = files("daf_serve").joinpath("assets", request.path_params["name"])
+        name = request.path_params["name"]
+        file = files("daframework.report") / name if name == _SHARED else files("daf_serve") / "assets" / name
         kind = _ASSETS.get(PurePosixPath(file.name).suffix)
         if kind is None or not file.is_file():
             return await self.missing(request, None)
@@ -217,7 +220,7 @@ def _templates(root: Path) -> Environment:
     )
     made.globals["root"] = visible(str(root))
     made.filters |= {"told": _told, "difference": _difference, "heading": _heading}
-    made.filters |= {"at": _at, "when": _when, "iso": _iso, "visible": visible}
+    made.filters |= {"at": _at, "when": _when, "iso": _iso, "visible": visible, "training": training_of}
     return made
 
 

@@ -27,11 +27,6 @@ def cache_root() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "daframework"
 
 
-def part_folder(kind: str, key: str) -> Path:
-    """Where the images or labels made of what ``key`` names lie."""
-    return cache_root() / f"{kind}-{key}"
-
-
 @frozen
 class Listing:
     """A cache on disk.

@@ -12,7 +12,7 @@ import torch
 
 from daframework.compute.session import Session
 from daframework.data.cache.cached import Cached, Stored
-from daframework.data.cache.layout import note_use, part_folder
+from daframework.data.cache.layout import cache_root, note_use
 from daframework.data.cache.shards import IMAGES, CachePart, DamagedError, Shard
 from daframework.data.cache.writing import build
 from daframework.errors import DataError, StoppedError, warn
@@ -41,7 +41,7 @@ def find_parts(
         classes = list(dataset.classes) if one is not None and one.of_classes else None
         key = digest(FORMAT, kind, found, len(dataset), None if resize is None else list(resize), classes)
         dtype = torch.uint8 if one is None or one.dtype is None else one.dtype
-        parts.append(CachePart(part_folder(kind, key), key, len(dataset), kind, dtype))
+        parts.append(CachePart(cache_root() / f"{kind}-{key}", key, len(dataset), kind, dtype))
     return parts
 
 

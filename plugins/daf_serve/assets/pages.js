@@ -1,16 +1,5 @@
 // What every page does: local times, lists that keep themselves fresh, two runs to compare, sheets of samples by step.
-
-export const find = (selector, within = document) => within.querySelector(selector);
-export const all = (selector, within = document) => [...within.querySelectorAll(selector)];
-
-/** A new element; text is only ever set as text. */
-export function made(tag, { text, children = [], ...attributes } = {}) {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  if (text !== undefined) element.textContent = text;
-  element.append(...children);
-  return element;
-}
+import { all, find } from "./page_parts.js";
 
 function localTimes() {
   const form = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });

@@ -1,5 +1,5 @@
 // An image dropped, chosen or pasted goes to the server, and what its models make of it comes back.
-import { find, made } from "./pages.js";
+import { find, made } from "./page_parts.js";
 
 const form = find("#try");
 const [drop, file, said, wrong] = ["#drop", "#file", "#said", "#wrong"].map((part) => find(part));

@@ -1,4 +1,4 @@
-"""``daf new plugin``."""
+"""``daf new``: what to start from."""
 
 from pathlib import Path
 
@@ -9,12 +9,17 @@ from daframework.errors import visible
 from daframework.scaffold import SCAFFOLDS, write_scaffold
 
 
-@click.command("plugin")
+@click.group("new")
+def command() -> None:
+    """Write something that works, to start from."""
+
+
+@command.command("plugin", short_help="Write a plugin package that works, to start from.")
 @click.argument("name")
 @click.option("--kind", required=True, type=click.Choice(SCAFFOLDS), help="What the plugin offers.")
 @click.option("--out", type=PATH, help="The new folder; daf-NAME unless given.")
 @click.pass_context
-def command(ctx: click.Context, name: str, kind: str, out: Path | None) -> None:
+def plugin(ctx: click.Context, name: str, kind: str, out: Path | None) -> None:
     """Write the package of a plugin called NAME that offers a small component of a kind, which works.
 
     It holds pyproject.toml with the entry point, the code, its tests, a README and a CI file for GitHub. NAME is an
