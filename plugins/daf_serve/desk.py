@@ -2,12 +2,13 @@
 
 import base64
 import io
-from asyncio import Lock, get_running_loop
+from asyncio import Future, Lock, get_running_loop
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from importlib import import_module
 from pathlib import Path
+from queue import SimpleQueue
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 MOST_WAITING = 4
 
 CAPTIONS = {"image": "the image", "translation": "translated to the target's look"}
+Job = tuple[Callable[[], Any], Callable[[Any, Exception | None], None]]
 
 
 class BusyError(RunError):
@@ -35,7 +37,8 @@ class Desk:
 
     waiting: int = 0
     _turn: Lock = field(factory=Lock)
-    _thread: ThreadPoolExecutor = field(factory=lambda: ThreadPoolExecutor(1))
+    _jobs: SimpleQueue[Job] = field(factory=SimpleQueue)
+    _thread: Thread | None = None
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
@@ -57,12 +60,45 @@ class Desk:
             self._turn.release()
 
     async def work(self, job: Callable[[], Any]) -> Any:
-        """What ``job`` gives, done in the desk's thread."""
-        return await get_running_loop().run_in_executor(self._thread, job)
+        """What ``job`` gives, done in the desk's thread, which ends with the process whatever it is at."""
+        loop = get_running_loop()
+        done: Future[Any] = loop.create_future()
+
+        def settle(result: Any, error: Exception | None) -> None:
+            if done.cancelled():
+                return
+            if error is None:
+                done.set_result(result)
+            else:
+                done.set_exception(error)
+
+        def tell(result: Any, error: Exception | None) -> None:
+            with suppress(RuntimeError):  # the server has ended in the meantime
+                loop.call_soon_threadsafe(settle, result, error)
+
+        self._put(job, tell)
+        return await done
 
     def prepare(self) -> None:
         """Import in the desk's thread what networks need: that takes seconds, which somebody else may have."""
-        self._thread.submit(import_module, "daframework.api")
+        self._put(lambda: import_module("daframework.api"), lambda *_: None)
+
+    def _put(self, *job: *Job) -> None:
+        if self._thread is None:
+            self._thread = Thread(target=self._serve, daemon=True)
+            self._thread.start()
+        self._jobs.put(job)
+
+    def _serve(self) -> None:
+        while True:
+            job, tell = self._jobs.get()
+            try:
+                result = job()
+            except Exception as error:  # of a stranger's model, anything
+                tell(None, error)
+            else:
+                tell(result, None)
+            del job, tell  # with the image, which would stay until the next
 
 
 @define
