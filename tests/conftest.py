@@ -1,4 +1,5 @@
 import copy
+import os
 import re
 import runpy
 import sys
@@ -118,14 +119,18 @@ def images(tmp_path):
     return folder
 
 
+def search_path(*folders):
+    """PYTHONPATH of a process that finds ``folders`` and these tests first, then what this one was told to find."""
+    return os.pathsep.join(map(str, filter(None, (*folders, Path(__file__).parent, os.environ.get("PYTHONPATH")))))
+
+
 @pytest.fixture
 def installed(tmp_path, tmp_path_factory, monkeypatch):
     """The tiny parts as an installed distribution that offers them through its entry point; for subprocesses too."""
     site = tmp_path / "site"
     install(site, "daf-tiny", "1.2", {"tiny": "tiny"})
-    here = str(Path(__file__).parent)
     monkeypatch.syspath_prepend(str(site))
-    monkeypatch.setenv("PYTHONPATH", f"{site}:{here}")
+    monkeypatch.setenv("PYTHONPATH", search_path(site))
     yield site
     # Or another test's module of the same name would be this one's.
     folder = tmp_path_factory.getbasetemp()

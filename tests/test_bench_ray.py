@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from conftest import BOUND, refused
+from conftest import BOUND, refused, search_path
 from test_bench_stop import end, processes_of
 from test_depth_run import DEPTH
 from tiny_suite import (
@@ -59,7 +59,7 @@ def cluster(site):
 
 def parts(site):
     """Where runs on a node find the tiny parts."""
-    return {"PYTHONPATH": f"{site}:{Path(__file__).parent}"}
+    return {"PYTHONPATH": search_path(site)}
 
 
 class HeldNode:

@@ -3,10 +3,9 @@
 import json
 import re
 import shutil
-from pathlib import Path
 
 import pytest
-from conftest import TABLES
+from conftest import TABLES, search_path
 from tiny_suite import RECIPES, SUITE, finish, install_parts, log_of, plan_of, scores_in, start, write_suite
 
 import daframework
@@ -215,7 +214,7 @@ def test_a_run_that_fails_costs_one_cell(finished, site, daf, monkeypatch, tmp_p
     methods |= {"coloured.toml": RECIPES["coloured.toml"]}
     path = write_suite(tmp_path, methods, tasks=SUITE["tasks"][:1], baseline=None)
     monkeypatch.syspath_prepend(site)
-    monkeypatch.setenv("PYTHONPATH", f"{site}:{Path(__file__).parent}")
+    monkeypatch.setenv("PYTHONPATH", search_path(site))
     code, text, errors = daf("bench", path, "--out", tmp_path / "bench", "--jobs", "2")
     assert code == 1, errors
     names = ("raises", "dies")

@@ -22,7 +22,7 @@ import tiny
 import torch
 from attrs import asdict, evolve
 from browser import barriers, browser, open_page
-from conftest import BOUND, TABLES, install, refused
+from conftest import BOUND, TABLES, install, refused, search_path
 from image_files import picture
 from PIL import Image
 from playwright.sync_api import expect
@@ -86,7 +86,7 @@ def shown(tmp_path_factory, plugins):
 def server(shown):
     """`daf serve` in the folder of runs: its process, and its address."""
     install(shown.base / "site", "daf-tiny", "1.2", {"tiny": "tiny", "meters": "meters"})
-    path = os.pathsep.join((str(shown.base / "site"), str(Path(__file__).parent)))
+    path = search_path(shown.base / "site")
     command = [sys.executable, "-m", "daframework", "serve", str(shown.root), "--port", "0"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     process = subprocess.Popen(command, env=os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"}, **pipes)

@@ -4,11 +4,10 @@ import os
 import socket
 import subprocess
 import sys
-from pathlib import Path
 
 import tiny
 import torch
-from conftest import BOUND
+from conftest import BOUND, search_path
 from test_checked import Listed
 from test_ensemble import Tinted, pictures
 
@@ -56,7 +55,7 @@ def run_two(folder):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    shared = {"PYTHONPATH": str(Path(__file__).parent), "OMP_NUM_THREADS": "1"}
+    shared = {"PYTHONPATH": search_path(), "OMP_NUM_THREADS": "1"}
     shared |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     command = [sys.executable, "-c", SCRIPT, str(folder)]
     processes = [

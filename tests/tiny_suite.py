@@ -3,10 +3,9 @@
 import json
 import os
 import subprocess
-from pathlib import Path
 
 import tomli_w
-from conftest import TABLES, Recorder, install
+from conftest import TABLES, Recorder, install, search_path
 from test_cli import DAF
 
 from daframework.runs.log import Listeners, LogFile
@@ -147,7 +146,7 @@ def start(site, *arguments, command="bench", **environment):
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        env=os.environ | {"PYTHONPATH": f"{site}:{Path(__file__).parent}"} | environment,
+        env=os.environ | {"PYTHONPATH": search_path(site)} | environment,
     )
 
 
