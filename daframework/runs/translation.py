@@ -137,5 +137,5 @@ def _draw_samples(run: RunContext, networks: Networks, step: int, translator: nn
         warn(
             f"{run.recipe.name}: the semantic head that judges translations segments them with a mIoU of only "
             f"{100 * heads['fake_target']:.0f} %: it can hardly say whether they still show what they did; train for "
-            "more translation.steps, or raise the weight of semantic_discriminator"
+            "more translation.steps, or raise the weight of semantic_discriminator or set its class_weights"
         )
