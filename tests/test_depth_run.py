@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from conftest import TABLES, Recorder, refused
 from PIL import Image
 from test_ranks import DAF, start
 from tiny_suite import plan_of
 
-from daframework.data.decode import read_image, write_image
+from daframework.data.decode import read_image, write_image, write_label
 from daframework.errors import RecipeError, StoppedError
 from daframework.recipes.read import parse
 from daframework.registry import find, load_plugins
@@ -282,6 +283,16 @@ def test_a_set_of_depth_alone_is_shown_without_and_told_where_no_task_knows_it(d
     assert code == 0 and "shown without labels: the dataset has depth, and no classes; give a recipe whose" in errors
     assert "4 depth" in daf("data", "check", "image_folder", tmp_path / "source", *options, "--workers", 0)[1]
     assert "none" in daf("data", "check", "image_folder", tmp_path / "source", "--workers", 0)[1]
+
+
+def test_that_no_label_of_classes_is_sound_is_counted_beside_the_depths_that_are(daf, bare, tmp_path):
+    (tmp_path / "source" / "labels").mkdir()
+    for index in range(4):
+        write_label(tmp_path / "source" / "labels" / f"{index}.png", torch.full((32, 48), 9, dtype=torch.uint8))
+    options = ["--set", "depth=depth", "--set", "depth_format=npy", "--set", 'classes=["road"]']
+    options += ["--set", 'ids={"0" = "road"}', "--workers", 0]
+    code, out, _ = daf("data", "check", "image_folder", tmp_path / "source", *options)
+    assert code == 1 and out.count("error: ") == 4 and "0, 4 depth" in out
 
 
 def test_a_target_of_images_alone_is_adapted_to_and_nothing_is_scored(plugins, run, bare, tmp_path):

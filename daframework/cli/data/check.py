@@ -202,11 +202,15 @@ def _table(sets: "list[tuple[DomainPart, SetAudit]]", findings: _Findings) -> Ta
 
 
 def _labels(part: "DomainPart", found: "SetAudit") -> str:
-    """How many are sound: those of classes, if there are, then of each other type with its name."""
-    if not part.labelled or not part.dataset.labels:
-        return "not read" if part.dataset.labels else "none"
-    counts = [f"{found.labels:,}"] if found.labels or not found.others else []
-    return ", ".join([*counts, *(f"{count:,} {visible(name)}" for name, count in found.others.items())])
+    """How many are sound of each type that the set has; those of other types than classes with its name."""
+    from daframework.interfaces import SEMANTIC
+
+    if not part.labelled and part.dataset.labels:
+        return "not read"
+    counts = {name: f"{found.others[name]:,} {visible(name)}" for name in part.dataset.labels}
+    if SEMANTIC.name in counts:
+        counts[SEMANTIC.name] = f"{found.labels:,}"
+    return ", ".join(counts.values()) or "none"
 
 
 def _size(found: "SetAudit") -> str:
