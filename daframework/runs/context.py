@@ -45,8 +45,13 @@ class RunContext:
     task: Task
 
 
-def checked(recipe: Recipe, dataset: ImageDataset, types: Sequence[LabelType] = (SEMANTIC,)) -> Checked:
-    """``dataset`` with its labels of ``types``, checked, resized and kept in memory as ``recipe`` says."""
+def checked(recipe: Recipe, dataset: ImageDataset, types: Sequence[LabelType] | None = None) -> Checked:
+    """``dataset`` with its labels of ``types``, checked, resized and kept in memory as ``recipe`` says.
+
+    Its labels are its classes, where it has them, unless ``types`` are given.
+    """
+    if types is None:
+        types = [SEMANTIC] if SEMANTIC.name in dataset.labels else []
     return Checked(dataset, recipe.data.resize, recipe.hardware.cache_mb * 2**20, types)
 
 

@@ -9,7 +9,6 @@ import torch
 from daframework.build import make_task
 from daframework.cores import asked_threads, given_cores
 from daframework.errors import DataError, RunError, warn
-from daframework.interfaces import SEMANTIC
 from daframework.recipes.read import Overrides, locate
 from daframework.registry import Plugins, each
 from daframework.report.table import Record, as_text
@@ -125,9 +124,7 @@ def compare(plugins: Plugins, plan: Plan, failures: Mapping[str, str]) -> Bench:
         draw_scores(plan, table)
     recipe = plan.cells[0].recipe
     try:
-        source = open_datasets(plugins, recipe).source
-        types = (SEMANTIC,) if SEMANTIC.name in source.labels else ()
-        draw_sheet(plan, found, checked(recipe, source, types))
+        draw_sheet(plan, found, checked(recipe, open_datasets(plugins, recipe).source))
     except DataError as error:
         warn(f"no sheet of images: {error}")
     for _ in each(plugins, "daf_bench", folder=plan.out):

@@ -51,8 +51,7 @@ class RunImages:
     @cached_property
     def source(self) -> Checked:
         """Its source, resized, with its classes where it has them."""
-        found = self.datasets.source
-        return checked(self.recipe, found, [SEMANTIC] if SEMANTIC.name in found.labels else [])
+        return checked(self.recipe, self.datasets.source)
 
     def task(self, num_classes: int) -> Task:
         """What its rows were trained for."""

@@ -138,7 +138,7 @@ def open_dataset(plugins: Plugins, request: Request, split: str) -> DomainPart:
     except DataError as error:
         hint = "" if "root" in options else f"; or write the folder after the name: {name} FOLDER"
         raise DataError(f"{name} {split}: {error}{hint}") from error
-    return DomainPart(name, split, dataset, True, [SEMANTIC] if SEMANTIC.name in dataset.labels else [])
+    return DomainPart(name, split, dataset, labelled=True, types=[SEMANTIC])
 
 
 def _types(plugins: Plugins, recipe: Recipe, domain: str, dataset: ImageDataset) -> list[LabelType]:
@@ -148,11 +148,15 @@ def _types(plugins: Plugins, recipe: Recipe, domain: str, dataset: ImageDataset)
     return source_types(dataset, learned) if domain == "source" else [learned]
 
 
-def no_classes(dataset: ImageDataset) -> str | None:
-    """Why the first image comes without its classes; None if it has them."""
-    if SEMANTIC.name not in dataset.labels:
-        return f"the dataset has {' and '.join(dataset.labels) or 'no label'}, and no classes"
+def no_labels(dataset: ImageDataset, types: Sequence[LabelType] = (SEMANTIC,)) -> str | None:
+    """Why the first image comes without its labels of ``types``; None if it has them."""
+    for one in types:
+        if one.name not in dataset.labels:
+            kind = "classes" if one.of_classes else one.name
+            return f"the dataset has {' and '.join(dataset.labels) or 'no label'}, and no {kind}"
     try:
-        return None if dataset[0].label is not None else "the dataset gives none"
+        sample = dataset[0]
     except DataError as error:
         return str(error)
+    missing = [one.name for one in types if sample.labelled(one.name) is None]
+    return f"the dataset gives none of the type '{missing[0]}'" if missing else None

@@ -8,7 +8,7 @@ from attrs import evolve
 
 from daframework.cli.data.options import Request, overwrite_option, refuse_existing, request_arguments
 from daframework.cli.options import PATH, installed_plugins
-from daframework.errors import DataError, visible
+from daframework.errors import visible
 from daframework.registry import Plugins
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def command(request: Request, count: int, out: Path | None, overwrite: bool) -> 
 
 
 def _parts(plugins: Plugins, request: Request) -> "list[DomainPart]":
-    from daframework.cli.data.parts import open_parts
+    from daframework.cli.data.parts import no_labels, open_parts
     from daframework.data.checks.duplicates import same_files
 
     parts = open_parts(plugins, request)
@@ -62,23 +62,12 @@ def _parts(plugins: Plugins, request: Request) -> "list[DomainPart]":
         parts = parts[:1]
     parts = [evolve(part, labelled=(part.domain, part.split) != ("target", "train")) for part in parts]
     for place, part in enumerate(parts):
-        if part.labelled and (reason := _cannot_show(part)):
-            click.echo(f"warning: {part.title}: shown without labels: {visible(reason)}", err=True)
+        if part.labelled and (reason := no_labels(part.dataset, part.types)):
+            unknown = {*part.dataset.labels} - {one.name for one in part.types}
+            hint = "; give a recipe whose task learns what it has" if unknown else ""
+            click.echo(f"warning: {part.title}: shown without labels: {visible(reason)}{hint}", err=True)
             parts[place] = evolve(part, labelled=False)
     return parts
-
-
-def _cannot_show(part: "DomainPart") -> str | None:
-    """Why the labels of the first image cannot be shown; None if they can."""
-    if not part.types:
-        kinds = " and ".join(part.dataset.labels) or "no label"
-        return f"the dataset has {kinds}, and no classes; give a recipe whose task learns what it has"
-    try:
-        sample = part.dataset[0]
-    except DataError as error:
-        return str(error)
-    missing = [one.name for one in part.types if sample.labelled(one.name) is None]
-    return f"the dataset gives none of the type '{missing[0]}'" if missing else None
 
 
 def _tiles(part: "DomainPart", count: int) -> "list[Tile]":

@@ -102,11 +102,11 @@ def _count(
     part: "DomainPart", images: int, workers: int | None, progress: FileProgress, stopping: "Callable[[], bool]"
 ) -> "Occurrence | None":
     """Count classes in images spread over the set; None, and a word on it, where a target has no labels."""
-    from daframework.cli.data.parts import no_classes
+    from daframework.cli.data.parts import no_labels
     from daframework.data.frequencies import occurrence
     from daframework.data.whole import evenly_spread
 
-    if reason := no_classes(part.dataset):
+    if reason := no_labels(part.dataset):
         if part.domain != "target":
             raise DataError(f"{part.title}: no classes can be counted without labels: {reason}")
         progress.say(f"{part.title}: its labels cannot be read, so that only the source is shown: {reason}", "warning")
