@@ -70,7 +70,8 @@ def make(component: Component, options: Mapping[str, Any], where: str, **supplie
     except DafError:
         raise
     except (ValueError, TypeError) as error:
-        hint = "; it goes by classes, and the source has none" if arguments.get("num_classes") == 0 else ""
+        of_classes = arguments.get("num_classes") == 0 and "num_classes" in str(error)
+        hint = "; it goes by classes, and the source has none" if of_classes else ""
         raise RecipeError(f"{title}: {error}{hint}") from error
     except Exception as error:  # sizes that nothing can hold make torch and Python raise almost anything
         raise RecipeError(f"{title} cannot be built with these options: {first_line(error)}") from error

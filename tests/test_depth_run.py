@@ -241,6 +241,15 @@ def test_what_asks_for_the_classes_of_a_source_without_any_is_named(plugins, bar
     assert [line for line in raised.value.problems if says in line], raised.value.problems
 
 
+def test_classes_are_asked_for_by_a_semantic_head_alone_and_blamed_for_nothing_else(plugins, bare):
+    bare["losses"] = [{"name": "lsgan"}]
+    bare["discriminator"] = {"name": "semantic", "channels": 4, "semantic_head": False}
+    assert check(plugins, parse(bare, "depth.toml"), "depth.toml") == []
+    bare["discriminator"]["layers"] = 0
+    with pytest.raises(RecipeError, match=r"layers must be 1 or more, got 0$"):
+        check(plugins, parse(bare, "depth.toml"), "depth.toml")
+
+
 # --- what `daf data` makes of depth ---
 
 

@@ -69,7 +69,7 @@ def test_features_that_lie_pixel_by_pixel_are_turned_before_they_are_judged():
 
 @pytest.mark.parametrize("encoder", ["patchgan", "resnet18"])
 def test_without_a_semantic_head_there_are_neither_semantics_nor_a_decoder(encoder):
-    discriminator = semantic(num_classes=7, channels=8, encoder=encoder, semantic_head=False)
+    discriminator = semantic(num_classes=0, channels=8, encoder=encoder, semantic_head=False)
     assert not discriminator.has_semantics
     assert discriminator(images(1, 3, 64, 64)).semantics is None
     assert not any(name.startswith("decoder") for name, _ in discriminator.named_parameters())

@@ -41,7 +41,7 @@ def semantic(
     drawn after it. Height and width must be even.
 
     Args:
-        num_classes: number of classes; the source's, unless given.
+        num_classes: number of classes, of which only the semantic head knows; the source's, unless given.
         channels: width of the PatchGAN's first layer; of another encoder's adversarial head.
         layers: number of halvings of the PatchGAN; another encoder brings its own.
         norm: the PatchGAN's, "instance" or "none"; another encoder brings its own.
@@ -66,7 +66,9 @@ def semantic(
     Raises:
         ValueError: an option has a value that is not allowed.
     """
-    require_positive(num_classes=num_classes, channels=channels, layers=layers, decoder_channels=decoder_channels)
+    require_positive(channels=channels, layers=layers, decoder_channels=decoder_channels)
+    if semantic_head:
+        require_positive(num_classes=num_classes)
     if encoder == PATCHGAN:
         for name, given in (
             ("encoder_options", bool(encoder_options)),
