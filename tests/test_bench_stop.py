@@ -3,7 +3,6 @@
 import os
 import select
 import signal
-import subprocess
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -66,12 +65,7 @@ def hold(site, moment, *arguments, command="bench"):
     *_, out = arguments
     reached = out.parent / "reached"
     process = start(site, *arguments, command=command, BRAKE=moment, BRAKE_FILE=str(reached))
-    while not reached.exists():
-        try:
-            process.wait(0.02)
-        except subprocess.TimeoutExpired:
-            continue
-        raise AssertionError(process.communicate())
+    process.wait_until(reached.exists)
     reached.unlink()
     return process
 
@@ -87,8 +81,7 @@ def test_a_suite_killed_again_and_again_ends_with_the_same_table(site, plugins, 
         assert len(running) == runs and end(running) and processes_of(plan.out) == []
 
     process = start(site, *arguments)
-    while "begins" not in process.stderr.readline():
-        assert process.poll() is None
+    process.wait_until(lambda: process.complains("begins"))
     kill(process, 1)  # while the run's process has hardly begun
     kill(hold(site, "training on oracle 16", *arguments), 1)
     # A run may have processes of its own, which load the images of each domain.

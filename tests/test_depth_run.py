@@ -10,7 +10,7 @@ import pytest
 import torch
 from conftest import TABLES, Recorder, refused
 from PIL import Image
-from test_ranks import DAF, start
+from test_ranks import start_two
 from tiny_suite import plan_of
 
 from daframework.data.decode import read_image, write_image, write_label
@@ -102,10 +102,10 @@ def test_two_processes_train_as_one_with_the_images_of_both(daf, write, tmp_path
     exact = DEPTH | {"task": task, "hardware": {"accelerator": "cpu", "precision": "64-true"}}
     whole, shared = (write(exact, f"{name}.toml") for name in ("whole", "shared"))
     halves = ["--set", "data.batch_size=1", "--set", "downstream.batch_size=1"]
-    two = start([*DAF, "run", shared, "--out", tmp_path / "two", "--devices", 2, *halves])
+    two = start_two("run", shared, "--out", tmp_path / "two", *halves)
     code, _, errors = daf("run", whole, "--out", tmp_path / "one")
-    together = two.communicate()[1]
-    assert (code, two.returncode) == (0, 0), errors + together
+    together = [process.communicate()[1] for process in two]
+    assert (code, *(process.returncode for process in two)) == (0, 0, 0), [errors, *together]
     first, second = (read_results(tmp_path / folder / "results.json").rows for folder in ("one", "two"))
     for one, other in zip(first, second, strict=True):
         assert other.scores.values == pytest.approx(one.scores.values, rel=1e-5)

@@ -1,12 +1,10 @@
 """A suite of tiny parts, small enough to be run in a test: two methods, two tasks, one seed."""
 
 import json
-import os
-import subprocess
 
 import tomli_w
 from conftest import TABLES, Recorder, install, search_path
-from test_cli import DAF
+from forked import Forked
 
 from daframework.runs.log import Listeners, LogFile
 from daframework.runs.stages import execute
@@ -140,14 +138,7 @@ def install_parts(site):
 
 def start(site, *arguments, command="bench", **environment):
     """A ``command`` of daf as a group of processes of its own."""
-    return subprocess.Popen(
-        [*DAF, command, *map(str, arguments)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        env=os.environ | {"PYTHONPATH": search_path(site)} | environment,
-    )
+    return Forked([command, *arguments], PYTHONPATH=search_path(site), **environment)
 
 
 def scores_in(out):
