@@ -79,6 +79,7 @@ class Forked:
 
 def _be(code, arguments, environment, folder, out, errors):
     """What a fork does."""
+    multiprocessing.set_start_method(None, force=True)  # its own processes are started as any's
     os.setsid()
     os.chdir(folder)
     for path, descriptor in ((out, 1), (errors, 2)):

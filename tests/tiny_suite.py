@@ -59,12 +59,13 @@ def finish(plugins, plan, cell, session, stop_after=None):
     return recorder
 
 
-def undisturbed_scores(plugins, folder, session, daf, files, **changes):
+def undisturbed_scores(plugins, folder, session, daf, files, *, only=None, **changes):
     """`scores_in` a suite whose runs were made one after another in this process."""
-    plan = plan_of(plugins, folder, files, **changes)
+    plan = plan_of(plugins, folder, files, only=only, **changes)
     for cell in plan.cells:
         finish(plugins, plan, cell, session)
-    assert daf("bench", folder / "suite.toml", "--out", plan.out, "--collect")[0] == 0
+    chosen = ["--only", ",".join(only)] if only else []
+    assert daf("bench", folder / "suite.toml", "--out", plan.out, "--collect", *chosen)[0] == 0
     return scores_in(plan.out)
 
 
