@@ -83,7 +83,6 @@ def test_a_suite_killed_again_and_again_ends_with_the_same_table(site, plugins, 
     process = start(site, *arguments)
     process.wait_until(lambda: process.complains("begins"))
     kill(process, 1)  # while the run's process has hardly begun
-    kill(hold(site, "training on oracle 16", *arguments), 1)
     # A run may have processes of its own, which load the images of each domain.
     kill(hold(site, "translation 4", "--set", "hardware.workers=1", *arguments), 3)
     assert not (plan.out / "table.json").exists()
@@ -95,8 +94,7 @@ def test_a_suite_killed_again_and_again_ends_with_the_same_table(site, plugins, 
         # To the last bit; a recipe keeps how many processes loaded images.
         whole = outcome(tmp_path / "undisturbed/bench" / cell.name)
         assert set(differing(whole, outcome(cell.folder.path))) <= {"recipe.toml"} and "checkpoints/oracle.pt" in whole
-    # It went on where it was each time: a checkpoint is saved every second step.
-    assert "training on oracle: 16 steps, 14 done before" in log_of(plan.out, "narrow/source_only/seed0")
+    # It went on where it was: a checkpoint is saved every second step.
     assert "translation: 4 steps, 2 done before" in log_of(plan.out, "narrow/one/seed0")
     assert "begins" not in errors.replace("narrow/one/seed0: begins", "")
 
