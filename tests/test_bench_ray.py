@@ -15,7 +15,6 @@ from pathlib import Path
 import pytest
 from conftest import BOUND, refused, search_path
 from test_bench_stop import end, processes_of
-from test_depth_run import DEPTH
 from tiny_suite import (
     RECIPES,
     install_parts,
@@ -37,6 +36,8 @@ cluster_utils = pytest.importorskip("ray.cluster_utils")
 ray_utils = pytest.importorskip("ray._private.utils")
 
 FILES = {"one.toml": RECIPES["one.toml"]}
+ONLY = ["source_only"]
+"""The references alone, with each of two tasks: both nodes have a run at once."""
 
 
 @pytest.fixture(scope="module")
@@ -102,15 +103,15 @@ def until(holds, sound=lambda: True):
 @pytest.fixture
 def undisturbed(plugins, tmp_path, session, daf):
     """The tables of the same suite made one run after another in this process."""
-    return undisturbed_scores(plugins, tmp_path / "undisturbed", session, daf, FILES)
+    return undisturbed_scores(plugins, tmp_path / "undisturbed", session, daf, FILES, only=ONLY)
 
 
 def test_a_node_killed_in_mid_run_leaves_the_table_as_it_is_on_one_machine(
     site, cluster, second_node, plugins, tmp_path, undisturbed
 ):
-    plan = plan_of(plugins, tmp_path, FILES)
+    plan = plan_of(plugins, tmp_path, FILES, only=ONLY)
     second = second_node("training on source_only 8")
-    process = start(site, tmp_path / "suite.toml", "--out", plan.out, "--on", f"ray:{cluster.address}")
+    process = start(site, tmp_path / "suite.toml", "--out", plan.out, "--on", f"ray:{cluster.address}", "--only", *ONLY)
     second.wait_for(process)
     second.kill()
     text, errors = process.communicate()
@@ -119,35 +120,22 @@ def test_a_node_killed_in_mid_run_leaves_the_table_as_it_is_on_one_machine(
     (name,) = {line.split(": ")[1] for line in errors.splitlines() if "its node or worker died" in line}
     log = log_of(plan.out, name)
     assert log.count("begins") == 2 and "training on source_only: 16 steps, 6 done before" in log
-    assert errors.count("begins") == 4 and processes_of(plan.out) == []
-
-
-def test_a_task_without_classes_gives_on_a_cluster_what_it_gives_alone(site, cluster, plugins, tmp_path, session, daf):
-    files = {"one.toml": DEPTH | {"name": "one"}}
-    target = DEPTH["target"] | {"test_images": 20}
-    changes = {"source": DEPTH["source"], "target": target, "tasks": [{"label": "metres"} | DEPTH["task"]]}
-    changes |= {"downstream": {"steps": 4}}
-    alone = undisturbed_scores(plugins, tmp_path / "alone", session, daf, files, **changes)
-    plan = plan_of(plugins, tmp_path, files, **changes)
-    process = start(site, tmp_path / "suite.toml", "--out", plan.out, "--on", f"ray:{cluster.address}")
-    text, errors = process.communicate()
-    assert process.returncode == 0 and text.startswith("metres: AbsRel on the target's test set"), errors
-    assert scores_in(plan.out) == alone
+    assert errors.count("begins") == 2 and processes_of(plan.out) == []
 
 
 # Ray has a handler of its own for the second.
 @pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=pytest.mark.long), signal.SIGTERM])
 def test_asked_to_stop_runs_save_and_the_cluster_is_left_free(site, cluster, second_node, plugins, tmp_path, number):
-    plan = plan_of(plugins, tmp_path, FILES)
+    plan = plan_of(plugins, tmp_path, FILES, only=ONLY)
     second = second_node("training on source_only 4")
-    process = start(site, tmp_path / "suite.toml", "--out", plan.out, "--on", f"ray:{cluster.address}")
+    process = start(site, tmp_path / "suite.toml", "--out", plan.out, "--on", f"ray:{cluster.address}", "--only", *ONLY)
     second.wait_for(process)
     running = processes_of(plan.out)
     os.killpg(process.pid, number)
     text, errors = process.communicate()
     assert (process.returncode, text) == (128 + number, "")
     # The run on the other node is not held, and may have ended.
-    assert re.search(r"stopped with [34] of 4 runs left; the same command goes on from there\n\Z", errors), errors
+    assert re.search(r"stopped with [12] of 2 runs left; the same command goes on from there\n\Z", errors), errors
     assert end(running) and processes_of(plan.out) == []
     said = [launch.last_line(plan.out / "logs" / f"{task}/source_only/seed0.txt") for task in plan.tasks]
     assert any(line.startswith("stopped after step 5 of 16 of training on source_only") for line in said), said
@@ -165,7 +153,7 @@ class Unwatched:
 
 
 def test_a_run_whose_workers_all_die_is_given_up(cluster, plugins, tmp_path, monkeypatch, capsys):
-    plan = plan_of(plugins, tmp_path, FILES)
+    plan = plan_of(plugins, tmp_path, FILES, only=ONLY)
     dies, raises = plan.cells[:2]
     monkeypatch.setattr(launch, "run_on_node", lambda name, **_: os._exit(1) if name == dies.name else 1 / 0)
     monkeypatch.setattr("daframework.suites.cluster._TRIES", 2)

@@ -3,7 +3,6 @@
 import os
 import select
 import signal
-import subprocess
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -66,12 +65,7 @@ def hold(site, moment, *arguments, command="bench"):
     *_, out = arguments
     reached = out.parent / "reached"
     process = start(site, *arguments, command=command, BRAKE=moment, BRAKE_FILE=str(reached))
-    while not reached.exists():
-        try:
-            process.wait(0.02)
-        except subprocess.TimeoutExpired:
-            continue
-        raise AssertionError(process.communicate())
+    process.wait_until(reached.exists)
     reached.unlink()
     return process
 
@@ -87,10 +81,8 @@ def test_a_suite_killed_again_and_again_ends_with_the_same_table(site, plugins, 
         assert len(running) == runs and end(running) and processes_of(plan.out) == []
 
     process = start(site, *arguments)
-    while "begins" not in process.stderr.readline():
-        assert process.poll() is None
+    process.wait_until(lambda: process.complains("begins"))
     kill(process, 1)  # while the run's process has hardly begun
-    kill(hold(site, "training on oracle 16", *arguments), 1)
     # A run may have processes of its own, which load the images of each domain.
     kill(hold(site, "translation 4", "--set", "hardware.workers=1", *arguments), 3)
     assert not (plan.out / "table.json").exists()
@@ -102,8 +94,7 @@ def test_a_suite_killed_again_and_again_ends_with_the_same_table(site, plugins, 
         # To the last bit; a recipe keeps how many processes loaded images.
         whole = outcome(tmp_path / "undisturbed/bench" / cell.name)
         assert set(differing(whole, outcome(cell.folder.path))) <= {"recipe.toml"} and "checkpoints/oracle.pt" in whole
-    # It went on where it was each time: a checkpoint is saved every second step.
-    assert "training on oracle: 16 steps, 14 done before" in log_of(plan.out, "narrow/source_only/seed0")
+    # It went on where it was: a checkpoint is saved every second step.
     assert "translation: 4 steps, 2 done before" in log_of(plan.out, "narrow/one/seed0")
     assert "begins" not in errors.replace("narrow/one/seed0: begins", "")
 

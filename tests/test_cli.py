@@ -15,6 +15,7 @@ import tiny
 import tomli_w
 import torch
 from conftest import SIZES, install, refused
+from forked import Forked
 from PIL import Image
 
 from daframework.cli import main
@@ -217,19 +218,8 @@ def test_the_warning_of_a_scheduler_asks_once_to_save_and_never_to_stop():
 def interrupt_when_it_logs(arguments, log, number):
     """Start daf as a process group of its own, wait for a new line in its log, and send the signal to the group."""
     lines = len(log.read_text().splitlines()) if log.exists() else 0
-    process = subprocess.Popen(
-        [*DAF, *map(str, arguments)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    while not log.exists() or len(log.read_text().splitlines()) <= lines:
-        try:
-            process.wait(0.02)
-        except subprocess.TimeoutExpired:
-            continue
-        break
+    process = Forked(arguments)
+    process.wait_until(lambda: log.exists() and len(log.read_text().splitlines()) > lines)
     os.killpg(process.pid, number)
     out, errors = process.communicate()
     return process.returncode, out, errors

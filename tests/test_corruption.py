@@ -1,14 +1,14 @@
 """Damaged files give an error or the right result; the long form is ``python tests/torture/corruption.py``."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from random import Random
 
 import numpy as np
 import pytest
 import torch
+from conftest import BOUND
+from forked import Forked
 from image_files import picture, write, write_deep, write_palette
 
 from daframework.data.decode import read_image, read_label
@@ -20,11 +20,12 @@ from daframework.storage.results import Results, Row, read_results, write_result
 
 
 def test_a_damaged_file_gives_an_error_or_the_right_result():
-    rig = Path(__file__).parent / "torture" / "corruption.py"
-    command = [sys.executable, str(rig), "--cases", "12", "--seed", "0", "--real", "0"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.splitlines()[-1] == "12 damaged files: each refused, or read rightly"
+    rigs = str(Path(__file__).parent / "torture")
+    code = f"import sys; sys.path.insert(0, {rigs!r}); import corruption; corruption.main()"
+    rig = Forked(["--cases", "12", "--seed", "0", "--real", "0"], code=code)
+    out, errors = rig.communicate(BOUND)
+    assert rig.returncode == 0, out + errors
+    assert out.splitlines()[-1] == "12 damaged files: each refused, or read rightly"
 
 
 # --- PNG files ---

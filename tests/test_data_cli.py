@@ -4,6 +4,7 @@ import json
 import os
 import re
 from functools import partial
+from multiprocessing import active_children
 from pathlib import Path
 
 import pytest
@@ -124,11 +125,13 @@ def test_results_come_in_the_order_of_the_indices(workers, count):
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_an_error_keeps_its_type_and_comes_in_its_place(workers):
+def test_an_error_keeps_its_type_comes_in_its_place_and_ends_the_processes(workers):
     results = in_parallel(partial(squared, 40), range(100), workers=workers)
     assert [next(results)[0] for _ in range(40)] == [index**2 for index in range(40)]
-    with pytest.raises(DataError, match=r"^40 is wrong$"):
+    before = len(active_children())
+    with pytest.raises(DataError, match=r"^40 is wrong$") as raised:
         next(results)
+    assert before - len(active_children()) == workers, raised  # however long the error is held
 
 
 # --- duplicates ---

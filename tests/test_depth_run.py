@@ -10,7 +10,7 @@ import pytest
 import torch
 from conftest import TABLES, Recorder, refused
 from PIL import Image
-from test_ranks import DAF, start
+from test_ranks import start_two
 from tiny_suite import plan_of
 
 from daframework.data.decode import read_image, write_image, write_label
@@ -54,6 +54,13 @@ def run(plugins, session, tmp_path):
     return run_in
 
 
+@pytest.fixture(scope="module")
+def whole(plugins, module_session, tmp_path_factory):
+    """A finished run of `DEPTH`: its folder and its results."""
+    recipe, path = parse(copy.deepcopy(DEPTH), "depth.toml"), tmp_path_factory.mktemp("whole")
+    return path, execute(module_session(Recorder()), plugins, recipe, open_folder(path, recipe))
+
+
 def comparable(path):
     """What came out: scores, translated images, labels of both types."""
     content = json.loads((path / "results.json").read_text())
@@ -62,8 +69,8 @@ def comparable(path):
     return content, {file.relative_to(path): file.read_bytes() for file in files}
 
 
-def test_classes_guide_the_translation_and_metres_are_learnt_and_scored(run, tables, tmp_path):
-    results = run("run", tables)
+def test_classes_guide_the_translation_and_metres_are_learnt_and_scored(whole):
+    path, results = whole
     assert [metric.name for metric in results.metrics][:3] == ["AbsRel", "SqRel", "RMSE"]
     assert "pixels from 0.1 to 80 m count" in as_text([results_grid([results])], "markdown")
     assert not results.metrics[0].higher_is_better and "IoU" not in results.table()[0]
@@ -71,29 +78,26 @@ def test_classes_guide_the_translation_and_metres_are_learnt_and_scored(run, tab
     for row in results.rows:
         assert row.scores.primary > 0 and 0 <= row.scores.values["delta1"] <= 1 and row.mutual_information is None
         assert (row.preserved is not None) == (row.method == "tiny")
-    assert read_results(tmp_path / "run" / "results.json").rows == results.rows
-    depths = sorted((tmp_path / "run" / "translated" / "labels_depth").glob("*.npy"))
+    assert read_results(path / "results.json").rows == results.rows
+    depths = sorted((path / "translated" / "labels_depth").glob("*.npy"))
     assert len(depths) == 5 and np.load(depths[0]).dtype == np.float32
-    assert len(list((tmp_path / "run" / "translated" / "labels").glob("*.png"))) == 5
+    assert len(list((path / "translated" / "labels").glob("*.png"))) == 5
 
 
-def test_the_cache_changes_no_bit(run, tables, tmp_path, monkeypatch):
+def test_the_cache_changes_no_bit(whole, run, tables, tmp_path, monkeypatch):
     monkeypatch.setenv("DAF_CACHE", str(tmp_path / "cache"))
-    run("without", tables)
-    recorder = Recorder()
-    run("with", tables | {"data": tables["data"] | {"cache": True}}, log=recorder)
-    assert comparable(tmp_path / "with") == comparable(tmp_path / "without")
+    run("with", tables | {"data": tables["data"] | {"cache": True}})
+    assert comparable(tmp_path / "with") == comparable(whole[0])
     kinds = sorted(folder.name.rpartition("-")[0] for folder in (tmp_path / "cache").iterdir())
     assert kinds == sorted(["images"] * 3 + ["labels"] + ["labels_depth"] * 3)
 
 
 @pytest.mark.parametrize("stop", [3, 9, 14])
-def test_a_run_that_was_stopped_goes_on_exactly(run, tables, tmp_path, stop):
-    run("whole", tables)
+def test_a_run_that_was_stopped_goes_on_exactly(whole, run, tables, tmp_path, stop):
     with pytest.raises(StoppedError):
         run("parts", tables, log=Recorder(stop_after=stop))
     run("parts", tables)
-    assert comparable(tmp_path / "parts") == comparable(tmp_path / "whole")
+    assert comparable(tmp_path / "parts") == comparable(whole[0])
 
 
 def test_two_processes_train_as_one_with_the_images_of_both(daf, write, tmp_path):
@@ -102,10 +106,10 @@ def test_two_processes_train_as_one_with_the_images_of_both(daf, write, tmp_path
     exact = DEPTH | {"task": task, "hardware": {"accelerator": "cpu", "precision": "64-true"}}
     whole, shared = (write(exact, f"{name}.toml") for name in ("whole", "shared"))
     halves = ["--set", "data.batch_size=1", "--set", "downstream.batch_size=1"]
-    two = start([*DAF, "run", shared, "--out", tmp_path / "two", "--devices", 2, *halves])
+    two = start_two("run", shared, "--out", tmp_path / "two", *halves)
     code, _, errors = daf("run", whole, "--out", tmp_path / "one")
-    together = two.communicate()[1]
-    assert (code, two.returncode) == (0, 0), errors + together
+    together = [process.communicate()[1] for process in two]
+    assert (code, *(process.returncode for process in two)) == (0, 0, 0), [errors, *together]
     first, second = (read_results(tmp_path / folder / "results.json").rows for folder in ("one", "two"))
     for one, other in zip(first, second, strict=True):
         assert other.scores.values == pytest.approx(one.scores.values, rel=1e-5)
@@ -133,19 +137,15 @@ def test_a_bench_ranks_by_the_lowest_error_and_says_so(plugins, tmp_path, sessio
     assert (plan.out / "metres_absrel.png").exists() and not list(plan.out.glob("*classes*"))
 
 
-def test_a_finished_run_predicts_metres_and_pictures_of_them(daf, write, tmp_path, images):
-    path = write(DEPTH)
-    assert daf("run", path, "--out", tmp_path / "run")[0] == 0
+def test_a_finished_run_predicts_metres_and_pictures_of_them(daf, whole, tmp_path, images):
     (images / "notes.txt").unlink()
     for kind in ("index", "colour"):
-        code, _, errors = daf("predict", tmp_path / "run", images, tmp_path / kind, "--write", kind)
+        code, _, errors = daf("predict", whole[0], images, tmp_path / kind, "--write", kind)
         assert code == 0, errors
     depth = np.load(tmp_path / "index" / "a.npy")
     assert depth.shape == (32, 48) and depth.dtype == np.float32 and (depth > 0).all()
     assert read_image(tmp_path / "colour" / "a.png").shape == (3, 32, 48)
-    refused(
-        daf("predict", tmp_path / "run", images, tmp_path / "ids", "--write", "id"), "'depth' has no classes and so"
-    )
+    refused(daf("predict", whole[0], images, tmp_path / "ids", "--write", "id"), "'depth' has no classes and so")
 
 
 # --- what does not go together ---

@@ -8,7 +8,7 @@ import pytest
 import segmentation_models_pytorch as smp
 import torch
 from conftest import BOUND
-from test_ranks import as_torchrun, free_port, start
+from test_ranks import start_two
 from torch import nn
 
 from daf_depth.depth_network import DepthNetwork
@@ -276,9 +276,7 @@ print("agreed")
 
 
 def test_of_two_processes_loss_and_gradient_are_those_of_all_images():
-    port = free_port()
-    processes = [start([sys.executable, "-c", SCRIPT], **as_torchrun(rank, port)) for rank in range(2)]
-    for process in processes:
+    for process in start_two(code=SCRIPT):
         assert process.communicate(timeout=BOUND) == ("agreed\n", "")
 
 

@@ -1,7 +1,6 @@
 """A run of several processes: they train as one, and none outlives another."""
 
 import json
-import os
 import re
 import signal
 import socket
@@ -12,11 +11,11 @@ import pytest
 import tomli_w
 import torch
 from conftest import BOUND, TABLES, refused
+from forked import Forked
 
 from daframework.compute.place import ALONE, Place, find_place, variables
 from daframework.errors import RunError
 
-DAF = [sys.executable, "-m", "daframework"]
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "daframework"]
 ENDLESS = {"downstream": TABLES["downstream"] | {"steps": 10**7}, "log": {"every": 1, "checkpoint_every": 10**7}}
 # Real parts that see how a batch is shared out: labels with pixels to ignore, batch norm, a pool, random changes.
@@ -62,24 +61,16 @@ def as_slurm(rank, port):
     return step | tasks | {"SLURM_PROCID": str(rank), "SLURM_LOCALID": str(rank)}
 
 
-def start(arguments, **environment):
-    return subprocess.Popen(
-        list(map(str, arguments)),
-        env=os.environ | {"OMP_NUM_THREADS": "1"} | environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+def start_two(*arguments, given=as_torchrun, code=None):
+    """Both processes of a command of daf, or of ``code``."""
+    port = free_port()
+    does = {"code": code} if code else {}
+    return [Forked(arguments, **does, **given(rank, port)) for rank in range(2)]
 
 
-def wait_for_lines(process, log, lines):
-    """Until the run has logged so many lines."""
-    while not log.exists() or len(log.read_text().splitlines()) < lines:
-        try:
-            process.wait(0.02)
-        except subprocess.TimeoutExpired:
-            continue
-        raise AssertionError(process.communicate())
+def has_lines(log, lines):
+    """Whether the run has logged so many lines."""
+    return log.exists() and len(log.read_text().splitlines()) >= lines
 
 
 def state(path):
@@ -113,12 +104,12 @@ def difference(one, other):
 def test_two_processes_train_as_one_with_the_images_of_both(daf, write, tmp_path):
     whole, shared = (write(EXACT, f"{name}.toml") for name in ("whole", "shared"))
     halves = ["--set", "data.batch_size=2", "--set", "downstream.batch_size=2"]
-    two = start([*DAF, "run", shared, "--out", tmp_path / "two", "--devices", 2, *halves])
+    two = start_two("run", shared, "--out", tmp_path / "two", *halves)
     code, _, alone = daf("run", whole, "--out", tmp_path / "one")
-    _, together = two.communicate()
-    assert (code, two.returncode) == (0, 0)
+    said = [process.communicate()[1] for process in two]
+    assert (code, *(process.returncode for process in two)) == (0, 0, 0)
     # After three steps it knows nothing; the first rank alone says so.
-    assert alone == together and re.fullmatch("warning: tiny: the semantic head that judges translations .*\n", alone)
+    assert said == [alone, ""] and re.fullmatch("warning: tiny: the semantic head that judges translations .*\n", alone)
     for name in ("translation", "source_only", "source_only+self_training", "tiny", "tiny+self_training"):
         one, two = (state(tmp_path / folder / "checkpoints" / f"{name}.pt") for folder in ("one", "two"))
         apart, where = difference(one, two)
@@ -136,10 +127,8 @@ def test_two_processes_train_as_one_with_the_images_of_both(daf, write, tmp_path
     [(1, as_torchrun, "process 1 of 2"), (0, as_slurm, "process 0 of 2")],
 )
 def test_the_death_of_one_process_ends_the_other(installed, write, tmp_path, killed, given, says):
-    port, log = free_port(), tmp_path / "run" / "log.jsonl"
-    arguments = [*DAF, "run", write(TABLES | ENDLESS), "--out", tmp_path / "run"]
-    processes = [start(arguments, **given(rank, port)) for rank in range(2)]
-    wait_for_lines(processes[0], log, 3)
+    processes = start_two("run", write(TABLES | ENDLESS), "--out", tmp_path / "run", given=given)
+    processes[0].wait_until(lambda: has_lines(tmp_path / "run" / "log.jsonl", 3))
     processes[killed].kill()
     other = processes[1 - killed]
     _, errors = other.communicate(timeout=BOUND)
@@ -164,16 +153,17 @@ def test_an_error_of_one_process_ends_all_with_its_reason(installed, write, tabl
     broken.write_bytes(broken.read_bytes()[:-40])
     files = {"name": "image_folder", "root": str(folder), "classes": ["road", "sky", "tree"], "ids": {"0": "road"}}
     tables["source"] = tables["target"] = files
-    run = start([*DAF, "run", write(tables), "--out", tmp_path / "run", "--devices", 2])
-    _, errors = run.communicate(timeout=BOUND)
-    assert run.returncode == 1
-    assert "3.png" in errors and "error: process 1: " in errors and "Traceback" not in errors
+    processes = start_two("run", write(tables), "--out", tmp_path / "run")
+    first, second = (process.communicate(timeout=BOUND)[1] for process in processes)
+    assert [process.returncode for process in processes] == [1, 1]
+    assert first.startswith("error: process 1: ") and "3.png" in first and "3.png" in second
+    assert "Traceback" not in first + second
 
 
 def test_processes_stop_together_and_another_number_of_them_goes_on(daf, write, tables, tmp_path):
     log, endless = tmp_path / "run" / "log.jsonl", write(tables | ENDLESS)
-    run = start([*DAF, "run", endless, "--out", tmp_path / "run", "--devices", 2])
-    wait_for_lines(run, log, 3)
+    run = Forked(["run", endless, "--out", tmp_path / "run", "--devices", 2])
+    run.wait_until(lambda: has_lines(log, 3))
     run.send_signal(signal.SIGTERM)
     out, errors = run.communicate(timeout=BOUND)
     assert run.returncode == 143 and errors.startswith("stopped after step"), errors
@@ -194,10 +184,10 @@ def test_processes_stop_together_and_another_number_of_them_goes_on(daf, write, 
 
 
 def test_torchrun_starts_a_run(installed, write, tables, tmp_path):
-    run = start([*TORCHRUN, "run", write(tables), "--out", tmp_path / "run"])
-    out, errors = run.communicate(timeout=BOUND)
-    assert run.returncode == 0, errors
-    assert out.count("in 2 processes") == 1 and out.count("mIoU on the target's test set") == 1
+    command = [*TORCHRUN, "run", str(write(tables)), "--out", str(tmp_path / "run")]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=BOUND)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.count("in 2 processes") == 1 and run.stdout.count("mIoU on the target's test set") == 1
     assert json.loads((tmp_path / "run" / "results.json").read_text())["environment"]["processes"] == 2
 
 
@@ -281,9 +271,7 @@ print("agreed")
 
 
 def test_ranks_tell_one_another_and_norm_over_all_images():
-    port = free_port()
-    processes = [start([sys.executable, "-c", SCRIPT], **as_torchrun(rank, port)) for rank in range(2)]
-    for process in processes:
+    for process in start_two(code=SCRIPT):
         assert process.communicate(timeout=BOUND) == ("agreed\n", "")
 
 
@@ -292,8 +280,7 @@ def test_processes_with_other_recipes_are_told_apart(installed, tmp_path):
     for rank in range(2):
         recipe = tmp_path / f"{rank}.toml"
         recipe.write_text(tomli_w.dumps(TABLES | {"seed": rank}))
-        arguments = [*DAF, "run", recipe, "--out", tmp_path / "run"]
-        processes.append(start(arguments, **as_torchrun(rank, port)))
+        processes.append(Forked(["run", recipe, "--out", tmp_path / "run"], **as_torchrun(rank, port)))
     ended = [process.communicate(timeout=BOUND)[1] for process in processes]
     assert [process.returncode for process in processes] == [1, 1]
     assert ended[1] == "error: this process has another recipe than the first; all must have the same\n"

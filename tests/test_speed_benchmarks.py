@@ -43,19 +43,43 @@ def clock(monkeypatch):
     return stopped
 
 
-def test_start_times_whole_commands_against_their_bars(measured, installed, write, tables):
-    recipe = write(tables)  # of parts that import little
-    found, table = measured("start.py", "--rounds", 1, "--recipes", recipe)
+@pytest.fixture
+def stand_in(tmp_path):
+    """A program of this shell script."""
+
+    def write(script):
+        (tmp_path / "program").write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / "program").chmod(0o755)
+        return str(tmp_path / "program")
+
+    return write
+
+
+def test_start_times_whole_commands_against_their_bars(measured, stand_in, monkeypatch):
+    monkeypatch.setattr(sys, "executable", stand_in("echo 'import time: 7 | 7 | torch._C' >&2"))
+    found, table = measured("start.py", "--rounds", 1, "--recipes", "cyclegan")
     commands = found["commands"]
-    assert list(commands) == ["python -c pass", "import daframework", "daf --help", f"daf check {recipe}"]
+    assert list(commands) == ["python -c pass", "import daframework", "daf --help", "daf check cyclegan"]
     assert [one["bar"] for one in commands.values()] == [None, None, 0.25, 3.0]
     assert all(0 < one["median"] <= one["worst"] for one in commands.values())
-    assert found["imports"]["torch"] > 0
+    assert found["imports"] == {"torch": 7e-6}
     assert table[1].split()[:2] == ["command", "median"] and len(table) == 2 + len(commands)
 
 
-def test_busy_runs_a_recipe_beside_busy_processes_and_against_another_python(measured, installed, write, tables):
-    found, table = measured("busy.py", "--rounds", 1, "--busy", 0, "--recipe", write(tables), "--other", sys.executable)
+def test_what_python_says_of_imports_is_added_up_by_package():
+    from start import import_seconds
+
+    assert import_seconds("-c", "import json.tool")["json"] > 0
+
+
+def test_busy_runs_a_recipe_beside_busy_processes_and_against_another_python(
+    measured, installed, write, tables, stand_in
+):
+    stages = '{"seconds": {"translation": 1, "training on tiny": 1}}'
+    other = stand_in(
+        f"""test "$1 $2 $3 $5" = "-m daframework run --out" && mkdir "$6" && echo '{stages}' > "$6/results.json" """
+    )
+    found, table = measured("busy.py", "--rounds", 1, "--busy", 0, "--recipe", write(tables), "--other", other)
     assert list(found["busy"]) == ["0"] and list(found["busy"]["0"]) == ["this", "other"]
     for (one,) in found["busy"]["0"].values():
         assert one["wall"] > 0 < one["cpu"] and {"translation", "training on tiny"} <= one["stages"].keys()

@@ -71,7 +71,10 @@ def test_the_plain_loop_takes_the_same_step(both, monkeypatch):
         torch.testing.assert_close(*gradients, rtol=1e-3, atol=1e-3 * float(gradients[0].abs().max()))
 
 
-def test_it_prints_and_keeps_what_it_measured_and_measures_no_rate_that_no_run_uses(script, tmp_path):
+def test_it_prints_and_keeps_what_it_measured_and_measures_no_rate_that_no_run_uses(script, tmp_path, monkeypatch):
+    import loops
+
+    monkeypatch.setitem(loops.RECIPE, "size", (32, 32))
     tiny = ["--sizes", "recipe", "--rounds", 1, "--block", 1, "--precision", "32-true"]
     code, text, errors = script("step.py", *tiny, "--no-memory", "--device", "cpu", "--out", tmp_path / "step.json")
     assert code == 0, errors

@@ -1,15 +1,12 @@
 """A set that several processes translate together."""
 
-import os
-import socket
-import subprocess
-import sys
-
 import tiny
 import torch
-from conftest import BOUND, search_path
+from conftest import BOUND
+from forked import Forked
 from test_checked import Listed
 from test_ensemble import Tinted, pictures
+from test_ranks import free_port
 
 from daframework.adapt.translate import translate_set
 from daframework.adapt.translated_set import open_translated
@@ -52,22 +49,8 @@ def given():
 
 def run_two(folder):
     """The lines that each of two processes prints."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    shared = {"PYTHONPATH": search_path(), "OMP_NUM_THREADS": "1"}
-    shared |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    command = [sys.executable, "-c", SCRIPT, str(folder)]
-    processes = [
-        subprocess.Popen(
-            command,
-            env=os.environ | shared | {"LOCAL_RANK": str(rank)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(2)
-    ]
+    shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    processes = [Forked([folder], code=SCRIPT, **shared, LOCAL_RANK=str(rank)) for rank in range(2)]
     ended = [process.communicate(timeout=BOUND) for process in processes]
     assert [process.returncode for process in processes] == [0, 0], ended
     return [out.splitlines() for out, _ in ended]

@@ -1,12 +1,10 @@
 """A suite of tiny parts, small enough to be run in a test: two methods, two tasks, one seed."""
 
 import json
-import os
-import subprocess
 
 import tomli_w
 from conftest import TABLES, Recorder, install, search_path
-from test_cli import DAF
+from forked import Forked
 
 from daframework.runs.log import Listeners, LogFile
 from daframework.runs.stages import execute
@@ -61,12 +59,13 @@ def finish(plugins, plan, cell, session, stop_after=None):
     return recorder
 
 
-def undisturbed_scores(plugins, folder, session, daf, files, **changes):
+def undisturbed_scores(plugins, folder, session, daf, files, *, only=None, **changes):
     """`scores_in` a suite whose runs were made one after another in this process."""
-    plan = plan_of(plugins, folder, files, **changes)
+    plan = plan_of(plugins, folder, files, only=only, **changes)
     for cell in plan.cells:
         finish(plugins, plan, cell, session)
-    assert daf("bench", folder / "suite.toml", "--out", plan.out, "--collect")[0] == 0
+    chosen = ["--only", ",".join(only)] if only else []
+    assert daf("bench", folder / "suite.toml", "--out", plan.out, "--collect", *chosen)[0] == 0
     return scores_in(plan.out)
 
 
@@ -140,14 +139,7 @@ def install_parts(site):
 
 def start(site, *arguments, command="bench", **environment):
     """A ``command`` of daf as a group of processes of its own."""
-    return subprocess.Popen(
-        [*DAF, command, *map(str, arguments)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        env=os.environ | {"PYTHONPATH": search_path(site)} | environment,
-    )
+    return Forked([command, *arguments], PYTHONPATH=search_path(site), **environment)
 
 
 def scores_in(out):

@@ -45,11 +45,14 @@ def in_parallel(function: Callable[[int], T], indices: Sequence[int], *, workers
             generator=torch.Generator(),  # its own, or it would draw from the global one
         )
         chunks = iter(loader)
-    for chunk in until_killed(chunks):
-        for result in chunk:
-            if isinstance(result, DafError):
-                raise result
-            yield result
+    try:
+        for chunk in until_killed(chunks):
+            for result in chunk:
+                if isinstance(result, DafError):
+                    raise result
+                yield result
+    finally:
+        del chunks  # or its processes would live for as long as anybody holds the error
 
 
 def until_killed(loader: Iterable[Any]) -> Iterator[Any]:

@@ -60,18 +60,17 @@ def torture(folder: Path, cases: int, seed: int, *, real: int = 0) -> list[str]:
     work.mkdir()
     prepare(work)
     shutil.copytree(work, kept)
-    wanted = {}
-    for subject in SUBJECTS:
-        _restore(kept, work)
-        ended = run_daf(work, subject.arguments)
-        sound(ended)
-        wanted[subject] = subject.outcome(work, ended)
+    wanted: dict[Subject, object] = {}
     draw, problems, counts = random.Random(seed), [], Counter[str]()
     for number in range(cases):
-        how = ""
+        how, subject = "", draw.choice(SUBJECTS)
+        if subject not in wanted:
+            _restore(kept, work)
+            ended = run_daf(work, subject.arguments)
+            sound(ended)
+            wanted[subject] = subject.outcome(work, ended)
         while not how:  # a swap with its like changes nothing
             _restore(kept, work)
-            subject = draw.choice(SUBJECTS)
             files = sorted({path for pattern in subject.victims for path in work.glob(pattern) if path.is_file()})
             whole = {path: path.read_bytes() for path in files}
             victim = draw.choice(files)
