@@ -12,14 +12,16 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 
 import meters
 import numpy as np
 import pytest
 import tiny
 import torch
+from anyio.from_thread import start_blocking_portal
 from attrs import asdict, evolve
 from browser import barriers, browser, open_page
 from conftest import BOUND, TABLES, install, refused, search_path
@@ -27,11 +29,12 @@ from image_files import picture
 from PIL import Image
 from playwright.sync_api import expect
 
+from daf_report import report_file
 from daf_serve import upload
 from daf_serve.upload import decode
 from daframework.api import Run
 from daframework.data.decode import write_image
-from daframework.errors import DataError
+from daframework.errors import DataError, RunError
 from daframework.recipes.read import parse
 from daframework.registry import load_plugins
 from daframework.runs.begin import begin
@@ -476,21 +479,58 @@ def client(shown):
     from daf_serve.doorman import names_of
     from daf_serve.site import make_site
 
-    return TestClient(make_site(shown.root, names_of("127.0.0.1", loopback=True)), base_url="http://localhost")
+    client = TestClient(make_site(shown.root, names_of("127.0.0.1", loopback=True)), base_url="http://localhost")
+    with start_blocking_portal() as client.portal:  # one loop for all requests, as a server has
+        yield client
 
 
-def test_a_report_runs_its_scripts_as_a_page_of_nobodys(client, shown, monkeypatch):
-    other = ModuleType("daf_report")
-    other.page = lambda folder: f"<script>1</script>{folder.name}"
-    monkeypatch.setitem(sys.modules, "daf_report", other)
-    answer = client.get("/report?at=tiny/seed0")
-    assert answer.text == "<script>1</script>seed0"
-    policy = answer.headers["Content-Security-Policy"]
-    assert policy.startswith("sandbox allow-scripts allow-downloads; default-src 'none'; script-src 'unsafe-inline'")
+SANDBOX = "sandbox allow-scripts allow-downloads; default-src 'none'; script-src 'unsafe-inline'"
+
+
+def test_the_browser_comes_back_for_a_report_that_is_being_made(url, open_page):
+    page = open_page(f"{url}/report?at=other")
+    page.get_by_role("heading", name="The report is being made").wait_for()
+    page.get_by_role("heading", name="tiny").wait_for()
+
+
+def test_reports_are_made_once_while_other_pages_answer(client, shown, monkeypatch):
+    folder, go_on, made = shown.root / "reported", threading.Event(), []
+    shutil.copytree(shown.root / "begun", folder)
+
+    def html(path):
+        made.append(path)
+        assert go_on.wait(BOUND)
+        log(path, 2)  # a run that goes on: its page is never as new as its log
+        return "<script>1</script>"
+
+    monkeypatch.setattr(report_file, "html", html)
+    monkeypatch.setattr("daf_serve.reports._SECONDS", BOUND)
+    asked = [client.get("/report?at=reported") for _ in range(50)]
+    assert {one.status_code for one in asked} == {202} and "is being made" in asked[0].text
+    assert "reported" in client.get("/").text
+    go_on.set()
+    answer = next(one for _ in iter(int, 1) if (one := client.get("/report?at=reported")).status_code != 202)
+    assert answer.text == "<script>1</script>" and made == [folder]
+    assert answer.headers["Content-Security-Policy"].startswith(SANDBOX)
+    (folder / "report.html").write_text(f"<html>{report_file._OURS}the run's own")
+    answer = client.get("/report?at=reported")
+    assert answer.text.endswith("the run's own") and answer.headers["Content-Security-Policy"].startswith(SANDBOX)
+    (folder / "report.html").write_text("somebody else's")
+    assert client.get("/report?at=reported").text == "<script>1</script>"
+    shutil.rmtree(folder)
+
+
+def test_a_report_that_cannot_be_made_says_why(client, shown, monkeypatch):
+    def html(path):
+        raise RunError("no room")
+
+    monkeypatch.setattr(report_file, "html", html)
+    answer = next(one for _ in iter(int, 1) if (one := client.get("/report?at=begun")).status_code != 202)
+    assert answer.status_code == 404 and "no room" in answer.text
 
 
 def test_without_reports_the_page_says_which_extra_brings_them(client, monkeypatch):
-    monkeypatch.setitem(sys.modules, "daf_report", None)
+    monkeypatch.setitem(sys.modules, "daf_report.report_file", None)
     assert "pip install &#39;daframework[report]&#39;" in client.get("/report?at=tiny/seed0").text
 
 

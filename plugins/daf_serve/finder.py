@@ -113,7 +113,7 @@ def look(root: Path, folder: Path) -> Listed:
 
 def _look_at_run(where: str, path: Path) -> Listed:
     folder = RunFolder(path)
-    when = max(map(_written, (folder.recipe, folder.log, folder.results)))
+    when = max(map(written, (folder.recipe, folder.log, folder.results)))
     try:
         recipe = recipe_of(folder)
         title, seed = recipe.name, recipe.seed
@@ -130,7 +130,7 @@ def _look_at_run(where: str, path: Path) -> Listed:
 
 def _look_at_bench(where: str, path: Path) -> Listed:
     table, holder, title = path / TABLE, in_use(path), path.resolve().name
-    when = max(map(_written, (table, path / LOGS)))
+    when = max(map(written, (table, path / LOGS)))
     if not table.exists():
         return Listed("bench", where, title, None, RUNNING if holder else UNFINISHED, holder or "", None, when)
     try:
@@ -197,6 +197,6 @@ def _stamp(path: Path) -> tuple[int, int]:
     return found.st_mtime_ns, found.st_size
 
 
-def _written(path: Path) -> float:
+def written(path: Path) -> float:
     """When; 0 where it is not there."""
     return _stamp(path)[0] / 1e9

@@ -4,7 +4,6 @@ import io
 from asyncio import timeout, to_thread
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from importlib import import_module
 from importlib.resources import files
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -25,7 +24,8 @@ from daf_serve.desk import BusyError, Desk, Models, in_a_line
 from daf_serve.doorman import POLICY, Doorman
 from daf_serve.finder import DAMAGED, FINISHED, RUNNING, Listed, find, look, recipe_of, resolve, results_of
 from daf_serve.follow import events, samples
-from daframework.errors import DafError, RunError, needing, visible
+from daf_serve.reports import Reports
+from daframework.errors import DafError, RunError, visible
 from daframework.scores import SEGMENTATION, Metric, metrics_from_json
 from daframework.storage.row_names import training_of
 from daframework.storage.run_folder import RunFolder
@@ -44,7 +44,8 @@ _REPORT_POLICY = (
 
 def make_site(root: Path, is_ours: Callable[[str], bool]) -> ASGIApp:
     """The pages of what lies in ``root``, for requests whose host ``is_ours``."""
-    pages = Pages(root, _templates(root), Desk(), Models())
+    desk = Desk()
+    pages = Pages(root, _templates(root), desk, Models(), Reports(desk))
     routes = [
         Route("/", pages.front),
         Route("/run", pages.run),
@@ -70,6 +71,7 @@ class Pages:
     templates: Environment
     desk: Desk
     models: Models
+    reports: Reports
 
     async def front(self, request: Request) -> Response:
         found = sorted(await to_thread(find, self.root, self.root), key=lambda one: one.state != RUNNING)
@@ -108,10 +110,12 @@ class Pages:
 
     async def report(self, request: Request) -> Response:
         folder = await self._folder(request)
-        with needing("reports need a library", extra="report"):
-            page = import_module("daf_report").page  # of another extra: it may be absent
-            text = await to_thread(page, folder.path)
-        return HTMLResponse(text, headers={POLICY: _REPORT_POLICY})
+        page, headers = await self.reports.of(folder.path), {POLICY: _REPORT_POLICY}
+        if page is None:
+            return self._page("making.html", status=202)
+        if isinstance(page, str):
+            return HTMLResponse(page, headers=headers)
+        return FileResponse(page, headers=headers, media_type="text/html")
 
     async def events(self, request: Request) -> Response:
         folder = await self._folder(request)

@@ -19,7 +19,9 @@ async function refresh() {
   if (!shown || document.hidden) return;
   let text;
   try {
-    text = await (await fetch(location.href)).text();
+    const answer = await fetch(location.href);
+    if (answer.status !== Number(shown.dataset.status ?? 200)) return location.reload(); // such as a report that was being made
+    text = await answer.text();
   } catch {
     return; // the server has ended; what was seen last stays
   }
