@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -308,10 +309,12 @@ def test_an_image_that_is_dropped_is_translated_and_segmented(url, shown, open_p
     assert "road" in page.locator("#legend").inner_text()
     page.locator("#split").press("End")
     assert page.locator("#slider .after").evaluate("image => image.style.clipPath") == "inset(0px 0px 0px 100%)"
-    page.locator("#row").select_option("oracle")
-    page.set_input_files("#file", {"name": "b.png", "mimeType": "", "buffer": as_file(array)})
-    page.get_by_text("Done.", exact=True).wait_for()
+    before = page.locator(".colours").first.get_attribute("src")
+    page.locator("#row").select_option("oracle")  # sends the image again
+    expect(page.locator(".colours").first).not_to_have_attribute("src", before)
     assert np.array_equal(image_in(page, ".colours >> nth=0"), palette[shown.run.predict(array, row="oracle")])
+    page.set_input_files("#file", {"name": "b.png", "mimeType": "", "buffer": as_file(array[:, :7])})
+    expect(page.locator("#slider .before")).to_have_js_property("naturalWidth", 7)
 
 
 def test_a_file_that_cannot_be_taken_is_a_line_in_the_page(url, open_page):
@@ -342,23 +345,50 @@ def half_an_upload(url):
     return connection
 
 
-def test_uploads_take_turns_and_only_so_many_wait(url, open_page):
-    first = half_an_upload(url)
-    assert b"100 Continue" in first.recv(100)  # it has its turn
-    pages = [open_page(f"{url}/try?at=tiny/seed0") for _ in range(2)]
-    for page in pages:
-        drop(page, as_file(picture(shape=(5, 7, 3))))
-    for page in pages:
-        page.get_by_text("2 wait").wait_for()
-        expect(page.locator("#made")).to_be_hidden()
-    more = [half_an_upload(url) for _ in range(2)]
-    pages[0].get_by_text("4 wait").wait_for()
-    status, _, text = ask(url, "/try?at=tiny/seed0", "POST", b"", Origin=url)
-    assert status == 503 and json.loads(text)["error"] == "4 images wait already; try again in a moment"
-    for connection in (first, *more):  # a browser that goes away leaves its place
-        connection.close()
+@pytest.fixture
+def long(shown):
+    """A run whose models are at work from when ``long.begun()`` is over to ``long.end()``: its results are a pipe."""
+    folder, kept = shown.root / "long", shown.root / "tiny" / "seed0" / "results.json"
+    shutil.copytree(kept.parent, folder)
+    pipe = folder / "results.json"
+    pipe.unlink()
+    os.mkfifo(pipe)
+    opened = []
+
+    def end():
+        shutil.copy(kept, folder / "whole.json")
+        (folder / "whole.json").replace(pipe)  # for who reads it once more
+        with opened[0]:
+            opened[0].write(kept.read_text())
+
+    yield SimpleNamespace(begun=lambda: opened.append(pipe.open("w")), end=end)
+    shutil.rmtree(folder)
+
+
+def test_images_take_turns_and_each_is_told_how_many_are_before_it(url, long, open_page):
+    pages = [open_page(f"{url}/try?at={name}") for name in ("tiny/seed0", "tiny/seed0")]
+    array, last = picture(shape=(9, 13, 3)), picture(shape=(5, 7, 3))
+    with ThreadPoolExecutor() as threads:
+        first = threads.submit(ask, url, "/try?at=long", "POST", as_file(array), Origin=url)
+        long.begun()
+        for count, page in enumerate(pages, 1):
+            drop(page, as_file(array))
+            page.get_by_text(f"Waiting: {count} before yours").wait_for()
+        more = [half_an_upload(url) for _ in range(2)]
+        for connection in more:
+            assert b"100 Continue" in connection.recv(100)  # it has its place
+        status, _, text = ask(url, "/try?at=tiny/seed0", "POST", b"", Origin=url)
+        assert status == 503 and json.loads(text)["error"] == "4 wait already; try again in a moment"
+        for connection in more:  # a browser that goes away gives up its place
+            connection.close()
+        for again in (array, array, array, array, array, last):  # and so does a page that is given another image
+            drop(pages[0], as_file(again))
+            pages[0].get_by_text("Waiting: 2 before yours").wait_for()
+        long.end()
+        assert "pictures" in json.loads(first.result()[2])
     for page in pages:
         page.locator("#made").wait_for()
+    assert image_in(pages[0], "#slider .before").shape == last.shape
 
 
 def test_no_more_than_one_uploads_worth_is_taken(url):

@@ -59,7 +59,7 @@ class Reports:
     async def _make(self, folder: Path, newest: float, html: Callable[[Path], str]) -> None:
         page: Any
         try:
-            async with self.desk.turn():
+            with self.desk.place(str(folder)):
                 page = await self.desk.work(lambda: html(folder))
         except BusyError:
             return  # whoever waits for it asks again

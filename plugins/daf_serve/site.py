@@ -1,7 +1,7 @@
 """The pages, by their addresses. A run or bench is named by its path inside the folder shown: ``/run?at=cut/seed0``."""
 
 import io
-from asyncio import timeout, to_thread
+from asyncio import ensure_future, timeout, to_thread
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from importlib.resources import files
@@ -20,7 +20,7 @@ from starlette.types import ASGIApp
 
 from daf_serve import upload
 from daf_serve.compared import compare
-from daf_serve.desk import BusyError, Desk, Models, in_a_line
+from daf_serve.desk import BusyError, Desk, GoneError, Models, in_a_line
 from daf_serve.doorman import POLICY, Doorman
 from daf_serve.finder import DAMAGED, FINISHED, RUNNING, Listed, find, look, recipe_of, resolve, results_of
 from daf_serve.follow import events, samples
@@ -147,12 +147,14 @@ class Pages:
             row = "".join(_asked(request, "row")) or None
             if int(request.headers.get("content-length") or 0) > upload.MOST_BYTES:
                 raise LargeError
-            async with self.desk.turn():
+            with self.desk.place(_ticket(request)):
                 image = await _received(request)
-                return JSONResponse(await self.desk.work(lambda: self.models.try_out(folder.path, image, row)))
+                gone = ensure_future(request.receive())  # nothing else comes any more
+                said = await self.desk.work(lambda: self.models.try_out(folder.path, image, row), gone)
+                return JSONResponse(said)
         except LargeError:
             return JSONResponse({"error": _TOO_LARGE}, 413)
-        except (ClientDisconnect, TimeoutError):
+        except (ClientDisconnect, GoneError, TimeoutError):
             return JSONResponse({"error": f"the image did not arrive within {_SECONDS} seconds; send it again"}, 408)
         except BusyError as error:
             return JSONResponse({"error": in_a_line(error)}, 503)
@@ -160,7 +162,7 @@ class Pages:
             return JSONResponse({"error": in_a_line(error)})  # an answer to the page, which shows it
 
     async def waiting(self, request: Request) -> Response:
-        return JSONResponse(self.desk.waiting)
+        return JSONResponse(self.desk.before(_ticket(request)))
 
     async def asset(self, request: Request) -> Response:
         name = request.path_params["name"]
@@ -182,6 +184,11 @@ class Pages:
 
     def _page(self, name: str, status: int = 200, **values: Any) -> Response:
         return HTMLResponse(self.templates.get_template(name).render(values), status)
+
+
+def _ticket(request: Request) -> str:
+    """The name under which a page asks how many are before it."""
+    return "".join(_asked(request, "ticket"))
 
 
 class LargeError(Exception):
