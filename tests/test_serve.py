@@ -171,6 +171,10 @@ def test_values_arrive_in_the_page_of_a_run_that_goes_on_and_then_its_scores(url
     expect(curve).to_have_attribute("aria-pressed", "false")
     expect(page.locator("svg[role=img] path")).to_have_count(1)
     expect(page.locator("#state")).to_have_text("running")
+    stage = {"stage": "scoring source_only", "step": 1, "total": 3}  # which logs nothing
+    (shown.root / "going" / ".progress.json").write_text(json.dumps(stage))
+    page.locator("#stages li", has_text="scoring source_only").get_by_text("1 of 3 steps").wait_for()
+    assert "scoring source_only: step 1 of 3" in ask(url, "/")[2]
     shutil.copy(shown.root / "tiny" / "seed0" / "results.json", shown.root / "going")
     page.get_by_role("region", name="scores").wait_for()
     expect(page.locator("#state")).to_have_text("finished")
