@@ -10,9 +10,11 @@ import re
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
@@ -35,6 +37,7 @@ from daf_serve import upload
 from daf_serve.upload import decode
 from daframework.api import Run
 from daframework.data.decode import write_image
+from daframework.data.png import SIGNATURE, _chunk
 from daframework.errors import DataError, RunError
 from daframework.recipes.read import parse
 from daframework.registry import load_plugins
@@ -429,6 +432,19 @@ def test_an_image_of_any_kind_is_brought_to_one(content, size, corner, note):
     image, notes = decode(io.BytesIO(content))
     assert (image.mode, image.size, image.getpixel((0, 0))) == ("RGB", size, corner)
     assert len(notes) == (note is not None) and (note or "") in "".join(notes)
+
+
+def test_16_bits_of_several_channels_are_told_too():
+    header, size = struct.pack(">IIBBBBB", 3, 2, 16, 2, 0, 0, 0), 2 * (1 + 3 * 6)
+    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(bytes(size))), (b"IEND", b"")]
+    image, notes = decode(io.BytesIO(SIGNATURE + b"".join(_chunk(*one) for one in chunks)))
+    assert image.size == (3, 2) and notes == ["its 16 bits a channel became 8"]
+    with pytest.raises(DataError, match="far too many pixels, more than the 24 megapixels allowed here"):
+        decode(
+            io.BytesIO(
+                SIGNATURE + _chunk(b"IHDR", struct.pack(">IIBBBBB", 60000, 60000, 8, 2, 0, 0, 0)) + _chunk(b"IDAT", b"")
+            )
+        )
 
 
 def test_an_image_of_other_colours_or_several_frames_is_taken_with_a_word(tmp_path):
