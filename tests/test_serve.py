@@ -45,6 +45,8 @@ from daframework.runs.begin import begin
 from daframework.storage.results import write_results
 
 MARKUP = "<img src=x onerror=alert(1)>"
+STALE = [f"{name}: seed 0: stale: made by commit 1 of daframework" for name in ("cut", "unet")]
+NOTES = ["one seed", *STALE]
 LINE = {"stage": "translation", "generator/gan": 1.5}
 
 
@@ -82,7 +84,9 @@ def shown(tmp_path_factory, plugins):
     (root / "suite" / "logs").mkdir(parents=True)
     row = {"method": MARKUP, "mIoU": {"mean": 0.5, "standard_deviation": None}, "to_source_only": -0.1, "minutes": 1.0}
     row |= {"to_baseline": 0.05, "to_baseline_interval": [0.02, 0.07], "verdict": "better"}
-    tables = {"tables": [{"task": "unet", "baseline": "cut", "rows": [row | {"seeds": [{}]}], "notes": ["one seed"]}]}
+    tables = {
+        "tables": [{"task": "unet", "baseline": "cut", "rows": [row | {"seeds": [{}]}], "notes": ["one seed", *STALE]}]
+    }
     (root / "suite" / "table.json").write_text(json.dumps(tables))
     return SimpleNamespace(
         base=base, root=root, run=Run(folder, plugins, recipe), results=results, before=tree(root / "tiny")
@@ -229,6 +233,9 @@ def test_markup_in_names_is_text(url, open_page):
     page = open_page(f"{url}/bench?at=suite")
     assert page.get_by_role("rowheader", name=MARKUP).is_visible()
     assert page.get_by_text("+5.0 [+2.0, +7.0] better").is_visible()
+    assert page.get_by_text("one seed").is_visible() and page.get_by_text(STALE[1]).is_hidden()
+    page.get_by_text("Made by another commit (2)").click()
+    assert page.get_by_text(STALE[0]).is_visible() and page.get_by_text(STALE[1]).is_visible()
     page.goto(url)
     page.locator("tr", has_text=MARKUP).get_by_role("link").first.click()
     expect(page.get_by_role("columnheader", name="<script>alert(1)</script>")).to_have_count(1)
