@@ -46,7 +46,6 @@ from daframework.storage.results import write_results
 
 MARKUP = "<img src=x onerror=alert(1)>"
 STALE = [f"{name}: seed 0: stale: made by commit 1 of daframework" for name in ("cut", "unet")]
-NOTES = ["one seed", *STALE]
 LINE = {"stage": "translation", "generator/gan": 1.5}
 
 
@@ -164,6 +163,19 @@ def test_the_list_says_of_every_run_and_bench_how_far_it_is(url, shown, open_pag
     page.get_by_text("later", exact=True).wait_for()
 
 
+def test_runs_of_a_bench_stand_under_it_and_what_compares_two_stays_in_sight(url, shown, open_page):
+    shutil.copytree(shown.root / "begun", shown.root / "suite" / "unet_b" / "cut" / "seed0")
+    page = open_page(url)
+    group = page.locator("#runs tbody", has=page.get_by_role("rowheader", name="bench suite"))
+    assert group.locator("small", has_text="/").all_inner_texts() == ["suite/unet_b/cut/seed0"]
+    assert "suite/<wbr>unet_<wbr>b/<wbr>cut/<wbr>seed0" in group.inner_html()
+    page.set_viewport_size({"width": 1280, "height": 300})
+    page.locator("#runs").evaluate("form => form.scrollIntoView()")
+    expect(page.get_by_role("button", name="Compare two")).to_be_in_viewport()
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC", page.locator("td time").first.inner_text())
+    shutil.rmtree(shown.root / "suite" / "unet_b")
+
+
 def test_values_arrive_in_the_page_of_a_run_that_goes_on_and_then_its_scores(url, shown, open_page):
     page = open_page(f"{url}/run?at=going")
     page.get_by_text("2 of 4 steps").wait_for()
@@ -238,7 +250,7 @@ def test_markup_in_names_is_text(url, open_page):
     assert page.get_by_text(STALE[0]).is_visible() and page.get_by_text(STALE[1]).is_visible()
     page.goto(url)
     page.locator("tr", has_text=MARKUP).get_by_role("link").first.click()
-    expect(page.get_by_role("columnheader", name="<script>alert(1)</script>")).to_have_count(1)
+    expect(page.get_by_role("columnheader", name="IoU of <script>alert(1)</script>")).to_have_count(1)
     page.goto(f"{url}/try?at={MARKUP}")
     drop(page, b"no image")
     page.get_by_text("this is not an image").wait_for()

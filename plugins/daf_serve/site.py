@@ -1,6 +1,7 @@
 """The pages, by their addresses. A run or bench is named by its path inside the folder shown: ``/run?at=cut/seed0``."""
 
 import io
+import re
 from asyncio import ensure_future, timeout, to_thread
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -11,6 +12,7 @@ from urllib.parse import parse_qs, quote
 
 from attrs import evolve, frozen
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
@@ -75,9 +77,12 @@ class Pages:
 
     async def front(self, request: Request) -> Response:
         found = sorted(await to_thread(find, self.root, self.root), key=lambda one: one.state != RUNNING)
-        runs = [one for one in found if one.kind == "run"]
-        benches = [evolve(one, progress=_finished(one, runs)) for one in found if one.kind == "bench"]
-        return self._page("front.html", runs=runs, benches=benches)
+        benches = [one for one in found if one.kind == "bench"]
+        groups: dict[Listed | None, list[Listed]] = {}
+        for run in (one for one in found if one.kind == "run"):
+            groups.setdefault(_bench_of(run, benches), []).append(run)
+        benches = [evolve(one, progress=_finished(groups.get(one, []))) for one in benches]
+        return self._page("front.html", groups=[*groups.items()], benches=benches)
 
     async def run(self, request: Request) -> Response:
         folder = await self._folder(request)
@@ -231,13 +236,25 @@ def _templates(root: Path) -> Environment:
     )
     made.globals["root"] = visible(str(root))
     made.filters |= {"told": _told, "difference": _difference, "heading": _heading}
-    made.filters |= {"at": _at, "when": _when, "iso": _iso, "visible": visible, "training": training_of}
+    made.filters |= {
+        "broken": _broken,
+        "at": _at,
+        "when": _when,
+        "iso": _iso,
+        "visible": visible,
+        "training": training_of,
+    }
     return made
 
 
-def _finished(bench: Listed, runs: Sequence[Listed]) -> str:
-    """How many of its runs are; all that are planned stand in its log only."""
-    own = [run for run in runs if PurePosixPath(bench.where) in PurePosixPath(run.where).parents]
+def _bench_of(run: Listed, benches: Sequence[Listed]) -> Listed | None:
+    """The innermost of ``benches`` in which it lies."""
+    around = [one for one in benches if PurePosixPath(one.where) in PurePosixPath(run.where).parents]
+    return max(around, key=lambda one: len(PurePosixPath(one.where).parts), default=None)
+
+
+def _finished(own: Sequence[Listed]) -> str:
+    """How many of a bench's runs are; all that are planned stand in its log only."""
     done = sum(run.state == FINISHED for run in own)
     return f"{done} of the {len(own)} runs begun are finished" if done < len(own) else ""
 
@@ -257,6 +274,11 @@ def _heading(metric: Metric) -> str:
 
 def _at(where: str) -> str:
     return quote(where, safe="/", errors="surrogateescape")
+
+
+def _broken(path: str) -> Markup:
+    """A path that may go on in the next line after its separators."""
+    return Markup(re.sub("([/_])", r"\1<wbr>", str(escape(path))))
 
 
 def _iso(seconds: float) -> str:
