@@ -18,6 +18,7 @@ from daframework.interfaces import Generator
 from daframework.listener import Listener
 from daframework.recipes.read import parse, read
 from daframework.registry import load_plugins
+from daframework.runs.begin import begin
 from daframework.runs.log import Listeners, LogFile, plugin_listeners
 from daframework.runs.stages import execute
 from daframework.runs.translation import load_generator
@@ -74,6 +75,18 @@ def test_a_run_leaves_its_files(finished):
         ),
         *(f"checkpoints/{name}.pt" for name in ("source_only", "tiny", "oracle", "translation", "generator")),
     }
+
+
+def test_while_it_runs_a_file_tells_the_stage_that_goes_on(tmp_path, plugins, recipe):
+    class Reader(Recorder):
+        def begin(self, stage, total, done):
+            super().begin(stage, total, done)
+            told.append(json.loads(progress.read_text()))
+
+    told, reader, progress = [], Reader(), RunFolder(tmp_path / "run").progress
+    begin(plugins, recipe, "tiny.toml", tmp_path / "run", lambda *_: [reader])
+    assert told == [{"stage": stage, "step": done, "total": total} for stage, total, done in reader.stages]
+    assert {"scoring source_only", "translation"} <= {one["stage"] for one in told} and not progress.exists()
 
 
 def test_results_have_their_documented_form(finished):

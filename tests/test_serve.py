@@ -10,16 +10,21 @@ import re
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
+import threading
+import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 
 import meters
 import numpy as np
 import pytest
 import tiny
 import torch
+from anyio.from_thread import start_blocking_portal
 from attrs import asdict, evolve
 from browser import barriers, browser, open_page
 from conftest import BOUND, TABLES, install, refused, search_path
@@ -27,17 +32,20 @@ from image_files import picture
 from PIL import Image
 from playwright.sync_api import expect
 
+from daf_report import report_file
 from daf_serve import upload
 from daf_serve.upload import decode
 from daframework.api import Run
 from daframework.data.decode import write_image
-from daframework.errors import DataError
+from daframework.data.png import SIGNATURE, _chunk
+from daframework.errors import DataError, RunError
 from daframework.recipes.read import parse
 from daframework.registry import load_plugins
 from daframework.runs.begin import begin
 from daframework.storage.results import write_results
 
 MARKUP = "<img src=x onerror=alert(1)>"
+STALE = [f"{name}: seed 0: stale: made by commit 1 of daframework" for name in ("cut", "unet")]
 LINE = {"stage": "translation", "generator/gan": 1.5}
 
 
@@ -75,7 +83,9 @@ def shown(tmp_path_factory, plugins):
     (root / "suite" / "logs").mkdir(parents=True)
     row = {"method": MARKUP, "mIoU": {"mean": 0.5, "standard_deviation": None}, "to_source_only": -0.1, "minutes": 1.0}
     row |= {"to_baseline": 0.05, "to_baseline_interval": [0.02, 0.07], "verdict": "better"}
-    tables = {"tables": [{"task": "unet", "baseline": "cut", "rows": [row | {"seeds": [{}]}], "notes": ["one seed"]}]}
+    tables = {
+        "tables": [{"task": "unet", "baseline": "cut", "rows": [row | {"seeds": [{}]}], "notes": ["one seed", *STALE]}]
+    }
     (root / "suite" / "table.json").write_text(json.dumps(tables))
     return SimpleNamespace(
         base=base, root=root, run=Run(folder, plugins, recipe), results=results, before=tree(root / "tiny")
@@ -153,6 +163,19 @@ def test_the_list_says_of_every_run_and_bench_how_far_it_is(url, shown, open_pag
     page.get_by_text("later", exact=True).wait_for()
 
 
+def test_runs_of_a_bench_stand_under_it_and_what_compares_two_stays_in_sight(url, shown, open_page):
+    shutil.copytree(shown.root / "begun", shown.root / "suite" / "unet_b" / "cut" / "seed0")
+    page = open_page(url)
+    group = page.locator("#runs tbody", has=page.get_by_role("rowheader", name="bench suite"))
+    assert group.locator("small", has_text="/").all_inner_texts() == ["suite/unet_b/cut/seed0"]
+    assert "suite/<wbr>unet_<wbr>b/<wbr>cut/<wbr>seed0" in group.inner_html()
+    page.set_viewport_size({"width": 1280, "height": 300})
+    page.locator("#runs").evaluate("form => form.scrollIntoView()")
+    expect(page.get_by_role("button", name="Compare two")).to_be_in_viewport()
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC", page.locator("td time").first.inner_text())
+    shutil.rmtree(shown.root / "suite" / "unet_b")
+
+
 def test_values_arrive_in_the_page_of_a_run_that_goes_on_and_then_its_scores(url, shown, open_page):
     page = open_page(f"{url}/run?at=going")
     page.get_by_text("2 of 4 steps").wait_for()
@@ -167,6 +190,10 @@ def test_values_arrive_in_the_page_of_a_run_that_goes_on_and_then_its_scores(url
     expect(curve).to_have_attribute("aria-pressed", "false")
     expect(page.locator("svg[role=img] path")).to_have_count(1)
     expect(page.locator("#state")).to_have_text("running")
+    stage = {"stage": "scoring source_only", "step": 1, "total": 3}  # which logs nothing
+    (shown.root / "going" / ".progress.json").write_text(json.dumps(stage))
+    page.locator("#stages li", has_text="scoring source_only").get_by_text("1 of 3 steps").wait_for()
+    assert "scoring source_only: step 1 of 3" in ask(url, "/")[2]
     shutil.copy(shown.root / "tiny" / "seed0" / "results.json", shown.root / "going")
     page.get_by_role("region", name="scores").wait_for()
     expect(page.locator("#state")).to_have_text("finished")
@@ -218,9 +245,12 @@ def test_markup_in_names_is_text(url, open_page):
     page = open_page(f"{url}/bench?at=suite")
     assert page.get_by_role("rowheader", name=MARKUP).is_visible()
     assert page.get_by_text("+5.0 [+2.0, +7.0] better").is_visible()
+    assert page.get_by_text("one seed").is_visible() and page.get_by_text(STALE[1]).is_hidden()
+    page.get_by_text("Made by another commit (2)").click()
+    assert page.get_by_text(STALE[0]).is_visible() and page.get_by_text(STALE[1]).is_visible()
     page.goto(url)
     page.locator("tr", has_text=MARKUP).get_by_role("link").first.click()
-    expect(page.get_by_role("columnheader", name="<script>alert(1)</script>")).to_have_count(1)
+    expect(page.get_by_role("columnheader", name="IoU of <script>alert(1)</script>")).to_have_count(1)
     page.goto(f"{url}/try?at={MARKUP}")
     drop(page, b"no image")
     page.get_by_text("this is not an image").wait_for()
@@ -305,10 +335,12 @@ def test_an_image_that_is_dropped_is_translated_and_segmented(url, shown, open_p
     assert "road" in page.locator("#legend").inner_text()
     page.locator("#split").press("End")
     assert page.locator("#slider .after").evaluate("image => image.style.clipPath") == "inset(0px 0px 0px 100%)"
-    page.locator("#row").select_option("oracle")
-    page.set_input_files("#file", {"name": "b.png", "mimeType": "", "buffer": as_file(array)})
-    page.get_by_text("Done.", exact=True).wait_for()
+    before = page.locator(".colours").first.get_attribute("src")
+    page.locator("#row").select_option("oracle")  # sends the image again
+    expect(page.locator(".colours").first).not_to_have_attribute("src", before)
     assert np.array_equal(image_in(page, ".colours >> nth=0"), palette[shown.run.predict(array, row="oracle")])
+    page.set_input_files("#file", {"name": "b.png", "mimeType": "", "buffer": as_file(array[:, :7])})
+    expect(page.locator("#slider .before")).to_have_js_property("naturalWidth", 7)
 
 
 def test_a_file_that_cannot_be_taken_is_a_line_in_the_page(url, open_page):
@@ -339,23 +371,50 @@ def half_an_upload(url):
     return connection
 
 
-def test_uploads_take_turns_and_only_so_many_wait(url, open_page):
-    first = half_an_upload(url)
-    assert b"100 Continue" in first.recv(100)  # it has its turn
-    pages = [open_page(f"{url}/try?at=tiny/seed0") for _ in range(2)]
-    for page in pages:
-        drop(page, as_file(picture(shape=(5, 7, 3))))
-    for page in pages:
-        page.get_by_text("2 wait").wait_for()
-        expect(page.locator("#made")).to_be_hidden()
-    more = [half_an_upload(url) for _ in range(2)]
-    pages[0].get_by_text("4 wait").wait_for()
-    status, _, text = ask(url, "/try?at=tiny/seed0", "POST", b"", Origin=url)
-    assert status == 503 and json.loads(text)["error"] == "4 images wait already; try again in a moment"
-    for connection in (first, *more):  # a browser that goes away leaves its place
-        connection.close()
+@pytest.fixture
+def long(shown):
+    """A run whose models are at work from when ``long.begun()`` is over to ``long.end()``: its results are a pipe."""
+    folder, kept = shown.root / "long", shown.root / "tiny" / "seed0" / "results.json"
+    shutil.copytree(kept.parent, folder)
+    pipe = folder / "results.json"
+    pipe.unlink()
+    os.mkfifo(pipe)
+    opened = []
+
+    def end():
+        shutil.copy(kept, folder / "whole.json")
+        (folder / "whole.json").replace(pipe)  # for who reads it once more
+        with opened[0]:
+            opened[0].write(kept.read_text())
+
+    yield SimpleNamespace(begun=lambda: opened.append(pipe.open("w")), end=end)
+    shutil.rmtree(folder)
+
+
+def test_images_take_turns_and_each_is_told_how_many_are_before_it(url, long, open_page):
+    pages = [open_page(f"{url}/try?at={name}") for name in ("tiny/seed0", "tiny/seed0")]
+    array, last = picture(shape=(9, 13, 3)), picture(shape=(5, 7, 3))
+    with ThreadPoolExecutor() as threads:
+        first = threads.submit(ask, url, "/try?at=long", "POST", as_file(array), Origin=url)
+        long.begun()
+        for count, page in enumerate(pages, 1):
+            drop(page, as_file(array))
+            page.get_by_text(f"Waiting: {count} before yours").wait_for()
+        more = [half_an_upload(url) for _ in range(2)]
+        for connection in more:
+            assert b"100 Continue" in connection.recv(100)  # it has its place
+        status, _, text = ask(url, "/try?at=tiny/seed0", "POST", b"", Origin=url)
+        assert status == 503 and json.loads(text)["error"] == "4 wait already; try again in a moment"
+        for connection in more:  # a browser that goes away gives up its place
+            connection.close()
+        for again in (array, array, array, array, array, last):  # and so does a page that is given another image
+            drop(pages[0], as_file(again))
+            pages[0].get_by_text("Waiting: 2 before yours").wait_for()
+        long.end()
+        assert "pictures" in json.loads(first.result()[2])
     for page in pages:
         page.locator("#made").wait_for()
+    assert image_in(pages[0], "#slider .before").shape == last.shape
 
 
 def test_no_more_than_one_uploads_worth_is_taken(url):
@@ -392,6 +451,19 @@ def test_an_image_of_any_kind_is_brought_to_one(content, size, corner, note):
     image, notes = decode(io.BytesIO(content))
     assert (image.mode, image.size, image.getpixel((0, 0))) == ("RGB", size, corner)
     assert len(notes) == (note is not None) and (note or "") in "".join(notes)
+
+
+def test_16_bits_of_several_channels_are_told_too():
+    header, size = struct.pack(">IIBBBBB", 3, 2, 16, 2, 0, 0, 0), 2 * (1 + 3 * 6)
+    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(bytes(size))), (b"IEND", b"")]
+    image, notes = decode(io.BytesIO(SIGNATURE + b"".join(_chunk(*one) for one in chunks)))
+    assert image.size == (3, 2) and notes == ["its 16 bits a channel became 8"]
+    with pytest.raises(DataError, match="far too many pixels, more than the 24 megapixels allowed here"):
+        decode(
+            io.BytesIO(
+                SIGNATURE + _chunk(b"IHDR", struct.pack(">IIBBBBB", 60000, 60000, 8, 2, 0, 0, 0)) + _chunk(b"IDAT", b"")
+            )
+        )
 
 
 def test_an_image_of_other_colours_or_several_frames_is_taken_with_a_word(tmp_path):
@@ -476,21 +548,58 @@ def client(shown):
     from daf_serve.doorman import names_of
     from daf_serve.site import make_site
 
-    return TestClient(make_site(shown.root, names_of("127.0.0.1", loopback=True)), base_url="http://localhost")
+    client = TestClient(make_site(shown.root, names_of("127.0.0.1", loopback=True)), base_url="http://localhost")
+    with start_blocking_portal() as client.portal:  # one loop for all requests, as a server has
+        yield client
 
 
-def test_a_report_runs_its_scripts_as_a_page_of_nobodys(client, shown, monkeypatch):
-    other = ModuleType("daf_report")
-    other.page = lambda folder: f"<script>1</script>{folder.name}"
-    monkeypatch.setitem(sys.modules, "daf_report", other)
-    answer = client.get("/report?at=tiny/seed0")
-    assert answer.text == "<script>1</script>seed0"
-    policy = answer.headers["Content-Security-Policy"]
-    assert policy.startswith("sandbox allow-scripts allow-downloads; default-src 'none'; script-src 'unsafe-inline'")
+SANDBOX = "sandbox allow-scripts allow-downloads; default-src 'none'; script-src 'unsafe-inline'"
+
+
+def test_the_browser_comes_back_for_a_report_that_is_being_made(url, open_page):
+    page = open_page(f"{url}/report?at=other")
+    page.get_by_role("heading", name="The report is being made").wait_for()
+    page.get_by_role("heading", name="tiny").wait_for()
+
+
+def test_reports_are_made_once_while_other_pages_answer(client, shown, monkeypatch):
+    folder, go_on, made = shown.root / "reported", threading.Event(), []
+    shutil.copytree(shown.root / "begun", folder)
+
+    def html(path):
+        made.append(path)
+        assert go_on.wait(BOUND)
+        log(path, 2)  # a run that goes on: its page is never as new as its log
+        return "<script>1</script>"
+
+    monkeypatch.setattr(report_file, "html", html)
+    monkeypatch.setattr("daf_serve.reports._SECONDS", BOUND)
+    asked = [client.get("/report?at=reported") for _ in range(50)]
+    assert {one.status_code for one in asked} == {202} and "is being made" in asked[0].text
+    assert "reported" in client.get("/").text
+    go_on.set()
+    answer = next(one for _ in iter(int, 1) if (one := client.get("/report?at=reported")).status_code != 202)
+    assert answer.text == "<script>1</script>" and made == [folder]
+    assert answer.headers["Content-Security-Policy"].startswith(SANDBOX)
+    (folder / "report.html").write_text(f"<html>{report_file._OURS}the run's own")
+    answer = client.get("/report?at=reported")
+    assert answer.text.endswith("the run's own") and answer.headers["Content-Security-Policy"].startswith(SANDBOX)
+    (folder / "report.html").write_text("somebody else's")
+    assert client.get("/report?at=reported").text == "<script>1</script>"
+    shutil.rmtree(folder)
+
+
+def test_a_report_that_cannot_be_made_says_why(client, shown, monkeypatch):
+    def html(path):
+        raise RunError("no room")
+
+    monkeypatch.setattr(report_file, "html", html)
+    answer = next(one for _ in iter(int, 1) if (one := client.get("/report?at=begun")).status_code != 202)
+    assert answer.status_code == 404 and "no room" in answer.text
 
 
 def test_without_reports_the_page_says_which_extra_brings_them(client, monkeypatch):
-    monkeypatch.setitem(sys.modules, "daf_report", None)
+    monkeypatch.setitem(sys.modules, "daf_report.report_file", None)
     assert "pip install &#39;daframework[report]&#39;" in client.get("/report?at=tiny/seed0").text
 
 

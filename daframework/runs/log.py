@@ -4,6 +4,7 @@ import json
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ from daframework.guard import SLOW
 from daframework.listener import Listener
 from daframework.recipes.tables import Recipe
 from daframework.registry import Origin, Plugins, each, fault
-from daframework.storage.files import append_line
+from daframework.storage.files import append_line, write_whole
+from daframework.storage.run_folder import RunFolder
 
 
 class _Passing(Listener, ABC):
@@ -54,13 +56,34 @@ class Listeners(_Passing):
 
 @define(eq=False)
 class LogFile(Listener):
-    """Writes values to ``path`` as JSON lines."""
+    """Writes values to ``path`` as JSON lines, and beside it, once a second, how far the stage is."""
 
     path: Path
     _stage: str = ""
+    _total: int = 0
+    _told: float = 0.0
 
     def begin(self, stage: str, total: int, done: int) -> None:
-        self._stage = stage
+        self._stage, self._total = stage, total
+        self._tell(done)
+
+    def advance(self, done: int) -> None:
+        if time.monotonic() > self._told + 1:
+            self._tell(done)
+
+    def _tell(self, done: int) -> None:
+        self._told = time.monotonic()
+        line = json.dumps({"stage": self._stage, "step": done, "total": self._total})
+        with suppress(OSError):  # no run ends for this
+            write_whole(self._progress, lambda file: file.write(f"{line}\n".encode()), synced=False)
+
+    def end(self, results: Mapping[str, Any] | None) -> None:
+        with suppress(OSError):
+            self._progress.unlink()
+
+    @property
+    def _progress(self) -> Path:
+        return RunFolder(self.path.parent).progress
 
     def values(self, step: int, values: Mapping[str, float]) -> None:
         """Raises RunError where the file cannot be written."""

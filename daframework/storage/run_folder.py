@@ -38,6 +38,8 @@ class RunFolder:
     """Versions, commit and machine, as JSON."""
     log = _Part("log.jsonl")
     """A JSON line for every time a stage logged."""
+    progress = _Part(".progress.json")
+    """The stage that goes on, as a line of the log with its ``total`` steps; gone when the run ends."""
     seconds = _Part("seconds.json")
     """Seconds spent in each stage so far, over all sessions."""
     matched_crops = _Part("matched_crops.pt")

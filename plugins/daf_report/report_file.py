@@ -44,7 +44,7 @@ def write(folder: Path, *, overwrite: bool = False) -> Path:
         RunError: there is another file of that name and not ``overwrite``, or as `html` and `write_text` do.
     """
     path = RunFolder(folder).report
-    if not overwrite and path.exists() and not _is_ours(path):
+    if not overwrite and path.exists() and not is_ours(path):
         raise RunError(f"{path} is there and no report of ours; move it away, or give --overwrite to replace it")
     write_text(path, html(folder))
     return path
@@ -70,7 +70,8 @@ def _templates() -> Any:
     return Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
 
 
-def _is_ours(path: Path) -> bool:
+def is_ours(path: Path) -> bool:
+    """Whether a page of `write` lies at ``path``."""
     try:
         with path.open(encoding="utf-8", errors="replace") as file:
             return _OURS in file.read(_HEAD)

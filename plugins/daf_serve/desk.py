@@ -1,10 +1,10 @@
-"""Where models are tried: one image at a time, in a thread of its own, and a few requests that wait for their turn."""
+"""Where models are tried and reports made: one at a time, in a thread of its own; a few requests wait."""
 
 import base64
 import io
-from asyncio import Future, Lock, get_running_loop
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from asyncio import FIRST_COMPLETED, Future, Lock, create_task, get_running_loop, wait
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 from queue import SimpleQueue
@@ -31,36 +31,55 @@ class BusyError(RunError):
     """Too many wait for their turn."""
 
 
+class GoneError(Exception):
+    """Whoever asked is there no more."""
+
+
 @define
 class Desk:
-    """One turn at a time. Whoever waits has not been read from yet: only the image whose turn it is lies in memory."""
+    """One turn at a time. Whoever works or waits has a place, under the name that it gave."""
 
-    waiting: int = 0
+    _places: list[str] = field(factory=list)
     _turn: Lock = field(factory=Lock)
     _jobs: SimpleQueue[Job] = field(factory=SimpleQueue)
     _thread: Thread | None = None
 
-    @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
-        """Inside, it is the caller's turn.
+    @contextmanager
+    def place(self, name: str) -> Iterator[None]:
+        """Inside, the caller has a place.
 
         Raises:
             BusyError: too many wait already.
         """
-        if self._turn.locked() and self.waiting >= MOST_WAITING:
-            raise BusyError(f"{MOST_WAITING} images wait already; try again in a moment")
-        self.waiting += 1
-        try:
-            await self._turn.acquire()
-        finally:
-            self.waiting -= 1
+        if len(self._places) > MOST_WAITING:
+            raise BusyError(f"{MOST_WAITING} wait already; try again in a moment")
+        self._places.append(name)
         try:
             yield
         finally:
+            self._places.remove(name)
+
+    def before(self, name: str) -> int:
+        """How many have their places before the one of that name."""
+        return self._places.index(name) if name in self._places else 0
+
+    async def work(self, job: Callable[[], Any], gone: Future[Any] | None = None) -> Any:
+        """What ``job`` gives, done in its turn in the desk's thread, which ends with the process whatever it is at.
+
+        Raises:
+            GoneError: ``gone`` came before its turn; a job that has begun is brought to its end.
+        """
+        turn = create_task(self._turn.acquire())
+        await wait([turn] if gone is None else [turn, gone], return_when=FIRST_COMPLETED)
+        if not turn.done():
+            turn.cancel()
+            raise GoneError
+        try:
+            return await self._done(job)
+        finally:
             self._turn.release()
 
-    async def work(self, job: Callable[[], Any]) -> Any:
-        """What ``job`` gives, done in the desk's thread, which ends with the process whatever it is at."""
+    async def _done(self, job: Callable[[], Any]) -> Any:
         loop = get_running_loop()
         done: Future[Any] = loop.create_future()
 

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from attrs import frozen
 
@@ -103,7 +104,8 @@ def leads_out(root: Path, path: Path) -> bool:
 def look(root: Path, folder: Path) -> Listed:
     """How far the run or bench in ``folder`` is."""
     where = folder.relative_to(root).as_posix()
-    here = (RunFolder(folder).recipe, RunFolder(folder).results, folder / TABLE)
+    run = RunFolder(folder)
+    here = (run.recipe, run.results, run.log, run.progress, folder / TABLE)
     if any(leads_out(root, path) for path in here):
         return Listed(
             "run", where, folder.name, None, DAMAGED, "a link in it leads outside the folder shown", None, 0.0
@@ -113,7 +115,7 @@ def look(root: Path, folder: Path) -> Listed:
 
 def _look_at_run(where: str, path: Path) -> Listed:
     folder = RunFolder(path)
-    when = max(map(_written, (folder.recipe, folder.log, folder.results)))
+    when = max(map(written, (folder.recipe, folder.log, folder.results)))
     try:
         recipe = recipe_of(folder)
         title, seed = recipe.name, recipe.seed
@@ -130,7 +132,7 @@ def _look_at_run(where: str, path: Path) -> Listed:
 
 def _look_at_bench(where: str, path: Path) -> Listed:
     table, holder, title = path / TABLE, in_use(path), path.resolve().name
-    when = max(map(_written, (table, path / LOGS)))
+    when = max(map(written, (table, path / LOGS)))
     if not table.exists():
         return Listed("bench", where, title, None, RUNNING if holder else UNFINISHED, holder or "", None, when)
     try:
@@ -147,11 +149,18 @@ def _look_at_bench(where: str, path: Path) -> Listed:
 
 
 def _progress(folder: RunFolder, recipe: Recipe) -> str:
-    last = last_entry(folder.log)
-    if last is None:
+    now, last = stage_now(folder), last_entry(folder.log)
+    if now is None and last is not None:
+        now = {**last, "total": total_steps(recipe, last["stage"])}
+    if now is None:
         return ""
-    total = total_steps(recipe, last["stage"])
-    return f"{last['stage']}: step {last['step']}{f' of {total}' if total else ''}"
+    return f"{now['stage']}: step {now['step']}" + (f" of {now['total']}" if now["total"] else "")
+
+
+def stage_now(folder: RunFolder) -> dict[str, Any] | None:
+    """``stage``, ``step`` and ``total`` of what a run that goes on, or was killed, tells of beside its log."""
+    found = last_entry(folder.progress)
+    return None if found is None else {**found, "total": found["values"].get("total")}
 
 
 def total_steps(recipe: Recipe, stage: str) -> int | None:
@@ -197,6 +206,6 @@ def _stamp(path: Path) -> tuple[int, int]:
     return found.st_mtime_ns, found.st_size
 
 
-def _written(path: Path) -> float:
+def written(path: Path) -> float:
     """When; 0 where it is not there."""
     return _stamp(path)[0] / 1e9

@@ -8,7 +8,7 @@ from typing import Any
 
 from attrs import define, field
 
-from daf_serve.finder import DAMAGED, FINISHED, Listed, leads_out, look, recipe_of, total_steps
+from daf_serve.finder import DAMAGED, FINISHED, Listed, leads_out, look, recipe_of, stage_now, total_steps
 from daframework.errors import RunError
 from daframework.storage.files import log_entry
 from daframework.storage.run_folder import RunFolder
@@ -84,10 +84,13 @@ def _event(name: str, data: Any) -> bytes:
 
 def status_of(root: Path, found: Listed, folder: RunFolder, last: Mapping[str, int]) -> dict[str, Any]:
     """How far the run is, as its page shows it: its state, its stages, and the steps of its sheets of samples."""
+    stages = {stage: {"name": stage, "step": step, "total": _total(folder, stage)} for stage, step in last.items()}
+    if (now := stage_now(folder)) is not None:
+        stages[now["stage"]] = {"name": now["stage"], "step": now["step"], "total": now["total"]}
     return {
         "state": found.state,
         "note": found.note,
-        "stages": [{"name": stage, "step": step, "total": _total(folder, stage)} for stage, step in last.items()],
+        "stages": list(stages.values()),
         "samples": samples(root, folder),
     }
 

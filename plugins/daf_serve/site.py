@@ -1,10 +1,10 @@
 """The pages, by their addresses. A run or bench is named by its path inside the folder shown: ``/run?at=cut/seed0``."""
 
 import io
-from asyncio import timeout, to_thread
+import re
+from asyncio import ensure_future, timeout, to_thread
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from importlib import import_module
 from importlib.resources import files
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -12,6 +12,7 @@ from urllib.parse import parse_qs, quote
 
 from attrs import evolve, frozen
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
@@ -21,11 +22,12 @@ from starlette.types import ASGIApp
 
 from daf_serve import upload
 from daf_serve.compared import compare
-from daf_serve.desk import BusyError, Desk, Models, in_a_line
+from daf_serve.desk import BusyError, Desk, GoneError, Models, in_a_line
 from daf_serve.doorman import POLICY, Doorman
 from daf_serve.finder import DAMAGED, FINISHED, RUNNING, Listed, find, look, recipe_of, resolve, results_of
 from daf_serve.follow import events, samples
-from daframework.errors import DafError, RunError, needing, visible
+from daf_serve.reports import Reports
+from daframework.errors import DafError, RunError, visible
 from daframework.scores import SEGMENTATION, Metric, metrics_from_json
 from daframework.storage.row_names import training_of
 from daframework.storage.run_folder import RunFolder
@@ -44,7 +46,8 @@ _REPORT_POLICY = (
 
 def make_site(root: Path, is_ours: Callable[[str], bool]) -> ASGIApp:
     """The pages of what lies in ``root``, for requests whose host ``is_ours``."""
-    pages = Pages(root, _templates(root), Desk(), Models())
+    desk = Desk()
+    pages = Pages(root, _templates(root), desk, Models(), Reports(desk))
     routes = [
         Route("/", pages.front),
         Route("/run", pages.run),
@@ -70,12 +73,16 @@ class Pages:
     templates: Environment
     desk: Desk
     models: Models
+    reports: Reports
 
     async def front(self, request: Request) -> Response:
         found = sorted(await to_thread(find, self.root, self.root), key=lambda one: one.state != RUNNING)
-        runs = [one for one in found if one.kind == "run"]
-        benches = [evolve(one, progress=_finished(one, runs)) for one in found if one.kind == "bench"]
-        return self._page("front.html", runs=runs, benches=benches)
+        benches = [one for one in found if one.kind == "bench"]
+        groups: dict[Listed | None, list[Listed]] = {}
+        for run in (one for one in found if one.kind == "run"):
+            groups.setdefault(_bench_of(run, benches), []).append(run)
+        benches = [evolve(one, progress=_finished(groups.get(one, []))) for one in benches]
+        return self._page("front.html", groups=[*groups.items()], benches=benches)
 
     async def run(self, request: Request) -> Response:
         folder = await self._folder(request)
@@ -108,10 +115,12 @@ class Pages:
 
     async def report(self, request: Request) -> Response:
         folder = await self._folder(request)
-        with needing("reports need a library", extra="report"):
-            page = import_module("daf_report").page  # of another extra: it may be absent
-            text = await to_thread(page, folder.path)
-        return HTMLResponse(text, headers={POLICY: _REPORT_POLICY})
+        page, headers = await self.reports.of(folder.path), {POLICY: _REPORT_POLICY}
+        if page is None:
+            return self._page("making.html", status=202)
+        if isinstance(page, str):
+            return HTMLResponse(page, headers=headers)
+        return FileResponse(page, headers=headers, media_type="text/html")
 
     async def events(self, request: Request) -> Response:
         folder = await self._folder(request)
@@ -143,12 +152,14 @@ class Pages:
             row = "".join(_asked(request, "row")) or None
             if int(request.headers.get("content-length") or 0) > upload.MOST_BYTES:
                 raise LargeError
-            async with self.desk.turn():
+            with self.desk.place(_ticket(request)):
                 image = await _received(request)
-                return JSONResponse(await self.desk.work(lambda: self.models.try_out(folder.path, image, row)))
+                gone = ensure_future(request.receive())  # nothing else comes any more
+                said = await self.desk.work(lambda: self.models.try_out(folder.path, image, row), gone)
+                return JSONResponse(said)
         except LargeError:
             return JSONResponse({"error": _TOO_LARGE}, 413)
-        except (ClientDisconnect, TimeoutError):
+        except (ClientDisconnect, GoneError, TimeoutError):
             return JSONResponse({"error": f"the image did not arrive within {_SECONDS} seconds; send it again"}, 408)
         except BusyError as error:
             return JSONResponse({"error": in_a_line(error)}, 503)
@@ -156,7 +167,7 @@ class Pages:
             return JSONResponse({"error": in_a_line(error)})  # an answer to the page, which shows it
 
     async def waiting(self, request: Request) -> Response:
-        return JSONResponse(self.desk.waiting)
+        return JSONResponse(self.desk.before(_ticket(request)))
 
     async def asset(self, request: Request) -> Response:
         name = request.path_params["name"]
@@ -178,6 +189,11 @@ class Pages:
 
     def _page(self, name: str, status: int = 200, **values: Any) -> Response:
         return HTMLResponse(self.templates.get_template(name).render(values), status)
+
+
+def _ticket(request: Request) -> str:
+    """The name under which a page asks how many are before it."""
+    return "".join(_asked(request, "ticket"))
 
 
 class LargeError(Exception):
@@ -220,13 +236,25 @@ def _templates(root: Path) -> Environment:
     )
     made.globals["root"] = visible(str(root))
     made.filters |= {"told": _told, "difference": _difference, "heading": _heading}
-    made.filters |= {"at": _at, "when": _when, "iso": _iso, "visible": visible, "training": training_of}
+    made.filters |= {
+        "broken": _broken,
+        "at": _at,
+        "when": _when,
+        "iso": _iso,
+        "visible": visible,
+        "training": training_of,
+    }
     return made
 
 
-def _finished(bench: Listed, runs: Sequence[Listed]) -> str:
-    """How many of its runs are; all that are planned stand in its log only."""
-    own = [run for run in runs if PurePosixPath(bench.where) in PurePosixPath(run.where).parents]
+def _bench_of(run: Listed, benches: Sequence[Listed]) -> Listed | None:
+    """The innermost of ``benches`` in which it lies."""
+    around = [one for one in benches if PurePosixPath(one.where) in PurePosixPath(run.where).parents]
+    return max(around, key=lambda one: len(PurePosixPath(one.where).parts), default=None)
+
+
+def _finished(own: Sequence[Listed]) -> str:
+    """How many of a bench's runs are; all that are planned stand in its log only."""
     done = sum(run.state == FINISHED for run in own)
     return f"{done} of the {len(own)} runs begun are finished" if done < len(own) else ""
 
@@ -246,6 +274,11 @@ def _heading(metric: Metric) -> str:
 
 def _at(where: str) -> str:
     return quote(where, safe="/", errors="surrogateescape")
+
+
+def _broken(path: str) -> Markup:
+    """A path that may go on in the next line after its separators."""
+    return Markup(re.sub("([/_])", r"\1<wbr>", str(escape(path))))
 
 
 def _iso(seconds: float) -> str:

@@ -32,6 +32,9 @@ def decode(file: BinaryIO) -> tuple[Image.Image, list[str]]:
             if frames > 1 and image.format != "MPO":  # a JPEG with a preview behind it
                 notes.append(f"it holds {frames} frames, of which this is the first")
                 image.seek(0)
+            # Of several channels, Pillow keeps the high bytes and says so nowhere but here.
+            if image.mode == "I" or (image.format in ("PNG", "TIFF") and ";16" in str(image.tile)):
+                notes.append("its 16 bits a channel became 8")
             # A JPEG is decoded no larger than needed.
             image.draft("RGB", (SIDE, SIDE))
             rgb = _as_rgb(_upright(image), notes)
@@ -54,7 +57,7 @@ def decode(file: BinaryIO) -> tuple[Image.Image, list[str]]:
 
 
 def _too_large(got: str) -> str:
-    allowed = f"more than the {MOST_PIXELS / 1e6:.0f} allowed here"
+    allowed = f"more than the {MOST_PIXELS / 1e6:.0f} megapixels allowed here"
     return f"this image holds {got}, {allowed}; shrink it, or use daf translate --tile"
 
 
@@ -69,7 +72,6 @@ def _upright(image: Image.Image) -> Image.Image:
 
 def _as_rgb(image: Image.Image, notes: list[str]) -> Image.Image:
     if image.mode.startswith("I;16") or image.mode == "I":
-        notes.append("its 16 bits a channel became 8")
         values = np.clip(np.asarray(image).astype(np.int64), 0, 65535)
         return Image.fromarray((values >> 8).astype(np.uint8)).convert("RGB")
     if image.mode == "F":

@@ -1,10 +1,5 @@
-// What every page does: local times, lists that keep themselves fresh, two runs to compare, sheets of samples by step.
+// What every page does: lists that keep themselves fresh, two runs to compare, sheets of samples by step.
 import { all, find } from "./page_parts.js";
-
-function localTimes() {
-  const form = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
-  for (const time of all("time")) time.textContent = form.format(new Date(time.dateTime));
-}
 
 function countTicks() {
   const form = find("#runs");
@@ -19,7 +14,9 @@ async function refresh() {
   if (!shown || document.hidden) return;
   let text;
   try {
-    text = await (await fetch(location.href)).text();
+    const answer = await fetch(location.href);
+    if (answer.status !== Number(shown.dataset.status ?? 200)) return location.reload(); // such as a report that was being made
+    text = await answer.text();
   } catch {
     return; // the server has ended; what was seen last stays
   }
@@ -33,7 +30,6 @@ async function refresh() {
   shown.replaceChildren(...fresh.childNodes);
   for (const box of all("input", shown)) box.checked = ticked.has(box.value);
   all("a, input, button", shown).find((one) => (at ? one.getAttribute("aria-label") === at : name && one.textContent === name))?.focus();
-  localTimes();
   countTicks();
 }
 
@@ -59,7 +55,6 @@ export function sheets(section) {
   };
 }
 
-localTimes();
 countTicks();
 document.addEventListener("change", countTicks);
 for (const section of all(".samples")) sheets(section)(section.dataset.steps.split(",").map(Number));

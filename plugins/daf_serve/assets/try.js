@@ -5,6 +5,8 @@ const form = find("#try");
 const [drop, file, said, wrong] = ["#drop", "#file", "#said", "#wrong"].map((part) => find(part));
 let asked = 0;
 let working = false;
+let last; // the file that was given
+let request = new AbortController();
 
 function end(line, good) {
   working = false;
@@ -12,13 +14,13 @@ function end(line, good) {
   wrong.textContent = line;
 }
 
-async function waits(mine) {
+async function waits(mine, ticket) {
   const started = Date.now();
   while (mine === asked && working) {
-    const waiting = await fetch("/waiting").then((answer) => answer.json(), () => 0);
+    const before = await fetch(`/waiting?ticket=${ticket}`).then((answer) => answer.json(), () => 0);
     if (mine !== asked || !working) return;
     const seconds = Math.round((Date.now() - started) / 1000);
-    said.textContent = waiting ? `Working. Images are taken one at a time, and ${waiting} wait. ${seconds} s` : `Working. ${seconds} s`;
+    said.textContent = before ? `Waiting: ${before} before yours. ${seconds} s` : `Working. ${seconds} s`;
     await new Promise((wake) => setTimeout(wake, 1000));
   }
 }
@@ -26,17 +28,22 @@ async function waits(mine) {
 async function send(image) {
   if (!image) return;
   const mine = ++asked;
+  last = image;
+  request.abort(); // the one before, which gives up its place
+  request = new AbortController();
   find("#made").hidden = true;
   wrong.textContent = "";
   if (image.size > Number(form.dataset.bytes)) {
     return end(`${image.name} has ${(image.size / 2 ** 20).toFixed(0)} MiB, more than the ${form.dataset.bytes / 2 ** 20} allowed; shrink it, or use daf translate`, "");
   }
   [working, said.textContent] = [true, "Working."];
-  waits(mine);
+  const ticket = `${Date.now()}.${Math.random()}`;
+  waits(mine, ticket);
   const row = find("#row")?.value;
   try {
-    const answer = await fetch(form.dataset.send + (row ? `&row=${encodeURIComponent(row)}` : ""), {
+    const answer = await fetch(`${form.dataset.send}&ticket=${ticket}${row ? `&row=${encodeURIComponent(row)}` : ""}`, {
       method: "POST",
+      signal: request.signal,
       body: image,
       headers: { "Content-Type": "application/octet-stream" },
     });
@@ -112,6 +119,7 @@ file.addEventListener("change", () => {
   send(file.files[0]);
   file.value = ""; // the same file may be chosen again
 });
+find("#row")?.addEventListener("change", () => send(last));
 form.addEventListener("submit", (event) => event.preventDefault());
 for (const name of ["dragover", "dragenter"]) {
   addEventListener(name, (event) => {
