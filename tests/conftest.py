@@ -148,6 +148,14 @@ def install(site, distribution, version, entries):
     (folder / "entry_points.txt").write_text(f"[daframework]\n{lines}")
 
 
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """Where real processes find the parts of `tiny_suite.install_parts`."""
+    from tiny_suite import install_parts
+
+    return install_parts(tmp_path_factory.mktemp("site"))
+
+
 @pytest.fixture
 def daf(monkeypatch, capsys, tmp_path, installed):
     """Run a command in this process, in an empty folder: exit code, output, errors."""

@@ -17,7 +17,6 @@ from conftest import BOUND, refused, search_path
 from test_bench_stop import end, processes_of
 from tiny_suite import (
     RECIPES,
-    install_parts,
     log_of,
     plan_of,
     scores_in,
@@ -38,11 +37,6 @@ ray_utils = pytest.importorskip("ray._private.utils")
 FILES = {"one.toml": RECIPES["one.toml"]}
 ONLY = ["source_only"]
 """The references alone, with each of two tasks: both nodes have a run at once."""
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory):
-    return install_parts(tmp_path_factory.mktemp("site"))
 
 
 @pytest.fixture(scope="module")

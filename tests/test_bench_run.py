@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 from conftest import TABLES, search_path
-from tiny_suite import RECIPES, SUITE, finish, install_parts, log_of, plan_of, scores_in, start, write_suite
+from tiny_suite import RECIPES, SUITE, finish, log_of, plan_of, scores_in, start, write_suite
 
 import daframework
 from daframework.data.decode import image_size
@@ -14,11 +14,6 @@ from daframework.errors import RecipeError
 from daframework.storage.results import read_results
 
 FILES = {"one.toml": RECIPES["one.toml"]}
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory):
-    return install_parts(tmp_path_factory.mktemp("site"))
 
 
 @pytest.fixture(scope="module")

@@ -10,16 +10,11 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import BOUND
-from tiny_suite import RECIPES, SUITE, install_parts, log_of, plan_of, scores_in, start, undisturbed_scores
+from tiny_suite import RECIPES, SUITE, log_of, plan_of, scores_in, start, undisturbed_scores
 from torture.kills import differing, outcome
 
 FILES = {"one.toml": RECIPES["one.toml"]}
 CHANGES = {"tasks": SUITE["tasks"][:1]}
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory):
-    return install_parts(tmp_path_factory.mktemp("site"))
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from daframework.data.unlabelled import Unlabelled
 from daframework.downstream.fit import fit, warmup_cosine
 from daframework.downstream.score import score
 from daframework.errors import DataError, PluginError, StoppedError, TrainingError
-from daframework.interfaces import Loss, Sample
+from daframework.interfaces import Loss
 from daframework.recipes.read import parse
 from daframework.registry import load_plugins
 
@@ -68,16 +68,6 @@ class Normed(tiny.Painter):
 
     def forward(self, image):
         return torch.tanh(self.norm(self.body(image)))
-
-
-class Guarded(tiny.Blocks):
-    """Its labels may not be read."""
-
-    def __getitem__(self, index):
-        raise AssertionError("a label was asked for")
-
-    def unlabelled(self, index):
-        return Sample(super().__getitem__(index).image, None, "x")
 
 
 class DroppingOut(tiny.Pixels):
@@ -367,7 +357,7 @@ def test_the_average_follows_the_generator_and_translates_in_its_place(adaptatio
 
 
 def test_labels_of_target_images_are_never_asked_for(adaptation, session):
-    guarded = Guarded("dark", "train", 6, (32, 48), tiny.CLASSES)
+    guarded = tiny.Guarded("dark", "train", 6, (32, 48), tiny.CLASSES)
     adaptation(target=guarded).run(session())
 
 

@@ -49,6 +49,16 @@ class Blocks(ImageDataset):
         return Sample((image + noise).clamp(0, 255).to(torch.uint8), label, f"{self.split}/{index}")
 
 
+class Guarded(Blocks):
+    """Its labels may not be read."""
+
+    def __getitem__(self, index):
+        raise AssertionError("a label was asked for")
+
+    def unlabelled(self, index):
+        return Sample(super().__getitem__(index).image, None, "x")
+
+
 class Pictures(ImageDataset):
     """The given images, (3, H, W) uint8, without labels."""
 
