@@ -30,7 +30,7 @@ from daframework.suites.bench import compare
 
 HOSTILE = "<script>alert(1)</script>"
 NAME = "tiny"
-CLASSES = [HOSTILE, "sky & co", "tree"]
+CLASSES = [HOSTILE, "sky & co, which has a rather long name of its own", "tree"]
 RANGED = TABLES | {
     "source": {"name": "lit", "classes": True},
     "target": {"name": "lit", "classes": True, "look": "dark"},
@@ -241,6 +241,16 @@ def test_nobody_is_kept_out_and_a_narrow_screen_has_no_sideways_scroll(
         shown = open_page(address(folder), width=width, dark=dark)
         assert barriers(shown) == []
         assert shown.evaluate("document.documentElement.scrollWidth") == width
+        names = shown.locator("tbody th:visible").evaluate_all("found => found.map(one => one.offsetWidth)")
+        assert max(names) < width / 2, "numbers have room beside names that are long"
+        assert shown.evaluate(CUT) == []
+
+
+CUT = """[
+    ...[...document.querySelectorAll(".panel:not([hidden]) .confusion thead span")].filter(one =>
+        one.getBoundingClientRect().top < one.closest(".scroll").getBoundingClientRect().top),
+    ...[...document.querySelectorAll(".scroll")].filter(one => innerWidth > 999 && one.scrollWidth > one.clientWidth),
+].map(one => one.outerHTML.slice(0, 80))"""
 
 
 # --- another task ---
