@@ -616,6 +616,7 @@ def test_a_bench_shows_its_tables_and_all_methods_on_the_same_images(bench, open
         assert cells == list(row)
     by_miou = [row["method"] for row in bench.tables[0].rows]
     assert shown.locator("#image .panel:visible figcaption").all_inner_texts() == ["source", "one", "label"]
+    assert shown.locator("#images .legend li").count() == 3
     assert shown.locator("#overlay .panel:visible figcaption").all_inner_texts() == ["truth", *by_miou]
     assert shown.locator("#table-1 .axis b", has_text="0").count()
     shown.locator("#images label").nth(2).click()

@@ -13,7 +13,7 @@ from daf_report import words
 from daf_report.attempts import Attempts
 from daf_report.dots import tick_scale, tick_step
 from daf_report.embedded import Picture, class_map, photo
-from daf_report.run_images import RunImages
+from daf_report.run_images import RunImages, class_legend
 from daframework.adapt.translated_set import open_translated
 from daframework.api import open as open_run
 from daframework.data.whole import evenly_spread
@@ -179,6 +179,7 @@ def _side_by_side(attempts: Attempts, runs: Sequence[BenchRun], tables: Sequence
     places = evenly_spread(len(next(iter(sets.values()))), _IMAGES)
     most = min(50_000, _MOST // (len(places) * (len(sets) + 1)))
     images, labels = [], []
+    palette = () if source is None else opened.datasets.target_test.palette
     for place in places:
         samples = {
             title: sample
@@ -193,11 +194,12 @@ def _side_by_side(attempts: Attempts, runs: Sequence[BenchRun], tables: Sequence
             alt = f"source image {name}" if sets[title] is source else f"{name} translated by {title}"
             shown[title] = photo(sample.image, alt, width=480, most=most)
         if label is not None:
-            shown["label"] = class_map(label, opened.datasets.target_test.palette, f"classes of {name}", width=480)
+            shown["label"] = class_map(label, palette, f"classes of {name}", width=480)
             labels.append(label)
         images.append({"name": name, "methods": shown})
     metric = tables[0].primary if tables else SEGMENTATION[0]
-    return {"seed": seed, "images": images, "metric": metric.title}
+    legend = None if source is None else class_legend(source.classes, palette, labels)
+    return {"seed": seed, "images": images, "metric": metric.title, "legend": legend}
 
 
 def _overlays(attempts: Attempts, runs: Sequence[BenchRun], tables: Sequence[TaskTable]) -> Any:

@@ -122,13 +122,20 @@ class RunImages:
         ]
         if not shown.of_classes:
             return {"images": images, "legend": None, "labelled": labelled}
-        seen = {index for found in maps.values() for one in found for index in _present(one)}
-        legend = [
-            {"name": name, "colour": f"rgb({red} {green} {blue})"}
-            for index, (name, (red, green, blue)) in enumerate(zip(classes, palette, strict=True))
-            if index in seen
-        ]
+        legend = class_legend(classes, palette, [one for found in maps.values() for one in found])
         return {"images": images, "legend": legend, "labelled": labelled}
+
+
+def class_legend(
+    classes: Sequence[str], palette: Sequence[tuple[int, int, int]], maps: Iterable[Tensor]
+) -> list[dict[str, str]]:
+    """The name and colour of each class that occurs in ``maps``, each (H, W)."""
+    seen = {index for one in maps for index in _present(one)}
+    return [
+        {"name": name, "colour": f"rgb({red} {green} {blue})"}
+        for index, (name, (red, green, blue)) in enumerate(zip(classes, palette, strict=True))
+        if index in seen
+    ]
 
 
 def _drawn(
