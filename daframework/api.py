@@ -139,7 +139,7 @@ class Run:
 
     @property
     def palette(self) -> list[tuple[int, ...]]:
-        """An RGB colour (0 to 255) for each of ``results.classes``: their label space's, or hues far apart."""
+        """An RGB colour (0 to 255) for each of ``results.classes``: of their dataset or label space, or far apart."""
         return class_colours(self._plugins, self.recipe, self.results.classes)
 
     def generator(self) -> Generator:

@@ -10,15 +10,16 @@ import torch
 from attrs import evolve
 from browser import barriers, browser, open_page
 from conftest import TABLES, install, refused
+from tiny import PALETTE
 from tiny_suite import TRANSLATION, finish, plan_of
 
 import daframework as daf
-from daf_report import page, report_file, run_statistics, words
+from daf_report import page, report_file, run_images, run_statistics, words
 from daf_report.dots import dots, tick_step
 from daf_report.embedded import class_map, photo
 from daf_report.report_file import write
 from daf_report.run_images import _columns
-from daframework.errors import RunError
+from daframework.errors import DataError, RunError
 from daframework.recipes.read import parse
 from daframework.registry import load_plugins
 from daframework.report.summary import gather, results_grid
@@ -30,7 +31,7 @@ from daframework.suites.bench import compare
 
 HOSTILE = "<script>alert(1)</script>"
 NAME = "tiny"
-CLASSES = [HOSTILE, "sky & co", "tree"]
+CLASSES = [HOSTILE, "sky & co, which has a rather long name of its own", "tree"]
 RANGED = TABLES | {
     "source": {"name": "lit", "classes": True},
     "target": {"name": "lit", "classes": True, "look": "dark"},
@@ -241,6 +242,16 @@ def test_nobody_is_kept_out_and_a_narrow_screen_has_no_sideways_scroll(
         shown = open_page(address(folder), width=width, dark=dark)
         assert barriers(shown) == []
         assert shown.evaluate("document.documentElement.scrollWidth") == width
+        names = shown.locator("tbody th:visible").evaluate_all("found => found.map(one => one.offsetWidth)")
+        assert max(names) < width / 2, "numbers have room beside names that are long"
+        assert shown.evaluate(CUT) == []
+
+
+CUT = """[
+    ...[...document.querySelectorAll(".panel:not([hidden]) .confusion thead span")].filter(one =>
+        one.getBoundingClientRect().top < one.closest(".scroll").getBoundingClientRect().top),
+    ...[...document.querySelectorAll(".scroll")].filter(one => innerWidth > 999 && one.scrollWidth > one.clientWidth),
+].map(one => one.outerHTML.slice(0, 80))"""
 
 
 # --- another task ---
@@ -380,8 +391,62 @@ def test_an_unfinished_run_says_so_and_shows_what_there_is(copied, open_page):
 def test_what_is_damaged_is_named_and_the_rest_is_shown(copied, file, says):
     (copied / file).write_bytes(b"half a fi")
     made = page(copied)
-    assert says in made.partition('class="notices"')[2].partition("</section>")[0].replace("&#39;", "'")
+    assert says in noticed(made)
     assert 'id="curves"' in made
+
+
+def noticed(made):
+    return made.partition('class="notices"')[2].partition("</section>")[0].replace("&#39;", "'")
+
+
+def test_one_damaged_file_takes_nothing_else_away(copied):
+    image = sorted((copied / "translated/images").iterdir())[0]
+    for file in (image, copied / "scores/oracle.pt"):
+        file.write_bytes(b"half a fi")
+    made = page(copied)
+    assert image.name in noticed(made) and noticed(made).count("oracle.pt") == 1
+    assert made.count('class="compare"') == 5 and made.count('class="confusion heat"') == 2
+    assert "95 % interval over test images" in made
+
+
+def test_what_a_finished_run_has_lost_is_named(copied):
+    shutil.rmtree(copied / "translated")
+    shutil.rmtree(copied / "samples")
+    assert "before and after: " in noticed(page(copied)) and "samples: " in noticed(page(copied))
+
+
+def test_too_few_test_images_for_an_interval_are_told(finished, monkeypatch):
+    monkeypatch.setattr(run_statistics, "MIN_IMAGES", 21)
+    made = page(finished).partition("</section>")[0]
+    assert made.count("Too few test images (20) for an interval; the difference may be chance.") == 2
+
+
+def test_a_class_has_one_colour_in_reports_and_in_what_scripts_and_servers_show(finished, open_page):
+    assert daf.open(finished).palette == list(PALETTE)
+    found = open_page(address(finished)).locator("#predictions .legend i")
+    colours = found.evaluate_all("all => all.map(one => one.style.background)")
+    assert colours == [f"rgb{colour}" for colour in PALETTE]
+
+
+def test_a_row_has_one_mark_and_long_options_are_no_facts(finished, open_page):
+    shown = open_page(address(finished))
+    marks = [
+        shown.locator(f"#{section} .key li", has_text=row).locator("i").get_attribute("class")
+        for section in ("classes", "preservation")
+        for row in (NAME, "oracle")
+    ]
+    assert marks[:2] == marks[2:]
+    facts = shown.locator(".facts").inner_text()
+    assert HOSTILE not in facts and "blocks (look bright)" in facts
+
+
+def test_a_logarithmic_scale_within_a_decade_has_round_numbers(copied, open_page):
+    lines = ({"stage": "translation", "step": step, "loss": value} for step, value in ((1, 0.45), (2, 1.25)))
+    (copied / "log.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    write(copied)
+    shown = open_page(address(copied))
+    shown.locator("#log").check()
+    assert shown.locator(".chart svg text").evaluate_all("all => all.map(one => one.textContent)")[:2] == ["0.5", "1"]
 
 
 def test_a_log_with_half_a_line_and_numbers_that_are_none_is_drawn(copied, open_page):
@@ -428,7 +493,10 @@ NEAR = Metric("near", PERCENT, higher_is_better=False)
 
 
 def row(method, *values, metric=MIOU):
-    return {"method": method, metric.name: over_seeds(values), "seeds": [*values]}
+    return {"method": method, metric.name: over_seeds(values), "seeds": [*values], "mutual_information": over_seeds([])}
+
+
+PICKED = {"mutual_information": over_seeds([0.2])}
 
 
 @pytest.mark.parametrize(
@@ -449,8 +517,8 @@ def row(method, *values, metric=MIOU):
             "be said of b, which the oracle hardly knows in the target either (IoU below 10.0).",
         ),
         (
-            words.pick_sentence(row("a", 0.3), row("b", 0.35), MIOU),
-            "Without a label of the target, the column pick names a, 5.0 points below b.",
+            words.pick_sentence([row("b", 0.35), row("a", 0.3) | PICKED], MIOU),
+            "Without a label of the target, the column pick names a, 5.0 points below b in mIoU.",
         ),
         (
             words.seeds_sentence([row("a", 0.3)]),
@@ -464,14 +532,19 @@ def row(method, *values, metric=MIOU):
             "the gap.",
         ),
         (
-            words.pick_sentence(row("a", 0.3, metric=NEAR), row("b", 0.25, metric=NEAR), NEAR),
-            "Without a label of the target, the column pick names a, 5.0 points worse than b.",
+            words.pick_sentence([row("b", 0.25, metric=NEAR), row("a", 0.3, metric=NEAR) | PICKED], NEAR),
+            "Without a label of the target, the column pick names a, 5.0 points worse than b in near.",
         ),
         (
             words.interval_sentence("cut", "base", RMSE, [-1, -0.5], "better"),
             "cut is better than base beyond the choice of test images (95 % interval over test images -1.000 to -0.500 "
             "m).",
         ),
+        (
+            words.interval_sentence("cut", "base", MIOU, None, None, 6),
+            "Too few test images (6) for an interval; the difference may be chance.",
+        ),
+        (words.interval_sentence("cut", "base", MIOU, None, None), None),
         (
             words.gains_sentence({"a": 2.0, "b": -0.5, "c": -1.0}, RMSE),
             "Class by class, against source_only: c (-1.000), b (-0.500) gain most; a (+2.000) suffer most.",
@@ -543,6 +616,7 @@ def test_a_bench_shows_its_tables_and_all_methods_on_the_same_images(bench, open
         assert cells == list(row)
     by_miou = [row["method"] for row in bench.tables[0].rows]
     assert shown.locator("#image .panel:visible figcaption").all_inner_texts() == ["source", "one", "label"]
+    assert shown.locator("#images .legend li").count() == 3
     assert shown.locator("#overlay .panel:visible figcaption").all_inner_texts() == ["truth", *by_miou]
     assert shown.locator("#table-1 .axis b", has_text="0").count()
     shown.locator("#images label").nth(2).click()
@@ -550,6 +624,17 @@ def test_a_bench_shows_its_tables_and_all_methods_on_the_same_images(bench, open
     assert shown.locator("#runs tbody tr").count() == 3
     link = shown.locator("#runs a").evaluate("link => link.href")
     assert open_page(link).locator("h1").inner_text() == "one"
+
+
+def test_a_bench_whose_data_is_not_there_shows_what_lies_in_its_folder(bench, monkeypatch):
+    def gone(*_):
+        raise DataError("blocks: no folder given; write --set source.root=FOLDER, or set DAF_DATA")
+
+    monkeypatch.setattr(run_images, "open_datasets", gone)
+    monkeypatch.delenv("DAF_DATA", raising=False)
+    made = page(bench.folder)
+    assert "translated by one" in made and "source image train" not in made
+    assert noticed(made).count("DAF_DATA") == 1 and "--set" not in noticed(made)
 
 
 def test_a_bench_with_a_damaged_table_shows_its_runs(bench, tmp_path):

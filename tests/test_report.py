@@ -167,7 +167,10 @@ def test_rows_are_picked_by_falling_mutual_information_and_the_oracle_never():
     rows = [record("oracle", 0.9, 0.9), record("a", 0.5, 0.4), record("b", 0.4, 0.5), record("old", 0.3)]
     assert picks(rows) == {"b": 1, "a": 2}
     best, correlation = pick_notes([*rows, record("c", 0.2, 0.1)], MIOU)
-    assert best.startswith("pick: b, by mutual information") and "10.0 points before a, of one seed" in best
+    assert (
+        best.startswith("pick: b, by mutual information")
+        and "10.0 points of mutual information before a, of one seed" in best
+    )
     assert "0.50 over 3 rows" in correlation  # places 1, 2, 3 for 2, 1, 3
 
 

@@ -115,8 +115,8 @@ class TranslatedSet(ImageDataset):
         return fingerprint_files(f"{self.folder}/{one}" for one in (wanted if labels else images))
 
 
-def open_translated(folder: Path, like: ImageDataset) -> list[TranslatedSet]:
-    """The set of each member in ``folder``, with the classes of the dataset it was made from.
+def open_translated(folder: Path, like: ImageDataset | None) -> list[TranslatedSet]:
+    """The set of each member in ``folder``, with the classes of the dataset it was made from; without that, its images.
 
     Raises:
         DataError: the folder was not written by `translate_set`, or was changed since.
@@ -130,6 +130,6 @@ def open_translated(folder: Path, like: ImageDataset) -> list[TranslatedSet]:
         names, members, checksums = index["names"], range(index["versions"]), index.get("checksums", {})
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DataError(f"{folder}: not a translated set ({error}); delete the folder to translate again") from error
-    return [
-        TranslatedSet(folder, member, like.classes, like.palette, names, checksums, like.labels) for member in members
-    ]
+    told = ((), (), ()) if like is None else (like.classes, like.palette, like.labels)
+    classes, palette, labels = told
+    return [TranslatedSet(folder, member, classes, palette, names, checksums, labels) for member in members]

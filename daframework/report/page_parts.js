@@ -37,7 +37,9 @@ function ticks(low, high, log) {
     const [first, last] = [Math.ceil(low - 1e-9), Math.floor(high + 1e-9)];
     const every = Math.max(1, Math.ceil((last - first) / 5));
     const powers = Array.from({ length: Math.max(0, last - first + 1) }, (_, place) => first + place).filter((power) => (power - first) % every === 0);
-    return powers.length > 1 ? powers : [low, (low + high) / 2, high];
+    if (powers.length > 1) return powers;
+    const found = [0, 1].flatMap((power) => [1, 2, 5].map((times) => Math.log10(times) + Math.floor(low) + power)).filter((value) => value >= low && value <= high);
+    return found.length > 1 ? found : ticks(10 ** low, 10 ** high, false).map(Math.log10);
   }
   const rough = (high - low) / 4;
   const unit = 10 ** Math.floor(Math.log10(rough));

@@ -1,6 +1,7 @@
 """What a finished run needs to predict: a row's models, and what is written for each class."""
 
 from colorsys import hsv_to_rgb
+from contextlib import suppress
 
 import torch
 from torch import Tensor, nn
@@ -8,10 +9,11 @@ from torch import Tensor, nn
 from daframework.compute.session import Session
 from daframework.data.spaces import LabelSpace, label_space, label_spaces
 from daframework.downstream.predict import Written
-from daframework.errors import RunError, unknown
+from daframework.errors import DafError, RunError, unknown
 from daframework.interfaces import Task
 from daframework.recipes.tables import Recipe
 from daframework.registry import Plugins
+from daframework.runs.datasets import open_datasets
 from daframework.runs.rows import load_model, member_name
 from daframework.storage.results import read_results
 from daframework.storage.run_folder import RunFolder
@@ -83,7 +85,13 @@ def _values(plugins: Plugins, recipe: Recipe, folder: RunFolder, kind: str) -> T
 
 
 def class_colours(plugins: Plugins, recipe: Recipe, classes: tuple[str, ...]) -> list[tuple[int, ...]]:
-    """An RGB colour (0 to 255) for each class of a run: its label space's, or hues far apart without one."""
+    """An RGB colour (0 to 255) for each class of a run: its dataset's, as pictures of the run have them; where that is
+    not there, its label space's, or hues far apart without one.
+    """
+    with suppress(DafError):
+        dataset = open_datasets(plugins, recipe).target_test
+        if tuple(dataset.classes) == classes:
+            return list(dataset.palette)
     space = _space(plugins, recipe, classes)
     if space is not None:
         return list(space.palette)

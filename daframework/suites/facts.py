@@ -7,6 +7,8 @@ from daframework.scores import Metric
 from daframework.storage.results import Results
 from daframework.suites.plan import Plan
 
+_LONG = 60  # characters of an option
+
 
 def facts(plan: Plan, task: str, results: Sequence[Results], metric: Metric) -> list[str]:
     """Lines to stand under the table of a task; ``results`` are those in it."""
@@ -47,8 +49,9 @@ def _size(size: Sequence[int] | None) -> str:
 
 
 def component_text(table: ComponentTable) -> str:
-    """A component's name with its options."""
-    options = ", ".join(f"{key} {value}" for key, value in table.options.items())
+    """A component's name with its options, but for those that are no fact in a line: the recipe has them all."""
+    told = {key: str(value) for key, value in table.options.items() if key not in ("classes", "ids")}
+    options = ", ".join(f"{key} {value}" for key, value in told.items() if len(value) <= _LONG)
     return f"{table.name} ({options})" if options else table.name
 
 

@@ -13,12 +13,12 @@ from daf_report import words
 from daf_report.attempts import Attempts
 from daf_report.dots import tick_scale, tick_step
 from daf_report.embedded import Picture, class_map, photo
-from daf_report.run_images import RunImages
+from daf_report.run_images import RunImages, class_legend
 from daframework.adapt.translated_set import open_translated
 from daframework.api import open as open_run
 from daframework.data.whole import evenly_spread
+from daframework.interfaces import ImageDataset
 from daframework.registry import load_plugins
-from daframework.report.pick import picks
 from daframework.report.table import mean, over_seeds, without_oracle
 from daframework.scores import PERCENT, SEGMENTATION, metrics_from_json
 from daframework.storage.row_names import ORACLE, SOURCE_ONLY, begun_from
@@ -117,10 +117,7 @@ def _summary(table: TaskTable) -> list[str]:
         sentences.append(words.gains_sentence(words.change(*means_by_class), parts) or "")
     if table.baseline is not None:
         sentences.append(words.against_baseline(table.rows, table.baseline))
-    places = picks(table.rows)
-    chosen = next((row for row in table.rows if places.get(row["method"]) == 1), None)
-    if chosen is not None:
-        sentences.append(words.pick_sentence(chosen, without_oracle(table.rows)[0], metric))
+    sentences.append(words.pick_sentence(table.rows, metric))
     sentences.append(words.seeds_sentence(table.rows))
     return [sentence for sentence in sentences if sentence]
 
@@ -170,28 +167,39 @@ def _side_by_side(attempts: Attempts, runs: Sequence[BenchRun], tables: Sequence
     chosen = [own[method] for method in order if method in own]
     if not chosen:
         return None
-    source = RunImages(chosen[0].folder, load_plugins(), read_recipe(chosen[0].folder)).source
-    sets = {}
+    opened = RunImages(chosen[0].folder, load_plugins(), read_recipe(chosen[0].folder))
+    source = attempts.at("the datasets", lambda: opened.source)
+    sets: dict[str, ImageDataset] = {} if source is None else {"source": source}
     for run in chosen:
         found = attempts.at(f"translated by {run.method}", partial(open_translated, run.folder.translated, source))
-        if found and len(found[0]) == len(source):
+        if found and len(found[0]) == len(next(iter(sets.values()), found[0])):
             sets[run.method] = found[0]
-    places = evenly_spread(len(source), _IMAGES)
-    most = min(50_000, _MOST // (len(places) * (len(sets) + 2)))
-    images = []
+    if not sets:
+        return None
+    places = evenly_spread(len(next(iter(sets.values()))), _IMAGES)
+    most = min(50_000, _MOST // (len(places) * (len(sets) + 1)))
+    images, labels = [], []
+    palette = () if source is None else opened.datasets.target_test.palette
     for place in places:
-        sample = source[place]
-        shown: dict[str, Picture] = {"source": photo(sample.image, f"source image {sample.name}", width=480, most=most)}
-        for method, one in sets.items():
-            alt = f"{sample.name} translated by {method}"
-            translated = attempts.at(alt, partial(one.__getitem__, place))
-            if translated is not None:
-                shown[method] = photo(translated.image, alt, width=480, most=most)
-        if sample.label is not None:
-            shown["label"] = class_map(sample.label, source.palette, f"classes of {sample.name}", width=480)
-        images.append({"name": sample.name, "methods": shown})
+        samples = {
+            title: sample
+            for title, one in sets.items()
+            if (sample := attempts.at(f"image {place} of {title}", partial(one.__getitem__, place))) is not None
+        }
+        if not samples:
+            continue
+        name, label = next((sample.name, sample.label) for sample in samples.values())
+        shown: dict[str, Picture] = {}
+        for title, sample in samples.items():
+            alt = f"source image {name}" if sets[title] is source else f"{name} translated by {title}"
+            shown[title] = photo(sample.image, alt, width=480, most=most)
+        if label is not None:
+            shown["label"] = class_map(label, palette, f"classes of {name}", width=480)
+            labels.append(label)
+        images.append({"name": name, "methods": shown})
     metric = tables[0].primary if tables else SEGMENTATION[0]
-    return {"seed": seed, "images": images, "metric": metric.title}
+    legend = None if source is None else class_legend(source.classes, palette, labels)
+    return {"seed": seed, "images": images, "metric": metric.title, "legend": legend}
 
 
 def _overlays(attempts: Attempts, runs: Sequence[BenchRun], tables: Sequence[TaskTable]) -> Any:

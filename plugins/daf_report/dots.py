@@ -14,11 +14,15 @@ _DECADES = 4  # of a logarithmic scale, at most
 
 @frozen
 class Dots:
-    """``rows`` of a name and, for each of ``series``, where its mark stands from 0 to 100, or None; ``ticks`` alike."""
+    """``rows`` of a name and, for each of ``series``, where its mark stands from 0 to 100, or None; ``ticks`` alike.
+
+    ``marks`` numbers the look of each series' mark.
+    """
 
     series: tuple[str, ...]
     rows: tuple[tuple[str, tuple[float | None, ...]], ...]
     ticks: tuple[tuple[float, str], ...]
+    marks: tuple[int, ...]
 
 
 def tick_step(span: float) -> float:
@@ -36,12 +40,13 @@ def dots(
     names: Sequence[str],
     series: Mapping[str, Sequence[float | None]],
     metric: Metric = FRACTION,
+    marks: Sequence[int] | None = None,
     *,
     log: bool = False,
 ) -> Dots:
     """Of a metric's values from 0 on, a sequence of one a name for each series.
 
-    ``log`` shows shares, fractions in [0, 1], that differ by decades.
+    ``marks`` are 0, 1, ... unless given. ``log`` shows shares, fractions in [0, 1], that differ by decades.
     """
     shown = [value for values in series.values() for value in values if value]
     if log:
@@ -59,4 +64,4 @@ def dots(
         return round(max(0.0, 100 * (1 - math.log10(value) / low) if log else 100 * value / top), 2)
 
     rows = ((name, tuple(map(place, values))) for name, *values in zip(names, *series.values(), strict=True))
-    return Dots(tuple(series), tuple(rows), ticks)
+    return Dots(tuple(series), tuple(rows), ticks, tuple(range(len(series)) if marks is None else marks))

@@ -1,5 +1,6 @@
 """The pictures of a run's page: before and after, samples by step, predictions on target images."""
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property, partial
 from typing import Any
@@ -16,6 +17,7 @@ from daframework.build import make_task
 from daframework.data.checked import Checked
 from daframework.data.decode import read_image
 from daframework.data.whole import evenly_spread
+from daframework.errors import DataError
 from daframework.interfaces import SEMANTIC, LabelType, Sample, Task
 from daframework.recipes.tables import Recipe
 from daframework.registry import Plugins
@@ -45,8 +47,18 @@ class RunImages:
 
     @cached_property
     def datasets(self) -> Datasets:
-        """Its datasets."""
-        return open_datasets(self.plugins, self.recipe)
+        """Its datasets.
+
+        Raises:
+            DataError: as `open_datasets` does; a page is made by commands that take no recipe's key.
+        """
+        try:
+            return open_datasets(self.plugins, self.recipe)
+        except DataError as error:
+            if os.environ.get("DAF_DATA"):
+                raise
+            what = str(error).partition(";")[0]
+            raise DataError(f"{what}; set the environment variable DAF_DATA to the folder that holds them") from error
 
     @cached_property
     def source(self) -> Checked:
@@ -57,21 +69,22 @@ class RunImages:
         """What its rows were trained for."""
         return make_task(self.plugins, self.recipe, num_classes)
 
-    def pairs(self) -> list[dict[str, Any]] | None:
+    def pairs(self, attempts: Attempts) -> list[dict[str, Any]] | None:
         """Source images with their translations; None where the run has translated nothing."""
         if not self.folder.translated.exists():
             return None
-        translated = open_translated(self.folder.translated, self.source)[0]
+        source = attempts.at("the datasets", lambda: self.source)
+        if source is None:
+            return None
+        translated = open_translated(self.folder.translated, source)[0]
         found = []
-        for place in evenly_spread(min(len(translated), len(self.source)), PAIRS):
-            before, after = self.source[place], translated[place]
-            found.append(
-                {
-                    "name": before.name,
-                    "before": photo(before.image, f"source image {before.name}"),
-                    "after": photo(after.image, f"{before.name} translated by {self.recipe.name}"),
-                }
-            )
+        for place in evenly_spread(min(len(translated), len(source)), PAIRS):
+            before = source[place]
+            alt = f"{before.name} translated by {self.recipe.name}"
+            after = attempts.at(alt, partial(translated.__getitem__, place))
+            if after is not None:
+                told = {"before": photo(before.image, f"source image {before.name}"), "after": photo(after.image, alt)}
+                found.append({"name": before.name} | told)
         return found
 
     def overlays(
@@ -81,10 +94,13 @@ class RunImages:
         name and the run that holds it; of the training set, and without labels, where nothing was to be scored. None
         where nothing is known of them. There is a ``legend`` where labels are classes, to be laid over the images.
         """
+        datasets = attempts.at("the datasets", lambda: self.datasets)
+        if datasets is None:
+            return None
         task = attempts.at("the task", partial(self.task, len(classes)))
         shown: LabelType = SEMANTIC if task is None else task.label_type
-        test, labelled = checked(self.recipe, self.datasets.target_test, [shown]), self.recipe.downstream.score
-        palette = self.datasets.target_test.palette
+        test, labelled = checked(self.recipe, datasets.target_test, [shown]), self.recipe.downstream.score
+        palette = datasets.target_test.palette
         places = evenly_spread(len(test), OVERLAID)
         samples = [test[place] if labelled else test.unlabelled(place) for place in places]
         labels = [label for sample in samples if (label := sample.labelled(shown.name)) is not None]
@@ -106,13 +122,20 @@ class RunImages:
         ]
         if not shown.of_classes:
             return {"images": images, "legend": None, "labelled": labelled}
-        seen = {index for found in maps.values() for one in found for index in _present(one)}
-        legend = [
-            {"name": name, "colour": f"rgb({red} {green} {blue})"}
-            for index, (name, (red, green, blue)) in enumerate(zip(classes, palette, strict=True))
-            if index in seen
-        ]
+        legend = class_legend(classes, palette, [one for found in maps.values() for one in found])
         return {"images": images, "legend": legend, "labelled": labelled}
+
+
+def class_legend(
+    classes: Sequence[str], palette: Sequence[tuple[int, int, int]], maps: Iterable[Tensor]
+) -> list[dict[str, str]]:
+    """The name and colour of each class that occurs in ``maps``, each (H, W)."""
+    seen = {index for one in maps for index in _present(one)}
+    return [
+        {"name": name, "colour": f"rgb({red} {green} {blue})"}
+        for index, (name, (red, green, blue)) in enumerate(zip(classes, palette, strict=True))
+        if index in seen
+    ]
 
 
 def _drawn(

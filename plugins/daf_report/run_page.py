@@ -21,7 +21,16 @@ from daframework.recipes.tables import Recipe
 from daframework.registry import load_plugins
 from daframework.report.pick import pick_notes, picks
 from daframework.report.summary import class_grids, results_grid, summarise
-from daframework.report.table import FRACTION, Column, Grid, Record, grid, metric_column, over_seeds, spread
+from daframework.report.table import (
+    FRACTION,
+    Column,
+    Grid,
+    Record,
+    grid,
+    metric_column,
+    over_seeds,
+    spread,
+)
 from daframework.runs.context import read_seconds
 from daframework.scores import PERCENT, SEGMENTATION, Metric, MetricValues
 from daframework.storage.files import last_entry
@@ -67,7 +76,12 @@ def run_page(path: Path) -> dict[str, Any]:
     if results is not None and results.rows:
         page |= _scores(folder, results, images, attempts)
     if images is not None:
-        page["pairs"] = attempts.at("before and after", images.pairs)
+        page["pairs"] = attempts.at("before and after", partial(images.pairs, attempts))
+        trained = images.recipe.translation
+        if finished and trained is not None and not folder.translated.exists():
+            attempts.notices.append(f"before and after: {folder.translated} is not there any more")
+        if finished and trained is not None and trained.steps and not folder.sampled_steps():
+            attempts.notices.append(f"samples: {folder.samples} holds none any more")
         if finished and results is not None:
             page["overlays"] = attempts.at(
                 "predictions on target images", partial(_overlays, images, results, attempts)
@@ -141,15 +155,15 @@ def _scores(folder: RunFolder, results: Results, images: RunImages | None, attem
     """Everything that is told of scores: sentences, tables, and what statistics hold."""
     task = None if images is None else attempts.at("the task", partial(images.task, len(results.classes)))
     of_classes = task is None or task.label_type.of_classes  # else statistics are no confusion matrices
-    differences = attempts.at("intervals", partial(compared, folder, task, results)) or {}
+    differences = attempts.at("intervals", partial(compared, folder, task, results, attempts)) or {}
     rows, metric = summarise([results]), results.metrics[0]
     return {
-        "summary": [one for one in (*_sentences(results, differences), *pick_notes(rows, metric)) if one],
+        "summary": [one for one in (*_sentences(results, differences), words.pick_sentence(rows, metric)) if one],
         "table": _with_differences(results_grid([results]), rows, metric, differences),
         "by_class": _by_class(results),
         "class_names": results.classes,
-        "confusions": of_classes and attempts.at("the statistics", partial(confusions, folder, results)),
-        "shares": of_classes and attempts.at("class shares", partial(_shares, folder, results, images)),
+        "confusions": of_classes and attempts.at("the statistics", partial(confusions, folder, results, attempts)),
+        "shares": of_classes and attempts.at("class shares", partial(_shares, folder, results, images, attempts)),
         "label_free": _label_free(rows, metric),
     }
 
@@ -169,8 +183,8 @@ def _sentences(results: Results, differences: Mapping[str, Record]) -> Iterator[
         closed = None if row.method in REFERENCES else gap_closed(metric, row.scores.primary, low, high)
         yield words.method_sentence(told, metric, low, high, closed)
         difference = differences.get(row.method, {})
-        interval = difference.get("to_baseline_interval")
-        yield words.interval_sentence(row.method, SOURCE_ONLY, metric, interval, difference.get("verdict"))
+        of_interval = (difference.get(key) for key in ("to_baseline_interval", "verdict", "few"))
+        yield words.interval_sentence(row.method, SOURCE_ONLY, metric, *of_interval)
         if SOURCE_ONLY in known:
             yield words.gains_sentence(words.change(known[row.method], known[SOURCE_ONLY]), parts)
         kept = row.content_preservation
@@ -189,12 +203,13 @@ def _with_differences(grid: Grid, rows: Sequence[Record], metric: Metric, differ
         added = (to_baseline(differences[method], metric) if method in differences else None, percent(closed))
         cells.append((*cell[:2], *(text or "-" for text in added), *cell[2:]))
     headings = (*grid.headings[:2], f"vs {SOURCE_ONLY}", "gap closed", *grid.headings[2:])
-    return evolve(grid, headings=headings, rows=tuple(cells), notes=())
+    few = {one["few"]: words.interval_sentence("", "", metric, None, None, one["few"]) for one in differences.values()}
+    return evolve(grid, headings=headings, rows=tuple(cells), notes=tuple(filter(None, few.values())))
 
 
 def _by_class(results: Results) -> list[dict[str, Any]]:
     """Of each metric that has parts: their name and unit, a table, and plots of them and of content preservation."""
-    found = []
+    found, looks = [], {row.method: place for place, row in enumerate(results.rows)}
     having = [(one, str(one.by_class)) for one in results.metrics if one.by_class is not None]
     for table, (metric, parts) in zip(class_grids([results]), having, strict=True):
         own = {row.method: row.scores.by_class[parts] for row in results.rows}
@@ -202,6 +217,7 @@ def _by_class(results: Results) -> list[dict[str, Any]]:
             row.method: row.content_preservation.by_class[parts] for row in results.rows if row.content_preservation
         }
         on_target = {f"{ORACLE} on the target's test set": own[ORACLE]} if ORACLE in own else {}
+        marks = [looks[name] for name in (*kept, *([ORACLE] if on_target else []))]  # a row's mark is one in all plots
         found.append(
             {
                 "parts": parts,
@@ -209,7 +225,7 @@ def _by_class(results: Results) -> list[dict[str, Any]]:
                 "heat": metric.unit == PERCENT,
                 "grid": _with_preservation(table, metric, kept),
                 "dots": dots(results.classes, own, metric),
-                "preservation": dots(results.classes, kept | on_target, metric) if kept else None,
+                "preservation": dots(results.classes, kept | on_target, metric, marks) if kept else None,
             }
         )
     return found
@@ -237,15 +253,14 @@ def _label_free(rows: Sequence[Record], metric: Metric) -> Grid | None:
     return grid(title, found, columns, notes=pick_notes(rows, metric)) if places else None
 
 
-def _shares(folder: RunFolder, results: Results, images: RunImages | None) -> dict[str, Any] | None:
+def _shares(folder: RunFolder, results: Results, images: RunImages | None, attempts: Attempts) -> dict[str, Any] | None:
     """The share of the labelled pixels that each class has in the source and in the target's test set."""
     pixels: dict[str, Tensor] = {}
-    for title, counted in (
-        ("source", label_pixels(folder, results, CONTENT_PRESERVATION)),
-        ("target's test set", label_pixels(folder, results, results.rows[0].method)),
-    ):
+    for title, row in (("source", CONTENT_PRESERVATION), ("target's test set", results.rows[0].method)):
+        counted = attempts.at(f"scores of {row}", partial(label_pixels, folder, results, row))
         if counted is None and title == "source" and images is not None:
-            counted = count_classes(images.source, limit=_COUNTED).pixels
+            opened = attempts.at("the datasets", lambda: images.source)
+            counted = None if opened is None else count_classes(opened, limit=_COUNTED).pixels
         if counted is not None and counted.sum():
             pixels[title] = counted.double() / counted.sum()
     if not pixels:

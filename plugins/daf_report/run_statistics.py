@@ -1,10 +1,12 @@
 """What a run's statistics say beside its scores: intervals, confusion, how often classes occur."""
 
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from daf_report.attempts import Attempts
 from daframework.interfaces import Task
 from daframework.report.table import Record
 from daframework.storage import checkpoint
@@ -26,34 +28,36 @@ def statistics(folder: RunFolder, row: str) -> Tensor | None:
     return found if found is not None and found.numel() else None
 
 
-def compared(folder: RunFolder, task: Task | None, results: Results) -> dict[str, Record]:
+def compared(folder: RunFolder, task: Task | None, results: Results, attempts: Attempts) -> dict[str, Record]:
     """For each row but source_only its difference to that, as a bench's table has it: the interval is None where there
-    are too few test images, and where there is no ``task`` to compute it.
+    are too ``few`` test images, and where there is no ``task`` to compute it or no statistics that can be read.
     """
     metric, reached = results.metrics[0], {row.method: row.scores.primary for row in results.rows}
-    base, low = statistics(folder, SOURCE_ONLY), reached.get(SOURCE_ONLY)
+    kept = {name: attempts.at(f"scores of {name}", partial(statistics, folder, name)) for name in reached}
+    base, low = kept.get(SOURCE_ONLY), reached.get(SOURCE_ONLY)
     found: dict[str, Record] = {}
     for name, value in reached.items():
         if name == SOURCE_ONLY or value is None or low is None:
             continue
-        own, interval = statistics(folder, name), None
+        own, interval = kept[name], None
         if task is not None and own is not None and base is not None and len(own) == len(base) >= MIN_IMAGES:
             difference = paired_difference(
                 [own.double()], [base.double()], task.primary, repetitions=REPETITIONS, seed=BOOTSTRAP_SEED
             )
             interval = [difference.interval.low, difference.interval.high]
-        told = {"to_baseline_interval": interval, "verdict": verdict(metric, interval)}
+        few = len(own) if own is not None and len(own) < MIN_IMAGES else None
+        told = {"to_baseline_interval": interval, "verdict": verdict(metric, interval), "few": few}
         found[name] = {"to_baseline": value - low} | told
     return found
 
 
-def confusions(folder: RunFolder, results: Results) -> list[dict[str, Any]]:
+def confusions(folder: RunFolder, results: Results, attempts: Attempts) -> list[dict[str, Any]]:
     """For each row whose statistics are confusion matrices, (images, classes, classes): ``cells`` of percent of the
     pixels of a label's class, rows by label, None where a class is never labelled.
     """
     found = []
     for row in sorted(results.rows, key=lambda one: one.method in REFERENCES):
-        counts = _matrices(folder, results, row.method)
+        counts = attempts.at(f"scores of {row.method}", partial(_matrices, folder, results, row.method))
         if counts is not None:
             total = counts.sum(0).double()
             shares = (100 * total / total.sum(1, keepdim=True)).tolist()

@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 from daframework.errors import visible
-from daframework.report.table import Record, spread
+from daframework.report.pick import picks
+from daframework.report.table import Record, spread, without_oracle
 from daframework.scores import PERCENT, Metric
 from daframework.storage.row_names import ORACLE, SOURCE_ONLY
 from daframework.suites.outcome import percent, signed
@@ -37,11 +38,13 @@ def method_sentence(row: Record, metric: Metric, low: float | None, high: float 
 
 
 def interval_sentence(
-    name: str, to: str, metric: Metric, interval: Sequence[float] | None, verdict: str | None
+    name: str, to: str, metric: Metric, interval: Sequence[float] | None, verdict: str | None, few: int | None = None
 ) -> str | None:
-    """Whether a difference could come from the choice of test images; None where there is no interval."""
+    """Whether a difference could come from the choice of test images; None where there is no interval for another
+    reason than too ``few`` of them.
+    """
     if interval is None:
-        return None
+        return None if few is None else f"Too few test images ({few}) for an interval; the difference may be chance."
     ends = f"{signed(interval[0], metric)} to {signed(interval[1], metric)}"
     span = f"95 % interval over test images {_in_unit(ends, metric)}"
     if verdict is None:
@@ -101,15 +104,19 @@ def seeds_sentence(rows: Sequence[Record]) -> str:
     return "Each method was trained with one seed: how far another would move these numbers is in no interval."
 
 
-def pick_sentence(chosen: Record, best: Record, metric: Metric) -> str:
-    """Which row would be taken without labels, and what is lost by it."""
+def pick_sentence(rows: Sequence[Record], metric: Metric) -> str:
+    """Which of ``rows``, best first, would be taken without labels, and what is lost by it; empty if none can be."""
+    places, best = picks(rows), without_oracle(rows)[:1]
+    chosen = next((row for row in rows if places.get(row["method"]) == 1), None)
+    if chosen is None:
+        return ""
     sentence = f"Without a label of the target, the column pick names {visible(chosen['method'])}"
-    reached, highest = chosen[metric.name]["mean"], best[metric.name]["mean"]
+    reached, highest = (row[metric.name]["mean"] for row in (chosen, *best))
     if reached is None or highest is None:
         return f"{sentence}."
-    if chosen["method"] == best["method"]:
+    if chosen is best[0]:
         return f"{sentence}, the best."
-    return f"{sentence}, {_apart(reached - highest, metric)} {visible(best['method'])}."
+    return f"{sentence}, {_apart(reached - highest, metric)} {visible(best[0]['method'])} in {metric.title}."
 
 
 def against_baseline(rows: Sequence[Record], baseline: str) -> str:
