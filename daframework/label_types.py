@@ -44,6 +44,10 @@ class LabelType(ABC):
         """
         raise TypeError(f"labels of the type '{self.name}' cannot be shown as a picture")
 
+    def key(self) -> Sequence[tuple[str, tuple[int, int, int]]]:
+        """What colours of `render` mean that do not go by a palette, with their unit: an RGB colour (0 to 255) each."""
+        return ()
+
     def resized(self, label: Tensor, size: Sequence[int]) -> Tensor:
         """That of the image brought to ``size``: by the nearest pixel centre, so that no value is invented."""
         if tuple(label.shape[-2:]) == tuple(size):

@@ -26,6 +26,9 @@ class Distances(LabelType):
         """Grey by distance: the farthest of all is white."""
         return (255 * label / label.max()).clamp(0, 255).to(torch.uint8)[:, None].expand(-1, 3, -1, -1)
 
+    def key(self):
+        return [("0 m", (0, 0, 0)), ("farthest", (255, 255, 255))]
+
 
 class Lit(ImageDataset):
     """`Blocks`, in which what is bright is far: up to 51 m."""

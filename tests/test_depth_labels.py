@@ -58,6 +58,14 @@ def test_near_is_shown_warm_far_dark_and_no_depth_black():
     assert (brightness.diff() <= 0).all()
 
 
+def test_the_key_names_the_depth_of_each_colour():
+    labels = DepthLabels(far=20)
+    key = dict(labels.key())
+    assert list(key) == ["0.2 m or less", "0.43 m", "0.93 m", "2 m", "4.3 m", "9.3 m", "20 m or more", "no depth"]
+    drawn = labels.render(torch.tensor([0.2, 2, 20, 0]).view(1, 1, -1), ())[0, :, 0].T.tolist()
+    assert drawn == [list(key[name]) for name in ("0.2 m or less", "2 m", "20 m or more", "no depth")]
+
+
 def test_a_picture_is_as_large_as_its_labels():
     shown = DepthLabels().render(torch.ones(2, 5, 7), ())
     assert shown.shape == (2, 3, 5, 7) and shown.dtype == torch.uint8

@@ -273,7 +273,8 @@ def test_a_run_of_another_task_is_told_in_its_metric_and_shows_its_labels_as_pic
     assert sections == ["summary", "before-after", "steps", "predictions", "curves", "recipe"]
     figures = shown.locator("#overlay .panel:visible figcaption").all_inner_texts()
     assert figures == ["image", "truth", "source_only", NAME, "oracle"]
-    assert shown.locator(".opacity, .legend, .photo").count() == 0
+    assert shown.locator(".opacity, .photo").count() == 0
+    assert shown.locator("#predictions .legend li").all_inner_texts() == ["0 m", "farthest"]
     pictures = shown.locator("#overlay .panel:visible img")
     greys = [image.evaluate(MEAN) for image in pictures.all()]
     assert abs(greys[4] - greys[1]) < abs(greys[2] - greys[1]), "they are drawn in one scale, and the oracle is nearer"

@@ -54,3 +54,10 @@ class DepthLabels(LabelType):
         colors = torch.tensor(_COLORS, dtype=torch.float32)
         picture = torch.lerp(colors[below], colors[below + 1], (place - below)[..., None])
         return (picture.round() * (depth > 0)[..., None]).to(torch.uint8).permute(0, 3, 1, 2)
+
+    def key(self) -> list[tuple[str, tuple[int, int, int]]]:
+        """The depth in metres of each colour, from near to far, and what black says."""
+        decades = [_DECADES * place / (len(_COLORS) - 1) for place in range(len(_COLORS))]
+        names = [f"{self._far / 10**decade:.2g} m" for decade in decades]
+        names = [f"{names[0]} or more", *names[1:-1], f"{names[-1]} or less"]
+        return [*reversed([*zip(names, _COLORS, strict=True)]), ("no depth", (0, 0, 0))]

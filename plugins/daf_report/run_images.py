@@ -92,7 +92,7 @@ class RunImages:
     ) -> dict[str, Any] | None:
         """A few images of the target's test set, with their labels and what the model of each of ``rows`` predicts, a
         name and the run that holds it; of the training set, and without labels, where nothing was to be scored. None
-        where nothing is known of them. There is a ``legend`` where labels are classes, to be laid over the images.
+        where nothing is known of them. Those of classes are to be ``laid`` over the images.
         """
         datasets = attempts.at("the datasets", lambda: self.datasets)
         if datasets is None:
@@ -120,10 +120,10 @@ class RunImages:
             }
             for place, sample in enumerate(samples)
         ]
-        if not shown.of_classes:
-            return {"images": images, "legend": None, "labelled": labelled}
-        legend = class_legend(classes, palette, [one for found in maps.values() for one in found])
-        return {"images": images, "legend": legend, "labelled": labelled}
+        legend = [{"name": name, "colour": _css(colour)} for name, colour in shown.key()]
+        if shown.of_classes:
+            legend = class_legend(classes, palette, [one for found in maps.values() for one in found])
+        return {"images": images, "legend": legend, "laid": shown.of_classes, "labelled": labelled}
 
 
 def class_legend(
@@ -132,10 +132,14 @@ def class_legend(
     """The name and colour of each class that occurs in ``maps``, each (H, W)."""
     seen = {index for one in maps for index in _present(one)}
     return [
-        {"name": name, "colour": f"rgb({red} {green} {blue})"}
-        for index, (name, (red, green, blue)) in enumerate(zip(classes, palette, strict=True))
+        {"name": name, "colour": _css(colour)}
+        for index, (name, colour) in enumerate(zip(classes, palette, strict=True))
         if index in seen
     ]
+
+
+def _css(colour: tuple[int, int, int]) -> str:
+    return "rgb({} {} {})".format(*colour)
 
 
 def _drawn(

@@ -144,13 +144,14 @@ class Models:
         run = self._run
         shown = {"image": image} | ({} if run.recipe.generator is None else {"translation": run.translate(image)})
         pictures = [_picture(name, CAPTIONS[name], one) for name, one in shown.items()]
-        said = {"pictures": pictures, "notes": notes, "legend": []}
+        said = {"pictures": pictures, "notes": notes, "legend": [], "laid": False}
         try:
             classes, palette = run.results.classes, run.palette
         except RunError:
             notes.append("its task models can be tried once the run is finished")
             return said
         found, kind = [run.predict(one, row) for one in shown.values()], run.task.label_type
+        said["laid"] = kind.of_classes  # over the image; another label is a picture of its own
         if kind.of_classes:
             what, drawn = "classes", [_coloured(labels.numpy(), palette) for labels in found]
             counts = [labels.flatten().bincount(minlength=len(classes)).double() / labels.numel() for labels in found]
@@ -164,6 +165,7 @@ class Models:
             except TypeError as error:
                 notes.append(visible(str(error)))
                 return said
+            said["legend"] = [{"name": visible(name), "colour": colour} for name, colour in kind.key()]
             what, drawn = kind.name, [Image.fromarray(one.permute(1, 2, 0).contiguous().numpy()) for one in pixels]
         for name, one in zip(shown, drawn, strict=True):
             pictures.append(_picture(f"{name} label", f"{what} of the {name}", one))

@@ -57,7 +57,7 @@ async function send(image) {
   }
 }
 
-function show({ pictures, notes, legend }) {
+function show({ pictures, notes, legend, laid }) {
   const by = Object.fromEntries(pictures.map((picture) => [picture.key, picture]));
   const put = (image, { url, caption }) => Object.assign(image, { src: url, alt: caption });
   find("#notes").replaceChildren(...notes.map((text) => made("li", { text })));
@@ -66,24 +66,24 @@ function show({ pictures, notes, legend }) {
     put(find("#slider .before"), by.image);
     put(find("#slider .after"), by.translation);
   }
-  const laid = (name) => put(made("img", legend.length ? { class: "colours" } : {}), by[`${name} label`]);
+  const label = (name) => put(made("img", laid ? { class: "colours" } : {}), by[`${name} label`]);
   const pairs = ["image", "translation"].filter((name) => by[`${name} label`]);
   find("#classes").hidden = !pairs.length;
-  find("#strength").closest("p").hidden = !legend.length; // a label that is no class is a picture of its own
+  find("#strength").closest("p").hidden = !laid;
   find("#overlays").replaceChildren(
     ...pairs.map((name) =>
       made("figure", {
         children: [
-          made("div", { class: "stack", children: legend.length ? [put(made("img"), by[name]), laid(name)] : [laid(name)] }),
-          made("figcaption", { text: !legend.length ? by[`${name} label`].caption : name === "image" ? "The image as it is" : "Its translation" }),
+          made("div", { class: "stack", children: laid ? [put(made("img"), by[name]), label(name)] : [label(name)] }),
+          made("figcaption", { text: !laid ? by[`${name} label`].caption : name === "image" ? "The image as it is" : "Its translation" }),
         ],
       }),
     ),
   );
   find("#legend").replaceChildren(
     ...legend
-      .filter(({ shares }) => Math.max(...shares) > 0)
-      .map(({ name, colour, shares }) => {
+      .filter(({ shares = [1] }) => Math.max(...shares) > 0)
+      .map(({ name, colour, shares = [] }) => {
         const swatch = made("i");
         swatch.style.background = `rgb(${colour.join()})`;
         return made("li", { children: [swatch, `${name} ${shares.map((share) => `${(100 * share).toFixed(1)} %`).join(" → ")}`] });
