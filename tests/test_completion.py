@@ -41,8 +41,19 @@ def offered(words, shell="bash_complete"):
         (["export", "ru"], {"plain,runs/cut/seed0", "dir,ru"}),
         (["report", "runs", "runs/cut/"], {"plain,runs/cut/seed0", "dir,runs/cut/"}),
         (["run", "cut", "--set", "translation.st"], {"plain,translation.steps="}),
+        (["run", "cut", "--set", "hardware.pre"], {"plain,hardware.precision="}),
     ],
-    ids=["command", "recipe", "recipes", "suite", "run folder", "of a plugin's command", "in a folder", "key"],
+    ids=[
+        "command",
+        "recipe",
+        "recipes",
+        "suite",
+        "run folder",
+        "of a plugin's command",
+        "in a folder",
+        "key",
+        "key with a default",
+    ],
 )
 def test_a_shell_is_offered_names_and_files_without_torch(words, some, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

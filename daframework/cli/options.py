@@ -9,7 +9,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from daframework.errors import DafError, RecipeError, warn
-from daframework.recipes.read import flat, locate, offered_files, read, read_tables
+from daframework.recipes.read import dump, flat, locate, offered_files, read, read_tables
 from daframework.recipes.tables import Recipe
 from daframework.registry import KINDS, Component, Plugins, components, load_plugins
 
@@ -22,10 +22,10 @@ def complete_offered(context: click.Context, parameter: click.Parameter, incompl
 
 
 def complete_keys(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """For a shell: the keys that the recipe has which stands before in the command."""
+    """For a shell: the keys of the recipe that stands before in the command, also those that it leaves as they are."""
     try:
         recipe = context.params.get("recipe") or context.args[0]  # where --set still lacks its value
-        tables = read_tables(locate(load_plugins(), recipe))
+        tables = dump(read(locate(load_plugins(), recipe)))
     except (DafError, IndexError):  # there is none, or not yet
         return []
     return [CompletionItem(f"{key}=") for key in flat(tables) if key.startswith(incomplete)]
