@@ -15,4 +15,4 @@ def complete_runs(context: click.Context, parameter: click.Parameter, incomplete
     found = [file.parent for away in _AWAY for file in base.glob(f"{away}seed*/recipe.toml")]
     runs = sorted(begun + folder.relative_to(base).as_posix() for folder in found)
     shown = [CompletionItem(run) for run in runs if run.startswith(incomplete)]
-    return [*shown, CompletionItem(incomplete, type="dir")]
+    return [CompletionItem(incomplete, type="dir"), *shown]  # folders first: bash forgets what it was offered before
