@@ -62,6 +62,27 @@ def test_a_shell_is_offered_names_and_files_without_torch(words, some, tmp_path,
     assert set(offered(words).split()) == some
 
 
+@pytest.mark.parametrize(
+    "words, name", [(["run", "semantic_cy"], "semantic_cyclegan"), (["report", "ru"], "runs/seed0")]
+)
+def test_bash_keeps_the_names_that_are_offered_beside_files(words, name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs/seed0").mkdir(parents=True)
+    (tmp_path / "runs/seed0/recipe.toml").touch()
+    daf = tmp_path / "daf"
+    daf.write_text(f"#!{sys.executable}\n{SCRIPT}")
+    daf.chmod(0o755)
+    asks = [
+        "compopt() { :; }",  # which bash has only while somebody types
+        f"COMP_WORDS=(daf {' '.join(words)}) COMP_CWORD={len(words)}",
+        f"_daf_completion {daf}; echo ${{COMPREPLY[@]}}",
+    ]
+    done = subprocess.run(
+        ["bash", "-c", "\n".join([offered([], "bash_source"), *asks])], capture_output=True, text=True
+    )
+    assert (done.stdout.strip(), done.stderr) == (name, "")
+
+
 def test_the_lines_of_the_docs_give_a_shell_its_function():
     assert "_daf_completion" in offered([], "bash_source") and "#compdef daf" in offered([], "zsh_source")
 
