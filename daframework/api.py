@@ -137,7 +137,7 @@ class Run:
         """
         return read_results(self._folder.results)
 
-    @property
+    @cached_property  # the dataset, which knows it, lists all of its files to be opened
     def palette(self) -> list[tuple[int, ...]]:
         """An RGB colour (0 to 255) for each of ``results.classes``: of their dataset or label space, or far apart."""
         return class_colours(self._plugins, self.recipe, self.results.classes)

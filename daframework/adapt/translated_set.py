@@ -130,6 +130,5 @@ def open_translated(folder: Path, like: ImageDataset | None) -> list[TranslatedS
         names, members, checksums = index["names"], range(index["versions"]), index.get("checksums", {})
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DataError(f"{folder}: not a translated set ({error}); delete the folder to translate again") from error
-    told = ((), (), ()) if like is None else (like.classes, like.palette, like.labels)
-    classes, palette, labels = told
+    classes, palette, labels = ((), (), ()) if like is None else (like.classes, like.palette, like.labels)
     return [TranslatedSet(folder, member, classes, palette, names, checksums, labels) for member in members]
