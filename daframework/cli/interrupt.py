@@ -3,10 +3,8 @@
 Slurm sends SIGUSR1 ahead of the end if asked to (``--signal=USR1@120``). A second Ctrl-C leaves at once.
 """
 
-import os
 import signal
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -44,20 +42,3 @@ def handled(take: Callable[[int, FrameType | None], None]) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def end_with_stdin() -> None:
-    """From now on, end this process at once when its standard input closes: when the one that started it is gone.
-
-    A process killed outright cannot tell those it started; but its end of a pipe to them closes.
-    """
-
-    descriptor = sys.stdin.fileno()
-
-    def wait() -> None:
-        # Not through sys.stdin: a thread that waits in its buffer would keep Python from ending in good order.
-        while os.read(descriptor, 4096):
-            pass
-        os._exit(1)
-
-    threading.Thread(target=wait, daemon=True).start()

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from daframework.cli.interrupt import end_with_stdin, stop_on_signal
+from daframework.cli.interrupt import stop_on_signal
 from daframework.cli.options import PATH, installed_plugins, read_recipe, recipe_argument, seed_option, set_option
 from daframework.compute.place import Place, find_place
+from daframework.compute.signals import end_with_stdin
 from daframework.errors import RunError, StoppedError
 from daframework.listener import Listener
 from daframework.recipes.tables import Recipe

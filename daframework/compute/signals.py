@@ -1,6 +1,9 @@
-"""What signals have asked a run for; that they ask at all, the command line sees to."""
+"""What signals have asked a run for, which its command line handles; and the end of the process that started it."""
 
+import os
 import signal
+import sys
+import threading
 from types import FrameType
 
 SAVE = getattr(signal, "SIGUSR1", None)
@@ -42,3 +45,19 @@ class Signals:
             self.stop(number)
         else:
             raise KeyboardInterrupt
+
+
+def end_with_stdin() -> None:
+    """From now on, end this process at once when its standard input closes: when the one that started it is gone.
+
+    A process killed outright cannot tell those it started; but its end of a pipe to them closes.
+    """
+    descriptor = sys.stdin.fileno()
+
+    def wait() -> None:
+        # Not through sys.stdin: a thread that waits in its buffer would keep Python from ending in good order.
+        while os.read(descriptor, 4096):
+            pass
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()

@@ -32,18 +32,23 @@ def keep_threads() -> Iterator[None]:
 
 
 def use_threads(networks: Iterable[nn.Module], images: Sequence[int], device: torch.device) -> None:
-    """Let torch compute on a CPU with as many of its threads as the greatest of ``networks`` keeps busy, 1 or more.
+    """Let torch compute on a CPU with as many of its threads as `threads_for` says."""
+    torch.set_num_threads(threads_for(networks, images, device))
+
+
+def threads_for(networks: Iterable[nn.Module], images: Sequence[int], device: torch.device) -> int:
+    """How many of torch's threads the greatest of ``networks`` keeps busy on a CPU, 1 or more.
 
     ``images`` is the shape of a batch, (N, 3, H, W). The number follows from that, the networks and torch's threads
-    alone, so that a run adds up in one order however busy the machine is. Nothing changes where the user set
-    ``OMP_NUM_THREADS``, and all threads are used for a network that cannot be counted.
+    alone, so that a run adds up in one order however busy the machine is. It is all of them where the user set
+    ``OMP_NUM_THREADS``, and for a network that cannot be counted.
     """
     threads = torch.get_num_threads()
     if device.type != "cpu" or asked_threads() is not None or threads == 1:
-        return
+        return threads
     counted = [operations(partial(_without_values, network), images) for network in networks]
     work = max(math.inf if one is None else one for one in counted)
-    torch.set_num_threads(int(min(threads, max(1, work / A_THREAD))))
+    return int(min(threads, max(1, work / A_THREAD)))
 
 
 def _without_values(network: nn.Module) -> nn.Module:

@@ -21,6 +21,7 @@ from daframework.errors import RecipeError, RunError
 from daframework.interfaces import ImageDataset
 from daframework.recipes.tables import Recipe
 from daframework.registry import Plugins
+from daframework.runs.beside import rows_beside, trained_beside
 from daframework.runs.context import (
     RunContext,
     opened,
@@ -59,34 +60,19 @@ def execute(
 def _compute(
     session: Session, plugins: Plugins, recipe: Recipe, folder: RunFolder, precision: Precision | None
 ) -> Results:
-    datasets = open_datasets(plugins, recipe)
-    task = make_task(plugins, recipe, len(datasets.source.classes))
-    if problems := label_problems(recipe, task.label_type, datasets):
-        raise RecipeError(problems)
-    types = source_types(datasets.source, task.label_type)
-    source = opened(session, recipe, datasets.source, set_title(recipe, "source", "train"), types)
-    # Of types none: no label of it is looked for or read, for the cache neither.
-    target = Unlabelled(opened(session, recipe, datasets.target, set_title(recipe, "target", "train"), ()))
-    test = set_title(recipe, "target", "test")
-    scored = (
-        opened(session, recipe, datasets.target_test, test, [task.label_type]) if recipe.downstream.score else target
-    )
     precision = precision or precision_for(plugins, recipe, session.fabric.device)
-    run = RunContext(
-        session=session,
-        task_session=for_task(session, recipe, precision),
-        plugins=plugins,
-        recipe=recipe,
-        folder=folder,
-        source=source,
-        target=target,
-        target_test=scored,
-        task=task,
-    )
+    run, target = open_run(session, plugins, recipe, folder, precision)
     if session.fabric.is_global_zero:
         _describe(run, precision)
 
-    rows = planned_rows(run, datasets.target)
+    rows = planned_rows(run, target)
+    others = rows_beside(run, rows)
+    with trained_beside(run, others):
+        if others:  # else each row in its turn, below
+            for row in rows:
+                if not row.needs and row not in others:
+                    fit_and_score(run, row, row.sets())
+            translate(run)
     done: dict[str, Row] = {}
     translated: list[ImageDataset] = []
     for row in by_needs(rows):
@@ -105,6 +91,40 @@ def _compute(
             if isinstance(dataset, Cached):
                 dataset.remove()  # the run is finished, and no other reads its images
     return results
+
+
+def open_run(
+    session: Session, plugins: Plugins, recipe: Recipe, folder: RunFolder, precision: Precision
+) -> tuple[RunContext, ImageDataset]:
+    """What the stages of a run share, and the target's training set with its labels.
+
+    Raises:
+        DafError: data is missing, or is not what the recipe's task learns from.
+    """
+    datasets = open_datasets(plugins, recipe)
+    task = make_task(plugins, recipe, len(datasets.source.classes))
+    if problems := label_problems(recipe, task.label_type, datasets):
+        raise RecipeError(problems)
+    types = source_types(datasets.source, task.label_type)
+    source = opened(session, recipe, datasets.source, set_title(recipe, "source", "train"), types)
+    # Of types none: no label of it is looked for or read, for the cache neither.
+    target = Unlabelled(opened(session, recipe, datasets.target, set_title(recipe, "target", "train"), ()))
+    test = set_title(recipe, "target", "test")
+    scored = (
+        opened(session, recipe, datasets.target_test, test, [task.label_type]) if recipe.downstream.score else target
+    )
+    run = RunContext(
+        session=session,
+        task_session=for_task(session, recipe, precision),
+        plugins=plugins,
+        recipe=recipe,
+        folder=folder,
+        source=source,
+        target=target,
+        target_test=scored,
+        task=task,
+    )
+    return run, datasets.target
 
 
 def planned_rows(run: RunContext, target: ImageDataset) -> list[PlannedRow]:

@@ -79,6 +79,13 @@ class RunFolder:
         return self.path / "scores" / f"{name}.pt"
 
 
+class SideFolder(RunFolder):
+    """A run's folder for a process that trains rows beside the run's own: what both would write lies apart."""
+
+    log = _Part(".beside/log.jsonl")
+    seconds = _Part(".beside/seconds.json")
+
+
 def open_folder(path: Path, recipe: Recipe) -> RunFolder:
     """The folder of a run of ``recipe``: a new one, or one in which the same recipe was run before.
 
