@@ -5,16 +5,16 @@ import re
 import shutil
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from importlib.metadata import PackageNotFoundError, metadata, version
+from importlib.metadata import metadata, version
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from attrs import frozen
-from packaging.requirements import Requirement
 
 from daframework.cores import THREADS, affinity_cores, chosen, core_limits, given_cores
 from daframework.errors import one_line
+from daframework.extras import requirements, state
 from daframework.registry import BLOCK, KINDS, clashes, components, load_plugins
 
 OK, NOTE, PROBLEM = "ok", "note", "problem"
@@ -115,7 +115,8 @@ def _cores() -> Iterator[Finding]:
     said = f"{cores} given of {os.cpu_count()}: affinity {affinity}{''.join(f', {one}' for one in limits)}"
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
     if load > 1.5 * (os.cpu_count() or 1):
-        remedy = f"other work shares them and a step may take several times as long; try {THREADS}=1"
+        remedy = "other work shares them and a step may take several times as long"
+        remedy += "" if "1" in (os.environ.get(THREADS), str(cores)) else f"; try {THREADS}=1"
         yield Finding("cores", NOTE, f"{said}; load average {load:.1f}", remedy)
     else:
         yield Finding("cores", OK, said)
@@ -126,30 +127,14 @@ def _compiler() -> Iterator[Finding]:
     path = next(filter(None, map(shutil.which, [asked] if asked else ["g++", "clang++", "c++"])), None)
     if path is None:
         found = f"CXX={asked} is not there" if asked else "none"
-        yield Finding(
-            "C++ compiler", NOTE, f"{found}, so nothing is compiled by torch.compile", "install g++, or set CXX"
-        )
+        remedy = "unset it, or set it to one that is" if asked else "install g++, or set CXX"
+        yield Finding("C++ compiler", NOTE, f"{found}, so nothing is compiled by torch.compile", remedy)
     else:
         yield Finding("C++ compiler", OK, path)
 
 
-def _requirements() -> list[Requirement]:
-    return [Requirement(line) for line in metadata("daframework").get_all("Requires-Dist") or []]
-
-
-def _state(needed: Requirement) -> tuple[bool, str]:
-    """Whether a package is there in a version that will do, and what to say of it."""
-    try:
-        installed = version(needed.name)
-    except PackageNotFoundError:
-        return False, f"{needed.name} is not installed"
-    fits = needed.specifier.contains(installed, prereleases=True)
-    return fits, f"{needed.name} {installed}{'' if fits else f' is there, and {needed.specifier} is needed'}"
-
-
 def _packages() -> Iterator[Finding]:
-    needed = [one for one in _requirements() if one.marker is None or one.marker.evaluate({"extra": ""})]
-    states = [(one, *_state(one)) for one in needed]
+    states = [(one, *state(one)) for one in requirements()]
     yield Finding(
         "packages", OK, ", ".join([f"daframework {version('daframework')}", *(s for _, ok, s in states if ok)])
     )
@@ -162,8 +147,7 @@ def _extras() -> Iterator[Finding]:
     for extra in metadata("daframework").get_all("Provides-Extra") or []:
         if extra == "test":
             continue
-        needed = [one for one in _requirements() if one.marker and one.marker.evaluate({"extra": extra})]
-        states = [_state(one) for one in needed if not one.marker or not one.marker.evaluate({"extra": ""})]
+        states = [state(one) for one in requirements(extra=extra)]
         said = ", ".join(text for _, text in states)
         if all(fits for fits, _ in states):
             yield Finding(f"extra {extra}", OK, said)
@@ -194,7 +178,10 @@ def _disk() -> Iterator[Finding]:
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
         remedy = "go to a folder that is yours, or give one with --out"
         yield Finding("runs folder", PROBLEM, f"{runs}: nothing can be written in {there}", remedy)
-    yield _room("runs folder", there, f"{runs}")
+    free = shutil.disk_usage(there).free
+    room = PROBLEM if free < _SCARCE else NOTE if free < _LITTLE else OK
+    remedy = "" if room == OK else "a run keeps checkpoints and images; make room"
+    yield Finding("runs folder", room, f"{runs}: {free / _GIB:.1f} GiB free", remedy)
     data = os.environ.get("DAF_DATA")
     if not data:
         remedy = "set it to the folder that holds camvid/ and the like, or write each root"
@@ -202,15 +189,7 @@ def _disk() -> Iterator[Finding]:
     elif not Path(data).expanduser().is_dir():
         yield Finding("DAF_DATA", PROBLEM, f"{data} is no folder", "set it to the folder that holds the datasets")
     else:
-        yield _room("DAF_DATA", Path(data).expanduser(), data)
-
-
-def _room(what: str, folder: Path, name: str) -> Finding:
-    free = shutil.disk_usage(folder).free
-    said = f"{name}: {free / _GIB:.1f} GiB free"
-    if free < _LITTLE:
-        return Finding(what, PROBLEM if free < _SCARCE else NOTE, said, "a run keeps checkpoints and images; make room")
-    return Finding(what, OK, said)
+        yield Finding("DAF_DATA", OK, data)
 
 
 def _memory() -> Iterator[Finding]:

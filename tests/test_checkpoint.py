@@ -48,9 +48,15 @@ def test_a_truncated_checkpoint_is_named(tmp_path, share):
     save(path, STATE)
     whole = path.read_bytes()
     path.write_bytes(whole[: int(share * len(whole))])
-    with pytest.raises(RunError, match=r"checkpoint .*a\.pt .*; delete it to begin again") as caught:
+    again = "; delete it to begin again, or the whole folder of the run if that is finished"
+    with pytest.raises(RunError, match=rf"^checkpoint \S+a\.pt is damaged, cut short or no checkpoint at all{again}$"):
         load(path, CPU)
-    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_checkpoint_that_may_not_be_read_is_not_said_to_be_damaged(tmp_path):
+    (tmp_path / "a.pt").mkdir()
+    with pytest.raises(RunError, match=r"checkpoint \S+a\.pt cannot be read: Is a directory$"):
+        load(tmp_path / "a.pt", CPU)
 
 
 @pytest.mark.filterwarnings("ignore:Detected pickle protocol")

@@ -6,6 +6,9 @@ import sys
 
 import pytest
 
+from daframework.scores import MetricValues
+from daframework.storage.results import Results, Row, write_results
+
 SCRIPT = """
 import sys
 from daframework.cli import main
@@ -63,24 +66,37 @@ def test_a_shell_is_offered_names_and_files_without_torch(words, some, tmp_path,
 
 
 @pytest.mark.parametrize(
-    "words, name", [(["run", "semantic_cy"], "semantic_cyclegan"), (["report", "ru"], "runs/seed0")]
+    "line, inserted",
+    [
+        ("run semantic_cy", "semantic_cyclegan"),
+        ("report ru", "runs/seed0"),
+        ("plugins loss:vani", "vanilla"),
+        ("run cut --set translation.st", "translation.steps= compopt:-o nospace"),
+        ("export runs/seed0 --model ", "generator segmenter source_only tiny"),
+        ("export runs/seed0 --model o", ""),
+        ("predict runs/seed0 --row=ti", "tiny"),
+    ],
 )
-def test_bash_keeps_the_names_that_are_offered_beside_files(words, name, tmp_path, monkeypatch):
+def test_bash_inserts_what_is_offered(line, inserted, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "runs/seed0").mkdir(parents=True)
     (tmp_path / "runs/seed0/recipe.toml").touch()
+    scores = MetricValues({"mIoU": 0.5, "pixel_accuracy": 0.5}, {"IoU": (0.5,)})
+    rows = (Row("source_only", scores), Row("tiny", scores))
+    write_results(tmp_path / "runs/seed0/results.json", Results("tiny", 0, ("road",), rows, {}, {}))
     daf = tmp_path / "daf"
-    daf.write_text(f"#!{sys.executable}\n{SCRIPT}")
+    without_torch = "plugins" not in line  # which imports what plugins offer
+    daf.write_text(f"#!{sys.executable}\n{SCRIPT if without_torch else SCRIPT.partition('try')[0] + 'main()'}")
     daf.chmod(0o755)
     asks = [
-        "compopt() { :; }",  # which bash has only while somebody types
-        f"COMP_WORDS=(daf {' '.join(words)}) COMP_CWORD={len(words)}",
-        f"_daf_completion {daf}; echo ${{COMPREPLY[@]}}",
+        "compopt() { [[ $2 == nospace ]] && told=compopt:$*; }",  # which bash has only while somebody types
+        f"COMP_LINE='daf {line}' COMP_POINT={len(line) + 4}",
+        f"_daf_completion {daf}; echo ${{COMPREPLY[@]}} $told",
     ]
     done = subprocess.run(
         ["bash", "-c", "\n".join([offered([], "bash_source"), *asks])], capture_output=True, text=True
     )
-    assert (done.stdout.strip(), done.stderr) == (name, "")
+    assert (done.stdout.strip(), done.stderr) == (inserted, "")
 
 
 def test_the_lines_of_the_docs_give_a_shell_its_function():

@@ -3,6 +3,7 @@ classes alone is refused."""
 
 import copy
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -274,6 +275,9 @@ def test_a_unit_that_looks_wrong_is_a_warning_of_check_and_once_a_set_of_data_ch
     assert code == 0 and errors.count("far outside depth_range = [1, 50]") == 1 and "source: " in errors
     code, out, _ = daf("data", "check", path, "--workers", 0)
     assert code == 0 and out.count("far outside depth_range") == 1 and "(and of 3 more files)" in out
+    del bare["source"]["depth_range"]
+    code, out, _ = daf("data", "check", write(bare), "--workers", 2)  # then the task has a word to say
+    assert code == 0 and re.search(r"source train: \S+0\.png: no depth lies from min_depth .* \(and of 3 more fi", out)
 
 
 def test_preview_shows_depth_beside_its_image(daf, write, tables, bare):

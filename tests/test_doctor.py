@@ -7,12 +7,13 @@ import subprocess
 import sys
 import warnings
 from collections import namedtuple
+from importlib.metadata import PackageNotFoundError
 from types import SimpleNamespace
 
 import pytest
 from conftest import install
 
-from daframework import doctor
+from daframework import doctor, extras
 from daframework.doctor import NOTE, OK, PROBLEM, examine
 
 
@@ -80,18 +81,18 @@ def test_what_cannot_be_looked_at_is_a_problem_and_not_the_end(monkeypatch):
 def test_a_package_that_is_missing_or_too_old_is_a_problem_and_an_extra_is_not(monkeypatch):
     def version(name):
         if name in ("kornia", "optuna"):
-            raise doctor.PackageNotFoundError(name)
+            raise PackageNotFoundError(name)
         return "1.0" if name == "torch" else "2000.0"
 
-    monkeypatch.setattr(doctor, "version", version)
+    monkeypatch.setattr(extras, "version", version)
     wrong = [(one.found, one.remedy) for one in doctor._packages() if one.state == PROBLEM]
     assert wrong == [
         ("kornia is not installed", 'pip install "kornia>=0.8"'),
         ("torch 1.0 is there, and >=2.6 is needed", 'pip install "torch>=2.6"'),
     ]
-    extras = {one.what: (one.state, one.remedy) for one in doctor._extras()}
-    assert extras["extra tune"] == (NOTE, 'for what needs it: pip install "daframework[tune]"')
-    assert extras["extra ray"] == (OK, "") and "extra test" not in extras
+    told = {one.what: (one.state, one.remedy) for one in doctor._extras()}
+    assert told["extra tune"] == (NOTE, 'for what needs it: pip install "daframework[tune]"')
+    assert told["extra ray"] == (OK, "") and "extra test" not in told
 
 
 def fake_torch(cards, *, bf16=True, told=None, cuda="13.0"):
@@ -150,10 +151,20 @@ def test_cores_that_a_scheduler_takes_away_and_others_use_are_said(monkeypatch):
     assert found.state == NOTE and "affinity 8, a cgroup's quota 1.5; load average 1000000.0" in found.found
 
 
+def test_no_more_than_is_done_already_is_advised_on_cores_that_others_use(monkeypatch):
+    monkeypatch.setattr(os, "getloadavg", lambda: (1e6, 0, 0))
+    for cores, threads, advised in ((4, "4", True), (4, "1", False), (1, "4", False)):
+        monkeypatch.setattr(doctor, "given_cores", lambda cores=cores: cores)
+        monkeypatch.setenv("OMP_NUM_THREADS", threads)
+        (found,) = doctor._cores()
+        assert found.state == NOTE and found.remedy.endswith("; try OMP_NUM_THREADS=1") == advised
+
+
 def test_a_compiler_that_is_not_there_is_said(monkeypatch):
     monkeypatch.setenv("CXX", "not-there-g++")
     (found,) = doctor._compiler()
     assert (found.state, found.found.partition(",")[0]) == (NOTE, "CXX=not-there-g++ is not there")
+    assert found.remedy == "unset it, or set it to one that is"
 
 
 @pytest.mark.parametrize(
@@ -164,6 +175,7 @@ def test_little_room_on_the_disk_and_in_shared_memory_is_said(gib, disk, memory,
     usage = namedtuple("usage", "free")(free)
     monkeypatch.setattr(doctor.shutil, "disk_usage", lambda folder: usage)
     monkeypatch.setattr(doctor, "given_cores", lambda: 2)
-    assert next(doctor._disk()).state == disk
+    monkeypatch.setenv("DAF_DATA", "/")
+    assert [one.state for one in doctor._disk()] == [disk, OK]  # nothing is written among the data
     for found in doctor._memory():
         assert (found.state, "--shm-size=128m" in found.remedy) == (memory, memory == NOTE)

@@ -107,6 +107,84 @@ def test_a_target_with_labelled_test_images_is_scored(daf):
     assert (code, errors) == (0, "") and "own is sound" in out
 
 
+def binary(label):
+    return (label == 1).to(torch.uint8) * 255
+
+
+def shifted(label):
+    return label.clamp(max=2) + 30  # ids of instances, as Cityscapes has them beside those of classes
+
+
+def cities(folder, image, **kinds):
+    for city in ("aachen", "bochum"):
+        images(folder / "images" / city, "bright", image)
+        for ending, to in kinds.items():
+            labels(folder / "labels" / city, f"{{:04d}}{ending}.png", to=to)
+
+
+def plain(label):
+    return label
+
+
+LAYOUTS = {
+    "of a city each": (lambda: cities(Path("game"), "{:04d}.png", **{"": plain}), [], "class_0 class_1 class_2 ignore"),
+    "by both folders": (
+        lambda: cities(Path("game"), "{:04d}_leftImg8bit.png", _instanceIds=shifted, _labelIds=plain),
+        ["--source", "game/images", "--labels", "game/labels"],
+        "class_0 class_1 class_2 ignore",
+    ),
+    "binary masks": (
+        lambda: (images(Path("game/images"), "bright"), labels(Path("game/labels"), to=binary)),
+        [],
+        "background foreground",
+    ),
+    "train and val": (
+        lambda: [
+            (images(Path(f"game/{split}/images"), "bright"), labels(Path(f"game/{split}/labels")))
+            for split in ("train", "val")
+        ],
+        [],
+        "class_0 class_1 class_2 ignore",
+    ),
+    "train elsewhere": (
+        lambda: (images(Path("game/train"), "bright"), labels(Path("ids/train"), to=coloured)),
+        ["--labels", "ids"],
+        "class_0_200_0 class_9_8_7 class_70_130_180",
+    ),
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_layouts_of_the_field_give_recipes_that_daf_check_accepts(daf, layout):
+    lay, given, meanings = LAYOUTS[layout]
+    lay()
+    images(Path("photos/a"), "dark", "{}.jpg", 2)
+    images(Path("photos/b"), "dark", "{}.jpg", 2)
+    code, out, errors = daf("init", "--source", "game", "--target", "photos", *given)
+    assert (code, errors) == (0, "") and "target: 4 images in photos" in out
+    code, out, errors = daf("check", "mine.toml")
+    assert (code, errors) == (0, "") and "mine is sound" in out
+    source = read(Path("mine.toml")).source.options
+    assert [*source.get("ids", source.get("colours")).values()] == meanings.split()
+
+
+@pytest.mark.parametrize(
+    "recipe, to, says",
+    [
+        ("cyclegan", lambda label: label[:40], r"mine\.toml is not written: game/labels/0000\.png: 40 x 64 pixels"),
+        ("depth_semantic_cyclegan", plain, r"not written: its task learns 'depth', and only labels of classes are"),
+        ("broken.toml", plain, r"not written: .*no generator named 'gone'"),
+    ],
+)
+def test_a_recipe_that_daf_check_would_refuse_is_not_written(daf, recipe, to, says):
+    images(Path("game/images"), "bright")
+    labels(Path("game/labels"), to=to)
+    images(Path("photos"), "dark", "{}.jpg", 2)
+    Path("broken.toml").write_text(OFFERED["cyclegan"].read_text().replace('name = "resnet"', 'name = "gone"'))
+    refused(daf("init", recipe, "--source", "game", "--target", "photos"), says)
+    assert not Path("mine.toml").exists()
+
+
 def test_a_target_without_labels_gives_a_recipe_that_daf_check_accepts(daf):
     images(Path("game/images"), "bright")
     labels(Path("game/labels"))
@@ -134,10 +212,14 @@ def test_what_cannot_be_a_domain_is_named_and_nothing_is_written(daf):
     refused(init("photos", "gone", "--labels", "all_ignored"), "gone: no such folder")
     refused(init("empty", "photos"), "empty: holds no images")
     refused(init("photos", "many"), "photos: has no folder of labels")
-    refused(init("many", "photos"), "holds images in a, b; name the folder")
+    refused(init("many", "photos"), "many: has no folder of labels")
     refused(init("photos", "game/images", "--labels", "all_ignored"), "no pixel is labelled in the 4 files read")
     refused(init("photos", "game/images", "--labels", "gone"), "gone: no such folder of labels")
     refused(init("photos", "game/images", "--labels", "photos"), "holds the images too")
+    images(Path("rides/a/images"), "dark")
+    labels(Path("rides/a/labels"))
+    refused(init("rides", "photos"), "rides: holds labels among its images, such as a/labels/0000.png; name the folder")
+    refused(init("photos", "rides", "--labels", "gone"), "gone: no such folder of labels")
     labels(Path("half"), count=2)
     refused(init("photos", "game/images", "--labels", "half"), "2 of 4 images of photos have no label")
     assert not list(Path().glob("*.toml"))

@@ -14,7 +14,7 @@ CORE = ROOT / "daframework"
 PLUGINS = ROOT / "plugins"
 # The core from the ground up: a part imports what is before its own line, and never its neighbours on it.
 FLOORS = (
-    {"cores", "errors", "guard", "listener", "plugin_api", "scores", "spans", "text_file"},
+    {"cores", "errors", "extras", "guard", "listener", "plugin_api", "scores", "spans", "text_file"},
     {"fingerprint", "label_types", "semantics"},
     {"task_interface"},
     {"interfaces"},

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 import torch
-from conftest import TABLES, refused
+from conftest import TABLES, install, refused
 from PIL import Image
 from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import metadata
@@ -194,3 +194,18 @@ def test_what_cannot_follow_a_run_is_named_before_anything_is_computed(daf, writ
         plugin_listeners(plugins, path.parent, parse(tables | {"log": LOG}, "r"))
     code, _, errors = daf("run", write(tables | {"log": LOG}))
     assert code == 1 and len(errors.splitlines()) == 1 and "daframework[tensorboard]" in errors
+
+
+def test_a_listener_that_lacks_its_extra_is_named_by_daf_check_whosever_it_is(daf, write, tables, installed):
+    module = "from daframework import hookimpl\n@hookimpl\ndef daf_listener(run_folder):\n    return None\n"
+    for name, needs in (("tracker", "no-such-package>=2"), ("chart", "numpy<0.1"), ("quiet", "numpy")):
+        (installed / f"{name}_plugin.py").write_text(module)
+        install(installed, f"daf-{name}", "1.0", {name: f"{name}_plugin"})
+        with (installed / f"daf_{name}-1.0.dist-info/METADATA").open("a") as file:
+            file.write(f"Provides-Extra: {name}\nRequires-Dist: {needs}; extra == '{name}'\n")
+    path = write(tables | {"log": {"to": ["tensorboard", "quiet", "tracker", "chart"]}})
+    refused(
+        daf("check", path),
+        r"log\.to: 'tracker' .*: no-such-package is not installed; .* pip install 'daf-tracker\[tracker\]'",
+        r"log\.to: 'chart' .*: numpy \S+ is there, and <0\.1 is needed; .* pip install 'daf-chart\[chart\]'",
+    )

@@ -9,7 +9,9 @@ from pathlib import Path
 from traceback import walk_tb
 
 import click
+from click.shell_completion import add_completion_class
 
+from daframework.cli.bash import Bash
 from daframework.cli.lazy import LazyGroup
 from daframework.cli.options import installed_plugins
 from daframework.errors import DafError, complain, visible, warn
@@ -83,6 +85,7 @@ def main() -> None:
     debug = "--debug" in sys.argv[1:]
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     shown, warnings.showwarning = warnings.showwarning, _warn
+    add_completion_class(Bash)
     try:
         # click would print a traceback of its own for what is not its error.
         sys.exit(cli.main(arguments, prog_name="daf", standalone_mode=False) or 0)

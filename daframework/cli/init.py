@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING
 import click
 
 from daframework.cli.options import PATH, complete_offered, installed_plugins
-from daframework.errors import DataError, RunError, visible
+from daframework.errors import DataError, RecipeError, RunError, visible
 
 if TYPE_CHECKING:
     from daframework.data.own_folders import Found, LabelFiles
+    from daframework.recipes.tables import Recipe
+    from daframework.registry import Plugins
 
 _LONGEST = 256  # pixels of an image's longer side: minutes on a CPU
 _MULTIPLE = 16
+_TRAIN, _TESTS = "train", ("test", "val")
 
 
 @click.command("init")
@@ -41,16 +44,32 @@ def command(recipe: str, source: Path | None, target: Path | None, labels: Path 
         raise click.BadParameter(f"a recipe is a .toml file, got '{out}'", param_hint="--out")
     if out.exists():
         raise RunError(f"{out} is there already; give another file with --out")
-    text = read_toml(locate(installed_plugins(), recipe))
+    plugins = installed_plugins()
+    text = read_toml(locate(plugins, recipe))
     tables: dict[str, str] = {}
     keys: dict[str, list[str]] = {}
     if source is not None and target is not None:
         tables, keys = _own(source, target, labels)
     text = draft(text, out.stem, tables, keys)
-    parse(tomllib.loads(text), str(out))  # before a file is left that does not work
+    drafted = parse(tomllib.loads(text), str(out))  # before a file is left that does not work
+    if tables or Path(recipe).is_file():  # those that plugins offer are sound
+        _check(plugins, drafted, f"{out} is not written", own=bool(tables))
     write_text(out, text)
     after = "daf data check" if tables else "daf check"
     click.echo(visible(f"recipe {recipe} written to {out}; edit it, then: {after} {out}"))
+
+
+def _check(plugins: "Plugins", drafted: "Recipe", where: str, *, own: bool) -> None:
+    from daframework.build import make_task
+    from daframework.runs.check import check
+
+    if own and not (learned := make_task(plugins, drafted, 2).label_type).of_classes:
+        raise RecipeError(
+            f"{where}: its task learns '{learned.name}', and only labels of classes are looked for; leave --source and "
+            "--target out, and say in the recipe where those are, as docs/depth.md does"
+        )
+    if (lacking := check(plugins, drafted, where)) and own:
+        raise DataError("\n".join(f"{where}: {line}" for line in lacking))
 
 
 def _own(source: Path, target: Path, labels: Path | None) -> tuple[dict[str, str], dict[str, list[str]]]:
@@ -59,24 +78,28 @@ def _own(source: Path, target: Path, labels: Path | None) -> tuple[dict[str, str
 
     if source.resolve() == target.resolve():
         raise DataError(f"--source and --target are one folder, {source}; the target is another look of the same world")
-    found = look(source, labels)
+    split = _TRAIN if (source / _TRAIN).is_dir() else ""
+    found = look(source / split, labels / split if labels and (labels / split).is_dir() else labels)
     if found.labels is None:
-        raise DataError(f"{source}: has no folder of labels beside its images; name it with --labels")
+        raise DataError(f"{source / split}: has no folder of labels beside its images; name it with --labels")
     _tell("source", found)
-    apart = all((target / split).is_dir() for split in ("train", "test"))
-    train = look(target / "train") if apart else look(target)
+    source_parts, split = {split: found}, _TRAIN if (target / _TRAIN).is_dir() else ""
+    train = look(target / split)
     _tell("target", train)
-    test = look(target / "test") if apart else train
-    if apart:
-        _tell("target test", test)
-    scored = apart and test.labels is not None
+    tests = {one: look(target / one) for one in _TESTS if split and (target / one).is_dir()}
+    tests = dict(sorted(tests.items(), key=lambda one: one[1].labels is None)[:1])
+    for one, test in tests.items():
+        _tell(f"target {one}", test)
+    parts = {split: train} | tests
+    meant = next((one.labels for one in tests.values()), None)
+    scored, oracle = meant is not None, meant is not None and train.labels is not None
     if not scored:
-        click.echo("nothing can be scored: the target has no folder test of images with labels beside a folder train")
-    named = _classes([found.labels, *([test.labels] if scored and test.labels else [])])
-    source_table = _domain(source, {"": found}, found.labels, named)
-    meant = test.labels if scored else None
-    parts = {"train": train, "test": test} if apart else {"": train}
-    keys = {"downstream": _downstream(oracle=scored and train.labels is not None, score=scored)}
+        click.echo(
+            "nothing can be scored: the target has no folder test or val of labelled images beside a folder train"
+        )
+    named = _classes([one for one in (found.labels, meant, train.labels if oracle else None) if one is not None])
+    keys = {"downstream": _downstream(oracle=oracle, score=scored)}
+    source_table = _domain(source, source_parts, found.labels, named)
     tables = {"source": source_table, "target": _domain(target, parts, meant, named), "data": _data(train)}
     return tables, keys
 
@@ -92,12 +115,14 @@ def _tell(title: str, found: "Found") -> None:
 
 
 def _classes(sets: "list[LabelFiles]") -> dict[str, str]:
-    """A name for each value of the sets' labels; 255 is ignored."""
+    """A name for each value of the sets' labels; 255 is ignored, unless there is but 0 beside it, as in a mask."""
     if len({one.kind == "colours" for one in sets}) > 1:
         raise DataError("labels of source and target are of two kinds, ids and colours; see docs/label_spaces.md")
     values = dict.fromkeys(value for one in sets for value in one.written())
     if values.keys() <= {"255"}:
         raise DataError(f"{sets[0].folder}: no pixel is labelled in the {sets[0].read} files read; 255 is ignored")
+    if values.keys() == {"0", "255"}:
+        return {"0": "background", "255": "foreground"}
     return {value: "ignore" if value == "255" else f"class_{value.replace(',', '_')}" for value in values}
 
 
@@ -106,9 +131,9 @@ def _domain(base: Path, parts: "dict[str, Found]", labels: "LabelFiles | None", 
     first = next(iter(parts.values()))
     classes = list(dict.fromkeys(name for name in named.values() if name != "ignore"))
     lines: dict[str, object] = {"name": "image_folder", "root": str(base), "classes": classes}
-    for split in parts:
+    for key, split in zip(("train_folder", "test_folder"), parts, strict=False):
         if split:
-            lines[f"{split}_folder"] = split
+            lines[key] = split
     place = base / next(iter(parts))
     lines["images_folder"] = _below(first.images, place)
     if labels is not None:

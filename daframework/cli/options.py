@@ -18,7 +18,6 @@ def complete_offered(context: click.Context, parameter: click.Parameter, incompl
     """For a shell: the recipes or suites that plugins offer, by what the parameter is called; else the user's files."""
     hook = "daf_suites" if parameter.name == "suite" else "daf_recipes"
     names = [name for name, _, _ in offered_files(load_plugins(), hook) if name.startswith(incomplete)]
-    # Files first: bash forgets what it was offered before them.
     return [CompletionItem(incomplete, type="file"), *map(CompletionItem, sorted(names))]
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from daframework.cli.options import PATH
-from daframework.storage.completion import complete_runs
+from daframework.storage.completion import complete_rows, complete_runs
 
 WRITTEN = ("index", "id", "colour")
 
@@ -14,7 +14,9 @@ WRITTEN = ("index", "id", "colour")
 @click.argument("run", type=PATH, shell_complete=complete_runs)
 @click.argument("images", type=PATH)
 @click.argument("out", type=PATH)
-@click.option("--row", help="Whose model: a row of the run's table; the recipe's own unless given.")
+@click.option(
+    "--row", shell_complete=complete_rows, help="Whose model: a row of the run's table; the recipe's own unless given."
+)
 @click.option(
     "--write",
     "kind",

@@ -14,7 +14,9 @@ from daframework.data.walk import walk
 from daframework.data.whole import evenly_spread
 from daframework.errors import DataError
 
-_LABEL_FOLDERS = ("labels", "label", "gt", "annotations", "masks", "mask", "seg", "segmentation", "semantic", "ids")
+_LABEL_FOLDERS = {"labels", "label", "annotations", "masks", "mask", "seg", "segmentation", "semantic", "ids"}
+_LABEL_FOLDERS |= {"gt", "gtfine"}
+_IMAGE_FOLDERS = {"images", "image", "img", "rgb", "leftimg8bit"}
 _READ = 200  # label files, spread over all
 _TRIED = 20  # labels that may be the first image's
 _MOST_VALUES = 255  # classes that a recipe can have
@@ -58,9 +60,13 @@ def look(folder: Path, labels: Path | None = None) -> Found:
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder")
     flat = any(file.suffix.lower() in IMAGE_SUFFIXES and file.is_file() for file in folder.iterdir())
-    images, beside = (folder, None) if flat else _inside(folder)
+    images, beside = (folder, None) if flat else _inside(folder, labels and labels.resolve())
     labels = labels or beside
     files = _files(images, IMAGE_SUFFIXES)
+    if mixed := next((one for one in files if _LABEL_FOLDERS & {*one.lower().split("/")[:-1]}), None):
+        raise DataError(
+            f"{images}: holds labels among its images, such as {mixed}; name the folder of each, with --labels"
+        )
     if labels is not None and labels.resolve() in (images.resolve(), *images.resolve().parents) and labels != beside:
         raise DataError(f"{labels}: holds the images too; give images and labels folders of their own")
     sizes = Counter(image_size(images / files[place]) for place in evenly_spread(len(files), _READ))
@@ -68,21 +74,18 @@ def look(folder: Path, labels: Path | None = None) -> Found:
     return Found(images, len(files), sizes.most_common(1)[0][0], found)
 
 
-def _inside(folder: Path) -> tuple[Path, Path | None]:
-    """The folder of images and that of labels in ``folder``, which itself holds neither."""
+def _inside(folder: Path, given: Path | None) -> tuple[Path, Path | None]:
+    """The folder of images and that of labels in ``folder``, which itself holds neither; ``given`` are labels."""
     inner = sorted(one for one in folder.iterdir() if one.is_dir() and any(_files(one, IMAGE_SUFFIXES)))
-    labels = [one for one in inner if one.name.lower() in _LABEL_FOLDERS]
+    labels = [one for one in inner if one.name.lower() in _LABEL_FOLDERS or one.resolve() == given]
     images = [one for one in inner if one not in labels]
+    named = [one for one in images if one.name.lower() in _IMAGE_FOLDERS]
+    names = ", ".join(one.name for one in inner)
     if not inner:
         raise DataError(f"{folder}: holds no images ({', '.join(IMAGE_SUFFIXES)})")
-    named = [one for one in images if one.name.lower() in ("images", "image", "img", "rgb")]
-    if len(images) > 1 and len(named) != 1:
-        raise DataError(
-            f"{folder}: holds images in {', '.join(one.name for one in inner)}; name the folder of the images itself, "
-            "and that of the labels with --labels"
-        )
-    if not images or len(labels) > 1:
-        names = ", ".join(one.name for one in inner)
+    if not labels and not named:
+        return folder, None  # images in sub-folders, as one a city
+    if len(named or images) != 1 or (given is None and len(labels) > 1):
         raise DataError(f"{folder}: which of {names} are images, which are labels? name both folders, with --labels")
     return (named or images)[0], labels[0] if labels else None
 
@@ -125,7 +128,7 @@ def _pairing(files: Sequence[str], labels: Sequence[str]) -> tuple[tuple[str, st
     best: tuple[tuple[str, str], tuple[str, str], list[str]] = ("", ""), ("", ""), []
     first = Path(files[0])
     beside = [Path(one) for one in labels if Path(one).parent == first.parent]
-    for label in sorted(beside, key=lambda one: -max(_alike(first.stem, one.stem)))[:_TRIED]:
+    for label in sorted(beside, key=lambda one: _likely(first.stem, one.stem))[:_TRIED]:
         same, same_end = _alike(first.stem, label.stem)
         if same >= same_end:
             endings, beginnings = (first.name[same:], label.name[same:]), ("", "")
@@ -140,6 +143,11 @@ def _pairing(files: Sequence[str], labels: Sequence[str]) -> tuple[tuple[str, st
         if len(paired) == len(files):
             break
     return best
+
+
+def _likely(image: str, label: str) -> tuple[int, bool, bool]:
+    """Lowest for the label most like the image; of several, that of classes, not of instances or in colours."""
+    return -max(_alike(image, label)), "instance" in label.lower(), "label" not in label.lower()
 
 
 def _alike(one: str, other: str) -> tuple[int, int]:

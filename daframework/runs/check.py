@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from importlib.metadata import PackageNotFoundError
 
 from daframework.build import make_task
 from daframework.data.checked import check_sample, labels_of
@@ -9,9 +10,10 @@ from daframework.data.checks.audit import turned_differently
 from daframework.data.checks.sizes import Sizes, survey_sizes
 from daframework.data.spaces import label_space
 from daframework.errors import DafError, DataError, PluginError, RecipeError, lines, unknown, warn
+from daframework.extras import requirements, state
 from daframework.interfaces import ImageDataset, LabelType, Task
 from daframework.recipes.tables import Recipe
-from daframework.registry import Plugins, components, left_out
+from daframework.registry import Origin, Plugins, components, left_out
 from daframework.runs.check_networks import network_problems
 from daframework.runs.context import source_types
 from daframework.runs.datasets import Datasets, label_problems, open_datasets
@@ -59,9 +61,24 @@ def check(plugins: Plugins, recipe: Recipe, where: str, tell: Callable[[str], No
 
 def _listener_problems(plugins: Plugins, recipe: Recipe) -> list[str]:
     listening = plugins.manager.hook.daf_listener.get_hookimpls()
-    known = [plugins.origins[one.plugin_name].plugin for one in listening]
+    known = {origin.plugin: origin for origin in (plugins.origins[one.plugin_name] for one in listening)}
     notes = "".join(f"; note: {line}" for line in left_out(plugins))
-    return [f"log.to: {unknown('listener', name, known)}{notes}" for name in recipe.log.to if name not in known]
+    problems = list[str]()
+    for name in recipe.log.to:
+        if name not in known:
+            problems.append(f"log.to: {unknown('listener', name, known)}{notes}")
+        elif lacking := _lacking(known[name]):
+            problems.append(f"log.to: '{name}' lacks its extra: {lacking}")
+    return problems
+
+
+def _lacking(origin: Origin) -> str:
+    """What an extra of the plugin's own name asks for and is not there, and how to install it."""
+    with suppress(PackageNotFoundError):  # a plugin given in Python
+        states = [state(one) for one in requirements(origin.distribution, extra=origin.plugin)]
+        if lacking := ", ".join(said for fits, said in states if not fits):
+            return f"{lacking}; install it with: pip install '{origin.distribution}[{origin.plugin}]'"
+    return ""
 
 
 def _promised_classes(plugins: Plugins, recipe: Recipe) -> Sequence[str] | None:

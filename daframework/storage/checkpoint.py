@@ -67,22 +67,24 @@ def load(path: Path, device: torch.device) -> dict[str, Any] | None:
 
 
 def _read(path: Path, device: torch.device) -> dict[str, Any]:
+    again = "delete it to begin again, or the whole folder of the run if that is finished"
     try:
         state = torch.load(path, map_location=device, weights_only=True)
     except (MemoryError, torch.OutOfMemoryError):
         raise  # nothing is wrong with the file
     except pickle.UnpicklingError as error:
-        raise RunError(f"checkpoint {path} is damaged or holds more than weights; delete it to begin again") from error
-    except Exception as error:  # a damaged file makes torch raise almost anything
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise RunError(f"checkpoint {path} cannot be read ({reason}); delete it to begin again") from error
+        raise RunError(f"checkpoint {path} is damaged or holds more than weights; {again}") from error
+    except OSError as error:
+        raise RunError(f"checkpoint {path} cannot be read: {_reason(error)}") from error
+    except Exception as error:  # a damaged file makes torch raise almost anything, with a paragraph of its own
+        raise RunError(f"checkpoint {path} is damaged, cut short or no checkpoint at all; {again}") from error
     if not isinstance(state, dict):
-        raise RunError(f"checkpoint {path} holds no training state; delete it to begin again")
+        raise RunError(f"checkpoint {path} holds no training state; {again}")
     if _DIGEST not in state:
-        raise RunError(f"checkpoint {path} has no digest: another version wrote it; delete it to begin again")
+        raise RunError(f"checkpoint {path} has no digest: another version wrote it; {again}")
     # Those of earlier versions know no name.
     if state.pop(_DIGEST) not in (_digest(state, _name(path)), _digest(state)):
-        raise RunError(f"checkpoint {path} is damaged: its content is not what was saved; delete it to begin again")
+        raise RunError(f"checkpoint {path} is damaged: its content is not what was saved; {again}")
     return state
 
 

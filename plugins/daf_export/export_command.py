@@ -4,10 +4,16 @@ import re
 from pathlib import Path
 
 import click
+from click.shell_completion import CompletionItem
 
-from daframework.storage.completion import complete_runs
+from daframework.storage.completion import complete_rows, complete_runs
 
 FORMATS = ("onnx", "torch-export", "safetensors")
+
+
+def _models(context: click.Context, option: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    own = [CompletionItem(name) for name in ("generator", "segmenter") if name.startswith(incomplete)]
+    return own + complete_rows(context, option, incomplete)
 
 
 def _size(context: click.Context, option: click.Parameter, text: str | None) -> tuple[int, int] | None:
@@ -26,6 +32,7 @@ def _size(context: click.Context, option: click.Parameter, text: str | None) -> 
     "--model",
     default="generator",
     metavar="generator|segmenter|task|ROW",
+    shell_complete=_models,
     show_default=True,
     help="The generator, the task model of the recipe's own row (by either name), or that of another row of the table.",
 )

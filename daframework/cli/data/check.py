@@ -137,7 +137,7 @@ def _check_part(
     found = SetAudit(tuple(dataset.classes))
     for line in dataset.problems(labelled=part.labelled):
         findings.add("error", part.title, line)
-    look = partial(audit, dataset, part.labelled, types=part.types)
+    look = partial(audit, dataset, part.labelled, types=part.types, task=part.task)
     for one in in_parallel(look, range(len(dataset)), workers=workers):
         found.add(one)
         for level, lines in (("error", (*one.errors, *_too_small(part, one))), ("warning", one.warnings)):

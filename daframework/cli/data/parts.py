@@ -1,13 +1,14 @@
 """Open what a command was asked to look at: the domains of a recipe, or the splits of one dataset."""
 
 from collections.abc import Sequence
+from functools import cache, partial
 
 from attrs import frozen
 
 from daframework.build import make, make_dataset, make_task
 from daframework.cli.data.options import Request
 from daframework.errors import DataError, RecipeError, unknown
-from daframework.interfaces import SEMANTIC, ImageDataset, LabelType
+from daframework.interfaces import SEMANTIC, ImageDataset, LabelType, Task
 from daframework.recipes.read import apply_override, locate, read
 from daframework.recipes.tables import Recipe
 from daframework.registry import Plugins, find, names
@@ -23,7 +24,8 @@ class DomainPart:
     """One split of a recipe's domain, or of the dataset ``domain``; ``labelled`` if its labels are of use.
 
     ``types`` are the labels that the recipe wants of it, or of a dataset its classes: what others are, a task knows.
-    ``crop_size`` is the height and width that each image must have at least, as crops of it are trained on.
+    ``crop_size`` is the height and width that each image must have at least, as crops of it are trained on. ``task`` is
+    the recipe's, where there are labels other than classes.
     """
 
     domain: str
@@ -32,6 +34,7 @@ class DomainPart:
     labelled: bool
     types: Sequence[LabelType]
     crop_size: tuple[int, ...] = (0, 0)
+    task: Task | None = None
 
     @property
     def types_read(self) -> Sequence[LabelType]:
@@ -100,12 +103,17 @@ def open_domains(plugins: Plugins, recipe: Recipe) -> tuple[list[DomainPart], li
     wanted = _PARTS if recipe.downstream.score else _PARTS[:2]
     parts: list[DomainPart] = []
     problems: list[str] = []
+    made = cache(partial(make_task, plugins, recipe))
 
     def part(domain: str, split: str, dataset: ImageDataset) -> DomainPart:
         labelled = recipe.downstream.oracle if (domain, split) == ("target", "train") else True
         cropped = split == "train" and recipe.data.resize is None
-        types = _types(plugins, recipe, domain, dataset)
-        return DomainPart(domain, split, dataset, labelled, types, recipe.data.crop_size if cropped else (0, 0))
+        types: Sequence[LabelType] = [SEMANTIC]
+        task: Task | None = None
+        if not {*dataset.labels} <= {SEMANTIC.name}:  # or its network would take seconds to import for nothing
+            task = made(len(dataset.classes))
+            types = source_types(dataset, task.label_type) if domain == "source" else [task.label_type]
+        return DomainPart(domain, split, dataset, labelled, types, recipe.data.crop_size if cropped else (0, 0), task)
 
     try:
         found = open_datasets(plugins, recipe)
@@ -139,13 +147,6 @@ def open_dataset(plugins: Plugins, request: Request, split: str) -> DomainPart:
         hint = "" if "root" in options else f"; or write the folder after the name: {name} FOLDER"
         raise DataError(f"{name} {split}: {error}{hint}") from error
     return DomainPart(name, split, dataset, labelled=True, types=[SEMANTIC])
-
-
-def _types(plugins: Plugins, recipe: Recipe, domain: str, dataset: ImageDataset) -> list[LabelType]:
-    if {*dataset.labels} <= {SEMANTIC.name}:  # nothing to ask of a task, whose network takes seconds to import
-        return [SEMANTIC]
-    learned = make_task(plugins, recipe, len(dataset.classes)).label_type
-    return source_types(dataset, learned) if domain == "source" else [learned]
 
 
 def no_labels(dataset: ImageDataset, types: Sequence[LabelType] = (SEMANTIC,)) -> str | None:

@@ -12,7 +12,7 @@ from daframework.data.checked import check_sample
 from daframework.data.checks.duplicates import content_digest
 from daframework.data.frequencies import label_counts
 from daframework.errors import DataError
-from daframework.interfaces import SEMANTIC, ImageDataset, Inspection, LabelType, Sample
+from daframework.interfaces import SEMANTIC, ImageDataset, Inspection, LabelType, Sample, Task
 
 LOW_CONTRAST = 3.0
 """Standard deviation, on 0 to 255, below which an image shows next to nothing: one colour, and a camera's noise."""
@@ -41,10 +41,16 @@ class Audited:
     doubt: str | None = None
 
 
-def audit(dataset: ImageDataset, labelled: bool, index: int, types: Sequence[LabelType] = (SEMANTIC,)) -> Audited:
+def audit(
+    dataset: ImageDataset,
+    labelled: bool,
+    index: int,
+    types: Sequence[LabelType] = (SEMANTIC,),
+    task: Task | None = None,
+) -> Audited:
     """Decode one image, and its labels if ``labelled``; whatever is wrong is in the result, a line each.
 
-    Labels of ``types`` must be as these say; others are as good as the dataset finds them.
+    Labels of ``types`` must be as these say; others are as good as the dataset finds them. ``task`` may doubt its own.
     """
     where = f"image {index}"
     try:
@@ -56,7 +62,7 @@ def audit(dataset: ImageDataset, labelled: bool, index: int, types: Sequence[Lab
     if file is None:
         where = found.name
     errors, warnings = list(found.problems), []
-    image, label, others = found.image, found.label, found.others
+    image, label, others, doubt = found.image, found.label, found.others, found.doubt
     if image is not None:
         sample = Sample(image, label, found.name, others)
         try:
@@ -64,6 +70,10 @@ def audit(dataset: ImageDataset, labelled: bool, index: int, types: Sequence[Lab
         except DataError as error:
             errors.append(str(error))
             image, label, others = None, None, {}
+        else:
+            learned = None if task is None else sample.labelled(task.label_type.name)
+            said = None if task is None or learned is None else task.doubt(learned)
+            doubt = doubt or (said and f"{where}: {said}")
     counts: tuple[int, ...] | None = None
     if label is not None:
         counts = tuple(label_counts(label, len(dataset.classes), found.name).tolist())
@@ -76,7 +86,7 @@ def audit(dataset: ImageDataset, labelled: bool, index: int, types: Sequence[Lab
         counts=counts,
         others=tuple(others),
         turned=found.turned,
-        doubt=found.doubt,
+        doubt=doubt,
     )
     if image is None:
         return audited
