@@ -10,7 +10,7 @@ from daframework.adapt.translated_set import open_translated
 from daframework.data.whole import evenly_spread
 from daframework.interfaces import SEMANTIC, ImageDataset
 from daframework.report.figures import class_figure, save_figure, score_figure
-from daframework.report.sheets import sheet_figure
+from daframework.report.sheets import Tile, contact_sheet
 from daframework.report.table import mean
 from daframework.suites.comparison import TaskTable
 from daframework.suites.plan import REFERENCES, Plan
@@ -66,5 +66,7 @@ def draw_sheet(plan: Plan, found: Mapping[str, Status], source: ImageDataset) ->
     labels = [sample.label for sample in samples if sample.label is not None]
     if labels:
         rows["label"] = [SEMANTIC.render(label[None], source.palette)[0] for label in labels]
+    sections = {name: [Tile("", image) for image in images] for name, images in rows.items()}
+    legend = dict(zip(source.classes, source.palette, strict=True)) if labels else {}
     title = f"{plan.name}: source images under every method, seed {plan.seeds[0]}"
-    return save_figure(sheet_figure(rows, title), plan.out, "sheet")
+    return save_figure(contact_sheet(sections, legend, title, columns=SHEET_IMAGES), plan.out, "sheet")
