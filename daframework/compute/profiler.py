@@ -1,6 +1,5 @@
 """Watch a few steps of every training stage with PyTorch's profiler: a trace, and where the time of a step goes."""
 
-import gzip
 import json
 import os
 import re
@@ -169,8 +168,8 @@ class StepProfiler(Listener):
         name = re.sub(r"[^A-Za-z0-9_.-]+", "_", self._stage)
         found = Profile(self._stage, self._first, steps, parts, self.folder / f"{name}.trace.json.gz")
         with TemporaryDirectory() as folder:
-            profiler.export_chrome_trace(f"{folder}/trace.json")
-            write_bytes(found.trace, gzip.compress(Path(folder, "trace.json").read_bytes(), compresslevel=6))
+            profiler.export_chrome_trace(f"{folder}/trace.json.gz")
+            write_bytes(found.trace, Path(folder, "trace.json.gz").read_bytes())
         write_text(self.folder / f"{name}.json", json.dumps(_to_json(found), indent=2) + "\n")
         self.profiles.append(found)
 
