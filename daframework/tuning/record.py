@@ -11,7 +11,6 @@ from daframework.errors import DafError, RunError, one_line
 from daframework.recipes.read import differing, dump, parse
 from daframework.recipes.strict import structure
 from daframework.recipes.tables import Recipe
-from daframework.report.pick import SCORE
 from daframework.storage.files import write_text
 from daframework.storage.run_folder import RunFolder, difference
 from daframework.text_file import read_text
@@ -53,7 +52,6 @@ def write_trials(out: Path, recipe: Recipe, space: Space, trials: Sequence[Searc
     content = {
         "recipe": dump(recipe),
         "space": {key: one.written() for key, one in space.items()},
-        "score": SCORE,
         "trials": [asdict(one) for one in trials],
     }
     write_text(out / _FILE, json.dumps(content, indent=2, allow_nan=False) + "\n")
@@ -76,12 +74,9 @@ def read_trials(out: Path, recipe: Recipe, space: Space) -> list[SearchTrial]:
         content = json.loads(read_text(path))
         was = parse(content["recipe"], str(path))
         ranges = differing(content["space"], {key: one.written() for key, one in space.items()}, "not there")
-        score = str(content["score"])
         trials, problems = structure({"trials": content["trials"]}, _Trials)
         if trials is None:
             raise ValueError("; ".join(problems))
-        if [one.number for one in trials.trials] != list(range(len(trials.trials))):
-            raise ValueError("its trials are not numbered from 0")
     except OSError as error:
         raise RunError(f"{path} cannot be read: {error.strerror}") from error
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, DafError) as error:
@@ -89,8 +84,6 @@ def read_trials(out: Path, recipe: Recipe, space: Space) -> list[SearchTrial]:
     changed = difference(was, recipe)
     if changed is None and ranges:
         changed = "the range of {} was {}, now {}".format(min(ranges), *ranges[min(ranges)])
-    if changed is None and score != SCORE:
-        changed = f"trials were scored by {score}, now by {SCORE}"
     if changed is not None:
         raise RunError(f"{out} holds another search ({changed}); give another folder with --out, or delete this one")
     return [
