@@ -65,7 +65,7 @@ Space = Mapping[str, Range]
 """Ranges by the recipe's keys, written as ``--set`` takes them: ``losses.cycle.weight``."""
 
 
-def default_space(recipe: Recipe, where: str) -> Space:
+def default_space(recipe: Recipe) -> Space:
     """Weights of losses and learning rates of the translation, from a quarter to four times the recipe's own.
 
     The first weight stays: Adam's steps depend only on how the weights compare.
@@ -75,8 +75,8 @@ def default_space(recipe: Recipe, where: str) -> Space:
     """
     if recipe.translation is None or recipe.translation.steps == 0:
         raise RecipeError(
-            f"{where}: trains no translation, and by default loss weights and learning rates of one are searched; "
-            "say what to search with --space"
+            f"{recipe.name}: trains no translation, and by default loss weights and learning rates of one are "
+            "searched; say what to search with --space"
         )
     weights = {f"losses.{loss.name}.weight": loss.weight for loss in recipe.losses if loss.weight > 0}
     lr = recipe.translation.lr

@@ -12,16 +12,20 @@ from rich.text import Text
 
 from daframework.errors import visible
 from daframework.suites.estimate import duration
-from daframework.suites.work import Screen, Work
+from daframework.suites.work import Work
+
+QUIET = Console(quiet=True)
 
 
-class BenchView(Screen):
+class BenchView:
     """Runs done, running and left, and how long is left. Use it as a context manager."""
 
     def __init__(
         self, console: Console, names: Sequence[str], done: int, left: Callable[[], dict[str, float | None]], jobs: int
     ) -> None:
-        """``names`` are to be run, ``done`` were before; ``left`` tells the seconds each unfinished one still needs."""
+        """Those called ``names`` are to be run, ``jobs`` at a time, and ``done`` were before; ``left`` tells how many
+        seconds each unfinished one still needs, None where nobody knows.
+        """
         self._console = console
         self._total, self._done, self._failed = len(names) + done, done, 0
         self._left, self._jobs = left, jobs
@@ -54,7 +58,7 @@ class BenchView(Screen):
             self._running[work.name] = (self._running[work.name][0], line)
 
     def ended(self, work: Work, seconds: float, failure: str | None) -> None:
-        """A run has ended."""
+        """A run has ended after ``seconds``; ``failure`` says why, where it is not finished."""
         self._running.pop(work.name, None)
         self._names.discard(work.name)
         self._done += failure is None
