@@ -12,13 +12,13 @@ seconds, however they were started, with one line that says why and the exit cod
 import json
 import os
 import secrets
-import selectors
 import socket
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from multiprocessing.connection import Connection, wait
 from typing import Any, NoReturn
 
 import torch
@@ -36,6 +36,7 @@ _MEETING_SECONDS = 300  # for all to connect, once all are there
 _LEAVING_SECONDS = 10  # for a process that failed to end, which a library that waits for the others may prevent
 _REASON_SECONDS = 3  # for the reason to arrive why the others can no longer be reached
 _POLL_SECONDS = 0.2
+_LONGEST_HELLO = 1000  # bytes
 _SHOW_CURSOR = "\x1b[?25h"
 # Seconds of silence before a connection is probed, seconds between two probes, and how many may go unanswered.
 _KEEP_ALIVE = {"TCP_KEEPIDLE": 5, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
@@ -92,15 +93,15 @@ def require_same(recipe: Recipe) -> None:
             raise RunError(f"this process has another {what} than the first{shown}; all must have the same")
 
 
-def _meet(place: Place) -> dict[int, socket.socket]:
-    """Connections by rank: the first has one to every other, the others have one to the first."""
+def _meet(place: Place) -> dict[Connection, int]:
+    """Connections and the ranks they lead to: the first has one to every other, the others have one to the first."""
     server = socket.create_server(("", 0), backlog=place.ranks) if place.rank == 0 else None
     port, token = from_first(lambda: (server.getsockname()[1] if server else 0, secrets.token_hex(16)))
     try:
         if server is None:
-            connection = socket.create_connection((place.address, port), timeout=_MEETING_SECONDS)
+            connection = _kept_alive(socket.create_connection((place.address, port), timeout=_MEETING_SECONDS))
             _send(connection, {"token": token, "rank": place.rank})
-            return {0: _kept_alive(connection)}
+            return {connection: 0}
         with server:
             return _accept_all(server, token, place.ranks)
     except OSError as error:
@@ -110,60 +111,52 @@ def _meet(place: Place) -> dict[int, socket.socket]:
         ) from error
 
 
-def _accept_all(server: socket.socket, token: str, ranks: int) -> dict[int, socket.socket]:
-    found: dict[int, socket.socket] = {}
+def _accept_all(server: socket.socket, token: str, ranks: int) -> dict[Connection, int]:
+    found: dict[Connection, int] = {}
     until = time.monotonic() + _MEETING_SECONDS
     while len(found) < ranks - 1:
         server.settimeout(max(0.01, until - time.monotonic()))
-        connection, _ = server.accept()
-        connection.settimeout(_REASON_SECONDS)
-        hello: dict[str, Any] = {}
-        with suppress(OSError, ValueError):  # a stranger who scans ports
-            hello = json.loads(connection.makefile(encoding="utf-8").readline())
-        if hello.get("token") == token:
-            found[int(hello["rank"])] = _kept_alive(connection)
-        else:
-            connection.close()
+        connection = _kept_alive(server.accept()[0])
+        with suppress(Exception):  # whatever a stranger says who scans ports
+            if connection.poll(_REASON_SECONDS):
+                hello = json.loads(connection.recv_bytes(_LONGEST_HELLO))
+                if hello["token"] == token:
+                    found[connection] = hello["rank"]
     return found
 
 
-def _kept_alive(connection: socket.socket) -> socket.socket:
+def _kept_alive(connection: socket.socket) -> Connection:
     connection.settimeout(None)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in _KEEP_ALIVE.items():
         if hasattr(socket, name):  # not everywhere
             connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
-    return connection
+    return Connection(connection.detach())
 
 
-def _send(connection: socket.socket, message: dict[str, Any]) -> None:
+def _send(connection: Connection, message: dict[str, Any]) -> None:
     with suppress(OSError):  # whoever is gone is noticed when reading
-        connection.sendall(json.dumps(message).encode() + b"\n")
+        connection.send_bytes(json.dumps(message).encode())
 
 
 class _Watcher(threading.Thread):
     """Listens to the other processes; ends this one when one of them has ended too soon."""
 
-    def __init__(self, place: Place, asked: Signals, connections: dict[int, socket.socket]) -> None:
+    def __init__(self, place: Place, asked: Signals, connections: dict[Connection, int]) -> None:
         super().__init__(daemon=True)
         self._place, self._asked = place, asked
         self._connections = connections
-        self._rest = dict.fromkeys(connections, b"")
         self._told: int | None = None
         self._left = threading.Event()
 
     def run(self) -> None:
-        with selectors.DefaultSelector() as selector:
-            for rank, connection in self._connections.items():
-                selector.register(connection, selectors.EVENT_READ, rank)
-            while self._connections and not self._left.is_set():
-                for key, _ in selector.select(_POLL_SECONDS):
-                    rank = key.data
-                    if self._hear(rank):
-                        selector.unregister(self._connections.pop(rank))
-                if self._asked.signal != self._told:
-                    self._told = self._asked.signal
-                    self._tell({"stop": self._told})
+        while self._connections and not self._left.is_set():
+            for connection in wait(list(self._connections), _POLL_SECONDS):
+                if isinstance(connection, Connection) and self._hear(connection):
+                    del self._connections[connection]
+            if self._asked.signal != self._told:
+                self._told = self._asked.signal
+                self._tell({"stop": self._told})
 
     def leave(self, message: dict[str, Any]) -> None:
         """Tell the others that, and how, this process ends; and listen no longer."""
@@ -172,30 +165,24 @@ class _Watcher(threading.Thread):
         self._tell(message)
 
     def _tell(self, message: dict[str, Any], *, besides: int | None = None) -> None:
-        for rank, connection in self._connections.items():
+        for connection, rank in self._connections.items():
             if rank != besides:
                 _send(connection, message)
 
-    def _hear(self, rank: int) -> bool:
-        """Read what ``rank`` says; whether it has said good-bye."""
+    def _hear(self, connection: Connection) -> bool:
+        """Read what another process says; whether it has said good-bye."""
+        rank = self._connections[connection]
         try:
-            content = self._connections[rank].recv(65536)
-        except OSError:
-            content = b""
-        if not content:
+            message = json.loads(connection.recv_bytes())
+        except (OSError, EOFError):
             self._lost(rank)
-        *lines, self._rest[rank] = (self._rest[rank] + content).split(b"\n")
-        for line in lines:
-            message = json.loads(line)
-            if message.get("stop"):
-                self._asked.stop(message["stop"])
-            if message.get("bye"):
-                return True
-            if "end" in message:
-                self._tell(message, besides=rank)
-                stopped = message["end"] > 1
-                self._end(message["end"], message["why"] if stopped else f"error: process {rank}: {message['why']}")
-        return False
+        if message.get("stop"):
+            self._asked.stop(message["stop"])
+        if "end" in message:
+            self._tell(message, besides=rank)
+            stopped = message["end"] > 1
+            self._end(message["end"], message["why"] if stopped else f"error: process {rank}: {message['why']}")
+        return "bye" in message
 
     def _lost(self, rank: int) -> NoReturn:
         why = f"process {rank} of {self._place.ranks} was killed, or its machine is gone"
