@@ -74,12 +74,10 @@ def read_trials(out: Path, recipe: Recipe, space: Space) -> list[SearchTrial]:
         content = json.loads(read_text(path))
         was = parse(content["recipe"], str(path))
         ranges = differing(content["space"], {key: one.written() for key, one in space.items()}, "not there")
-        trials, problems = structure({"trials": content["trials"]}, _Trials)
+        trials, problems = structure(content["trials"], tuple[SearchTrial, ...], "trials")
         if trials is None:
             raise ValueError("; ".join(problems))
-    except OSError as error:
-        raise RunError(f"{path} cannot be read: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, DafError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, DafError) as error:
         raise RunError(f"{path}: damaged ({one_line(error)}); give another folder with --out") from error
     changed = difference(was, recipe)
     if changed is None and ranges:
@@ -88,10 +86,5 @@ def read_trials(out: Path, recipe: Recipe, space: Space) -> list[SearchTrial]:
         raise RunError(f"{out} holds another search ({changed}); give another folder with --out, or delete this one")
     return [
         evolve(one, failure=None) if one.failure is not None and not RunFolder(out / one.name).path.exists() else one
-        for one in trials.trials
+        for one in trials
     ]
-
-
-@frozen
-class _Trials:
-    trials: tuple[SearchTrial, ...]

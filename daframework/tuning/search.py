@@ -11,20 +11,18 @@ from torch import nn
 
 from daframework.build import make_task
 from daframework.errors import DataError, RecipeError, RunError, warn
+from daframework.recipes.read import read_toml
 from daframework.recipes.tables import Recipe
 from daframework.registry import Plugins, load_plugins
-from daframework.report.pick import label_free_score
-from daframework.report.summary import summarise
 from daframework.runs.check import check
 from daframework.storage.files import write_text
 from daframework.storage.lock import held
-from daframework.storage.run_folder import RunFolder, is_as_written, open_folder, recipe_text, write_recipe
+from daframework.storage.run_folder import RunFolder, is_as_written, open_folder, recipe_text
 from daframework.suites.bench import open_executor
 from daframework.suites.bench_view import QUIET, BenchView
 from daframework.suites.processes import carry_out
 from daframework.suites.status import status
 from daframework.suites.work import Work
-from daframework.text_file import read_text
 from daframework.tuning.findings import Tuning as Tuning
 from daframework.tuning.record import SearchTrial, read_trials, write_trials
 from daframework.tuning.sampler import ask, require_optuna
@@ -106,11 +104,8 @@ def without_labels(recipe: Recipe) -> Recipe:
 
 def _require_own(path: Path) -> None:
     """What lies at ``path`` must be what a search left there, or it would be lost."""
-    try:
-        if path.exists() and not is_as_written(read_text(path)):
-            raise RunError(f"{path} was changed since the search wrote it; give it another name")
-    except (OSError, ValueError) as error:
-        raise RunError(f"{path} cannot be read: {error}; give it another name") from error
+    if path.exists() and not is_as_written(read_toml(path)):
+        raise RunError(f"{path} was changed since the search wrote it; give it another name")
 
 
 @frozen
@@ -176,7 +171,6 @@ class _Search:
 
     def prepare(self, work: _Run) -> None:
         open_folder(work.folder.path, work.recipe)
-        write_recipe(work.folder, work.recipe)  # where and how to compute may have changed
 
     def ended(self, work: _Run, failure: str | None) -> None:
         """Keep what came out.
@@ -188,8 +182,7 @@ class _Search:
         trial, score, seconds = self.trials[work.number], None, None
         if failure is None and results is not None:
             # The last row is the recipe's own, after self-training where it asks for that.
-            rows = {row["method"]: row for row in summarise([results])}
-            score, seconds = label_free_score(rows[results.rows[-1].method]), sum(results.seconds.values())
+            score, seconds = results.rows[-1].mutual_information, sum(results.seconds.values())
         failure = None if score is not None else failure or "its model was not looked at"
         self.trials[work.number] = evolve(trial, score=score, failure=failure, seconds=seconds)
         self._begun.discard(work.number)
