@@ -53,19 +53,16 @@ def score_figure(
     source_only and oracle, drawn across all bars and named below.
     """
     scale = 100 if metric.unit == PERCENT else 1
-    spreads = [over_seeds(values) for values in bars.values()]
-    farthest = [sum(value or 0.0 for value in found.values()) for found in spreads]
-    everything = [*farthest, *lines.values(), *(value for values in bars.values() for value in values)]
     with plain_style():
         figure, axes = _rows(title, list(bars), extra=1.3)
-        least = 1.0 if metric.unit == PERCENT else 1e-6
-        axes.set_xlim(0, 1.04 * max(least, *(scale * value for value in everything)))
         axes.grid(axis="x", color=RULE, linewidth=0.6)
-        for place, (values, found) in enumerate(zip(bars.values(), spreads, strict=True)):
+        for place, values in enumerate(bars.values()):
+            found = over_seeds(values)
             _bar(axes, place, [scale * value for value in values], scale * (found["standard_deviation"] or 0.0))
             _beside(axes, place, spread(found, metric), INK if values else SOFT)
         for place, value in enumerate(lines.values()):
             axes.axvline(scale * value, color=INK, linewidth=1.2, dashes=_DASHES[place % len(_DASHES)], zorder=2.5)
+        axes.set_xlim(left=0)
         names = [wrapped(f"{name} {metric.text(value)}", 60) for name, value in lines.items()]
         _legend(figure, axes.lines[-len(lines) :] if lines else [], names)
         better = "" if metric.higher_is_better else ", lower is better"
