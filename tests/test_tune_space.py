@@ -21,7 +21,7 @@ def test_weights_but_the_first_and_learning_rates_are_searched_from_a_quarter_to
 
 
 def test_a_recipe_that_trains_no_translation_has_nothing_to_search_by_default(source_only):
-    with pytest.raises(RecipeError, match=r"^r: trains no translation.*--space$"):
+    with pytest.raises(RecipeError, match=r"^tiny: trains no translation.*--space$"):
         default_space(parse(source_only, "r"))
 
 
