@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from rich.console import Console, RenderableType
 from rich.progress import Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Column
 from rich.text import Text
 
 from daframework.errors import visible
@@ -31,10 +32,11 @@ class BenchView(Progress):
         super().__init__(
             TextColumn("{task.description}", markup=False),
             TimeElapsedColumn(),
-            TextColumn("{task.fields[line]}", markup=False, style="dim"),
+            TextColumn("{task.fields[line]}", markup=False, style="dim", table_column=Column(ratio=1, no_wrap=True)),
             console=console,
             refresh_per_second=2,
             transient=True,
+            expand=True,
             redirect_stdout=False,  # which stays as it is: on a cluster, what Ray prints there is thrown away
             disable=not console.is_terminal,
         )
