@@ -44,39 +44,38 @@ _KEEP_ALIVE = {"TCP_KEEPIDLE": 5, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
 
 @contextmanager
 def watch(place: Place, asked: Signals) -> Iterator[None]:
-    """Inside, all processes of a run end when one does, and all are asked to stop when one is.
+    """Inside, all processes of a run of several end when one does, and all are asked to stop when one is.
 
     Raises:
         RunError: the processes do not find one another.
     """
-    if place.ranks == 1:
-        yield
-        return
     watcher = _Watcher(place, asked, _meet(place))
     watcher.start()
     try:
         yield
+    except StoppedError:  # as all are, at the same step: none need be ended
+        _wait_for_signal(asked)
+        _leave(watcher, {"bye": True, "stop": asked.signal}, asked.exit_code)
+        dist.destroy_process_group()
+        raise
     except BaseException as error:
         if not isinstance(error, DafError | KeyboardInterrupt):
             # Perhaps only because another process died: then the watcher ends this one, and says so.
             watcher.join(_REASON_SECONDS)
-        if isinstance(error, StoppedError):
-            _wait_for_signal(asked)
-        code = 128 + (asked.signal or 2) if isinstance(error, StoppedError | KeyboardInterrupt) else 1
-        if isinstance(error, StoppedError):  # as all do, at the same step: none need be ended
-            watcher.leave({"bye": True, "stop": asked.signal})
-        else:
-            watcher.leave({"end": code, "why": one_line(error)})
-        leaving = threading.Timer(_LEAVING_SECONDS, os._exit, [code])
-        leaving.daemon = True  # it is for a process that has not ended by then
-        leaving.start()
-        if isinstance(error, StoppedError):
-            dist.destroy_process_group()
+        code = asked.exit_code if isinstance(error, KeyboardInterrupt) else 1
+        _leave(watcher, {"end": code, "why": one_line(error)}, code)
         raise
     # Left open, its threads may abort a process that ends while another still has to.
     dist.barrier()
     dist.destroy_process_group()
     watcher.leave({"bye": True})
+
+
+def _leave(watcher: "_Watcher", message: dict[str, Any], code: int) -> None:
+    watcher.leave(message)
+    leaving = threading.Timer(_LEAVING_SECONDS, os._exit, [code])
+    leaving.daemon = True  # it is for a process that has not ended by then
+    leaving.start()
 
 
 def require_same(recipe: Recipe) -> None:

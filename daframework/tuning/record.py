@@ -12,7 +12,7 @@ from daframework.recipes.read import differing, dump, parse
 from daframework.recipes.strict import structure
 from daframework.recipes.tables import Recipe
 from daframework.storage.files import write_text
-from daframework.storage.run_folder import RunFolder, difference
+from daframework.storage.run_folder import difference
 from daframework.text_file import read_text
 from daframework.tuning.space import Space
 
@@ -37,10 +37,10 @@ class SearchTrial:
         """Whether it is over, one way or the other."""
         return self.score is not None or self.failure is not None
 
-    @property
-    def name(self) -> str:
-        """Its folder's path inside the search's."""
-        return f"trials/{self.number:04}"
+
+def trial_name(number: int) -> str:
+    """The path of a trial's folder inside the search's."""
+    return f"trials/{number:04}"
 
 
 def write_trials(out: Path, recipe: Recipe, space: Space, trials: Sequence[SearchTrial]) -> None:
@@ -85,6 +85,6 @@ def read_trials(out: Path, recipe: Recipe, space: Space) -> list[SearchTrial]:
     if changed is not None:
         raise RunError(f"{out} holds another search ({changed}); give another folder with --out, or delete this one")
     return [
-        evolve(one, failure=None) if one.failure is not None and not RunFolder(out / one.name).path.exists() else one
+        evolve(one, failure=None) if one.failure is not None and not (out / trial_name(one.number)).exists() else one
         for one in trials
     ]

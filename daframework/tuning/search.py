@@ -24,7 +24,7 @@ from daframework.suites.processes import carry_out
 from daframework.suites.status import status
 from daframework.suites.work import Work
 from daframework.tuning.findings import Tuning as Tuning
-from daframework.tuning.record import SearchTrial, read_trials, write_trials
+from daframework.tuning.record import SearchTrial, read_trials, trial_name, write_trials
 from daframework.tuning.sampler import ask, require_optuna
 from daframework.tuning.space import Space, default_space, make_space, own_values, read_space, with_values
 
@@ -82,7 +82,7 @@ def tune(
         if search.left:
             with open_executor(on, jobs) as executor:
                 search.places = executor.places
-                names = [search.named(number) for number in search.unfinished()]
+                names = [trial_name(number) for number in search.unfinished()]
                 done = search.total - search.left
                 with BenchView(console, names, done, search.seconds_left, executor.places) as view:
                     carry_out(search, folder, executor, view, stopping)
@@ -141,9 +141,6 @@ class _Search:
     def left(self) -> int:
         return len(self.unfinished())
 
-    def named(self, number: int) -> str:
-        return SearchTrial(number, {}).name
-
     def take(self, running: Sequence[_Run]) -> _Run | None:
         number = next(iter(self.unfinished()), None)
         if number is None:
@@ -157,7 +154,8 @@ class _Search:
         self._begun.add(number)
         trial = self.trials[number]
         changed = with_values(self.recipe, trial.values) if number else self.recipe
-        return _Run(trial.name, without_labels(changed), RunFolder(self.out / trial.name), number)
+        name = trial_name(number)
+        return _Run(name, without_labels(changed), RunFolder(self.out / name), number)
 
     def _values(self, number: int, known: int) -> dict[str, Any]:
         """What trial ``number`` tries, told of those before ``known``: one that failed is as bad as the worst."""
@@ -201,4 +199,4 @@ class _Search:
         """What each unfinished trial may still take, by its name: as long as the others did."""
         known = [one.seconds for one in self.trials if one.seconds is not None]
         each = statistics.mean(known) if known else None
-        return {self.named(number): each for number in range(self.total)}
+        return {trial_name(number): each for number in range(self.total)}
