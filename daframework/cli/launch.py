@@ -33,8 +33,7 @@ def launch(arguments: Sequence[str], processes: int) -> int:
 
     def pass_on(number: int, frame: FrameType | None) -> None:
         for child in children:
-            if child.poll() is None:
-                child.send_signal(number)
+            child.send_signal(number)
 
     with handled(pass_on):
         try:
@@ -46,9 +45,8 @@ def launch(arguments: Sequence[str], processes: int) -> int:
             raise RunError(f"process {len(children)} of {processes} cannot be started: {error}") from error
         finally:
             for child in children:
-                if child.poll() is None:
-                    child.kill()
-                    child.wait()
+                child.kill()
+                child.wait()
 
 
 def _wait(children: Sequence["subprocess.Popen[bytes]"]) -> int:

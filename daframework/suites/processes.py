@@ -65,8 +65,7 @@ class _Process:
         return last_line(self.log)
 
     def stop(self) -> None:
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGINT)
+        self.process.send_signal(signal.SIGINT)
 
     def wait(self) -> None:
         self.process.wait()

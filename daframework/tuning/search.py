@@ -11,7 +11,7 @@ from torch import nn
 
 from daframework.build import make_task
 from daframework.errors import DataError, RecipeError, RunError, warn
-from daframework.recipes.read import read_toml
+from daframework.recipes.read import read_tables, read_toml
 from daframework.recipes.tables import Recipe
 from daframework.registry import Plugins, load_plugins
 from daframework.runs.check import check
@@ -26,7 +26,7 @@ from daframework.suites.work import Work
 from daframework.tuning.findings import Tuning as Tuning
 from daframework.tuning.record import SearchTrial, read_trials, trial_name, write_trials
 from daframework.tuning.sampler import ask, require_optuna
-from daframework.tuning.space import Space, default_space, make_space, own_values, read_space, with_values
+from daframework.tuning.space import Space, default_space, make_space, own_values, with_values
 
 _MOST_FAILURES = 3
 """Where so many trials have failed and none has been scored, it may be no fault of their values."""
@@ -63,7 +63,7 @@ def tune(
     elif isinstance(space, Mapping):
         found = make_space(plugins, recipe, space, "space")
     else:
-        found = read_space(plugins, recipe, Path(space))
+        found = make_space(plugins, recipe, read_tables(Path(space)), str(space))
     for missing in check(plugins, without_labels(recipe), recipe.name):
         raise DataError(missing)
     # The number of classes changes nothing here: the data need not be opened twice.

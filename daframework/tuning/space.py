@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from math import isfinite
-from pathlib import Path
 from typing import Any
 
 from attrs import asdict, evolve, field, frozen
@@ -11,7 +10,7 @@ from attrs.validators import optional
 
 from daframework.build import component_problems
 from daframework.errors import RecipeError
-from daframework.recipes.read import dump, flat, parse, put, read_tables
+from daframework.recipes.read import dump, flat, parse, put
 from daframework.recipes.rules import rule
 from daframework.recipes.strict import shown, structure
 from daframework.recipes.tables import Recipe
@@ -57,8 +56,7 @@ class Range:
 
     def written(self) -> dict[str, Any]:
         """What was set of it, as TOML or JSON take it."""
-        found = asdict(self, filter=lambda _, value: value is not None and value is not False)
-        return found | ({"choices": list(self.choices)} if self.choices is not None else {})
+        return asdict(self, filter=lambda _, value: value is not None and value is not False)
 
 
 Space = Mapping[str, Range]
@@ -83,15 +81,6 @@ def default_space(recipe: Recipe) -> Space:
     rates = {_LR: lr} | ({_DISCRIMINATOR_LR: recipe.translation.discriminator_lr or lr} if recipe.discriminator else {})
     centres = dict(list(weights.items())[1:]) | rates
     return {key: Range(centre / _FACTOR, centre * _FACTOR, log=True) for key, centre in centres.items()}
-
-
-def read_space(plugins: Plugins, recipe: Recipe, path: Path) -> Space:
-    """The space in a TOML file, which fits ``recipe``.
-
-    Raises:
-        RecipeError: with every problem found.
-    """
-    return make_space(plugins, recipe, read_tables(path), str(path))
 
 
 def make_space(plugins: Plugins, recipe: Recipe, tables: Mapping[str, Any], where: str) -> Space:
