@@ -88,7 +88,8 @@ def open_folder(path: Path, recipe: Recipe) -> RunFolder:
         RunError: it belongs to another recipe, holds other files, or cannot be written.
     """
     folder = find_folder(path, recipe)
-    write_text(folder.recipe, recipe_text(recipe))  # anew, as it says also where and how the run goes on
+    if not folder.recipe.exists() or read_recipe(folder) != recipe:  # which says also where and how the run goes on
+        write_text(folder.recipe, recipe_text(recipe))
     return folder
 
 

@@ -49,11 +49,6 @@ class Range:
             return value in self.choices
         return type(value) in (int, float) and bool(self.low <= value <= self.high)
 
-    @property
-    def ends(self) -> tuple[Any, ...]:
-        """Values that are sound only if the range is."""
-        return (self.low, self.high) if self.choices is None else self.choices
-
     def written(self) -> dict[str, Any]:
         """What was set of it, as TOML or JSON take it."""
         return asdict(self, filter=lambda _, value: value is not None and value is not False)
@@ -140,7 +135,7 @@ def _misfits(plugins: Plugins, recipe: Recipe, key: str, one: Range) -> list[str
     if any(f"{key}.".startswith(f"{other}.") for other in _NOT_SEARCHED):
         return [f"{key}: cannot be searched: trials that differ in it cannot be compared, or do not differ at all"]
     problems: dict[str, None] = {}
-    for value in one.ends:
+    for value in one.choices or (one.low, one.high):
         tables = deepcopy(dump(recipe))
         try:
             put(tables, key, value, key)
