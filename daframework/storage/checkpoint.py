@@ -78,7 +78,8 @@ def _read(path: Path, device: torch.device) -> dict[str, Any]:
         raise RunError(f"checkpoint {path} cannot be read ({reason}); delete it to begin again") from error
     if not isinstance(state, dict):
         raise RunError(f"checkpoint {path} holds no training state; delete it to begin again")
-    if damaged or state.pop(_NAME, None) != _name(path):
+    state.pop("digest", None)  # those of earlier versions have one, and no name
+    if damaged or state.pop(_NAME, _name(path)) != _name(path):
         raise RunError(f"checkpoint {path} is damaged: its content is not what was saved; delete it to begin again")
     return state
 
