@@ -12,7 +12,7 @@ from daframework.errors import visible
 from daframework.suites.estimate import duration
 from daframework.suites.work import Work
 
-QUIET = Console(quiet=True)
+QUIET = Console(quiet=True, force_terminal=False)  # else what others print would go to it
 
 
 class BenchView(Progress):
