@@ -10,7 +10,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from daframework.errors import RunError, one_line
+from daframework.errors import RunError
 from daframework.storage.files import write_text
 
 LOCK, HOLDER = ".lock", ".lock_holder.json"
@@ -32,7 +32,7 @@ def held(folder: Path) -> Iterator[None]:
             f"{folder} is in use by {_told(holder)[0]}; wait for it, stop it, or give another folder with --out"
         ) from None
     except (OSError, NotImplementedError) as error:  # the latter where a file system knows no locks
-        raise RunError(f"{folder} cannot be written: {one_line(error)}") from error
+        raise RunError(f"{folder} cannot be written: {getattr(error, 'strerror', None) or error}") from error
     try:
         mine = {
             "process": os.getpid(),
