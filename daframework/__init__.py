@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from daframework.interfaces import Sample as Sample
     from daframework.interfaces import Task as Task
     from daframework.listener import Listener as Listener
-    from daframework.tuning.door import Tuning as Tuning
-    from daframework.tuning.door import tune as tune
+    from daframework.tuning.search import Tuning as Tuning
+    from daframework.tuning.search import tune as tune
 
 hookimpl = HookimplMarker("daframework")
 """Marks a plugin's functions as implementations of the hooks in `daframework.hookspecs`."""
@@ -48,7 +48,7 @@ _LATER = {
     "errors": ("DafError",),
     "interfaces": ("Discriminator", "Generator", "ImageDataset", "Loss", "Sample", "Task"),
     "listener": ("Listener",),
-    "tuning.door": ("Tuning", "tune"),
+    "tuning.search": ("Tuning", "tune"),
 }
 __all__ = sorted({"API_VERSION", "__version__", "hookimpl"}.union(*_LATER.values()))
 

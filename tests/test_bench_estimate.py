@@ -8,9 +8,9 @@ from conftest import TABLES
 from rich.console import Console
 from tiny_suite import RECIPES, finish, plan_of, write_suite
 
-from daframework.cli.bench_view import BenchView
 from daframework.storage.results import Results
 from daframework.storage.run_folder import open_folder
+from daframework.suites.bench_view import BenchView
 from daframework.suites.estimate import duration, left_by_cell
 from daframework.suites.status import State, Status
 

@@ -173,7 +173,7 @@ def test_a_run_that_cannot_be_started_costs_one_cell(plan, program):
     failures = go(plan).failures
     for name, why in failures.items():
         if name.startswith("narrow/"):
-            assert why.startswith(f"the run {name} cannot be started: ")
+            assert "Not a directory" in why and "logs/narrow" in why
         else:
             assert why == "ended with exit code 3"
     assert set(failures) == {cell.name for cell in plan.cells}

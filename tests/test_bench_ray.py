@@ -295,6 +295,7 @@ def test_an_address_without_a_cluster_is_refused(daf, tmp_path, address, says):
 
 def test_without_ray_the_error_says_how_to_get_it(daf, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
+    monkeypatch.delitem(sys.modules, "daframework.suites.cluster")
     result = daf("bench", write_suite(tmp_path, FILES), "--on", "ray")
     refused(refusal(result), r"--on ray needs Ray .*pip install 'daframework\[ray\]'")
 

@@ -150,7 +150,7 @@ def test_a_run_of_another_recipe_is_left_out_and_left_alone(copied, daf, monkeyp
     cell.folder.recipe.write_text(recipe.replace("pool_size = 3", "pool_size = 2"))
     before = {file: file.read_bytes() for file in cell.folder.path.rglob("*") if file.is_file()}
     drawn = []
-    monkeypatch.setattr("daframework.suites.drawings.sheet_figure", lambda rows, title: drawn.extend(rows))
+    monkeypatch.setattr("daframework.suites.drawings.contact_sheet", lambda sections, *_, **__: drawn.extend(sections))
     code, text, errors = daf("bench", path, "--out", out)
     assert code == 0 and "begins" not in errors
     assert (

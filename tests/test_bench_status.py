@@ -9,6 +9,7 @@ import pytest
 from tiny_suite import finish, plan_of
 
 from daframework.errors import RunError, StoppedError
+from daframework.runs.stages import execute
 from daframework.storage.results import read_results
 from daframework.storage.run_folder import open_folder, read_recipe
 from daframework.suites import share
@@ -178,7 +179,7 @@ def test_sharing_gives_the_results_of_runs_that_share_nothing(finished, plugins,
     alone = plan_of(plugins, tmp_path)
     for cell in alone.cells:
         if cell.method != "source_only":
-            finish(plugins, attrs.evolve(alone, cells=(cell,), tasks=(cell.task,)), cell, session)
+            execute(session(), plugins, cell.recipe, open_folder(cell.folder.path, cell.recipe))
             shared = plan.cell(cell.task, cell.method, 0)
             assert read_results(cell.folder.results).rows == read_results(shared.folder.results).rows
 

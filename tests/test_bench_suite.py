@@ -42,7 +42,7 @@ SEEDS = "seeds: must be a list of at least one whole number from 0 to 2147483647
         ({"seeds": [0, 1.0]}, r"seeds\.1: must be a whole number, got 1\.0"),
         ({"seeds": 3}, "seeds: must be a list, got 3"),
         ({"recipes": []}, "recipes: must be a list of at least one entry"),
-        ({"recipes": ["a", "b", "a"]}, "recipes: 'a' is there twice"),
+        ({"recipes": ["a", "b", "a"]}, "recipes: must be a list of at least one entry, each once, got"),
         ({"recipes": [{"name": "a"}]}, r"recipes\.a: must be a string"),
         ({"name": "a/b"}, r"name: must be made of letters, digits, '_', '-' and '\.'"),
         ({"name": "../up"}, "name: must be made of letters"),
@@ -54,7 +54,7 @@ SEEDS = "seeds: must be a list of at least one whole number from 0 to 2147483647
         ({"tasks": [{"name": "pixels"}]}, r"tasks\.pixels\.label: missing"),
         ({"tasks": [{"label": "narrow"}]}, r"tasks\.0\.name: missing"),
         ({"tasks": [{"label": "a b", "name": "pixels"}]}, r"tasks\.pixels\.label: must be made of letters"),
-        ({"tasks": [{"label": "a", "name": "pixels"}] * 2}, "tasks: the label 'a' is there twice"),
+        ({"tasks": [{"label": "a", "name": "pixels"}] * 2}, "tasks: must be tables, each with a label of its own, got"),
     ],
 )
 def test_a_suite_that_cannot_work_is_refused_by_its_key(changes, says):

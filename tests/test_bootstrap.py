@@ -81,14 +81,11 @@ def test_a_small_test_set_is_covered_where_plain_percentiles_are_not():
     assert plain / 2000 < 0.93 and 0.935 <= expanded / 2000 <= 0.965
 
 
-@pytest.mark.parametrize("level", [0.8, 0.9, 0.95, 0.99])
 @pytest.mark.parametrize("images", [20, 21, 30, 101, 500, 100_000])
-def test_t_quantiles_and_tails_are_those_of_scipy(level, images):
+def test_tails_are_those_of_scipy(images):
     stats = pytest.importorskip("scipy.stats")
-    quantile = stats.t.ppf((1 + level) / 2, images - 1)
-    assert bootstrap._t_quantile((1 + level) / 2, images - 1) == pytest.approx(quantile, abs=1e-3)
-    tail = stats.norm.cdf(-((images / (images - 1)) ** 0.5) * quantile)
-    assert bootstrap._expanded_tail(level, images) == pytest.approx(tail, abs=1e-4)
+    tail = stats.norm.cdf(-((images / (images - 1)) ** 0.5) * stats.t.ppf(0.975, images - 1))
+    assert bootstrap._expanded_tail(images) == pytest.approx(tail, abs=1e-4)
 
 
 def test_percentiles_of_known_draws():
@@ -96,7 +93,6 @@ def test_percentiles_of_known_draws():
     found = interval(500.0, draws, 1_000_000)
     assert (found.low, found.high) == (pytest.approx(25, abs=0.01), pytest.approx(975, abs=0.01))
     assert interval(500.0, draws, 20).low < 17 and interval(500.0, draws, 20).high > 983
-    assert interval(500.0, draws, 1_000_000, level=0.8).low == pytest.approx(100, abs=0.01)
     assert interval(-3.0, draws, 100).low == -3.0, "an interval holds its estimate"
 
 
@@ -223,22 +219,16 @@ def test_what_cannot_be_compared_is_refused():
     def compare(first, second, score=mean_iou_of):
         return paired_difference(first, second, score, repetitions=100, seed=0)
 
-    with pytest.raises(ValueError, match="the same seeds, got 2 and 1"):
-        compare([one, one], [one])
-    with pytest.raises(ValueError, match="the same seeds, got 0 and 0"):
-        compare([], [])
     for other in (torch.ones(31, 2, 2), torch.ones(30, 3, 3), torch.ones(30, 4)):
         with pytest.raises(ValueError, match="must have one shape"):
             compare([one], [other])
-    with pytest.raises(ValueError, match="must have one shape"):
-        compare([torch.tensor(1.0)], [torch.tensor(1.0)])
     with pytest.raises(ValueError, match=r"at least 20 test images \(MIN_IMAGES\), got 19"):
         compare([one[:19]], [one[:19]])
     with pytest.raises(ValueError, match=r"MIN_IMAGES"):
         interval(0.5, torch.rand(100), MIN_IMAGES - 1)
     with pytest.raises(ValueError, match=r"one number a resample, \(1,\), got \(1, 2, 2\)"):
         compare([one], [one], lambda sums: sums)
-    with pytest.raises(ValueError, match=r"10 resamples are too few for a level of 0\.95; draw 4\d or more"):
+    with pytest.raises(ValueError, match=r"10 resamples are too few for an interval; draw 4\d or more"):
         interval(0.5, torch.rand(10), 100)
 
 

@@ -101,6 +101,11 @@ def test_one_bit_that_turned_over_is_noticed(tmp_path):
         load(path, CPU)
 
 
+def test_a_checkpoint_of_an_earlier_version_is_loaded(tmp_path):
+    torch.save(STATE | {"digest": "of all that"}, tmp_path / "a.pt")
+    assert same(load(tmp_path / "a.pt", CPU))
+
+
 # --- the one before ---
 
 

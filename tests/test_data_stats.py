@@ -167,9 +167,3 @@ def test_one_set_has_no_ratio(tmp_path):
     figure = class_shares_figure({"camvid train": {"road": 1.0}}, "t")
     save_figure(figure, tmp_path, "made")
     assert not any("ratio" in text for text in texts(figure))
-
-
-@pytest.mark.parametrize("shares", [{}, {"a": {}}, {"a": {"road": 1.5}}, {"a": SHARES, "b": SHARES, "c": SHARES}])
-def test_what_cannot_be_drawn_is_refused(shares):
-    with pytest.raises(ValueError, match=r"shares must be|a score or share must be|one method or class"):
-        class_shares_figure(shares, "t")

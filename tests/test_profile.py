@@ -81,13 +81,13 @@ def test_code_with_spans_compiles_whole_and_once():
 )
 def test_the_first_steps_are_skipped_and_a_few_recorded(tmp_path, steps, first, count):
     (found,) = recorded(tmp_path, steps, "a")
-    assert (found.first, found.steps) == (first, count)
+    assert (found.first_step, found.steps) == (first, count)
     assert spans_in(found.trace).count(f"{PREFIX}a") == count
 
 
 def test_a_stage_that_goes_on_is_recorded_from_there(tmp_path):
     (found,) = recorded(tmp_path, 60, "a", done=40)
-    assert (found.first, found.steps) == (43, 3)
+    assert (found.first_step, found.steps) == (43, 3)
 
 
 def test_a_stage_of_one_step_or_without_named_parts_leaves_nothing(tmp_path):
@@ -97,7 +97,7 @@ def test_a_stage_of_one_step_or_without_named_parts_leaves_nothing(tmp_path):
 
 def test_of_a_stage_that_is_cut_off_whole_steps_count(tmp_path):
     (found,) = recorded(tmp_path, 4, "a", total=60)
-    assert (found.first, found.steps) == (3, 2)
+    assert (found.first_step, found.steps) == (3, 2)
     assert recorded(tmp_path / "early", 2, "a", total=60) == []
 
 
@@ -145,7 +145,7 @@ def test_a_moment_belongs_to_the_innermost_span(tmp_path):
         name: sum(one["dur"] for one in events if one["name"] == PREFIX + name) / 3000
         for name in ("outer", "inner", "innermost")
     }
-    parts = {part.name: part.ms for part in found.parts}
+    parts = {part.part: part.ms for part in found.parts}
     assert parts["outer"] == pytest.approx(whole["outer"] - whole["inner"], abs=2e-3)
     assert parts["inner"] == pytest.approx(whole["inner"] - whole["innermost"], abs=2e-3)
     assert parts["innermost"] == pytest.approx(whole["innermost"], abs=2e-3) and list(parts)[-1] == REST
@@ -189,7 +189,9 @@ def test_a_finished_run_has_nothing_to_profile(daf, write, tables):
     assert daf("run", path, "--out", "run")[0] == 0
     code, out, errors = daf("run", path, "--out", "run", "--profile")
     assert (code, errors) == (0, "")
-    assert out.endswith("nothing to profile: this run was finished before; give another folder with --out\n")
+    assert out.endswith(
+        "nothing to profile: no stage had two training steps left to do; give another folder with --out\n"
+    )
 
 
 def test_a_run_of_single_steps_has_nothing_to_profile(daf, write, tables):

@@ -213,7 +213,7 @@ def test_a_search_that_is_asked_to_stop_or_killed_ends_its_runs_and_goes_on(
     assert not (out / "best.toml").exists()
     by(Here(lambda work: execute(session(), plugins, work.recipe, work.folder)))
     for folder in (out, tmp_path / "whole"):
-        search.tune(plugins, parse(tables, "r"), "r", trials=2, out=folder)
+        search.tune(parse(tables, "r"), folder, trials=2, plugins=plugins)
     found, expected = trials_in(out), trials_in(tmp_path / "whole")
     assert [one["values"] for one in found] == [one["values"] for one in expected]
     # The process had as many threads as the machine has cores, which sum in another order.

@@ -9,20 +9,20 @@ from daframework.tuning.space import Range, default_space, make_space, own_value
 
 def test_weights_but_the_first_and_learning_rates_are_searched_from_a_quarter_to_four_times_their_own(tables):
     tables["losses"].append({"name": "tiny_identity", "weight": 0.0})  # a factor of nothing is nothing
-    assert default_space(parse(tables, "r"), "r") == {
+    assert default_space(parse(tables, "r")) == {
         "losses.tiny_cycle.weight": Range(2.5, 40.0, log=True),
         "translation.lr": Range(0.0025, 0.04, log=True),
         "translation.discriminator_lr": Range(0.0025, 0.04, log=True),
     }
     tables["translation"]["discriminator_lr"] = 0.4
-    assert default_space(parse(tables, "r"), "r")["translation.discriminator_lr"] == Range(0.1, 1.6, log=True)
+    assert default_space(parse(tables, "r"))["translation.discriminator_lr"] == Range(0.1, 1.6, log=True)
     del tables["discriminator"]
-    assert "translation.discriminator_lr" not in default_space(parse(tables, "r"), "r")
+    assert "translation.discriminator_lr" not in default_space(parse(tables, "r"))
 
 
 def test_a_recipe_that_trains_no_translation_has_nothing_to_search_by_default(source_only):
-    with pytest.raises(RecipeError, match=r"^r: trains no translation.*--space$"):
-        default_space(parse(source_only, "r"), "r")
+    with pytest.raises(RecipeError, match=r"^tiny: trains no translation.*--space$"):
+        default_space(parse(source_only, "r"))
 
 
 def test_keys_are_written_with_dots_or_as_tables_and_numbers_are_whole_where_the_key_takes_such(plugins, recipe):

@@ -1,6 +1,5 @@
 """``daf bench``."""
 
-from functools import partial
 from pathlib import Path
 
 import click
@@ -82,7 +81,6 @@ def command(
     SUITE is a file, or the name of a suite that a plugin offers. The same command again goes on where the last one
     stopped. Tables and figures are left in the suite's folder too.
     """
-    from daframework.cli.bench_view import BenchView
     from daframework.cli.interrupt import stop_on_signal
     from daframework.report.table import make_console, show
     from daframework.storage.run_folder import RunFolder
@@ -99,8 +97,7 @@ def command(
     failures: dict[str, str] = {}
     if not collect:
         with stop_on_signal("the same command goes on from there") as stopping:
-            view = partial(BenchView, console)
-            failures = finish(plugins, plan, jobs=jobs, on=on, screen=view, stopping=stopping)
+            failures = finish(plugins, plan, jobs=jobs, on=on, console=console, stopping=stopping)
     made = compare(plugins, plan, failures)
     if form == "json":
         click.echo(made.text("json"), nl=False)

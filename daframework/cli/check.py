@@ -1,8 +1,6 @@
 """``daf check``."""
 
 import gc
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import click
 
@@ -20,25 +18,15 @@ def command(recipe: str, overrides: tuple[str, ...], seed: int | None) -> None:
     Networks are tried at the recipe's batch and crop and at the sizes of the whole images that they will be given.
     Data that is not there is a warning here, and an error of daf run.
     """
-    with _no_garbage():
-        from daframework.runs.check import check
-
-        plugins = installed_plugins()
-        path, loaded = read_recipe(plugins, recipe, overrides, seed)
-        for line in check(plugins, loaded, str(path)):
-            warn(line)
-        click.echo(visible(f"{path}: {loaded.name} is sound"))
-
-
-@contextmanager
-def _no_garbage() -> Iterator[None]:
-    """Collect no garbage inside: importing torch and timm makes a million objects, and all of them stay.
-
-    To go through them again and again, and once more when Python exits, would take a quarter of this command's time.
-    """
+    # Importing torch and timm makes a million objects, and all of them stay. To go through them again and again, and
+    # once more when Python exits, would take a quarter of this command's time.
     gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()
-        gc.enable()
+    from daframework.runs.check import check
+
+    plugins = installed_plugins()
+    path, loaded = read_recipe(plugins, recipe, overrides, seed)
+    for line in check(plugins, loaded, str(path)):
+        warn(line)
+    click.echo(visible(f"{path}: {loaded.name} is sound"))
+    gc.freeze()
+    gc.enable()

@@ -7,7 +7,6 @@ with, and neither passes on the signals that ask a run to save. The exit codes o
 import os
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from types import FrameType
@@ -15,6 +14,7 @@ from types import FrameType
 from daframework.cli.interrupt import handled
 from daframework.compute.place import Place, variables
 from daframework.errors import RunError
+from daframework.suites.launch import start
 
 _POLL_SECONDS = 0.1
 _GRACE_SECONDS = 10  # for the others to end by themselves, once one has ended badly
@@ -33,30 +33,20 @@ def launch(arguments: Sequence[str], processes: int) -> int:
 
     def pass_on(number: int, frame: FrameType | None) -> None:
         for child in children:
-            if child.poll() is None:
-                child.send_signal(number)
+            child.send_signal(number)
 
     with handled(pass_on):
         try:
             for rank in range(processes):
                 place = Place(rank, processes, rank, processes, port=port)
-                children.append(_start(arguments, place))
+                children.append(start(arguments, os.environ | variables(place)))
             return _wait(children)
         except OSError as error:
             raise RunError(f"process {len(children)} of {processes} cannot be started: {error}") from error
         finally:
             for child in children:
-                if child.poll() is None:
-                    child.kill()
-                    child.wait()
-
-
-def _start(arguments: Sequence[str], place: Place) -> "subprocess.Popen[bytes]":
-    # -P: a file called like a module in the working directory must not be imported in its place.
-    command = [sys.executable, "-P", "-m", "daframework", *arguments, "--until-stdin-closes"]
-    # A group of its own: Ctrl-C in a terminal reaches this process alone, which passes it on once. The pipe is never
-    # written to: it closes when this process ends, and the child with it.
-    return subprocess.Popen(command, stdin=subprocess.PIPE, env=os.environ | variables(place), process_group=0)
+                child.kill()
+                child.wait()
 
 
 def _wait(children: Sequence["subprocess.Popen[bytes]"]) -> int:

@@ -1,7 +1,6 @@
 """What several commands share: arguments, options, and the plugins with a word on those that are broken."""
 
 from collections.abc import Callable
-from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -54,14 +53,10 @@ json_option = click.option("--json", "as_data", is_flag=True, help="Print JSON, 
 
 def format_option(command: Callable[..., None]) -> Callable[..., None]:
     """Give ``command`` the options ``--format``, as ``form``, and ``--json``, which is one of them."""
-
-    @click.option("--format", type=click.Choice(FORMATS), default="rich", help="How to print the tables.")
-    @json_option
-    @wraps(command)
-    def with_form(format: str, as_data: bool, **options: Any) -> None:
-        command(form="json" if as_data else format, **options)
-
-    return with_form
+    command = click.option("--json", "form", flag_value="json", help="Print JSON, for a script.")(command)
+    return click.option(
+        "--format", "form", type=click.Choice(FORMATS), default="rich", help="How to print the tables."
+    )(command)
 
 
 seed_option = click.option("--seed", type=int, help="The recipe's seed, instead of the one written in it.")

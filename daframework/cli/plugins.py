@@ -34,8 +34,7 @@ def command(component: str | None, check: bool, as_data: bool) -> None:
             raise PluginError(f"{component}: {unknown('kind', kind, KINDS)}; write it as generator:resnet")
         _explain(find(plugins, kind, name), as_data)
         return
-    found = [one for kind in KINDS for one in components(plugins, kind).values()]
-    rows = sorted(found, key=lambda row: (KINDS.index(row.kind), row.name))
+    rows = [one for kind in KINDS for _, one in sorted(components(plugins, kind).items())]
     if as_data:
         echo_json([listed(one) for one in rows])
     else:

@@ -79,11 +79,8 @@ def _run(place: Place, plugins: Plugins, recipe: Recipe, path: Path, out: Path |
 
     first = place.rank == 0
     profilers: list[StepProfiler] = []
-    finished = False
 
     def listeners(folder: RunFolder, device: "torch.device", precision: "Precision") -> Iterator[Listener]:
-        nonlocal finished
-        finished = folder.results.exists()
         click.echo(f"recipe {path}, seed {recipe.seed}, into {folder.path}")
         click.echo(f"{precision}{f', in {place.ranks} processes' * (place.ranks > 1)}")
         yield stack.enter_context(Display(Console()))
@@ -98,12 +95,12 @@ def _run(place: Place, plugins: Plugins, recipe: Recipe, path: Path, out: Path |
         except StoppedError:
             for profiler in profilers:
                 if profiler.profiles:
-                    _show(profiler, finished=finished)
+                    _show(profiler)
             raise
     if first:
         _tell(folder, results)
     for profiler in profilers:
-        _show(profiler, finished=finished)
+        _show(profiler)
 
 
 def _tell(folder: RunFolder, results: "Results") -> None:
@@ -119,15 +116,14 @@ def _tell(folder: RunFolder, results: "Results") -> None:
         click.echo(f"all of it, to look at in a browser, in {folder.report}")
 
 
-def _show(profiler: "StepProfiler", *, finished: bool) -> None:
+def _show(profiler: "StepProfiler") -> None:
     """Print where the time went, and keep these tables beside the traces."""
     from daframework.report.step_table import step_grid
     from daframework.report.table import as_text, show
     from daframework.storage.files import write_text
 
     if not profiler.profiles:
-        why = "this run was finished before" if finished else "no stage had two training steps left to do"
-        click.echo(f"nothing to profile: {why}; give another folder with --out")
+        click.echo("nothing to profile: no stage had two training steps left to do; give another folder with --out")
         return
     grids = [step_grid(one) for one in profiler.profiles]
     show(grids)

@@ -45,9 +45,6 @@ def command(
     The same command again goes on where the last one stopped; the best trial is left as a recipe for daf run. It needs
     Optuna, which the extra tune installs. See docs/tune.md.
     """
-    from functools import partial
-
-    from daframework.cli.bench_view import BenchView
     from daframework.cli.interrupt import stop_on_signal
     from daframework.report.table import make_console, show
     from daframework.tuning.search import search_folder, tune
@@ -59,17 +56,15 @@ def command(
     console = make_console(stderr=True)
     click.echo(f"recipe {path}, seed {loaded.seed}, into {folder}", err=True)
     with stop_on_signal("the same command goes on from there") as stopping:
-        view = partial(BenchView, console)
         made = tune(
-            plugins,
             loaded,
-            str(path),
+            folder,
             trials=trials,
-            out=folder,
             space=space,
             jobs=jobs,
             on=on,
-            screen=view,
+            plugins=plugins,
+            console=console,
             stopping=stopping,
         )
     if form == "json":

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
 
-from daframework.errors import warn
+from daframework.errors import one_line, warn
 from daframework.recipes.tables import HardwareTable
 
 PAYS_FROM = {"cuda": 1_000}
@@ -23,6 +23,7 @@ PAYS_FROM = {"cuda": 1_000}
 
 On a CPU it brought nothing: nearly all of the time is spent in convolutions, which stay what they are.
 """
+_SHOWN = 200  # characters of a compiler's error
 
 
 def accelerate(
@@ -88,22 +89,16 @@ def _can_compile(device: str) -> bool:
     try:
         torch.autograd.backward(torch.compile(torch.nn.functional.gelu)(number).sum())
     except Exception as error:  # whatever a compiler runs into
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        problem = f"{type(error).__name__}: {lines[0] if lines else 'no message'}"
+        problem = one_line(error, kind=True)[:_SHOWN]
         warn(f"torch.compile does not work here, so networks compute uncompiled and slower: {problem}")
         return False
     return True
 
 
-@cache
 def cpu_has_bf16() -> bool:
-    """Whether this CPU multiplies matrices of bf16 (AVX512-BF16 or AMX)."""
-    capabilities = getattr(torch.cpu, "get_capabilities", None)  # from torch 2.11 on
-    if capabilities is not None:
-        found = capabilities()
-        return bool(found.get("avx512_bf16") or found.get("amx_bf16"))
-    older: Any = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
-    return bool(older())
+    """Whether this CPU multiplies matrices of bf16 (AVX512-BF16, which every one with AMX has too)."""
+    supported: Any = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    return bool(supported())
 
 
 def bf16_factor(device: torch.device, rounds: int = 5) -> float:

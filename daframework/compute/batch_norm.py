@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from daframework.compute.ranks import all_batches, count_ranks, mean_over_ranks, own_share
+from daframework.compute.ranks import count_ranks, mean_over_ranks
 
 
 def over_all_ranks(network: nn.Module, device: torch.device) -> nn.Module:
@@ -46,12 +46,10 @@ class BatchNorm(_BatchNorm):
         precise = input.to(torch.promote_types(input.dtype, torch.float32))
         others = [dim for dim in range(input.ndim) if dim != 1]
         shape = [1, -1, *[1] * (input.ndim - 2)]
-        # Every rank's own mean and variance, (ranks, 2, C): as many values stand behind each, so that the whole
-        # batch's variance is the mean of theirs and of how far their means lie from its mean.
-        moments = _Gathered.apply(torch.stack(torch.var_mean(precise, others, correction=0)))
-        mean = moments[:, 1].mean(0)
-        variance = (moments[:, 0] + (moments[:, 1] - mean).square()).mean(0)
-        scaled = (precise - mean.view(shape)) * (variance + self.eps).rsqrt().view(shape)
+        mean = _Mean.apply(precise.mean(others))
+        centred = precise - mean.view(shape)
+        variance = _Mean.apply(centred.square().mean(others))
+        scaled = centred * (variance + self.eps).rsqrt().view(shape)
         if self.affine:
             scaled = scaled * self.weight.view(shape) + self.bias.view(shape)
         self._remember(mean.detach(), variance.detach(), count_ranks() * input.numel() // input.shape[1])
@@ -69,13 +67,13 @@ class BatchNorm(_BatchNorm):
         """Any number of dimensions will do."""
 
 
-class _Gathered(torch.autograd.Function):
-    """What every rank has, (ranks, ...); each one's gradient is the mean of those of all ranks' losses."""
+class _Mean(torch.autograd.Function):
+    """The mean over all ranks, behind each of which stand as many values."""
 
     @staticmethod
     def forward(context: Any, value: Tensor) -> Tensor:
-        return all_batches(value[None])
+        return mean_over_ranks(value)
 
     @staticmethod
     def backward(context: Any, gradient: Tensor) -> Tensor:
-        return own_share(mean_over_ranks(gradient) * count_ranks())[0]
+        return mean_over_ranks(gradient)

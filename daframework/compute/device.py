@@ -1,6 +1,7 @@
 """The device that a run computes on."""
 
 import logging
+import os
 from datetime import timedelta
 from typing import Any
 
@@ -8,44 +9,14 @@ import torch
 from attrs import evolve
 from lightning_fabric import Fabric
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning_fabric.strategies.ddp import DDPStrategy
 
-from daframework.compute.place import ALONE, Place
+from daframework.compute.place import ALONE, Place, variables
 from daframework.errors import RecipeError, RunError, one_line
 from daframework.recipes.tables import Recipe
 
 SINGLE, MIXED = "32-true", "bf16-mixed"
-
-
-class Placed(LightningEnvironment):
-    """Tells lightning-fabric which process this is, whatever it would find out by itself."""
-
-    creates_processes_externally = True
-
-    def __init__(self, place: Place) -> None:
-        super().__init__()
-        self.place = place
-
-    main_address = property(lambda self: self.place.address)
-    main_port = property(lambda self: self.place.port)
-
-    def world_size(self) -> int:
-        return self.place.ranks
-
-    def global_rank(self) -> int:
-        return self.place.rank
-
-    def local_rank(self) -> int:
-        return self.place.local_rank
-
-    def node_rank(self) -> int:
-        return self.place.rank // self.place.local_ranks
-
-    def set_world_size(self, size: int) -> None:
-        pass
-
-    def set_global_rank(self, rank: int) -> None:
-        pass
 
 
 def make_fabric(recipe: Recipe, precision: str, place: Place = ALONE) -> Fabric:
@@ -60,11 +31,12 @@ def make_fabric(recipe: Recipe, precision: str, place: Place = ALONE) -> Fabric:
     if place.ranks > 1 and place.local_ranks > 1 == torch.cuda.device_count():
         # A scheduler that shows each process its own GPU alone: as if each had a machine of its own.
         place = evolve(place, local_rank=0, local_ranks=1)
-    environment = Placed(place)
     strategy: Any = "auto"
     if place.ranks > 1:
+        os.environ |= variables(place)  # which the environment of torchrun's processes reads
         # A network may have weights that its output does not depend on, as an encoder's last stages. And a rank that
         # dies is noticed otherwise, while the first may be busy for hours, as with a cache, and the others wait for it.
+        environment = TorchElasticEnvironment()
         strategy = DDPStrategy(cluster_environment=environment, find_unused_parameters=True, timeout=timedelta(days=7))
     try:
         fabric = Fabric(
@@ -73,7 +45,7 @@ def make_fabric(recipe: Recipe, precision: str, place: Place = ALONE) -> Fabric:
             devices=place.local_ranks,
             num_nodes=place.ranks // place.local_ranks,
             precision=precision,  # type: ignore[arg-type]
-            plugins=None if place.ranks > 1 else environment,
+            plugins=None if place.ranks > 1 else LightningEnvironment(),
         )
     except (RuntimeError, ValueError) as error:
         raise RecipeError(f"hardware: {one_line(error)}") from error

@@ -1,6 +1,5 @@
 """Watch a few steps of every training stage with PyTorch's profiler: a trace, and where the time of a step goes."""
 
-import gzip
 import json
 import os
 import re
@@ -12,7 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Self
 
 import torch
-from attrs import frozen
+from attrs import asdict, frozen
 from torch.profiler import ProfilerActivity, profile, schedule
 
 from daframework.errors import StoppedError
@@ -31,12 +30,12 @@ class StepPart:
     """One part of a step, as `daframework.spans.span` names it, without the parts inside it.
 
     Args:
-        name: the span's, or `REST`.
+        part: the span's name, or `REST`.
         ms: milliseconds of a step, mean; those of all parts add up to the step.
         times: how often it was entered in a step, mean.
     """
 
-    name: str
+    part: str
     ms: float
     times: float
 
@@ -47,14 +46,14 @@ class Profile:
 
     Args:
         stage: its name.
-        first: the first recorded step, counted from 1.
+        first_step: the first recorded one, counted from 1.
         steps: how many were recorded.
         parts: the parts of a step; together they are all of it.
         trace: the file with every operation of these steps.
     """
 
     stage: str
-    first: int
+    first_step: int
     steps: int
     parts: tuple[StepPart, ...]
     trace: Path
@@ -84,7 +83,7 @@ def step_parts(events: Iterable[Any], steps: int) -> tuple[StepPart, ...]:
             if len(chain) > 1:
                 add(chain[1], -one.time_range.elapsed_us())
     parts = [StepPart(name, us / steps / 1000, times[name] / steps) for name, us in spent.items()]
-    return tuple(sorted(parts, key=lambda part: (part.name == REST, -part.ms, part.name)))
+    return tuple(sorted(parts, key=lambda one: (one.part == REST, -one.ms, one.part)))
 
 
 def _around(event: Any) -> Iterator[Any]:
@@ -164,26 +163,17 @@ class StepProfiler(Listener):
             return
         recorded: Any = profiler
         parts = step_parts(recorded.events(), steps)
-        if [part.name for part in parts] == [REST]:
+        if [one.part for one in parts] == [REST]:
             return
         name = re.sub(r"[^A-Za-z0-9_.-]+", "_", self._stage)
         found = Profile(self._stage, self._first, steps, parts, self.folder / f"{name}.trace.json.gz")
         with TemporaryDirectory() as folder:
-            profiler.export_chrome_trace(f"{folder}/trace.json")
-            write_bytes(found.trace, gzip.compress(Path(folder, "trace.json").read_bytes(), compresslevel=6))
+            profiler.export_chrome_trace(f"{folder}/trace.json.gz")
+            write_bytes(found.trace, Path(folder, "trace.json.gz").read_bytes())
         write_text(self.folder / f"{name}.json", json.dumps(_to_json(found), indent=2) + "\n")
         self.profiles.append(found)
 
 
 def _to_json(found: Profile) -> dict[str, Any]:
-    return {
-        "stage": found.stage,
-        "first_step": found.first,
-        "steps": found.steps,
-        "ms": round(found.ms, 3),
-        "trace": found.trace.name,
-        "parts": [
-            {"part": one.name, "share": round(one.ms / found.ms, 4), "ms": round(one.ms, 3), "times": one.times}
-            for one in found.parts
-        ],
-    }
+    parts = [asdict(one) | {"share": one.ms / found.ms} for one in found.parts]
+    return asdict(found) | {"ms": found.ms, "trace": found.trace.name, "parts": parts}

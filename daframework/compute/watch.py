@@ -12,13 +12,13 @@ seconds, however they were started, with one line that says why and the exit cod
 import json
 import os
 import secrets
-import selectors
 import socket
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from multiprocessing.connection import Connection, wait
 from typing import Any, NoReturn
 
 import torch
@@ -43,39 +43,38 @@ _KEEP_ALIVE = {"TCP_KEEPIDLE": 5, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
 
 @contextmanager
 def watch(place: Place, asked: Signals) -> Iterator[None]:
-    """Inside, all processes of a run end when one does, and all are asked to stop when one is.
+    """Inside, all processes of a run of several end when one does, and all are asked to stop when one is.
 
     Raises:
         RunError: the processes do not find one another.
     """
-    if place.ranks == 1:
-        yield
-        return
     watcher = _Watcher(place, asked, _meet(place))
     watcher.start()
     try:
         yield
+    except StoppedError:  # as all are, at the same step: none need be ended
+        _wait_for_signal(asked)
+        _leave(watcher, {"bye": True, "stop": asked.signal}, asked.exit_code)
+        dist.destroy_process_group()
+        raise
     except BaseException as error:
         if not isinstance(error, DafError | KeyboardInterrupt):
             # Perhaps only because another process died: then the watcher ends this one, and says so.
             watcher.join(_REASON_SECONDS)
-        if isinstance(error, StoppedError):
-            _wait_for_signal(asked)
-        code = 128 + (asked.signal or 2) if isinstance(error, StoppedError | KeyboardInterrupt) else 1
-        if isinstance(error, StoppedError):  # as all do, at the same step: none need be ended
-            watcher.leave({"bye": True, "stop": asked.signal})
-        else:
-            watcher.leave({"end": code, "why": one_line(error)})
-        leaving = threading.Timer(_LEAVING_SECONDS, os._exit, [code])
-        leaving.daemon = True  # it is for a process that has not ended by then
-        leaving.start()
-        if isinstance(error, StoppedError):
-            dist.destroy_process_group()
+        code = asked.exit_code if isinstance(error, KeyboardInterrupt) else 1
+        _leave(watcher, {"end": code, "why": one_line(error)}, code)
         raise
     # Left open, its threads may abort a process that ends while another still has to.
     dist.barrier()
     dist.destroy_process_group()
     watcher.leave({"bye": True})
+
+
+def _leave(watcher: "_Watcher", message: dict[str, Any], code: int) -> None:
+    watcher.leave(message)
+    leaving = threading.Timer(_LEAVING_SECONDS, os._exit, [code])
+    leaving.daemon = True  # it is for a process that has not ended by then
+    leaving.start()
 
 
 def require_same(recipe: Recipe) -> None:
@@ -92,15 +91,15 @@ def require_same(recipe: Recipe) -> None:
             raise RunError(f"this process has another {what} than the first{shown}; all must have the same")
 
 
-def _meet(place: Place) -> dict[int, socket.socket]:
-    """Connections by rank: the first has one to every other, the others have one to the first."""
+def _meet(place: Place) -> dict[Connection, int]:
+    """Connections and the ranks they lead to: the first has one to every other, the others have one to the first."""
     server = socket.create_server(("", 0), backlog=place.ranks) if place.rank == 0 else None
     port, token = from_first(lambda: (server.getsockname()[1] if server else 0, secrets.token_hex(16)))
     try:
         if server is None:
             connection = socket.create_connection((place.address, port), timeout=_MEETING_SECONDS)
-            _send(connection, {"token": token, "rank": place.rank})
-            return {0: _kept_alive(connection)}
+            connection.sendall(f"{token}{place.rank:08}".encode())
+            return {_kept_alive(connection): 0}
         with server:
             return _accept_all(server, token, place.ranks)
     except OSError as error:
@@ -110,60 +109,52 @@ def _meet(place: Place) -> dict[int, socket.socket]:
         ) from error
 
 
-def _accept_all(server: socket.socket, token: str, ranks: int) -> dict[int, socket.socket]:
-    found: dict[int, socket.socket] = {}
+def _accept_all(server: socket.socket, token: str, ranks: int) -> dict[Connection, int]:
+    found: dict[Connection, int] = {}
     until = time.monotonic() + _MEETING_SECONDS
     while len(found) < ranks - 1:
         server.settimeout(max(0.01, until - time.monotonic()))
         connection, _ = server.accept()
         connection.settimeout(_REASON_SECONDS)
-        hello: dict[str, Any] = {}
-        with suppress(OSError, ValueError):  # a stranger who scans ports
-            hello = json.loads(connection.makefile(encoding="utf-8").readline())
-        if hello.get("token") == token:
-            found[int(hello["rank"])] = _kept_alive(connection)
-        else:
-            connection.close()
+        with suppress(OSError, ValueError):  # a stranger who scans ports, and may say nothing or half of it
+            told = connection.recv(len(token) + 8).decode()
+            if told.startswith(token):
+                found[_kept_alive(connection)] = int(told.removeprefix(token))
     return found
 
 
-def _kept_alive(connection: socket.socket) -> socket.socket:
+def _kept_alive(connection: socket.socket) -> Connection:
     connection.settimeout(None)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in _KEEP_ALIVE.items():
         if hasattr(socket, name):  # not everywhere
             connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
-    return connection
+    return Connection(connection.detach())
 
 
-def _send(connection: socket.socket, message: dict[str, Any]) -> None:
+def _send(connection: Connection, message: dict[str, Any]) -> None:
     with suppress(OSError):  # whoever is gone is noticed when reading
-        connection.sendall(json.dumps(message).encode() + b"\n")
+        connection.send_bytes(json.dumps(message).encode())
 
 
 class _Watcher(threading.Thread):
     """Listens to the other processes; ends this one when one of them has ended too soon."""
 
-    def __init__(self, place: Place, asked: Signals, connections: dict[int, socket.socket]) -> None:
+    def __init__(self, place: Place, asked: Signals, connections: dict[Connection, int]) -> None:
         super().__init__(daemon=True)
         self._place, self._asked = place, asked
         self._connections = connections
-        self._rest = dict.fromkeys(connections, b"")
         self._told: int | None = None
         self._left = threading.Event()
 
     def run(self) -> None:
-        with selectors.DefaultSelector() as selector:
-            for rank, connection in self._connections.items():
-                selector.register(connection, selectors.EVENT_READ, rank)
-            while self._connections and not self._left.is_set():
-                for key, _ in selector.select(_POLL_SECONDS):
-                    rank = key.data
-                    if self._hear(rank):
-                        selector.unregister(self._connections.pop(rank))
-                if self._asked.signal != self._told:
-                    self._told = self._asked.signal
-                    self._tell({"stop": self._told})
+        while self._connections and not self._left.is_set():
+            for connection in wait(list(self._connections), _POLL_SECONDS):
+                if isinstance(connection, Connection) and self._hear(connection):
+                    del self._connections[connection]
+            if self._asked.signal != self._told:
+                self._told = self._asked.signal
+                self._tell({"stop": self._told})
 
     def leave(self, message: dict[str, Any]) -> None:
         """Tell the others that, and how, this process ends; and listen no longer."""
@@ -172,30 +163,24 @@ class _Watcher(threading.Thread):
         self._tell(message)
 
     def _tell(self, message: dict[str, Any], *, besides: int | None = None) -> None:
-        for rank, connection in self._connections.items():
+        for connection, rank in self._connections.items():
             if rank != besides:
                 _send(connection, message)
 
-    def _hear(self, rank: int) -> bool:
-        """Read what ``rank`` says; whether it has said good-bye."""
+    def _hear(self, connection: Connection) -> bool:
+        """Read what another process says; whether it has said good-bye."""
+        rank = self._connections[connection]
         try:
-            content = self._connections[rank].recv(65536)
-        except OSError:
-            content = b""
-        if not content:
+            message = json.loads(connection.recv_bytes())
+        except (OSError, EOFError):
             self._lost(rank)
-        *lines, self._rest[rank] = (self._rest[rank] + content).split(b"\n")
-        for line in lines:
-            message = json.loads(line)
-            if message.get("stop"):
-                self._asked.stop(message["stop"])
-            if message.get("bye"):
-                return True
-            if "end" in message:
-                self._tell(message, besides=rank)
-                stopped = message["end"] > 1
-                self._end(message["end"], message["why"] if stopped else f"error: process {rank}: {message['why']}")
-        return False
+        if message.get("stop"):
+            self._asked.stop(message["stop"])
+        if "end" in message:
+            self._tell(message, besides=rank)
+            stopped = message["end"] > 1
+            self._end(message["end"], message["why"] if stopped else f"error: process {rank}: {message['why']}")
+        return "bye" in message
 
     def _lost(self, rank: int) -> NoReturn:
         why = f"process {rank} of {self._place.ranks} was killed, or its machine is gone"

@@ -11,8 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from daframework.errors import visible
-from daframework.report.table import FRACTION, mean, over_seeds, spread
+from daframework.report.table import mean, over_seeds, spread
 from daframework.scores import PERCENT, Metric
 from daframework.storage.files import write_bytes
 
@@ -32,7 +34,7 @@ _NAME_LENGTH = 26  # characters, before a name goes on in another line
 # A tint and a shade of Okabe and Ito's blue: they differ in lightness, which every kind of colour blindness leaves.
 _BAR, _DOT = "#8cc1e0", "#00436b"
 _DASHES = ((4, 2.5), (1.2, 1.6), (7, 2, 1.2, 2), (2.5, 1))
-_LIGHT = 0.25  # relative luminance from which black text is easier to read than white; white has 3.5 : 1 there
+_DARK_BELOW = 0.53  # of viridis: there white text is easier to read than black, and has a contrast of 3.5 : 1 or more
 # Okabe and Ito's blue and vermilion; the shapes differ too, for print in grey. The first is larger, to be seen around a
 # second mark in its place.
 _MARKS: tuple[dict[str, Any], ...] = (
@@ -49,25 +51,18 @@ def score_figure(
     ``bars`` holds values of it, one a seed, each shown as a dot; two or more have a whisker of one standard
     deviation to both sides. A method without values has no bar. ``lines`` are values too, such as those of
     source_only and oracle, drawn across all bars and named below.
-
-    Raises:
-        ValueError: there is no method, or a value that the metric cannot have.
     """
-    _check_values(bars, [value for values in (*bars.values(), lines.values()) for value in values], metric)
     scale = 100 if metric.unit == PERCENT else 1
-    spreads = [over_seeds(values) for values in bars.values()]
-    farthest = [sum(value or 0.0 for value in found.values()) for found in spreads]
-    everything = [*farthest, *lines.values(), *(value for values in bars.values() for value in values)]
     with plain_style():
         figure, axes = _rows(title, list(bars), extra=1.3)
-        least = 1.0 if metric.unit == PERCENT else 1e-6
-        axes.set_xlim(0, 1.04 * max(least, *(scale * value for value in everything)))
         axes.grid(axis="x", color=RULE, linewidth=0.6)
-        for place, (values, found) in enumerate(zip(bars.values(), spreads, strict=True)):
+        for place, values in enumerate(bars.values()):
+            found = over_seeds(values)
             _bar(axes, place, [scale * value for value in values], scale * (found["standard_deviation"] or 0.0))
             _beside(axes, place, spread(found, metric), INK if values else SOFT)
         for place, value in enumerate(lines.values()):
             axes.axvline(scale * value, color=INK, linewidth=1.2, dashes=_DASHES[place % len(_DASHES)], zorder=2.5)
+        axes.set_xlim(left=0)
         names = [wrapped(f"{name} {metric.text(value)}", 60) for name, value in lines.items()]
         _legend(figure, axes.lines[-len(lines) :] if lines else [], names)
         better = "" if metric.higher_is_better else ", lower is better"
@@ -81,39 +76,28 @@ def score_figure(
 def class_figure(values: Mapping[str, Mapping[str, float | None]], title: str) -> "Figure":
     """A heat map of IoU in percent: a row a method, a column a class, both in the order given; ``-`` where None.
 
-    ``values`` holds, for each method, a fraction in [0, 1] or None for each class. The colours end at the next ten
-    percent above all values.
-
-    Raises:
-        ValueError: there is no method or class, methods have different classes, or a value is no fraction.
+    ``values`` holds, for each method, a fraction in [0, 1] or None for each of the same classes. The colours end at the
+    highest.
     """
-    classes = list(next(iter(values.values()), {}))
-    if not classes or any(found.keys() != set(classes) for found in values.values()):
-        raise ValueError("every method needs a value or None for the same classes, one or more")
+    classes = list(next(iter(values.values())))
     rows = [[found[name] for name in classes] for found in values.values()]
-    known = [value for row in rows for value in row if value is not None]
-    _check_values(values, known, FRACTION)
-    from matplotlib import colormaps
-    from matplotlib.patches import Rectangle
-
-    end = next((tens / 10 for tens in range(1, 10) if max(known, default=0) <= tens / 10), 1)
+    end = max((value for row in rows for value in row if value), default=1)
     with plain_style():
         figure, axes = _rows(title, list(values), extra=1.9)
-        axes.set(xlim=(0, len(classes)))
+        axes.set(xlim=(0, len(classes)), facecolor="#f2f2f2")
         axes.xaxis.tick_top()
         turned: dict[str, Any] = {"rotation": 45, "ha": "left", "rotation_mode": "anchor"} if len(classes) > 4 else {}
         axes.set_xticks(
             [place + 0.5 for place in range(len(classes))], [wrapped(name, 20) for name in classes], **turned
         )
+        edges = [place - 0.5 for place in range(len(rows) + 1)]
+        cells = np.array(rows, dtype=float)  # NaN for None, which is not coloured
+        axes.pcolormesh(range(len(classes) + 1), edges, cells, vmin=0, vmax=end, edgecolors="white", linewidth=1)
+        look: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": min(9.0, 100 / len(classes))}
         for down, row in enumerate(rows):
             for across, value in enumerate(row):
-                colour = (0.95, 0.95, 0.95) if value is None else colormaps["viridis"](value / end)[:3]
-                cell = Rectangle((across, down - 0.5), 1, 1, facecolor=colour, edgecolor="white", linewidth=1)
-                axes.add_patch(cell)
-                luminance = sum(share * part**2.2 for share, part in zip((0.2126, 0.7152, 0.0722), colour, strict=True))
-                look: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": min(9.0, 100 / len(classes))}
-                look["color"] = "black" if luminance > _LIGHT else "white"
-                axes.text(across + 0.5, down, "-" if value is None else f"{100 * value:.1f}", **look)
+                ink = "white" if value is not None and value < _DARK_BELOW * end else "black"
+                axes.text(across + 0.5, down, "-" if value is None else f"{100 * value:.1f}", color=ink, **look)
         axes.set_xlabel("IoU, percent; - where a class is neither labelled nor predicted", color=SOFT)
     return figure
 
@@ -123,14 +107,8 @@ def class_shares_figure(shares: Mapping[str, Mapping[str, float]], title: str) -
 
     ``shares`` holds, for each of one or two sets, a fraction in [0, 1] for each class. A class without a pixel in a set
     has no mark there. Of two sets the ratio of the shares, first over second, stands on the right.
-
-    Raises:
-        ValueError: there are other than one or two sets, no class, or a share that is no fraction.
     """
     names = list(dict.fromkeys(name for table in shares.values() for name in table))
-    if len(shares) not in (1, 2):
-        raise ValueError(f"shares must be of one or two sets, got {len(shares)}")
-    _check_values(names, [value for table in shares.values() for value in table.values()], FRACTION)
     percents = [[100 * table.get(name, 0.0) for name in names] for table in shares.values()]
     with plain_style():
         figure, axes = _rows(title, names, extra=1.3)
@@ -246,12 +224,3 @@ def _bar(axes: "Axes", place: int, percent: Sequence[float], deviation: float) -
         axes.errorbar(middle, place - 0.14, xerr=deviation, fmt="none", **look)
     dots: dict[str, Any] = {"s": 13, "color": _DOT, "edgecolors": "white", "linewidths": 0.5, "zorder": 4}
     axes.scatter(percent, [place + 0.14 * several] * len(percent), clip_on=False, **dots)
-
-
-def _check_values(names: Mapping[str, Any] | Sequence[str], values: Sequence[float], metric: Metric) -> None:
-    if not names:
-        raise ValueError("a figure needs one method or class or more")
-    wrong = [value for value in values if not metric.allows(value)]
-    if wrong:
-        which = "fraction in [0, 1]" if metric.unit == PERCENT else "finite number"
-        raise ValueError(f"a score or share must be a {which}, got {wrong[0]}")

@@ -10,21 +10,13 @@ SCORE = "mutual_information"
 """What rows are ranked by where there is no label, as tables and files call it."""
 
 
-def label_free_score(row: Record) -> float | None:
-    """What `picks` ranks ``row`` by, the higher the better: a mean over seeds, into which no label of the target went;
-    None where it was not measured.
-    """
-    score: float | None = row[SCORE]["mean"]
-    return score
-
-
 def picks(rows: Sequence[Record]) -> dict[str, int]:
     """Each row's place, from 1, by falling mean of `SCORE`, which no label went into; the oracle takes none."""
     return {row["method"]: place for place, row in enumerate(_ranked(rows), start=1)}
 
 
 def _ranked(rows: Sequence[Record]) -> list[Record]:
-    known = [(score, row) for row in without_oracle(rows) if (score := label_free_score(row)) is not None]
+    known = [(score, row) for row in without_oracle(rows) if (score := row[SCORE]["mean"]) is not None]
     return [row for _, row in sorted(known, key=lambda one: one[0], reverse=True)]
 
 

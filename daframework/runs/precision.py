@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from collections.abc import Callable
 
 import torch
@@ -11,9 +12,9 @@ from torch import nn
 
 from daframework.build import DIRECTIONS, make_generator, make_task
 from daframework.compute.acceleration import bf16_factor, cpu_has_bf16
-from daframework.compute.device import MIXED, SINGLE, Placed, make_fabric
-from daframework.compute.place import ALONE, Place
-from daframework.compute.ranks import from_first
+from daframework.compute.device import MIXED, SINGLE, make_fabric
+from daframework.compute.place import ALONE, Place, find_place
+from daframework.compute.ranks import count_ranks, from_first
 from daframework.compute.session import Session
 from daframework.compute.threads import operations
 from daframework.errors import warn
@@ -100,8 +101,7 @@ def for_task(session: Session, recipe: Recipe, precision: Precision) -> Session:
     """``session`` in the precision of the task model."""
     if precision.task == precision.translation:
         return session
-    environment = getattr(session.fabric.strategy, "cluster_environment", None)
-    place = environment.place if isinstance(environment, Placed) else ALONE
+    place = find_place(os.environ) if count_ranks() > 1 else ALONE
     return evolve(session, fabric=make_fabric(recipe, precision.task, place))
 
 

@@ -1,23 +1,21 @@
 """Files that training goes on from. They hold tensors and plain values only, and are written whole or not at all.
 
-Each carries a digest of its content and its name: torch does not notice a bit that turned over on a disk, nor that a
-file has taken another's place.
+Each carries its name, by which a file in another's place is told, and the checksums that every zip file has: torch
+writes them, and does not look at them when it reads.
 """
 
 import pickle
-from collections.abc import Iterator, Mapping
-from itertools import chain
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import torch
-from torch import Tensor
 
 from daframework.errors import RunError, one_line, warn
-from daframework.fingerprint import digest_bytes
 from daframework.storage.files import write_whole
 
-_DIGEST = "digest"
+_NAME = "checkpoint"
 
 
 def save(path: Path, state: Mapping[str, Any], *, keep_previous: bool = False) -> None:
@@ -33,7 +31,7 @@ def save(path: Path, state: Mapping[str, Any], *, keep_previous: bool = False) -
     try:
         write_whole(
             path,
-            lambda file: torch.save({**state, _DIGEST: _digest(state, _name(path))}, file),
+            lambda file: torch.save({**state, _NAME: _name(path)}, file),
             previous=previous if keep_previous else None,
         )
         if not keep_previous:
@@ -70,6 +68,8 @@ def _read(path: Path, device: torch.device) -> dict[str, Any]:
     again = "delete it to begin again, or the whole folder of the run if that is finished"
     try:
         state = torch.load(path, map_location=device, weights_only=True)
+        with ZipFile(path) as archive:
+            damaged = archive.testzip() is not None
     except (MemoryError, torch.OutOfMemoryError):
         raise  # nothing is wrong with the file
     except pickle.UnpicklingError as error:
@@ -80,10 +80,8 @@ def _read(path: Path, device: torch.device) -> dict[str, Any]:
         raise RunError(f"checkpoint {path} is damaged, cut short or no checkpoint at all; {again}") from error
     if not isinstance(state, dict):
         raise RunError(f"checkpoint {path} holds no training state; {again}")
-    if _DIGEST not in state:
-        raise RunError(f"checkpoint {path} has no digest: another version wrote it; {again}")
-    # Those of earlier versions know no name.
-    if state.pop(_DIGEST) not in (_digest(state, _name(path)), _digest(state)):
+    state.pop("digest", None)  # those of earlier versions have one, and no name
+    if damaged or state.pop(_NAME, _name(path)) != _name(path):
         raise RunError(f"checkpoint {path} is damaged: its content is not what was saved; {again}")
     return state
 
@@ -101,24 +99,3 @@ def _previous(path: Path) -> Path:
 def _name(path: Path) -> str:
     """What a checkpoint is called, also where it is the one kept before."""
     return path.stem.removesuffix(".previous")
-
-
-def _digest(state: Mapping[str, Any], name: str = "") -> str:
-    """Of ``name`` and of all values in ``state``, with their types, shapes and order."""
-
-    def parts(value: object) -> Iterator[bytes | memoryview]:
-        if isinstance(value, Tensor):
-            yield f"{value.dtype}{tuple(value.shape)}".encode()
-            yield value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data
-        elif isinstance(value, Mapping):
-            yield f"mapping of {len(value)}".encode()
-            for inner in chain.from_iterable(value.items()):
-                yield from parts(inner)
-        elif isinstance(value, list | tuple):
-            yield f"list of {len(value)}".encode()
-            for inner in value:
-                yield from parts(inner)
-        else:
-            yield repr(value).encode()
-
-    return digest_bytes(chain([name.encode()], parts(state)))

@@ -29,11 +29,10 @@ def held(folder: Path) -> Iterator[None]:
         lock.acquire(timeout=0)
     except Timeout:
         raise RunError(
-            f"{folder} is in use by {_said(holder)}; wait for it, stop it, or give another folder with --out"
+            f"{folder} is in use by {_told(holder)[0]}; wait for it, stop it, or give another folder with --out"
         ) from None
     except (OSError, NotImplementedError) as error:  # the latter where a file system knows no locks
-        reason = error.strerror if isinstance(error, OSError) else "its file system knows no locks"
-        raise RunError(f"{folder} cannot be written: {reason}") from error
+        raise RunError(f"{folder} cannot be written: {getattr(error, 'strerror', None) or error}") from error
     try:
         mine = {
             "process": os.getpid(),
@@ -50,32 +49,28 @@ def held(folder: Path) -> Iterator[None]:
 
 def in_use(folder: Path) -> str | None:
     """Who holds ``folder``, as its holder told, without touching the lock; None where nobody does any more."""
-    holder = folder / HOLDER
+    said, held_still = _told(folder / HOLDER)
+    return said if held_still else None
+
+
+def _told(holder: Path) -> tuple[str, bool]:
+    """Who holds it, as far as it told, and whether that one may still be there."""
     try:
         told = json.loads(holder.read_text(encoding="utf-8"))
-        gone = told["machine"] == socket.gethostname() and not _is_alive(int(told["process"]))
+        here = told["machine"] == socket.gethostname()
+        said = f"process {told['process']} on {told['machine']} since {told['since']}"
+        return said, not here or _is_alive(int(told["process"]))
     except (OSError, ValueError, KeyError, TypeError, OverflowError):
-        return None
-    return None if gone else _said(holder)
+        return "another process", False
 
 
 def _is_alive(process: int) -> bool:
     """Whether there is such a process on this machine; where the system cannot be asked, it is taken for alive."""
-    if os.name != "posix":
-        return True  # there, os.kill would end it
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
+    if os.name == "posix":  # elsewhere, os.kill would end it
+        try:
+            os.kill(process, 0)
+        except ProcessLookupError:
+            return False
+        except PermissionError:
+            pass
     return True
-
-
-def _said(holder: Path) -> str:
-    """Who holds it, as far as it told."""
-    try:
-        told = json.loads(holder.read_text(encoding="utf-8"))
-        return f"process {told['process']} on {told['machine']} since {told['since']}"
-    except (OSError, ValueError, KeyError, TypeError):
-        return "another process"

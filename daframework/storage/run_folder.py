@@ -95,8 +95,8 @@ def open_folder(path: Path, recipe: Recipe) -> RunFolder:
         RunError: it belongs to another recipe, holds other files, or cannot be written.
     """
     folder = find_folder(path, recipe)
-    if not folder.recipe.exists() or read_recipe(folder).hardware.precision != recipe.hardware.precision:
-        write_recipe(folder, recipe)
+    if not folder.recipe.exists() or read_recipe(folder) != recipe:  # which says also where and how the run goes on
+        write_text(folder.recipe, recipe_text(recipe))
     return folder
 
 
@@ -125,15 +125,6 @@ def holds_other_files(path: Path) -> bool:
     """Whether ``path`` is a folder with more in it than a run leaves that was killed before it began."""
     begun = {LOCK, HOLDER, f".{HOLDER}.partial", f".{RunFolder(path).recipe.name}.partial"}
     return path.is_dir() and any(inside.name not in begun for inside in path.iterdir())
-
-
-def write_recipe(folder: RunFolder, recipe: Recipe) -> None:
-    """Keep ``recipe`` with its defaults written out, instead of what was there.
-
-    Raises:
-        RunError: it cannot be written.
-    """
-    write_text(folder.recipe, recipe_text(recipe))
 
 
 def recipe_text(recipe: Recipe) -> str:

@@ -5,28 +5,30 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from rich.console import Console
 
 from daframework.build import make_task
 from daframework.cores import asked_threads, given_cores
-from daframework.errors import DataError, RunError, warn
+from daframework.errors import DataError, RunError, needing, warn
 from daframework.recipes.read import Overrides, locate
 from daframework.registry import Plugins, each
-from daframework.report.table import Record, as_text
+from daframework.report.table import Record
 from daframework.runs.context import checked
 from daframework.runs.datasets import open_datasets
 from daframework.storage.files import write_text
 from daframework.storage.lock import held
 from daframework.suites.bench_folder import TABLE
+from daframework.suites.bench_view import QUIET, BenchView
 from daframework.suites.checks import check_cells
 from daframework.suites.comparison import TaskTable, task_table
 from daframework.suites.drawings import draw_scores, draw_sheet
 from daframework.suites.estimate import left_by_cell
-from daframework.suites.outcome import Bench, class_grids
+from daframework.suites.outcome import Bench
 from daframework.suites.plan import Plan, make_plan
 from daframework.suites.processes import choose_slots, run_cells
 from daframework.suites.status import State, Status, status
 from daframework.suites.suite import read_suite
-from daframework.suites.work import Executor, Screen
+from daframework.suites.work import Executor
 
 
 def open_suite(
@@ -59,13 +61,13 @@ def finish(
     *,
     jobs: int | None = None,
     on: str | None = None,
-    screen: Callable[[Sequence[str], int, Callable[[], dict[str, float | None]], int], Screen] = Screen,
+    console: Console = QUIET,
     stopping: Callable[[], bool] = lambda: False,
 ) -> dict[str, str]:
     """Run what is missing, each run in a process of its own; why each that failed did, by its name.
 
     ``jobs`` go on at a time, on this machine or, where ``on`` is "ray" or "ray:HOST:PORT", on the nodes of a cluster.
-    They are shown on the `Screen` that ``screen`` makes.
+    They are shown on ``console``.
 
     Raises:
         DafError: a recipe is wrong, data is missing, or the folder is in use.
@@ -77,13 +79,13 @@ def finish(
         return {}
     for missing in check_cells(plugins, plan, todo):
         raise DataError(missing)
-
-    def left() -> dict[str, float | None]:
-        return left_by_cell(plan, statuses(plan))
-
     done = sum(one.state is State.DONE for one in found.values())
     names = [cell.name for cell in todo]
-    with held(plan.out), open_executor(on, jobs) as executor, screen(names, done, left, executor.places) as view:
+    with (
+        held(plan.out),
+        open_executor(on, jobs) as executor,
+        BenchView(console, names, done, lambda: left_by_cell(plan, statuses(plan)), executor.places) as view,
+    ):
         return run_cells(plan, todo, executor, view, stopping)
 
 
@@ -92,14 +94,14 @@ def open_executor(on: str | None, jobs: int | None) -> Iterator[Executor]:
     """Where runs are carried out, ``jobs`` at a time: here, or ``on`` a Ray cluster, "ray" or "ray:HOST:PORT".
 
     Raises:
-        RunError: there is no such cluster.
+        RunError: there is no such cluster, or Ray is not installed.
     """
     if on is None:
         gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
         yield choose_slots(jobs, gpus, given_cores(), asked_threads())
         return
-    from daframework.suites.cluster import ray_cluster
-
+    with needing("--on ray needs Ray", extra="ray"):
+        from daframework.suites.cluster import ray_cluster
     with ray_cluster(on.partition(":")[2] or None, jobs) as cluster:
         yield cluster
 
@@ -117,9 +119,8 @@ def compare(plugins: Plugins, plan: Plan, failures: Mapping[str, str]) -> Bench:
     made = Bench(plan.out, tables, dict(failures))
     if not any(row["seeds"] for row in made.rows):
         raise RunError("\n".join([f"{plan.out} holds no finished run of suite '{plan.name}'", *_reasons(made.rows)]))
-    by_class = [one for table in tables for one in class_grids(table)]
     write_text(plan.out / TABLE, made.text("json"))
-    write_text(plan.out / "table.md", as_text([*made.grids(), *by_class], "markdown"))
+    write_text(plan.out / "table.md", made.text(per_class=True))
     for table in tables:
         draw_scores(plan, table)
     recipe = plan.cells[0].recipe

@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Sequence
 from statistics import NormalDist
 
+import numpy as np
 import torch
 from attrs import frozen
 from torch import Tensor
@@ -48,10 +49,10 @@ def resample_weights(images: int, repetitions: int, random: torch.Generator) -> 
     return torch.zeros_like(chosen).scatter_add_(1, chosen, torch.tensor(1).expand_as(chosen))
 
 
-def interval(estimate: float, draws: Tensor, images: int, *, level: float = 0.95) -> Interval:
+def interval(estimate: float, draws: Tensor, images: int) -> Interval:
     """Expanded percentile interval (Hesterberg, arXiv 1411.5279) of a score's ``draws`` (R,) on resampled images.
 
-    The percentiles lie further out than ``level`` asks, by as much as a t interval is wider than a normal one that
+    The percentiles lie further out than 95 % ask, by as much as a t interval is wider than a normal one that
     divides by n instead of n - 1: a plain percentile interval covers too little on small test sets. The interval is
     stretched to the estimate where that lies outside, as it may where a class occurs in one or two images only.
 
@@ -60,49 +61,33 @@ def interval(estimate: float, draws: Tensor, images: int, *, level: float = 0.95
 
     Raises:
         ValueError: there are fewer than `MIN_IMAGES` images, the estimate or more than 1 in 100 draws are NaN, or the
-            draws are too few for their outermost to lie as far out as the level asks.
+            draws are too few for their outermost to lie as far out.
     """
-    _check_images(images)
-    found = draws[~draws.isnan()].double().sort().values
+    if images < MIN_IMAGES:
+        raise ValueError(f"an interval needs at least {MIN_IMAGES} test images (MIN_IMAGES), got {images}")
+    found = draws[~draws.isnan()].double().numpy()
     missing = len(draws) - len(found)
     if math.isnan(estimate):
         raise ValueError("the whole test set has no score, as when nothing in it is labelled, so there is no interval")
     if missing > _MAX_MISSING * len(draws):
         raise ValueError(f"{missing} of {len(draws)} resamples have no score; label more test images for an interval")
-    tail = _expanded_tail(level, images)
-    # The k-th of R draws stands for the percentile k / (R + 1), without bias; here k counts from 0.
-    place = tail * (len(found) + 1) - 1
-    if place < 0:
+    tail = _expanded_tail(images)
+    if tail * (len(found) + 1) < 1:
         needed = math.ceil(1 / tail) - 1
-        raise ValueError(f"{len(found)} resamples are too few for a level of {level}; draw {needed} or more")
-    low, high = _at(found, place), -_at(-found.flip(0), place)
+        raise ValueError(f"{len(found)} resamples are too few for an interval; draw {needed} or more")
+    # By Weibull's method the k-th of R draws stands for the percentile k / (R + 1), without bias.
+    low, high = np.quantile(found, (tail, 1 - tail), method="weibull").tolist()
     return Interval(min(low, estimate), max(high, estimate))
 
 
-def _at(rising: Tensor, place: float) -> float:
-    """The value at a place between two values of a sorted list."""
-    below = math.floor(place)
-    low, high = rising[below : below + 2].tolist()
-    return float(low + (place - below) * (high - low))
+def _expanded_tail(images: int) -> float:
+    """The share left out at each end: Phi(-sqrt(n / (n - 1)) t), t the 97.5 % quantile of n - 1 degrees of freedom.
 
-
-def _expanded_tail(level: float, images: int) -> float:
-    """The share left out at each end: Phi(-sqrt(n / (n - 1)) t), t the quantile of n - 1 degrees of freedom."""
-    quantile = _t_quantile((1 + level) / 2, images - 1)
-    return _NORMAL.cdf(-math.sqrt(images / (images - 1)) * quantile)
-
-
-def _t_quantile(probability: float, freedom: int) -> float:
-    """Student's t by Cornish and Fisher's expansion (Abramowitz and Stegun 26.7.5); within 1e-3 from 19 on."""
-    z = _NORMAL.inv_cdf(probability)
-    terms = (
-        z,
-        (z**3 + z) / 4,
-        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
-        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
-        (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160,
-    )
-    return sum(term / float(freedom) ** power for power, term in enumerate(terms))
+    Student's t by Cornish and Fisher's expansion (Abramowitz and Stegun 26.7.5); within 1e-3 from 19 on.
+    """
+    z, freedom = _NORMAL.inv_cdf(0.975), images - 1
+    quantile = z + (z**3 + z) / (4 * freedom) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)
+    return _NORMAL.cdf(-math.sqrt(images / freedom) * quantile)
 
 
 def paired_difference(
@@ -120,9 +105,12 @@ def paired_difference(
     that vanishes from a resample is treated by ``score`` as on the whole set: `mean_iou_of` leaves it out of the mean.
 
     Raises:
-        ValueError: the two have no seeds or unlike ones, images or shapes differ, or there is no `interval`.
+        ValueError: images or shapes differ, or there is no `interval`.
     """
-    images = _count_images(first, second)
+    shapes = {tuple(statistics.shape) for statistics in (*first, *second)}
+    if len(shapes) > 1:
+        raise ValueError(f"statistics of the same images must have one shape (images, ...), got {sorted(shapes)}")
+    images = len(first[0])
     pairs = list(zip(first, second, strict=True))
     estimate = _differences(torch.ones(1, images), pairs, score)
     random, draws = generator(seed, "bootstrap"), []
@@ -131,22 +119,6 @@ def paired_difference(
         weights = resample_weights(images, min(most, repetitions - start), random)
         draws.append(_differences(weights, pairs, score))
     return Difference(estimate.item(), interval(estimate.item(), torch.cat(draws), images))
-
-
-def _count_images(first: Sequence[Tensor], second: Sequence[Tensor]) -> int:
-    if not first or len(first) != len(second):
-        raise ValueError(f"two methods are compared over the same seeds, got {len(first)} and {len(second)}")
-    shapes = sorted({tuple(statistics.shape) for statistics in (*first, *second)})
-    if len(shapes) > 1 or not shapes[0]:
-        raise ValueError(f"statistics of the same images must have one shape (images, ...), got {shapes}")
-    images = shapes[0][0]
-    _check_images(images)
-    return images
-
-
-def _check_images(images: int) -> None:
-    if images < MIN_IMAGES:
-        raise ValueError(f"an interval needs at least {MIN_IMAGES} test images (MIN_IMAGES), got {images}")
 
 
 def _differences(weights: Tensor, pairs: Sequence[tuple[Tensor, Tensor]], score: Callable[[Tensor], Tensor]) -> Tensor:

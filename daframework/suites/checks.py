@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from functools import cache
 
-from daframework.errors import DataError, RecipeError, warn
+from daframework.errors import RecipeError, warn
 from daframework.registry import Plugins
 from daframework.runs.check import check
 from daframework.runs.datasets import open_datasets
@@ -36,22 +36,15 @@ def check_cells(plugins: Plugins, plan: Plan, cells: Iterable[Cell]) -> list[str
     if problems:
         raise RecipeError(problems)
     if plan.bootstrap and seen and not warnings:
-        _enough_images(plugins, plan, next(iter(seen.values())))
+        count = len(open_datasets(plugins, next(iter(seen.values())).recipe).target_test)
+        if count < MIN_IMAGES:
+            raise RecipeError(
+                f"{plan.name}: the target's test set has {count} images, and intervals by bootstrap need at least "
+                f"{MIN_IMAGES}; give more test images, or add --set bootstrap=0"
+            )
     return list(warnings)
 
 
 def _fault(line: str) -> str:
     """A problem without the method it was found in."""
     return line.split(": ", 3)[-1]
-
-
-def _enough_images(plugins: Plugins, plan: Plan, cell: Cell) -> None:
-    try:
-        count = len(open_datasets(plugins, cell.recipe).target_test)
-    except DataError:
-        return  # a warning of the check already
-    if count < MIN_IMAGES:
-        raise RecipeError(
-            f"{plan.name}: the target's test set has {count} images, and intervals by bootstrap need at least "
-            f"{MIN_IMAGES}; give more test images, or add --set bootstrap=0"
-        )

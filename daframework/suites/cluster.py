@@ -16,10 +16,11 @@ from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
 
+import ray
 from attrs import frozen
 
 import daframework
-from daframework.errors import RunError, needing, warn
+from daframework.errors import RunError, warn
 from daframework.storage.lock import held
 from daframework.suites import launch
 from daframework.suites.launch import last_line
@@ -77,7 +78,7 @@ def ray_cluster(address: str | None, jobs: int | None) -> Iterator["RayCluster"]
     Ray finds one by RAY_ADDRESS, or where one runs on this machine. What still runs inside when this ends is ended.
 
     Raises:
-        RunError: Ray is not installed, or the cluster cannot be reached or has nothing to run on.
+        RunError: the cluster cannot be reached or has nothing to run on.
     """
     given = address or os.environ.get("RAY_ADDRESS", "")
     if "://" in given:
@@ -85,13 +86,11 @@ def ray_cluster(address: str | None, jobs: int | None) -> Iterator["RayCluster"]
             "Ray Client (ray://) is not supported: start daf on a node of the cluster, which sees the shared "
             "folder, with --on ray or --on ray:HOST:PORT, or hand it to ray job submit"
         )
-    with needing("--on ray needs Ray", extra="ray"):
-        import ray
     handler = signal.getsignal(signal.SIGTERM)
     # Ray tells at length on standard output which nodes died, and tables alone belong there.
     with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
         try:
-            _connect(ray, given or None)
+            _connect(given or None)
             signal.signal(signal.SIGTERM, handler)  # Ray has put its own
             needs = choose_needs([node["Resources"] for node in ray.nodes() if node["Alive"]], jobs)
             # Tried again by this program alone, since Ray would not wait for the run's folder.
@@ -102,7 +101,7 @@ def ray_cluster(address: str | None, jobs: int | None) -> Iterator["RayCluster"]
             signal.signal(signal.SIGTERM, handler)  # also where connecting failed
 
 
-def _connect(ray: Any, address: str | None) -> None:
+def _connect(address: str | None) -> None:
     host, _, port = (address or "").rpartition(":")
     try:
         if port.isdecimal():  # Ray would try for minutes
@@ -135,17 +134,13 @@ class RayCluster:
         """Hand a run to Ray, whatever its slot: Ray knows which GPU is free.
 
         Raises:
-            RunError: its recipe cannot be read.
+            OSError: its recipe cannot be read.
         """
         recipe = work.folder.recipe.absolute()
-        try:
-            content = recipe.read_bytes()
-        except OSError as error:
-            raise RunError(f"{recipe} cannot be read: {error.strerror}") from error
         request = {
             "name": work.name,
             "recipe": recipe,
-            "content": content,
+            "content": recipe.read_bytes(),
             "folder": work.folder.path.absolute(),
             "log": log.absolute(),
             "working": Path.cwd(),
@@ -176,8 +171,6 @@ class _Task:
         return _size(self._log) > self._before
 
     def ending(self) -> Ending | None:
-        import ray
-
         if self._lost is not None:
             if _is_free(self._work.folder.path) or time.monotonic() - self._lost > _PATIENCE_SECONDS:
                 self._submit()
@@ -215,14 +208,10 @@ class _Task:
         return f"{node.strip()}: {last_line(self._log)}"
 
     def stop(self) -> None:
-        import ray
-
         if self._lost is None:
             ray.cancel(self._reference)
 
     def wait(self) -> None:
-        import ray
-
         if self._lost is None:
             ray.wait([self._reference])
 
@@ -244,12 +233,5 @@ def _is_free(folder: Path) -> bool:
 
 
 def _first_line(error: BaseException) -> str:
-    """What an error of Ray says first, and what its cause does."""
-    said = [next((line for line in str(one).splitlines() if line.strip()), type(one).__name__) for one in _chain(error)]
-    return "; ".join(dict.fromkeys(said))
-
-
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__
+    """What an error of Ray says first."""
+    return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)

@@ -87,11 +87,9 @@ def _scored(plan: Plan, task: str, method: str, found: Mapping[str, Status]) -> 
     scored: dict[int, Scored] = {}
     for seed in plan.seeds:
         cell = plan.cell(task, method, seed)
-        results = found[cell.name].results if cell is not None else None
-        if cell is None or results is None:
-            continue
-        row = next((one for one in results.rows if one.method == method), None)
-        if row is not None:
+        results = found[cell.name].results
+        row = next((one for one in results.rows if one.method == method), None) if results else None
+        if results and row:
             scored[seed] = Scored(row, results, cell)
     return scored
 
@@ -203,7 +201,7 @@ def _notes(plan: Plan, task: str, method: str, found: Mapping[str, Status], fail
     seeds: dict[str, list[int]] = {}
     for seed in plan.seeds:
         cell = plan.cell(task, method, seed)
-        note = None if cell is None else _note(found[cell.name], failures.get(cell.name))
+        note = _note(found[cell.name], failures.get(cell.name))
         if note is not None:
             seeds.setdefault(note, []).append(seed)
     return [f"seed{'s' * (len(of) > 1)} {', '.join(map(str, of))}: {note}" for note, of in seeds.items()]

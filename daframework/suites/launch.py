@@ -9,10 +9,11 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import IO
 
 _POLL_SECONDS = 0.2
 _TAIL_BYTES = 4096
@@ -35,26 +36,40 @@ def launch(
     Raises:
         OSError: it cannot be started.
     """
-    # -P: a file called like a module in the working directory must not be imported in its place.
-    command = [sys.executable, "-P", "-m", "daframework", "run", str(recipe)]
-    command += ["--out", str(folder), "--until-stdin-closes"]
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
         # What an earlier attempt said last must not be taken for the reason why this one failed.
         began, where = datetime.now(UTC).isoformat(timespec="seconds"), f", on {node}" if node else ""
         output.write(f"daf: {name} begins, {began}{where}\n".encode())
         output.flush()
-        # A group of its own: Ctrl-C in a terminal reaches this process alone, which passes it on once. The pipe is
-        # never written to: it closes when this process ends, however it ends, and the run ends with it.
-        return subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=output,
-            stderr=output,
-            env={**environment, "PYTHONUNBUFFERED": "1"},
-            cwd=working,
-            process_group=0,
-        )
+        arguments = ["run", str(recipe), "--out", str(folder)]
+        return start(arguments, {**environment, "PYTHONUNBUFFERED": "1"}, output, working)
+
+
+def start(
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+    output: "IO[bytes] | None" = None,
+    working: Path | None = None,
+) -> "subprocess.Popen[bytes]":
+    """Begin ``daf`` with ``arguments``, in a process that ends when this one does.
+
+    Raises:
+        OSError: it cannot be started.
+    """
+    # -P: a file called like a module in the working directory must not be imported in its place.
+    command = [sys.executable, "-P", "-m", "daframework", *arguments, "--until-stdin-closes"]
+    # A group of its own: Ctrl-C in a terminal reaches this process alone, which passes it on once. The pipe is never
+    # written to: it closes when this process ends, however it ends, and the other ends with it.
+    return subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=output,
+        stderr=output,
+        env=environment,
+        cwd=working,
+        process_group=0,
+    )
 
 
 def last_line(path: Path) -> str:
@@ -76,6 +91,9 @@ def run_on_node(
     ``content`` is the recipe's, ``working`` the folder that relative paths start from, ``version`` daframework's where
     it was started. What is wrong with the node comes back as if the run had said it. Interrupted, the run
     saves and ends first.
+
+    Raises:
+        OSError: it cannot be started.
     """
     if not callable(signal.getsignal(signal.SIGINT)):
         # A Ray that a script started in the background ignores SIGINT, and interrupting its tasks would do nothing.
@@ -85,10 +103,7 @@ def run_on_node(
     if problem is not None:
         return 1, f"error: {problem}"
     environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
-    try:
-        process = launch(name, recipe, folder, log, environment, node=node, working=working)
-    except OSError as error:
-        return 1, f"error: the run {name} cannot be started on node {node}: {error}"
+    process = launch(name, recipe, folder, log, environment, node=node, working=working)
     try:
         # An interrupt comes when Python next runs a line, so never wait for long.
         while True:

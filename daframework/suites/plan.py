@@ -52,12 +52,11 @@ class Plan:
     bootstrap: int
     cells: tuple[Cell, ...]
 
-    def cell(self, task: str, method: str, seed: int) -> Cell | None:
-        """The run that holds the row ``method``; None where it is not planned."""
+    def cell(self, task: str, method: str, seed: int) -> Cell:
+        """The run that holds the row ``method``, one of ``methods``."""
         base = begun_from(method)
         wanted = SOURCE_ONLY if base in REFERENCES else base
-        found = [one for one in self.cells if (one.task, one.method, one.seed) == (task, wanted, seed)]
-        return found[0] if found else None
+        return next(one for one in self.cells if (one.task, one.method, one.seed) == (task, wanted, seed))
 
 
 def make_plan(

@@ -10,13 +10,14 @@ from typing import Generic
 
 from attrs import define, field, frozen
 
-from daframework.errors import DafError, RunError, StoppedError
+from daframework.errors import DafError, StoppedError
 from daframework.suites.bench_folder import LOGS
+from daframework.suites.bench_view import BenchView
 from daframework.suites.launch import last_line, launch
 from daframework.suites.plan import Cell, Plan
 from daframework.suites.share import givers, receive
 from daframework.suites.status import State, status
-from daframework.suites.work import Ending, Executor, Job, Queue, Screen, W, Work
+from daframework.suites.work import Ending, Executor, Job, Queue, W, Work
 
 
 @frozen
@@ -40,16 +41,12 @@ class Slots:
         """Begin a run on the GPU of ``slot``.
 
         Raises:
-            RunError: it cannot be started.
+            OSError: it cannot be started.
         """
         environment = os.environ | {"OMP_NUM_THREADS": str(self.threads)}
         if self.devices:
             environment["CUDA_VISIBLE_DEVICES"] = self.devices[slot % len(self.devices)]
-        try:
-            process = launch(work.name, work.folder.recipe, work.folder.path, log, environment)
-        except OSError as error:
-            raise RunError(f"the run {work.name} cannot be started: {error}") from error
-        return _Process(process, log)
+        return _Process(launch(work.name, work.folder.recipe, work.folder.path, log, environment), log)
 
 
 @frozen(eq=False)
@@ -68,8 +65,7 @@ class _Process:
         return last_line(self.log)
 
     def stop(self) -> None:
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGINT)
+        self.process.send_signal(signal.SIGINT)
 
     def wait(self) -> None:
         self.process.wait()
@@ -83,7 +79,7 @@ class _Running(Generic[W]):
     since: float = field(factory=time.monotonic)
     shown: bool = False
 
-    def show(self, view: Screen) -> None:
+    def show(self, view: BenchView) -> None:
         if not self.shown and self.job.begun:
             self.shown, self.since = True, time.monotonic()
             view.started(self.work)
@@ -105,7 +101,7 @@ def choose_slots(jobs: int | None, devices: int, cores: int, threads: int | None
 
 
 def run_cells(
-    plan: Plan, cells: Sequence[Cell], executor: Executor, view: Screen, stopping: Callable[[], bool]
+    plan: Plan, cells: Sequence[Cell], executor: Executor, view: BenchView, stopping: Callable[[], bool]
 ) -> dict[str, str]:
     """Run ``cells`` in order, several at once, and return why each that failed did, by the cell's name.
 
@@ -119,7 +115,7 @@ def run_cells(
     return queue.failures
 
 
-def carry_out(queue: Queue[W], out: Path, executor: Executor, view: Screen, stopping: Callable[[], bool]) -> None:
+def carry_out(queue: Queue[W], out: Path, executor: Executor, view: BenchView, stopping: Callable[[], bool]) -> None:
     """Carry out the runs of ``queue``, several at once; their logs lie in ``out``.
 
     Raises:
@@ -144,7 +140,7 @@ def carry_out(queue: Queue[W], out: Path, executor: Executor, view: Screen, stop
                 try:
                     queue.prepare(work)
                     running.append(_Running(work, executor.submit(work, out / LOGS / f"{work.name}.txt", slot), slot))
-                except DafError as error:
+                except (DafError, OSError) as error:
                     view.ended(work, 0.0, str(error))
                     queue.ended(work, str(error))
             for one in running:

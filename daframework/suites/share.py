@@ -11,7 +11,7 @@ from daframework.errors import writing
 from daframework.runs.context import read_seconds, write_seconds
 from daframework.runs.translation import GENERATOR
 from daframework.storage.row_names import SOURCE_ONLY, self_trained
-from daframework.storage.run_folder import RunFolder, open_folder, write_recipe
+from daframework.storage.run_folder import RunFolder, open_folder
 from daframework.suites.plan import REFERENCES, Cell, Plan
 from daframework.suites.status import SHARED_STAGES, State, status
 
@@ -21,7 +21,7 @@ def givers(plan: Plan, cell: Cell) -> list[Cell]:
     found = [plan.cell(cell.task, REFERENCES[0], cell.seed)]
     if cell.recipe.generator is not None:
         found.append(plan.cell(plan.tasks[0], cell.method, cell.seed))
-    return [one for one in found if one is not None and one != cell]
+    return [one for one in found if one != cell]
 
 
 def receive(plan: Plan, cell: Cell) -> None:
@@ -31,8 +31,6 @@ def receive(plan: Plan, cell: Cell) -> None:
         RunError: the folder holds something else, or cannot be written.
     """
     open_folder(cell.folder.path, cell.recipe)
-    # The run reads its recipe there, also what may change between two attempts: where and how to compute.
-    write_recipe(cell.folder, cell.recipe)
     with writing(cell.folder.path):
         for giver in givers(plan, cell):
             if status(giver).state is State.FOREIGN:

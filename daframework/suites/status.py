@@ -42,15 +42,13 @@ class Status:
 def status(work: Work) -> Status:
     """The state of ``work``. Nothing is changed."""
     folder = work.folder
-    if not folder.path.exists():
-        return Status(State.MISSING)
     if not folder.recipe.exists():
         occupied = folder.path.is_file() or holds_other_files(folder.path)
         return Status(State.FOREIGN, problem="holds other files") if occupied else Status(State.MISSING)
     try:
         changed = difference_in(folder, work.recipe)
     except RunError as error:
-        return Status(State.FOREIGN, problem=str(error))
+        changed = str(error)
     if changed is not None:
         return Status(State.FOREIGN, problem=changed)
     if not folder.results.exists():

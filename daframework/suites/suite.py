@@ -11,11 +11,12 @@ from daframework.recipes.read import Overrides, read_tables
 from daframework.recipes.rules import at_least, plain_name, rule
 from daframework.recipes.strict import REST, structure
 
-_some = rule("a list of at least one entry", lambda value: len(value) > 0)
+_some = rule("a list of at least one entry, each once", lambda value: 0 < len(value) == len(set(value)))
 _seeds = rule(
     "a list of at least one whole number from 0 to 2147483647, each once",
-    lambda value: len(value) > 0 and len(set(value)) == len(value) and all(0 <= seed < 2**31 for seed in value),
+    lambda value: 0 < len(value) == len(set(value)) and all(0 <= seed < 2**31 for seed in value),
 )
+_labelled = rule("tables, each with a label of its own", lambda value: len({one.label for one in value}) == len(value))
 
 
 @frozen
@@ -53,7 +54,7 @@ class Suite:
     seeds: tuple[int, ...] = field(default=(0, 1, 2), validator=_seeds)
     baseline: str | None = None
     bootstrap: int = field(default=2000, validator=at_least(0))
-    tasks: tuple[TaskEntry, ...] = ()
+    tasks: tuple[TaskEntry, ...] = field(default=(), validator=_labelled)
     source: dict[str, Any] | None = None
     target: dict[str, Any] | None = None
     data: dict[str, Any] = field(factory=dict)
@@ -80,14 +81,6 @@ def parse_suite(tables: Mapping[str, Any], where: str) -> Suite:
         RecipeError: with every problem found.
     """
     suite, problems = structure(tables, Suite)
-    if suite is not None:
-        labels = [task.label for task in suite.tasks]
-        problems = [
-            f"tasks: the label '{label}' is there twice" for label in sorted(set(labels)) if labels.count(label) > 1
-        ]
-        problems += [
-            f"recipes: '{name}' is there twice" for name in sorted(set(suite.recipes)) if suite.recipes.count(name) > 1
-        ]
-    if suite is None or problems:
+    if suite is None:
         raise RecipeError([f"{where}: {problem}" for problem in problems])
     return suite

@@ -1,8 +1,8 @@
-"""What is carried out, where, and who is shown it: between a suite or a search, and the machines that compute."""
+"""What is carried out, and where: between a suite or a search, and the machines that compute."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol, Self, TypeVar
+from typing import Protocol, TypeVar
 
 from attrs import frozen
 
@@ -44,31 +44,6 @@ class Queue(Protocol[W]):
 
     def ended(self, work: W, failure: str | None) -> None:
         """It has ended; ``failure`` says why, where it is not finished."""
-
-
-class Screen:
-    """Where runs are shown, as a context manager; this one shows nothing."""
-
-    def __init__(self, names: Sequence[str], done: int, left: Callable[[], dict[str, float | None]], jobs: int) -> None:
-        """Those called ``names`` are to be run, ``jobs`` at a time, and ``done`` were before; ``left`` tells the
-        seconds that each unfinished one still needs, None where nobody knows.
-        """
-
-    def __enter__(self) -> Self:
-        """Begin to show."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Leave the terminal as it was."""
-
-    def started(self, work: Work) -> None:
-        """A run's process begins."""
-
-    def says(self, work: Work, line: str) -> None:
-        """The last line that a running one printed."""
-
-    def ended(self, work: Work, seconds: float, failure: str | None) -> None:
-        """A run's process has ended after ``seconds``; ``failure`` says why, where it is not finished."""
 
 
 @frozen
@@ -118,5 +93,5 @@ class Executor(Protocol):
         """Begin a run that prints to ``log``; ``slot``, below ``jobs``, is that of no other job that still runs.
 
         Raises:
-            DafError: it cannot be started.
+            DafError, OSError: it cannot be started.
         """

@@ -91,10 +91,9 @@ def _made(component: Component, options: Mapping[str, Any], **supplied: Any) -> 
         built = make(component, {**options, **chosen}, component.kind, num_classes=3, split="train", **supplied)
         if isinstance(built, ImageDataset):
             len(built)  # which may be the first to look for files
-    except DataError as error:
-        raise NotMadeError(str(error)) from error
     except Exception as error:
-        if isinstance(_first(error), ImportError | OSError):  # a package, a file or the network is not there
+        # Data, a package, a file or the network is not there.
+        if isinstance(error, DataError) or isinstance(_first(error), ImportError | OSError):
             raise NotMadeError(str(error)) from error
         raise
     return built
@@ -113,9 +112,9 @@ def _check_at_sizes(
     fewest = -(-least // network.multiple)
     for rows, columns in ((fewest, fewest + 1), (fewest + 2, fewest + 1)):
         size = {"height": rows * network.multiple, "width": columns * network.multiple}
-        check(network, **size, **classes, batch_size=2)
-        with torch.autocast("cpu", torch.bfloat16):
-            check(network, **size, **classes, batch_size=2)
+        for autocast in (False, True):
+            with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+                check(network, **size, **classes, batch_size=2)
     with torch.device("meta"):
         check(made(), **size, **classes)
     first, second = (one if isinstance(one, nn.Module) else one.model() for one in (network, made()))

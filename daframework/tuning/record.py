@@ -11,9 +11,8 @@ from daframework.errors import DafError, RunError, one_line
 from daframework.recipes.read import differing, dump, parse
 from daframework.recipes.strict import structure
 from daframework.recipes.tables import Recipe
-from daframework.report.pick import SCORE
 from daframework.storage.files import write_text
-from daframework.storage.run_folder import RunFolder, difference
+from daframework.storage.run_folder import difference
 from daframework.text_file import read_text
 from daframework.tuning.space import Space
 
@@ -38,10 +37,10 @@ class SearchTrial:
         """Whether it is over, one way or the other."""
         return self.score is not None or self.failure is not None
 
-    @property
-    def name(self) -> str:
-        """Its folder's path inside the search's."""
-        return f"trials/{self.number:04}"
+
+def trial_name(number: int) -> str:
+    """The path of a trial's folder inside the search's."""
+    return f"trials/{number:04}"
 
 
 def write_trials(out: Path, recipe: Recipe, space: Space, trials: Sequence[SearchTrial]) -> None:
@@ -53,7 +52,6 @@ def write_trials(out: Path, recipe: Recipe, space: Space, trials: Sequence[Searc
     content = {
         "recipe": dump(recipe),
         "space": {key: one.written() for key, one in space.items()},
-        "score": SCORE,
         "trials": [asdict(one) for one in trials],
     }
     write_text(out / _FILE, json.dumps(content, indent=2, allow_nan=False) + "\n")
@@ -76,29 +74,17 @@ def read_trials(out: Path, recipe: Recipe, space: Space) -> list[SearchTrial]:
         content = json.loads(read_text(path))
         was = parse(content["recipe"], str(path))
         ranges = differing(content["space"], {key: one.written() for key, one in space.items()}, "not there")
-        score = str(content["score"])
-        trials, problems = structure({"trials": content["trials"]}, _Trials)
+        trials, problems = structure(content["trials"], tuple[SearchTrial, ...], "trials")
         if trials is None:
             raise ValueError("; ".join(problems))
-        if [one.number for one in trials.trials] != list(range(len(trials.trials))):
-            raise ValueError("its trials are not numbered from 0")
-    except OSError as error:
-        raise RunError(f"{path} cannot be read: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, DafError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, DafError) as error:
         raise RunError(f"{path}: damaged ({one_line(error)}); give another folder with --out") from error
     changed = difference(was, recipe)
     if changed is None and ranges:
         changed = "the range of {} was {}, now {}".format(min(ranges), *ranges[min(ranges)])
-    if changed is None and score != SCORE:
-        changed = f"trials were scored by {score}, now by {SCORE}"
     if changed is not None:
         raise RunError(f"{out} holds another search ({changed}); give another folder with --out, or delete this one")
     return [
-        evolve(one, failure=None) if one.failure is not None and not RunFolder(out / one.name).path.exists() else one
-        for one in trials.trials
+        evolve(one, failure=None) if one.failure is not None and not (out / trial_name(one.number)).exists() else one
+        for one in trials
     ]
-
-
-@frozen
-class _Trials:
-    trials: tuple[SearchTrial, ...]

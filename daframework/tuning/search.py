@@ -6,27 +6,27 @@ from pathlib import Path
 from typing import Any
 
 from attrs import define, evolve, field, frozen
+from rich.console import Console
 from torch import nn
 
 from daframework.build import make_task
-from daframework.errors import DataError, RecipeError, RunError
+from daframework.errors import DataError, RecipeError, RunError, warn
+from daframework.recipes.read import read_tables, read_toml
 from daframework.recipes.tables import Recipe
-from daframework.registry import Plugins
-from daframework.report.pick import label_free_score
-from daframework.report.summary import summarise
+from daframework.registry import Plugins, load_plugins
 from daframework.runs.check import check
 from daframework.storage.files import write_text
 from daframework.storage.lock import held
-from daframework.storage.run_folder import RunFolder, is_as_written, open_folder, recipe_text, write_recipe
+from daframework.storage.run_folder import RunFolder, is_as_written, open_folder, recipe_text
 from daframework.suites.bench import open_executor
+from daframework.suites.bench_view import QUIET, BenchView
 from daframework.suites.processes import carry_out
 from daframework.suites.status import status
-from daframework.suites.work import Screen, Work
-from daframework.text_file import read_text
-from daframework.tuning.findings import Tuning
-from daframework.tuning.record import SearchTrial, read_trials, write_trials
+from daframework.suites.work import Work
+from daframework.tuning.findings import Tuning as Tuning
+from daframework.tuning.record import SearchTrial, read_trials, trial_name, write_trials
 from daframework.tuning.sampler import ask, require_optuna
-from daframework.tuning.space import Space, default_space, make_space, own_values, read_space, with_values
+from daframework.tuning.space import Space, default_space, make_space, own_values, with_values
 
 _MOST_FAILURES = 3
 """Where so many trials have failed and none has been scored, it may be no fault of their values."""
@@ -34,43 +34,43 @@ _BEST = "best.toml"
 
 
 def tune(
-    plugins: Plugins,
     recipe: Recipe,
-    where: str,
+    out: str | Path | None = None,
     *,
-    trials: int,
-    out: Path | None = None,
+    trials: int = 20,
     space: str | Path | Mapping[str, Any] | None = None,
     jobs: int | None = None,
     on: str | None = None,
-    screen: Callable[[Sequence[str], int, Callable[[], dict[str, float | None]], int], Screen] = Screen,
+    plugins: Plugins | None = None,
+    console: Console = QUIET,
     stopping: Callable[[], bool] = lambda: False,
 ) -> Tuning:
-    """Try ``recipe`` as it is and with other values, until there are so many ``trials``, and keep the best as a recipe.
+    """Search keys of a recipe by a score without labels as ``daf tune`` does, each trial in a process of its own.
 
-    ``where`` names the recipe in messages. The folder is `search_folder` unless ``out``; what was tried there counts.
-    ``space`` is a file, tables, or `default_space`. Each trial is a run in a process of its own; see
-    `daframework.suites.bench.finish` for ``jobs``, ``on`` and ``screen``.
+    ``recipe`` is tried as it is and with other values, until there are so many ``trials``; the best is kept as a
+    recipe. The folder is ``tune/<name>/seed<seed>`` unless ``out``; what was tried there counts. ``space`` is a file,
+    or ranges by key as docs/tune.md has them, and `default_space` unless given. ``jobs`` and ``on`` are as in `bench`;
+    ``plugins`` are those that are installed, and trials are shown on ``console``.
 
     Raises:
         DafError: Optuna, data or a free folder is missing, the recipe or the space is wrong, or the first trials fail.
         StoppedError: the user asked to stop; the runs have saved what they had.
     """
     require_optuna()
-    folder = out or search_folder(recipe)
+    plugins, folder = plugins or load_plugins(warn=warn), search_folder(recipe) if out is None else Path(out)
     if space is None:
-        found = default_space(recipe, where)
+        found = default_space(recipe)
     elif isinstance(space, Mapping):
         found = make_space(plugins, recipe, space, "space")
     else:
-        found = read_space(plugins, recipe, Path(space))
-    for missing in check(plugins, without_labels(recipe), where):
+        found = make_space(plugins, recipe, read_tables(Path(space)), str(space))
+    for missing in check(plugins, without_labels(recipe), recipe.name):
         raise DataError(missing)
     # The number of classes changes nothing here: the data need not be opened twice.
     if make_task(plugins, recipe, 2).label_free(nn.Identity()) is None:
         raise RecipeError(
-            f"{where}: task '{recipe.task.name}' has no score without labels, which is what trials are compared by; "
-            "compare recipes by daf bench, on a target with labels"
+            f"{recipe.name}: task '{recipe.task.name}' has no score without labels, which is what trials are compared "
+            "by; compare recipes by daf bench, on a target with labels"
         )
     tuned = f"{recipe.name}_tuned"
     with_values(recipe, {}, tuned)  # so that a name that grows too long is refused now
@@ -82,8 +82,9 @@ def tune(
         if search.left:
             with open_executor(on, jobs) as executor:
                 search.places = executor.places
-                names = [search.named(number) for number in search.unfinished()]
-                with screen(names, search.total - search.left, search.seconds_left, executor.places) as view:
+                names = [trial_name(number) for number in search.unfinished()]
+                done = search.total - search.left
+                with BenchView(console, names, done, search.seconds_left, executor.places) as view:
                     carry_out(search, folder, executor, view, stopping)
         made = Tuning(folder, found, tuple(search.trials), recipe.name, folder / _BEST)
         changed = {} if made.best.number == 0 else made.best.values
@@ -103,11 +104,8 @@ def without_labels(recipe: Recipe) -> Recipe:
 
 def _require_own(path: Path) -> None:
     """What lies at ``path`` must be what a search left there, or it would be lost."""
-    try:
-        if path.exists() and not is_as_written(read_text(path)):
-            raise RunError(f"{path} was changed since the search wrote it; give it another name")
-    except (OSError, ValueError) as error:
-        raise RunError(f"{path} cannot be read: {error}; give it another name") from error
+    if path.exists() and not is_as_written(read_toml(path)):
+        raise RunError(f"{path} was changed since the search wrote it; give it another name")
 
 
 @frozen
@@ -143,9 +141,6 @@ class _Search:
     def left(self) -> int:
         return len(self.unfinished())
 
-    def named(self, number: int) -> str:
-        return SearchTrial(number, {}).name
-
     def take(self, running: Sequence[_Run]) -> _Run | None:
         number = next(iter(self.unfinished()), None)
         if number is None:
@@ -159,7 +154,8 @@ class _Search:
         self._begun.add(number)
         trial = self.trials[number]
         changed = with_values(self.recipe, trial.values) if number else self.recipe
-        return _Run(trial.name, without_labels(changed), RunFolder(self.out / trial.name), number)
+        name = trial_name(number)
+        return _Run(name, without_labels(changed), RunFolder(self.out / name), number)
 
     def _values(self, number: int, known: int) -> dict[str, Any]:
         """What trial ``number`` tries, told of those before ``known``: one that failed is as bad as the worst."""
@@ -173,7 +169,6 @@ class _Search:
 
     def prepare(self, work: _Run) -> None:
         open_folder(work.folder.path, work.recipe)
-        write_recipe(work.folder, work.recipe)  # where and how to compute may have changed
 
     def ended(self, work: _Run, failure: str | None) -> None:
         """Keep what came out.
@@ -185,8 +180,7 @@ class _Search:
         trial, score, seconds = self.trials[work.number], None, None
         if failure is None and results is not None:
             # The last row is the recipe's own, after self-training where it asks for that.
-            rows = {row["method"]: row for row in summarise([results])}
-            score, seconds = label_free_score(rows[results.rows[-1].method]), sum(results.seconds.values())
+            score, seconds = results.rows[-1].mutual_information, sum(results.seconds.values())
         failure = None if score is not None else failure or "its model was not looked at"
         self.trials[work.number] = evolve(trial, score=score, failure=failure, seconds=seconds)
         self._begun.discard(work.number)
@@ -205,4 +199,4 @@ class _Search:
         """What each unfinished trial may still take, by its name: as long as the others did."""
         known = [one.seconds for one in self.trials if one.seconds is not None]
         each = statistics.mean(known) if known else None
-        return {self.named(number): each for number in range(self.total)}
+        return {trial_name(number): each for number in range(self.total)}

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from math import isfinite
-from pathlib import Path
 from typing import Any
 
 from attrs import asdict, evolve, field, frozen
@@ -11,7 +10,7 @@ from attrs.validators import optional
 
 from daframework.build import component_problems
 from daframework.errors import RecipeError
-from daframework.recipes.read import dump, flat, parse, put, read_tables
+from daframework.recipes.read import dump, flat, parse, put
 from daframework.recipes.rules import rule
 from daframework.recipes.strict import shown, structure
 from daframework.recipes.tables import Recipe
@@ -50,22 +49,16 @@ class Range:
             return value in self.choices
         return type(value) in (int, float) and bool(self.low <= value <= self.high)
 
-    @property
-    def ends(self) -> tuple[Any, ...]:
-        """Values that are sound only if the range is."""
-        return (self.low, self.high) if self.choices is None else self.choices
-
     def written(self) -> dict[str, Any]:
         """What was set of it, as TOML or JSON take it."""
-        found = asdict(self, filter=lambda _, value: value is not None and value is not False)
-        return found | ({"choices": list(self.choices)} if self.choices is not None else {})
+        return asdict(self, filter=lambda _, value: value is not None and value is not False)
 
 
 Space = Mapping[str, Range]
 """Ranges by the recipe's keys, written as ``--set`` takes them: ``losses.cycle.weight``."""
 
 
-def default_space(recipe: Recipe, where: str) -> Space:
+def default_space(recipe: Recipe) -> Space:
     """Weights of losses and learning rates of the translation, from a quarter to four times the recipe's own.
 
     The first weight stays: Adam's steps depend only on how the weights compare.
@@ -75,23 +68,14 @@ def default_space(recipe: Recipe, where: str) -> Space:
     """
     if recipe.translation is None or recipe.translation.steps == 0:
         raise RecipeError(
-            f"{where}: trains no translation, and by default loss weights and learning rates of one are searched; "
-            "say what to search with --space"
+            f"{recipe.name}: trains no translation, and by default loss weights and learning rates of one are "
+            "searched; say what to search with --space"
         )
     weights = {f"losses.{loss.name}.weight": loss.weight for loss in recipe.losses if loss.weight > 0}
     lr = recipe.translation.lr
     rates = {_LR: lr} | ({_DISCRIMINATOR_LR: recipe.translation.discriminator_lr or lr} if recipe.discriminator else {})
     centres = dict(list(weights.items())[1:]) | rates
     return {key: Range(centre / _FACTOR, centre * _FACTOR, log=True) for key, centre in centres.items()}
-
-
-def read_space(plugins: Plugins, recipe: Recipe, path: Path) -> Space:
-    """The space in a TOML file, which fits ``recipe``.
-
-    Raises:
-        RecipeError: with every problem found.
-    """
-    return make_space(plugins, recipe, read_tables(path), str(path))
 
 
 def make_space(plugins: Plugins, recipe: Recipe, tables: Mapping[str, Any], where: str) -> Space:
@@ -151,7 +135,7 @@ def _misfits(plugins: Plugins, recipe: Recipe, key: str, one: Range) -> list[str
     if any(f"{key}.".startswith(f"{other}.") for other in _NOT_SEARCHED):
         return [f"{key}: cannot be searched: trials that differ in it cannot be compared, or do not differ at all"]
     problems: dict[str, None] = {}
-    for value in one.ends:
+    for value in one.choices or (one.low, one.high):
         tables = deepcopy(dump(recipe))
         try:
             put(tables, key, value, key)

@@ -79,14 +79,22 @@ def left_over(process: subprocess.Popen[bytes]) -> bool:
     return True
 
 
+def bits(value: object) -> object:
+    """What a checkpoint holds, to be compared bit for bit."""
+    if isinstance(value, torch.Tensor):
+        return value.dtype, value.shape, value.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+    if isinstance(value, dict):
+        return [(key, bits(inner)) for key, inner in value.items()]
+    return [bits(inner) for inner in value] if isinstance(value, list | tuple) else repr(value)
+
+
 def outcome(folder: Path) -> dict[str, object]:
     """All that a run leaves and that must not depend on when it was killed, by file."""
     found: dict[str, object] = {}
     for path in sorted(folder.rglob("*")):
         name = str(path.relative_to(folder))
         if path.suffix == ".pt":
-            # The digest that each carries covers all of its values, bit for bit.
-            found[name] = torch.load(path, weights_only=True)["digest"]
+            found[name] = bits(torch.load(path, weights_only=True))
         elif name == "results.json":
             results = json.loads(path.read_text(encoding="utf-8"))
             found[name] = {key: value for key, value in results.items() if key not in ("seconds", "environment")}

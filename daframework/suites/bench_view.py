@@ -1,61 +1,60 @@
 """What many runs are shown as: one live view in a terminal, plain lines elsewhere."""
 
 import time
-from collections.abc import Callable, Sequence
-from typing import Self
+from collections.abc import Callable, Iterable, Sequence
 
-from rich.console import Console, Group
-from rich.live import Live
-from rich.progress_bar import ProgressBar
-from rich.table import Table
+from rich.console import Console, RenderableType
+from rich.progress import Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Column
 from rich.text import Text
 
 from daframework.errors import visible
 from daframework.suites.estimate import duration
-from daframework.suites.work import Screen, Work
+from daframework.suites.work import Work
+
+QUIET = Console(quiet=True, force_terminal=False)  # else what others print would go to it
 
 
-class BenchView(Screen):
+class BenchView(Progress):
     """Runs done, running and left, and how long is left. Use it as a context manager."""
 
     def __init__(
         self, console: Console, names: Sequence[str], done: int, left: Callable[[], dict[str, float | None]], jobs: int
     ) -> None:
-        """``names`` are to be run, ``done`` were before; ``left`` tells the seconds each unfinished one still needs."""
-        self._console = console
+        """Those called ``names`` are to be run, ``jobs`` at a time, and ``done`` were before; ``left`` tells how many
+        seconds each unfinished one still needs, None where nobody knows.
+        """
         self._total, self._done, self._failed = len(names) + done, done, 0
         self._left, self._jobs = left, jobs
         self._names = set(names)
-        self._running: dict[str, tuple[float, str]] = {}
+        self._running: dict[str, TaskID] = {}
         self._time_left = self._estimate()
-        # Standard output stays as it is: on a cluster, what Ray prints there is thrown away.
-        self._live = Live(
-            console=console, get_renderable=self._render, refresh_per_second=2, transient=True, redirect_stdout=False
+        super().__init__(
+            TextColumn("{task.description}", markup=False),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[line]}", markup=False, style="dim", table_column=Column(ratio=1, no_wrap=True)),
+            console=console,
+            refresh_per_second=2,
+            transient=True,
+            expand=True,
+            redirect_stdout=False,  # which stays as it is: on a cluster, what Ray prints there is thrown away
+            disable=not console.is_terminal,
         )
-
-    def __enter__(self) -> Self:
-        """Start the live view."""
-        if self._console.is_terminal:
-            self._live.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Leave the terminal as it was."""
-        self._live.stop()
 
     def started(self, work: Work) -> None:
         """A run begins."""
-        self._running[work.name] = (time.monotonic(), "")
+        self._running[work.name] = self.add_task(work.name, line="")
         self._say(f"{work.name}: begins")
 
     def says(self, work: Work, line: str) -> None:
         """What a running one printed last."""
         if work.name in self._running:
-            self._running[work.name] = (self._running[work.name][0], line)
+            self.update(self._running[work.name], line=visible(line))
 
     def ended(self, work: Work, seconds: float, failure: str | None) -> None:
-        """A run has ended."""
-        self._running.pop(work.name, None)
+        """A run has ended after ``seconds``; ``failure`` says why, where it is not finished."""
+        if work.name in self._running:
+            self.remove_task(self._running.pop(work.name))
         self._names.discard(work.name)
         self._done += failure is None
         self._failed += failure is not None
@@ -79,16 +78,9 @@ class BenchView(Screen):
         return f"{counts}{failed}, about {duration(max(0.0, seconds - (time.monotonic() - made)))} left"
 
     def _say(self, line: str) -> None:
-        if not self._console.is_terminal:
-            self._console.print(visible(line), markup=False, highlight=False, soft_wrap=True)
+        if not self.console.is_terminal:
+            self.console.print(visible(line), markup=False, highlight=False, soft_wrap=True)
 
-    def _render(self) -> Group:
-        rows = Table.grid(padding=(0, 2))
-        for name, (began, line) in self._running.items():
-            rows.add_row(
-                Text(name),
-                Text(duration(time.monotonic() - began)),
-                Text(visible(line), style="dim", overflow="ellipsis"),
-            )
-        bar = ProgressBar(total=self._total, completed=self._done + self._failed, width=40)
-        return Group(Text(self._summary()), bar, rows)
+    def get_renderables(self) -> Iterable[RenderableType]:
+        """How far all of them are, above those that run."""
+        return Text(self._summary()), self.make_tasks_table(self.tasks)
