@@ -6,6 +6,7 @@ import shutil
 import pytest
 import torch
 from conftest import Recorder
+from torture.kills import bits
 
 from daframework.errors import StoppedError
 from daframework.listener import Listener
@@ -37,8 +38,8 @@ def run(plugins, tables, path, session, recorder=None):
 
 
 def left(path):
-    """What a run leaves of its rows and their log: digests of tensors, scores, and lines by stage."""
-    weights = {file.name: torch.load(file, weights_only=True)["digest"] for file in path.rglob("*.pt")}
+    """What a run leaves of its rows and their log: tensors, scores, and lines by stage."""
+    weights = {file.name: bits(torch.load(file, weights_only=True)) for file in path.rglob("*.pt")}
     scores = {file.name: file.read_text() for file in (path / "scores").glob("*.json")}
     return weights, scores, sorted((path / "log.jsonl").read_text().splitlines())
 

@@ -126,9 +126,9 @@ class Adaptation:
         self.drawn.append(step)
 
     def saved(self):
-        """All that the checkpoint holds but its digest, which covers the file's name."""
+        """All that the checkpoint holds but its name."""
         state = torch.load(self.path, weights_only=True)
-        del state["digest"]
+        del state["checkpoint"]
         return state
 
 
