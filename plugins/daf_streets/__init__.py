@@ -12,6 +12,6 @@ if TYPE_CHECKING:
 @hookimpl
 def daf_datasets() -> "Mapping[str, Callable[..., ImageDataset]]":
     """Offer ``streets``."""
-    from daf_streets.streets import streets
+    from daf_streets.streets import Streets
 
-    return {"streets": streets}
+    return {"streets": Streets}
