@@ -117,10 +117,9 @@ def test_scenes_that_are_not_there_are_told(virtual, split, options, says):
 @pytest.mark.parametrize(
     "options, says",
     [
-        ({"classes": ["road", "person"]}, "classes: person would never occur"),
+        ({"classes": ["road", "person"]}, "classes: virtual_kitti2 has no person; take out what never occurs"),
         ({"variants": []}, "classes, variants, cameras and labels must name at least one each"),
         ({"labels": []}, "classes, variants, cameras and labels must name at least one each"),
-        ({"cameras": "Camera_0"}, "cameras must be a list, got 'Camera_0'"),
     ],
 )
 def test_virtual_kittis_bad_options_are_refused(options, says):

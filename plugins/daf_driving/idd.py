@@ -6,7 +6,7 @@ from typing import Literal
 
 import attrs
 
-from daf_driving.file_dataset import FileDataset, find_root, folders_of_split, names_only
+from daf_driving.file_dataset import FileDataset, find_root
 from daf_driving.pairing import Folder, list_entries, list_folders
 from daf_driving.space_files import labels_of
 from daframework.data.walk import walk
@@ -64,13 +64,12 @@ class Idd(FileDataset, space="cityscapes19"):
             ValueError: ``classes`` is no label space, or one with other classes than these.
             DataError: a folder is missing or holds no images, or two images share a name.
         """
-        below = names_only("parts", parts)
         space = _DEFAULT[version] if classes is None else classes
         ids, kind = _LEVELS["idd7"] if version == "lite" else _LEVELS.get(space, _CITYSCAPES)
         labels = labels_of(ids, space)
         base = find_root("idd", root, "leftImg8bit/ and gtFine/")
-        names = folders_of_split(split, train_folders, test_folders)
-        places = [(base / part, name) for part in below for name in names]
+        names = train_folders if split == "train" else test_folders
+        places = [(base / part, name) for part in parts for name in names]
         _check_version(version, [part / "leftImg8bit" / name for part, name in places])
         folders = [_lite(*place) if version == "lite" else _segmentation(*place, kind) for place in places]
         super().__init__(list_folders("idd", folders), labels)

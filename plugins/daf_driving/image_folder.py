@@ -8,7 +8,7 @@ from typing import Literal
 from torch import Tensor
 
 from daf_driving.depth_files import ENDINGS, DepthFiles, DepthFormat, make_coding
-from daf_driving.file_dataset import FileDataset, find_root, folders_of_split, names_only
+from daf_driving.file_dataset import FileDataset, find_root
 from daf_driving.lists import list_split
 from daf_driving.meanings import colours_as_classes, meaning_table
 from daf_driving.pairing import Folder
@@ -116,7 +116,7 @@ class ImageFolder(FileDataset):
         if not has_classes and (ids, colours, channel, palette) != (None,) * 4:
             raise ValueError("ids, colours, channel and palette are those of classes: name these in classes, too")
         space = label_space(classes) if isinstance(classes, str) else None
-        named = names_only("classes", classes or ()) if space is None else space.classes
+        named = tuple(classes or ()) if space is None else space.classes
         self.classes = _checked_classes(named) if has_classes else ()
         self.palette = _checked_palette(palette if space is None or palette else space.palette, len(self.classes))
         if colours is not None and (ids is not None or channel is not None):
@@ -127,7 +127,7 @@ class ImageFolder(FileDataset):
         option, meanings = ("colours", colours) if self._in_colours else ("ids", ids)
         labels = Labels(self.classes, self.palette, meaning_table(option, meanings or {}, self.classes))
         self.scaling = make_scaling(value_range, value_percentiles)
-        (name,) = folders_of_split(split, [train_folder], [test_folder])
+        name = train_folder if split == "train" else test_folder
         base = find_root("image_folder", root, "images/ and labels/")
         folder = Folder(
             _place(base, name, images_folder),

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import attrs
 
-from daf_driving.file_dataset import check_split
 from daf_driving.pairing import Entry, Folder, list_entries
 from daframework.errors import DataError
 from daframework.text_file import read_text
@@ -23,10 +22,8 @@ def list_split(folder: Folder, root: Path, split: str, *, train: str | None, tes
     list need no partner.
 
     Raises:
-        ValueError: the split is neither "train" nor "test".
         DataError: a file is missing, names nothing, or names an image that is not there.
     """
-    check_split(split)
     chosen = train if split == "train" or test is None else test
     if chosen is None:
         return list_entries(folder)
