@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from daf_baselines.measured import Measured, check_limit, draw, precise, spread_images
+from daf_baselines.measured import Measured, draw, precise, spread_images
 from daframework.data.checked import resize_image
 from daframework.interfaces import Generator, ImageDataset
 
@@ -39,15 +39,13 @@ class FDA(Measured):
         Raises:
             ValueError: an option has a value that is not allowed.
         """
-        super().__init__()
-        check_limit(limit)
+        super().__init__(limit)
         self.bands = tuple(band) if isinstance(band, Sequence) else (band,)
         if not self.bands:
             raise ValueError(f"band must be a number or several, got {band!r}")
         for one in self.bands:
             if not 0 <= one <= 0.5:
                 raise ValueError(f"band must be between 0 and 0.5, got {one}")
-        self.limit = limit
         self.register_buffer("targets", torch.empty(0, dtype=torch.uint8))
 
     def prepare(self, source: ImageDataset, target: ImageDataset) -> None:
