@@ -72,12 +72,6 @@ def test_virtual_kittis_images_are_those_of_scenes_variants_and_cameras(virtual)
     assert test.file(0) == virtual / "Scene20/fog/frames/rgb/Camera_1/rgb_00000.jpg"
 
 
-def test_scenes_of_virtual_kitti_that_were_not_fetched_are_named_with_the_key(virtual):
-    says = r": holds no Scene02, Scene06, Scene18; fetch them, or name the scenes that are there in train_folders"
-    with pytest.raises(DataError, match=says):
-        VirtualKitti2(root=str(virtual), split="train")
-
-
 @pytest.mark.parametrize("gone, left", [("depth", "semantic"), ("classSegmentation", "depth")])
 def test_virtual_kitti_has_the_labels_that_there_are_folders_of(virtual, gone, left):
     assert list(made_virtual(virtual).labels) == ["semantic", "depth"]

@@ -8,7 +8,7 @@ from pathlib import Path
 from torch import Tensor
 
 from daf_driving.depth_files import DepthFiles, read_depth
-from daf_driving.pairing import Entry, unpaired
+from daf_driving.pairing import Entry, some, unpaired
 from daf_driving.space_files import Labels, label_space
 from daf_driving.turned import one_is_turned, other_size
 from daframework.data.decode import map_ids, read_image, read_label
@@ -131,17 +131,13 @@ class FileDataset(ImageDataset):
         for folder in self._folders:
             for paths, what in unpaired(folder):
                 if paths:
-                    raise DataError(f"{_some(paths)} {what}")
+                    raise DataError(f"{some(paths)}: {what}")
         return self._entries
 
 
 def _label_files(entries: Sequence[Entry]) -> Iterator[str]:
     # Strings, since making a Path of each takes longer than asking the file system about it.
     return (f"{entry.folder.labels}/{entry.label_name}" for entry in entries)
-
-
-def _some(paths: Sequence[str]) -> str:
-    return ", ".join(paths[:3]) + (f" and {len(paths) - 3} more:" if len(paths) > 3 else ":")
 
 
 def find_root(dataset: str, root: str | None, holds: str) -> Path:

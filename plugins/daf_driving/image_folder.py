@@ -188,8 +188,7 @@ def _place(base: Path, split_folder: str, folder: str) -> Path:
 def _checked_classes(classes: tuple[str, ...]) -> tuple[str, ...]:
     if not 1 <= len(classes) <= IGNORE_INDEX:
         raise ValueError(f"classes must be 1 to {IGNORE_INDEX} names, got {len(classes)}")
-    twice = sorted({name for name in classes if classes.count(name) > 1})
-    if twice:
+    if twice := sorted({name for name in classes if classes.count(name) > 1}):
         raise ValueError(f"classes must differ, but {', '.join(twice)} occurs more than once")
     if IGNORE in classes:
         raise ValueError(f"'{IGNORE}' is no class: give it as the meaning of an id in ids")
@@ -201,13 +200,10 @@ def _checked_palette(palette: Sequence[Sequence[int]] | None, num_classes: int) 
         return distinct_colours(num_classes)
     if len(palette) != num_classes:
         raise ValueError(f"palette must have one colour a class, got {len(palette)} for {num_classes} classes")
-    colours = []
     for colour in palette:
         if len(colour) != 3 or not all(0 <= value <= 255 for value in colour):
             raise ValueError(f"a palette colour must be [red, green, blue], 0 to 255, got {list(colour)}")
-        red, green, blue = colour
-        colours.append((red, green, blue))
-    return tuple(colours)
+    return tuple((red, green, blue) for red, green, blue in palette)
 
 
 def distinct_colours(count: int) -> tuple[tuple[int, int, int], ...]:

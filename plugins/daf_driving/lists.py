@@ -10,7 +10,7 @@ from pathlib import Path
 
 import attrs
 
-from daf_driving.pairing import Entry, Folder, list_entries
+from daf_driving.pairing import Entry, Folder, list_entries, some
 from daframework.errors import DataError
 from daframework.text_file import read_text
 
@@ -36,8 +36,7 @@ def list_split(folder: Folder, root: Path, split: str, *, train: str | None, tes
     if not names:
         raise DataError(f"{path}: names no image; {hint}")
     if missing := sorted(names - known):
-        more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
-        raise DataError(f"{path}: names {', '.join(missing[:3])}{more}, not in {folder.images}; {hint}")
+        raise DataError(f"{path}: names {some(missing)}, not in {folder.images}; {hint}")
     narrowed = attrs.evolve(folder, only=names)
     return [attrs.evolve(entry, folder=narrowed) for entry in entries if entry.name in names]
 

@@ -159,6 +159,11 @@ def list_folders(dataset: str, folders: Iterable[Folder]) -> list[Entry]:
     return entries
 
 
+def some(names: Sequence[str]) -> str:
+    """The first three of many, and how many more there are."""
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
 def unpaired(folder: Folder) -> list[tuple[list[str], str]]:
     """Images without a label, then labels without an image, each with what is to be said about them.
 
