@@ -239,7 +239,7 @@ def _templates(root: Path) -> Environment:
     made.filters |= {"told": _told, "difference": _difference, "heading": _heading}
     made.filters |= {
         "broken": _broken,
-        "at": _at,
+        "at": partial(quote, safe="/", errors="surrogateescape"),
         "utc": partial(datetime.fromtimestamp, tz=UTC),
         "visible": visible,
         "training": training_of,
@@ -270,10 +270,6 @@ def _difference(value: float | None, metric: Metric) -> str:
 def _heading(metric: Metric) -> str:
     """``mIoU, %``"""
     return visible(f"{metric.title}, {metric.unit}" if metric.unit else metric.title)
-
-
-def _at(where: str) -> str:
-    return quote(where, safe="/", errors="surrogateescape")
 
 
 def _broken(path: str) -> Markup:
