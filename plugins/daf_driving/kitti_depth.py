@@ -8,7 +8,7 @@ import attrs
 
 from daf_driving.depth_files import DepthFiles, make_coding
 from daf_driving.file_dataset import FileDataset, find_root
-from daf_driving.pairing import Entry, Folder, list_entries
+from daf_driving.pairing import Entry, Folder, list_entries, some
 from daframework.errors import DataError
 
 _CODING = make_coding("png16", 1 / 256, 0, None)  # the README of the benchmark's development kit
@@ -77,8 +77,7 @@ def _selected(base: Path, drives: tuple[str, ...], cameras: Sequence[str]) -> li
     _check_any([one.name for one in kept], folder.images, drives, [one.name.split("_image_")[0] for one in entries])
     if len(kept) == len(entries):
         return entries
-    folder = attrs.evolve(folder, only=frozenset(one.name for one in kept))
-    return [attrs.evolve(one, folder=folder) for one in kept]
+    return list_entries(attrs.evolve(folder, only=frozenset(one.name for one in kept)))
 
 
 def _of_drives(part: Path, raw: Path, drives: tuple[str, ...], cameras: Sequence[str]) -> list[Entry]:
@@ -105,5 +104,5 @@ def _of_camera(drive: Path, raw: Path, camera: str) -> list[Entry]:
 
 def _check_any(found: Sequence[str], where: Path, drives: Sequence[str], known: Sequence[str]) -> None:
     if not found:
-        some = ", ".join(sorted({*known})[:5]) or "none"
-        raise DataError(f"{where}: nothing is left with drives = {list(drives)} (known there: {some}, ...); change it")
+        there = some(sorted({*known})) or "none"
+        raise DataError(f"{where}: nothing is left with drives = {list(drives)} (known there: {there}); change it")

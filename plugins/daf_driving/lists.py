@@ -37,8 +37,7 @@ def list_split(folder: Folder, root: Path, split: str, *, train: str | None, tes
         raise DataError(f"{path}: names no image; {hint}")
     if missing := sorted(names - known):
         raise DataError(f"{path}: names {some(missing)}, not in {folder.images}; {hint}")
-    narrowed = attrs.evolve(folder, only=names)
-    return [attrs.evolve(entry, folder=narrowed) for entry in entries if entry.name in names]
+    return list_entries(attrs.evolve(folder, only=names))
 
 
 def _read_lines(path: Path) -> list[str]:
