@@ -64,19 +64,6 @@ def test_every_layout_is_read_as_it_was_released(tmp_path, layout):
         assert np.array_equal(pixels(sample), np.array(image))
 
 
-@pytest.mark.parametrize(
-    "there, asked, says",
-    [
-        ("seg", "sem_seg", r'images/10k/train: no such folder; the files lie as for layout = "seg"'),
-        ("seg_maps", "seg", r'images/train: no such folder; .* for layout = "sem_seg" or layout = "seg_maps"'),
-    ],
-)
-def test_files_in_another_layout_are_told_with_its_name(tmp_path, there, asked, says):
-    build(tmp_path, there)
-    with pytest.raises(DataError, match=says):
-        made(tmp_path, layout=asked)
-
-
 def test_pairs_that_do_not_fit_are_named_or_left_out(bdd100k):
     """As in the archive of images before June 2021 (issue 103 of bdd100k/bdd100k)."""
     write(bdd100k / "images" / "10k" / "train" / "3d581db5-2564fb7e.jpg", picture())

@@ -65,6 +65,7 @@ def test_options_reach_the_factory():
         ("mode", 2.0, "must be one of 'sum', 'mean', 2, got 2.0"),
         ("mode", [], "must be one of 'sum', 'mean', 2, got []"),
         ("size", 4, "must be a list, got 4"),
+        ("size", "48", "must be a list, got '48'"),
         ("size.1", [4, "5"], "must be a whole number, got '5'"),
         ("limit", "no", "must be a number, got 'no'"),
         ("weights", 3, "must be a table, got 3"),

@@ -11,7 +11,7 @@ import tiny
 import torch
 from cache_set import IDS, SHARD, assert_same, cached, checked, files, folders, identity, shards, write_set
 
-from daf_streets.streets import streets
+from daf_streets.streets import Streets
 from daframework.adapt.translated_set import TranslatedSet
 from daframework.data.cache import open as cache
 from daframework.data.cache.layout import cache_root
@@ -207,10 +207,10 @@ def test_a_file_that_vanished_is_named(session, root):
 
 
 def test_drawn_streets_are_cached_by_their_options(session):
-    one = streets(look="game", split="train", size=(32, 48), train_images=3)
+    one = Streets(look="game", split="train", size=(32, 48), train_images=3)
     assert_same(cached(session(), one), checked(one))
     prints = {
-        streets(look=look, split=split, size=size, seed=seed).fingerprint(labels=False)
+        Streets(look=look, split=split, size=size, seed=seed).fingerprint(labels=False)
         for look in ("game", "camera")
         for split in ("train", "test")
         for size in ((32, 48), (48, 32))

@@ -141,7 +141,6 @@ def test_half_precision_is_summed_in_float64():
 @pytest.mark.parametrize(
     "guess, options, message",
     [
-        (depths([[1, 2]]), {}, r"prediction \(1, 1, 2\) and depths \(1, 2, 2\) must have one shape"),
         (depths([[1, math.nan], [1, 1]]), {}, "predicted depths must be finite, got 1 that are not"),
         (depths([[0, 0], [0, 1]]), {"median_scaling": True}, "must have a median above 0 to be scaled by it, got 0"),
     ],

@@ -68,11 +68,6 @@ def test_nothing_left_is_an_error(camvid):
         CamVid(root=str(camvid), split="train", drives=["Seq05VD"])
 
 
-def test_bare_string_is_not_taken_letter_by_letter(camvid):
-    with pytest.raises(ValueError, match=re.escape("""drives must be a list, got '0001TP'; write ["0001TP"]""")):
-        CamVid(root=str(camvid), split="train", drives="0001TP")
-
-
 def real(split, **options):
     return CamVid(root=str(REAL_CAMVID), split=split, **options)
 
@@ -196,7 +191,7 @@ def test_hidden_and_other_files_are_passed_over(folder):
         ({"ids": "wilddash"}, "ids: no id map named 'wilddash'; did you mean 'wilddash2'?"),
         (
             {"ids": "carla", "classes": ["road", "kerb"]},
-            "classes: kerb would never occur, ids = 'carla' has",
+            "classes: ids = 'carla' has no kerb; take out what never occurs",
         ),
         ({"colours": {"0,0,0": "ignore"}}, "colours stand in place of ids and channel"),
         ({"ids": None, "channel": "red", "colours": {"0,0,0": "ignore"}}, "colours stand in place of ids and channel"),
@@ -212,7 +207,6 @@ def test_hidden_and_other_files_are_passed_over(folder):
         ({"palette": [[0, 0, 0]]}, "got 1 for 2 classes"),
         ({"palette": [[0, 0, 0], [0, 0, 256]]}, "got [0, 0, 256]"),
         ({"palette": [[0, 0, 0], [0, 0]]}, "got [0, 0]"),
-        ({"split": "val"}, "split must be 'train' or 'test'"),
     ],
 )
 def test_bad_options_are_refused_in_one_line(folder, options, message):

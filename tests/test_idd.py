@@ -200,7 +200,7 @@ def test_lite_files_are_none_of_the_large_set_and_the_other_way_round(lite, tmp_
 
 @pytest.mark.parametrize("classes", ["cityscapes19", "idd26"])
 def test_lite_has_its_seven_classes_only(classes):
-    with pytest.raises(ValueError, match=r"has no road, .*; use idd7, in source"):
+    with pytest.raises(ValueError, match=r"has no road, .*, or use idd7, in source"):
         made("/nowhere", version="lite", classes=classes)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from cityscapesscripts.helpers.labels import labels as CITYSCAPES_LABELS
 
-from daf_driving.space_files import id_map, id_table, label_space, space_names
+from daf_driving.space_files import id_map, label_space, labels_of, space_names
 
 FOLDER = Path(__file__).parents[1] / "plugins" / "daf_driving"
 TRAINED = sorted((one for one in CITYSCAPES_LABELS if 0 <= one.trainId < 255), key=lambda one: one.trainId)
@@ -21,7 +21,7 @@ def test_cityscapes19_is_in_the_order_and_colours_of_the_train_ids():
 
 @pytest.mark.parametrize("dataset", ["cityscapes", "gta5", "kitti_semantics"])
 def test_label_ids_become_train_ids(dataset):
-    table = id_table(dataset, "cityscapes19")
+    table = labels_of(dataset, "cityscapes19").table
     wanted = {one.id: one.trainId for one in CITYSCAPES_LABELS if one.id >= 0}
     # GTA5 stores the license plate, which has the id -1 in Cityscapes, as 34.
     assert table == (wanted | {34: 255} if dataset == "gta5" else wanted)
@@ -64,7 +64,7 @@ SYNTHIA_IDS = {
 
 def test_synthias_ids_mean_what_its_readme_says():
     classes = label_space("synthia16").classes
-    table = id_table("synthia", "synthia16")
+    table = labels_of("synthia", "synthia16").table
     assert list(table) == list(range(23))
     assert {raw: classes[index] for raw, index in table.items() if index != 255} == SYNTHIA_IDS
 
@@ -72,25 +72,25 @@ def test_synthias_ids_mean_what_its_readme_says():
 def test_a_class_outside_the_space_is_ignored_and_the_rest_move_up():
     classes = label_space("synthia13").classes
     for dataset, raw in (("cityscapes", 17), ("gta5", 17), ("synthia", 7)):
-        assert id_map(dataset)[raw] == "pole" and id_table(dataset, "synthia13")[raw] == 255
-    assert id_table("cityscapes", "synthia13")[19] == id_table("synthia", "synthia13")[15] == 3
+        assert id_map(dataset)[raw] == "pole" and labels_of(dataset, "synthia13").table[raw] == 255
+    assert labels_of("cityscapes", "synthia13").table[19] == labels_of("synthia", "synthia13").table[15] == 3
     assert classes[3] == "traffic light"
 
 
 def test_a_class_that_a_dataset_lacks_is_named_with_the_spaces_that_fit():
     with pytest.raises(
-        ValueError, match=r"synthia has no terrain, truck, train, .*use synthia13 or synthia16, in source"
+        ValueError, match=r"synthia has no terrain, truck, train; .*or use synthia13 or synthia16, in source"
     ):
-        id_table("synthia", "cityscapes19")
-    with pytest.raises(ValueError, match=r"gta5 has no pavement, tree, .*; use cityscapes19 or synthia13 or synthia16"):
-        id_table("gta5", "camvid11")
+        labels_of("synthia", "cityscapes19")
+    with pytest.raises(ValueError, match=r"gta5 has no pavement, .* use cityscapes19 or synthia13 or synthia16"):
+        labels_of("gta5", "camvid11")
 
 
 def test_an_unknown_space_is_named_with_the_known_ones():
     with pytest.raises(
         ValueError, match=r"no label space named 'citscapes19'; did you mean 'cityscapes19'\? \(known: "
     ):
-        id_table("gta5", "citscapes19")
+        labels_of("gta5", "citscapes19")
     assert space_names() == (
         "camvid11",
         "camvid32",
@@ -120,7 +120,7 @@ def test_an_id_map_names_classes_of_one_space_only(dataset):
 
 @pytest.mark.parametrize("dataset", ["acdc", "bdd100k", "idd"])
 def test_train_ids_are_places_in_cityscapes19(dataset):
-    assert id_table(dataset, "cityscapes19") == {**{index: index for index in range(19)}, 255: 255}
+    assert labels_of(dataset, "cityscapes19").table == {**{index: index for index in range(19)}, 255: 255}
 
 
 @pytest.mark.parametrize(("plugin", "count"), [("daf_driving", 26), ("daf_streets", 2)])

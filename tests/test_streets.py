@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from daf_streets.classes import CLASSES, PALETTE, SKY
-from daf_streets.streets import Streets, streets
+from daf_streets.streets import Streets
 
 LOOKS = ("game", "camera")
 
 
 def small(look: str, split: str = "train", **options) -> Streets:
-    return streets(look=look, split=split, **{"train_images": 40, "test_images": 40, **options})
+    return Streets(look=look, split=split, **{"train_images": 40, "test_images": 40, **options})
 
 
 @cache
@@ -44,9 +44,9 @@ def test_the_same_index_gives_the_same_bits_in_any_order(look):
 
 def test_another_process_draws_the_same_bits():
     code = (
-        "import hashlib; from daf_streets.streets import streets\n"
+        "import hashlib; from daf_streets.streets import Streets\n"
         "for look in ('game', 'camera'):\n"
-        "    s = streets(look=look, split='test', seed=3)[7]\n"
+        "    s = Streets(look=look, split='test', seed=3)[7]\n"
         "    print(hashlib.sha256(s.image.numpy().tobytes() + s.label.numpy().tobytes()).hexdigest())"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -108,18 +108,15 @@ def test_game_is_brighter_and_more_saturated_than_camera():
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"split": "val"}, "split must be one of train, test, got 'val'"),
         ({"size": [16, 96]}, "each at least 32, got \\[16, 96\\]"),
-        ({"size": 64}, "got 64"),
         ({"size": (64,)}, "size must be \\[height, width\\]"),
-        ({"size": (64.0, 96.0)}, "whole pixels"),
-        ({"train_images": 0}, "train_images must be a whole number of at least 1, got 0"),
-        ({"test_images": -2}, "test_images must be a whole number of at least 1, got -2"),
+        ({"train_images": 0}, "train_images must be at least 1, got 0"),
+        ({"split": "test", "test_images": -2}, "test_images must be at least 1, got -2"),
     ],
 )
 def test_a_bad_option_is_named_in_one_line(options, words):
     with pytest.raises(ValueError, match=words) as caught:
-        streets(**{"look": "game", "split": "train", **options})
+        Streets(**{"look": "game", "split": "train", **options})
     assert "\n" not in str(caught.value)
 
 

@@ -11,7 +11,7 @@ from daf_streets.raster import lens, rasterise
 from daf_streets.render import most_frequent, render
 from daf_streets.scene import FAR, Scene, Street, View, sample_scene
 from daf_streets.shapes import Part, Plane, Shape, front, ground, side, tabulate
-from daf_streets.streets import streets
+from daf_streets.streets import Streets
 from daf_streets.things import building, car
 
 VIEW = View(eye_height=1.5, horizon=0.5, vanishing_point=0.5, focal_length=0.75)
@@ -26,7 +26,7 @@ def rendered(*shapes: Shape, look: str = "game", view: View = VIEW):
 
 
 def test_a_sample_has_its_depth_beside_its_classes():
-    dataset = streets(look="camera", split="train", size=(33, 47))
+    dataset = Streets(look="camera", split="train", size=(33, 47))
     sample = dataset[3]
     depth = sample.labelled("depth")
     assert tuple(dataset.labels) == ("semantic", "depth") and list(sample.others) == ["depth"]
@@ -125,7 +125,7 @@ def test_what_leans_is_as_far_away_as_its_own_plane(shapes):
 
 @pytest.mark.parametrize("look", LOOKS)
 def test_a_street_goes_from_the_bonnet_to_the_row_that_closes_it(look):
-    dataset = streets(look=look, split="train", size=(64, 96), train_images=20)
+    dataset = Streets(look=look, split="train", size=(64, 96), train_images=20)
     shown = [(sample.label.numpy(), sample.labelled("depth").numpy()) for sample in (dataset[i] for i in range(20))]
     depth = np.concatenate([one[label != SKY] for label, one in shown])
     assert 1.0 < np.median(depth) < 30.0 and np.quantile(depth, 0.999) <= FAR

@@ -6,7 +6,7 @@ from test_checked import Listed, sample
 from torch import nn
 
 from daf_cyclegan.resnet import ResNet
-from daf_streets.streets import streets
+from daf_streets.streets import Streets
 from daframework.adapt.translate import translate_set
 from daframework.adapt.translated_set import open_translated
 from daframework.interfaces import Generator
@@ -26,7 +26,7 @@ def test_bf16_changes_a_translation_by_less_than_one_grey_level(tmp_path, sessio
     if head == "affine":  # it starts as the identity
         for parameter in generator.head.last.parameters():
             nn.init.normal_(parameter, 0.0, 0.02)
-    given = streets(look="game", split="test", size=(64, 96), test_images=2)
+    given = Streets(look="game", split="test", size=(64, 96), test_images=2)
     single = translated(session(), generator, given, tmp_path / "single")
     mixed = translated(session(precision="bf16-mixed"), generator, given, tmp_path / "mixed")
     source = torch.stack([given[place].image for place in range(2)]).float()

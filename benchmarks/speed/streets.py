@@ -4,7 +4,7 @@ import os
 import sys
 import time
 
-from daf_streets.streets import streets
+from daf_streets.streets import Streets
 
 IMAGES = 100
 ROUNDS = 8  # each image's best one counts: what else the machine does only ever slows it down
@@ -12,7 +12,7 @@ ROUNDS = 8  # each image's best one counts: what else the machine does only ever
 
 def images_per_second(look: str, size: tuple[int, int]) -> float:
     """How many images a core makes in a second, from each image's best time in `ROUNDS` rounds."""
-    dataset = streets(look=look, split="train", size=size, train_images=IMAGES)
+    dataset = Streets(look=look, split="train", size=size, train_images=IMAGES)
     dataset[0]
     best = [float("inf")] * IMAGES
     for _ in range(ROUNDS):

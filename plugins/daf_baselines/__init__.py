@@ -1,16 +1,13 @@
 """What a new method is compared with: colour transfer, FDA, CyCADA, CUT and FastCUT."""
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import Any
 
 from daframework import hookimpl
 
-if TYPE_CHECKING:
-    from daframework.interfaces import Generator, Loss
-
 
 @hookimpl
-def daf_generators() -> "Mapping[str, Callable[..., Generator]]":
+def daf_generators() -> Mapping[str, Any]:
     """Offer ``color_transfer``, ``histogram_matching`` and ``fda``, which measure the domains and are not trained."""
     from daf_baselines.color_transfer import ColorTransfer
     from daf_baselines.fda import FDA
@@ -20,7 +17,7 @@ def daf_generators() -> "Mapping[str, Callable[..., Generator]]":
 
 
 @hookimpl
-def daf_losses() -> "Mapping[str, Callable[..., Loss]]":
+def daf_losses() -> Mapping[str, Any]:
     """Offer ``semantic_consistency`` (CyCADA) and ``patch_nce`` (CUT)."""
     from daf_baselines.patch_nce import PatchNCE
     from daf_baselines.semantic_consistency import SemanticConsistency

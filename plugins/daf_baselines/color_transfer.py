@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from daf_baselines.measured import Measured, Reference, check_limit, draw, precise, spread_images
+from daf_baselines.measured import Measured, Reference, draw, precise, spread_images
 from daframework.interfaces import ImageDataset
 
 FLAT = 0.05
@@ -32,9 +32,8 @@ class ColorTransfer(Measured):
         Raises:
             ValueError: ``limit`` is less than 1.
         """
-        super().__init__()
-        check_limit(limit)
-        self.reference, self.limit = reference, limit
+        super().__init__(limit)
+        self.reference = reference
         if reference == "set":
             self.register_buffer("source_moments", torch.empty(0))
         self.register_buffer("target_moments", torch.empty(0))

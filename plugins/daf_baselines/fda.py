@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from daf_baselines.measured import Measured, check_limit, draw, precise, spread_images
+from daf_baselines.measured import Measured, draw, precise, spread_images
 from daframework.data.checked import resize_image
 from daframework.interfaces import Generator, ImageDataset
 
@@ -39,15 +39,13 @@ class FDA(Measured):
         Raises:
             ValueError: an option has a value that is not allowed.
         """
-        super().__init__()
-        check_limit(limit)
+        super().__init__(limit)
         self.bands = tuple(band) if isinstance(band, Sequence) else (band,)
         if not self.bands:
             raise ValueError(f"band must be a number or several, got {band!r}")
         for one in self.bands:
             if not 0 <= one <= 0.5:
                 raise ValueError(f"band must be between 0 and 0.5, got {one}")
-        self.limit = limit
         self.register_buffer("targets", torch.empty(0, dtype=torch.uint8))
 
     def prepare(self, source: ImageDataset, target: ImageDataset) -> None:
@@ -79,20 +77,13 @@ def swap_low_frequencies(source: Tensor, target: Tensor, half_window: int) -> Te
 
     The window (the paper's M_beta) is 2 * ``half_window`` + 1 high and wide around frequency 0, as far as the spectrum
     reaches: a square, as in the authors' code. The phases stay the source's, 0 where its amplitude is no more than
-    `FAINT`.
-
-    Raises:
-        ValueError: ``half_window`` is negative or reaches beyond half of the shorter side.
+    `FAINT`. ``half_window`` is at most half of the shorter side.
     """
-    height, width = source.shape[-2:]
-    widest = min(height, width) // 2
-    if not 0 <= half_window <= widest:
-        raise ValueError(f"half_window must be from 0 to {widest} for {height} x {width} pixels, got {half_window}")
     # Real images have symmetric spectra, of which rfft2 gives the half with columns of frequency 0 and up.
     spectrum, low = torch.fft.rfft2(source), torch.fft.rfft2(target)
     rows = torch.arange(-half_window, half_window + 1, device=source.device)
     window = (..., rows, slice(half_window + 1))
     phase = spectrum[window].angle().where(spectrum[window].abs() > FAINT, 0)
     spectrum[window] = torch.polar(low[window].abs(), phase)
-    swapped: Tensor = torch.fft.irfft2(spectrum, s=(height, width))
+    swapped: Tensor = torch.fft.irfft2(spectrum, s=source.shape[-2:])
     return swapped

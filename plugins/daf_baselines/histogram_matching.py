@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from daf_baselines.measured import Measured, Reference, check_limit, draw, spread_images
+from daf_baselines.measured import Measured, Reference, draw, spread_images
 from daframework.data.stream import to_bytes
 from daframework.interfaces import ImageDataset
 
@@ -31,9 +31,8 @@ class HistogramMatching(Measured):
         Raises:
             ValueError: ``limit`` is less than 1.
         """
-        super().__init__()
-        check_limit(limit)
-        self.reference, self.limit = reference, limit
+        super().__init__(limit)
+        self.reference = reference
         if reference == "set":
             self.register_buffer("source_histogram", torch.empty(0, dtype=torch.int64))
         self.register_buffer("target_histograms", torch.empty(0, dtype=torch.int64))

@@ -21,6 +21,17 @@ class Measured(Generator):
     the shapes are that were measured.
     """
 
+    def __init__(self, limit: int) -> None:
+        """``limit`` is how many images of a domain are measured.
+
+        Raises:
+            ValueError: it is less than 1.
+        """
+        super().__init__()
+        if limit < 1:
+            raise ValueError(f"limit must be 1 or more, got {limit}")
+        self.limit = limit
+
     def forward(self, image: Tensor) -> Tensor:
         """(N, 3, H, W) in [-1, 1], any size -> the same shape, type and range; on the meta device only the shape.
 
@@ -74,13 +85,3 @@ def draw(choices: Tensor, count: int) -> Tensor:
     # On the CPU on every machine, so that one seed draws the same everywhere.
     drawn = torch.randint(len(choices), (count,), device="cpu")
     return choices[drawn.to(choices.device)]
-
-
-def check_limit(limit: int) -> None:
-    """Check how many images are to be measured.
-
-    Raises:
-        ValueError: it is less than 1.
-    """
-    if limit < 1:
-        raise ValueError(f"limit must be 1 or more, got {limit}")

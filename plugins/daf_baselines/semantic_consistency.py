@@ -6,7 +6,6 @@ import torch
 from torch import Tensor, nn
 
 from daf_cyclegan.reconstruction import checked_weights
-from daframework.errors import PluginError
 from daframework.interfaces import Loss, StepImages
 from daframework.metrics import cross_entropy
 
@@ -51,15 +50,7 @@ class SemanticConsistency(Loss):
         self._models = (model.eval().requires_grad_(False),)
 
     def generator_loss(self, images: StepImages) -> Tensor:
-        """The weighted sum of both terms.
-
-        Raises:
-            PluginError: there is no f yet.
-        """
-        if not self._models:
-            raise PluginError(
-                "semantic_consistency has no segmenter trained on the source; take_source_model must be called first"
-            )
+        """The weighted sum of both terms, once f was taken."""
         (model,) = self._models
         source_weight, target_weight = self._weights
         terms = []

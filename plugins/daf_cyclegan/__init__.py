@@ -1,16 +1,13 @@
 """CycleGAN (Zhu et al., arXiv 1703.10593) in parts: generators, a discriminator and losses to build on."""
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import Any
 
 from daframework import hookimpl
 
-if TYPE_CHECKING:
-    from daframework.interfaces import Discriminator, Generator, Loss
-
 
 @hookimpl
-def daf_generators() -> "Mapping[str, Callable[..., Generator]]":
+def daf_generators() -> Mapping[str, Any]:
     """Offer ``resnet`` and ``unet``."""
     from daf_cyclegan.resnet import ResNet
     from daf_cyclegan.unet import UNet
@@ -19,7 +16,7 @@ def daf_generators() -> "Mapping[str, Callable[..., Generator]]":
 
 
 @hookimpl
-def daf_discriminators() -> "Mapping[str, Callable[..., Discriminator]]":
+def daf_discriminators() -> Mapping[str, Any]:
     """Offer ``patchgan``."""
     from daf_cyclegan.patchgan import PatchGAN
 
@@ -27,7 +24,7 @@ def daf_discriminators() -> "Mapping[str, Callable[..., Discriminator]]":
 
 
 @hookimpl
-def daf_losses() -> "Mapping[str, Callable[..., Loss]]":
+def daf_losses() -> Mapping[str, Any]:
     """Offer ``lsgan``, ``vanilla``, ``hinge``, ``cycle`` and ``identity``."""
     from daf_cyclegan.adversarial import hinge, lsgan, vanilla
     from daf_cyclegan.reconstruction import Cycle, Identity

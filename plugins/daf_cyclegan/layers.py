@@ -127,19 +127,12 @@ def doubled(features: Tensor) -> Tensor:
     return F.interpolate(features, scale_factor=2, mode="bilinear", align_corners=False)
 
 
-def halved(features: Tensor, kernel: Tensor) -> Tensor:
+class Halve(nn.Module):
     """Half as high and wide, (N, C, H, W) -> (N, C, ceil(H / 2), ceil(W / 2)), H and W 2 or more (arXiv 1904.11486).
 
-    Every channel is blurred by the 3x3 ``kernel`` (1, 1, 3, 3) with reflected borders, and every other row and column
+    Every channel is blurred by [1, 2, 1] / 4 down and across with reflected borders, and every other row and column
     kept: without the blur, detail finer than the new grid would turn into a pattern that was not there.
     """
-    channels = features.shape[1]
-    framed = reflected(features, 1)
-    return F.conv2d(framed, kernel.expand(channels, 1, 3, 3), stride=2, groups=channels)
-
-
-class Halve(nn.Module):
-    """`halved` with the blur [1, 2, 1] / 4 as a layer without weights."""
 
     kernel: Tensor
 
@@ -150,7 +143,8 @@ class Halve(nn.Module):
         self.register_buffer("kernel", torch.outer(line, line)[None, None], persistent=False)
 
     def forward(self, features: Tensor) -> Tensor:
-        return halved(features, self.kernel)
+        channels = features.shape[1]
+        return F.conv2d(reflected(features, 1), self.kernel.expand(channels, 1, 3, 3), stride=2, groups=channels)
 
 
 def require_positive(**options: int) -> None:

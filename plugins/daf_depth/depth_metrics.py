@@ -43,10 +43,8 @@ def depth_sums(
     are below 1.25; 1.25^2; 1.25^3. An image where nothing counts adds zeros.
 
     Raises:
-        ValueError: shapes differ, or a prediction that counts is not finite, or has no positive median to be scaled by.
+        ValueError: a prediction that counts is not finite, or has no positive median to be scaled by.
     """
-    if prediction.shape != truth.shape:
-        raise ValueError(f"prediction {tuple(prediction.shape)} and depths {tuple(truth.shape)} must have one shape")
     total = torch.zeros(len(METRICS) + 1, dtype=torch.float64)
     for guess, true in zip(prediction.detach().cpu().double(), truth.cpu().double(), strict=True):
         counted = (true >= min_depth) & (true <= max_depth)

@@ -1,17 +1,14 @@
 """Driving datasets, read from files as they are distributed, and any folder of images with labels."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from daframework import hookimpl
 
-if TYPE_CHECKING:
-    from daframework.interfaces import ImageDataset
-
 
 @hookimpl
-def daf_datasets() -> "Mapping[str, Callable[..., ImageDataset]]":
+def daf_datasets() -> Mapping[str, Any]:
     """The datasets by name; each is imported only now, with torch."""
     from daf_driving.acdc import Acdc
     from daf_driving.bdd100k import Bdd100k

@@ -5,7 +5,7 @@ from typing import Literal
 
 import attrs
 
-from daf_driving.file_dataset import FileDataset, find_root, folders_of_split, names_only
+from daf_driving.file_dataset import FileDataset, find_root
 from daf_driving.pairing import Folder, list_entries
 from daf_driving.space_files import labels_of
 
@@ -53,10 +53,11 @@ class Acdc(FileDataset, space="cityscapes19"):
             ValueError: ``classes`` is no label space, or one with other classes than these; no condition or folder.
             DataError: a folder is missing, or no image is left.
         """
-        kept = names_only("conditions", conditions)
-        names = folders_of_split(split, train_folders, test_folders)
-        if not kept or not names:
-            raise ValueError(f"conditions and {split}_folders must name at least one each, got {kept} and {names}")
+        names = train_folders if split == "train" else test_folders
+        if not conditions or not names:
+            raise ValueError(
+                f"conditions and {split}_folders must name at least one each, got {conditions} and {names}"
+            )
         labels = labels_of("acdc", classes)
         base = find_root("acdc", root, "rgb_anon/ and gt/")
         ref = "" if reference is None else "_ref"
@@ -65,7 +66,7 @@ class Acdc(FileDataset, space="cityscapes19"):
             base / "gt",
             image_endings=(f"_rgb{ref}_anon.png",),
             label_ending=f"_gt{ref}_labelTrainIds.png",
-            within=tuple(f"{condition}/{name}{ref}" for condition in kept for name in names),
+            within=tuple(f"{condition}/{name}{ref}" for condition in conditions for name in names),
             hint='set reference = "labelled" to take those with a label only' if reference == "all" else "",
         )
         if reference == "labelled":

@@ -4,11 +4,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
-from daf_driving.file_dataset import FileDataset, find_root, folders_of_split, names_only
+from daf_driving.file_dataset import FileDataset, find_root
 from daf_driving.pairing import Folder, list_folders
 from daf_driving.space_files import labels_of
 from daframework.data.walk import walk
-from daframework.errors import DataError, warn
+from daframework.errors import warn
 
 # From doc/source/download.rst and bdd100k/data/gen_lists.py of bdd100k/bdd100k; the last, of the archive bdd100k_seg of
 # 2018, from README.md of AutoNUE/public-code and datasets/bdd100k.py of shachoi/RobustNet.
@@ -58,11 +58,10 @@ class Bdd100k(FileDataset, space="cityscapes19"):
             ValueError: ``classes`` is no label space, or one with other classes than these.
             DataError: a folder is missing or holds no images, or two images share a name.
         """
-        names = folders_of_split(split, train_folders, test_folders)
-        left_out = frozenset(names_only("skip", skip))
+        names = train_folders if split == "train" else test_folders
+        left_out = frozenset(skip)
         labels = labels_of("bdd100k", classes)
         base = find_root("bdd100k", root, "images/ and labels/")
-        _check_layout(base, layout, names)
         images, masks, ending = _LAYOUTS[layout]
         if split == "train":
             left_out |= _tested(base / images, train_folders, test_folders)
@@ -97,11 +96,3 @@ def _tested(images: Path, train: Sequence[str], test: Sequence[str]) -> frozense
 
 def _stems(folders: Iterable[Path]) -> frozenset[str]:
     return frozenset(Path(file).stem for one in folders if one.is_dir() for _, files in walk(one) for file in files)
-
-
-def _check_layout(base: Path, layout: str, names: Sequence[str]) -> None:
-    """Images that lie where another release has them are named with it; that they are nowhere is told later."""
-    there = [one for one, (images, _, _) in _LAYOUTS.items() if all((base / images / name).is_dir() for name in names)]
-    if there and layout not in there:
-        fitting = " or ".join(f'layout = "{one}"' for one in there)
-        raise DataError(f"{base / _LAYOUTS[layout][0] / names[0]}: no such folder; the files lie as for {fitting}")

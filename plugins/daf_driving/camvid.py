@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from daf_driving.file_dataset import FileDataset, find_root, folders_of_split, names_only
-from daf_driving.pairing import Entry, Folder, check_unique, list_entries
+from daf_driving.file_dataset import FileDataset, find_root
+from daf_driving.pairing import Entry, Folder, list_entries, list_folders
 from daf_driving.space_files import Labels
 from daframework.errors import DataError
 from daframework.interfaces import IGNORE_INDEX
@@ -39,34 +39,29 @@ class CamVid(FileDataset, space="camvid11"):
         """List the images of the split; nothing is decoded.
 
         Raises:
-            ValueError: an option is no list.
             DataError: a folder is missing, a drive unknown, or no image is left.
         """
-        kept, left_out = names_only("drives", drives), names_only("exclude_drives", exclude_drives)
+        kept, left_out = tuple(drives), tuple(exclude_drives)
         base = find_root("camvid", root, "train/ and trainannot/")
-        names = folders_of_split(split, train_folders, test_folders)
-        folders = [Folder(base / name, base / f"{name}annot") for name in names]
-        entries = [entry for folder in folders for entry in list_entries(folder)]
+        names = train_folders if split == "train" else test_folders
+        entries = list_folders("camvid", [Folder(base / name, base / f"{name}annot") for name in names])
         _check_drives((*kept, *left_out), base, (*train_folders, *test_folders))
         chosen = [
             entry
             for entry in entries
-            if (not kept or entry.name.startswith(kept)) and not (left_out and entry.name.startswith(left_out))
+            if (not kept or entry.name.startswith(kept)) and not entry.name.startswith(left_out)
         ]
         if not chosen:
             raise DataError(
                 f"camvid: no image of {base} in {', '.join(names) or 'no folders'} is left for split '{split}' with "
                 f"drives {list(kept)} and exclude_drives {list(left_out)} (known there: {_known(entries)}); change them"
             )
-        check_unique("camvid", chosen)
         table = dict(enumerate([*range(len(self.classes)), IGNORE_INDEX]))  # the id behind the classes is void
         super().__init__(chosen, Labels(self.classes, self.palette, table))
 
 
 def _check_drives(drives: Sequence[str], base: Path, names: Sequence[str]) -> None:
     """A misspelt drive would keep or leave out nothing in silence; it may be in the folders of the other split."""
-    if not drives:
-        return
     folders = [Folder(base / name, base) for name in dict.fromkeys(names) if (base / name).is_dir()]
     entries = [entry for folder in folders for entry in list_entries(folder)]
     for drive in drives:

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from daf_driving.file_dataset import FileDataset, find_root, folders_of_split, names_only
-from daf_driving.pairing import Folder, check_unique, list_entries
+from daf_driving.file_dataset import FileDataset, find_root
+from daf_driving.pairing import Folder, list_folders
 from daf_driving.space_files import labels_of
 from daframework.errors import DataError, unknown
 
@@ -47,8 +47,7 @@ class Cityscapes(FileDataset, space="cityscapes19"):
             ValueError: ``classes`` is no label space, or one with other classes than these.
             DataError: a folder is missing, a city unknown, or no image is left.
         """
-        kept = names_only("cities", cities)
-        names = folders_of_split(split, train_folders, test_folders)
+        names = train_folders if split == "train" else test_folders
         labels = labels_of("cityscapes", classes)
         kind = "leftImg8bit" if beta is None else "leftImg8bit_foggy"
         base = find_root("cityscapes", root, f"{kind}/ and gtFine/")
@@ -59,33 +58,25 @@ class Cityscapes(FileDataset, space="cityscapes19"):
                 base / "gtFine" / name,
                 image_endings=(ending,),
                 label_ending="_gtFine_labelIds.png",
-                within=tuple(city for city in kept if (base / kind / name / city).is_dir()),
+                within=tuple(city for city in cities if (base / kind / name / city).is_dir()),
             )
             for name in names
         ]
         # A folder without any of the cities drops out; one that is not there stays, for its absence to be told.
-        folders = [folder for folder in folders if folder.within or not kept or not folder.images.is_dir()]
-        entries = [entry for folder in folders for entry in list_entries(folder)]
-        _check_cities(kept, [base / kind / name for name in (*train_folders, *test_folders)])
+        folders = [folder for folder in folders if folder.within or not cities or not folder.images.is_dir()]
+        entries = list_folders("cityscapes", folders)
+        # A misspelt city would keep nothing in silence; it may be in the folders of the other split.
+        known = _cities([base / kind / name for name in (*train_folders, *test_folders)])
+        for city in cities:
+            if city not in known:
+                raise DataError(f"cityscapes: {unknown('city', city, known)}")
         if not entries:
+            there = ", ".join(_cities([base / kind / name for name in names])) or "none"
             raise DataError(
                 f"cityscapes: no image of {base / kind} in {', '.join(names) or 'no folders'} is left for split "
-                f"'{split}' with cities {list(kept)} (known there: {_known([base / kind / name for name in names])}); "
-                "change them"
+                f"'{split}' with cities {list(cities)} (known there: {there}); change them"
             )
-        check_unique("cityscapes", entries)
         super().__init__(entries, labels)
-
-
-def _check_cities(cities: Sequence[str], folders: Sequence[Path]) -> None:
-    """A misspelt city would keep nothing in silence; it may be in the folders of the other split."""
-    for city in cities:
-        if not any((folder / city).is_dir() for folder in folders):
-            raise DataError(f"cityscapes: {unknown('city', city, _cities(folders))}")
-
-
-def _known(folders: Sequence[Path]) -> str:
-    return ", ".join(_cities(folders)) or "none"
 
 
 def _cities(folders: Sequence[Path]) -> list[str]:

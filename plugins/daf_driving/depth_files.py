@@ -99,13 +99,11 @@ def make_coding(
     invalid = (_MOST["carla"] if format == "carla" else 0) if invalid is None else invalid
     if format in _MOST and not (0 <= invalid <= _MOST[format] and invalid == int(invalid)):
         raise ValueError(f"depth_invalid must be a whole number from 0 to {_MOST[format]} in {format}, got {invalid}")
-    return DepthCoding(format, scale, invalid, None if limits is None else _checked_limits(limits))
-
-
-def _checked_limits(limits: Sequence[float]) -> tuple[float, float]:
+    if limits is None:
+        return DepthCoding(format, scale, invalid)
     if len(limits) != 2 or not 0 <= limits[0] < limits[1] < math.inf:
         raise ValueError(f"depth_range must be [low, high] in metres with 0 <= low < high, got {list(limits)}")
-    return limits[0], limits[1]
+    return DepthCoding(format, scale, invalid, (limits[0], limits[1]))
 
 
 def read_depth(path: Path, coding: DepthCoding) -> Tensor:

@@ -8,7 +8,7 @@ from pathlib import Path
 from torch import Tensor
 
 from daf_driving.depth_files import DepthFiles, read_depth
-from daf_driving.pairing import Entry, unpaired
+from daf_driving.pairing import Entry, some, unpaired
 from daf_driving.space_files import Labels, label_space
 from daf_driving.turned import one_is_turned, other_size
 from daframework.data.decode import map_ids, read_image, read_label
@@ -131,17 +131,13 @@ class FileDataset(ImageDataset):
         for folder in self._folders:
             for paths, what in unpaired(folder):
                 if paths:
-                    raise DataError(f"{_some(paths)} {what}")
+                    raise DataError(f"{some(paths)}: {what}")
         return self._entries
 
 
 def _label_files(entries: Sequence[Entry]) -> Iterator[str]:
     # Strings, since making a Path of each takes longer than asking the file system about it.
     return (f"{entry.folder.labels}/{entry.label_name}" for entry in entries)
-
-
-def _some(paths: Sequence[str]) -> str:
-    return ", ".join(paths[:3]) + (f" and {len(paths) - 3} more:" if len(paths) > 3 else ":")
 
 
 def find_root(dataset: str, root: str | None, holds: str) -> Path:
@@ -163,35 +159,3 @@ def find_root(dataset: str, root: str | None, holds: str) -> Path:
         f"{dataset}: no folder given; write --set source.root=FOLDER (or target.root=FOLDER) with the folder that "
         f"holds {holds}, or set the environment variable DAF_DATA to the folder that holds {dataset}/"
     )
-
-
-def names_only(option: str, value: Sequence[str]) -> tuple[str, ...]:
-    """``value`` as a tuple, refusing a bare string, which would be taken letter by letter.
-
-    Raises:
-        ValueError: it is a string.
-    """
-    if isinstance(value, str):
-        raise ValueError(f'{option} must be a list, got {value!r}; write ["{value}"]')
-    return tuple(value)
-
-
-def check_split(split: str) -> None:
-    """The split must be known.
-
-    Raises:
-        ValueError: it is neither "train" nor "test".
-    """
-    if split not in ("train", "test"):
-        raise ValueError(f"split must be 'train' or 'test', got {split!r}")
-
-
-def folders_of_split(split: str, train_folders: Sequence[str], test_folders: Sequence[str]) -> tuple[str, ...]:
-    """The folders of a split.
-
-    Raises:
-        ValueError: the split is neither "train" nor "test", or an option is a string.
-    """
-    check_split(split)
-    train, test = names_only("train_folders", train_folders), names_only("test_folders", test_folders)
-    return train if split == "train" else test

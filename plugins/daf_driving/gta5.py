@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from daf_driving.file_dataset import FileDataset, find_root, names_only
+from daf_driving.file_dataset import FileDataset, find_root
 from daf_driving.lists import list_split
 from daf_driving.pairing import Folder
 from daf_driving.space_files import labels_of
@@ -46,7 +46,7 @@ class Gta5(FileDataset, space="cityscapes19"):
             DataError: a folder or list is missing, or a list names what is not there.
         """
         labels = labels_of("gta5", classes)
-        left_out = FAULTY if skip is None else names_only("skip", skip)
+        left_out = FAULTY if skip is None else skip
         base = find_root("gta5", root, "images/ and labels/")
         names = frozenset(name.removesuffix(".png") for name in left_out)
         folder = Folder(base / "images", base / "labels", image_endings=(".png",), skip=names)

@@ -6,7 +6,7 @@ from typing import Literal
 
 import attrs
 
-from daf_driving.file_dataset import FileDataset, find_root, folders_of_split, names_only
+from daf_driving.file_dataset import FileDataset, find_root
 from daf_driving.pairing import Folder, list_entries, list_folders
 from daf_driving.space_files import labels_of
 from daframework.data.walk import walk
@@ -64,15 +64,14 @@ class Idd(FileDataset, space="cityscapes19"):
             ValueError: ``classes`` is no label space, or one with other classes than these.
             DataError: a folder is missing or holds no images, or two images share a name.
         """
-        below = names_only("parts", parts)
         space = _DEFAULT[version] if classes is None else classes
         ids, kind = _LEVELS["idd7"] if version == "lite" else _LEVELS.get(space, _CITYSCAPES)
         labels = labels_of(ids, space)
         base = find_root("idd", root, "leftImg8bit/ and gtFine/")
-        names = folders_of_split(split, train_folders, test_folders)
-        places = [(base / part, name) for part in below for name in names]
+        names = train_folders if split == "train" else test_folders
+        places = [(base / part, name) for part in parts for name in names]
         _check_version(version, [part / "leftImg8bit" / name for part, name in places])
-        folders = [_lite(*place) if version == "lite" else _segmentation(*place, kind) for place in places]
+        folders = [_folder(*place, version, kind) for place in places]
         super().__init__(list_folders("idd", folders), labels)
 
 
@@ -90,26 +89,17 @@ def _holds(folder: Path, endings: tuple[str, ...]) -> bool:
     return folder.is_dir() and any(file.endswith(endings) for _, files in walk(folder) for file in files)
 
 
-def _segmentation(base: Path, name: str, kind: str) -> Folder:
-    ending = f"_gtFine_label{kind}s.png"  # as createLabels.py puts it together, so that level3Id gives labellevel3Ids
-    return Folder(
-        base / "leftImg8bit" / name,
-        base / "gtFine" / name,
-        image_endings=_IMAGES["segmentation"],
-        label_ending=ending,
-        hint=(
+def _folder(base: Path, name: str, version: str, kind: str) -> Folder:
+    ending, hint = "_label.png", ""
+    if version == "segmentation":
+        ending = f"_gtFine_label{kind}s.png"  # as createLabels.py has it, so that level3Id gives labellevel3Ids
+        hint = (
             f"make NAME{ending} from the polygons with the set's own tool, github.com/AutoNUE/public-code: "
             f"python preperation/createLabels.py --datadir {base} --id-type {kind}"
-        ),
-    )
-
-
-def _lite(base: Path, name: str) -> Folder:
-    folder = Folder(
-        base / "leftImg8bit" / name,
-        base / "gtFine" / name,
-        image_endings=_IMAGES["lite"],
-        label_ending="_label.png",
-    )
+        )
+    images, labels = base / "leftImg8bit" / name, base / "gtFine" / name
+    folder = Folder(images, labels, image_endings=_IMAGES[version], label_ending=ending, hint=hint)
+    if version == "segmentation":
+        return folder
     # The instances of NAME are in NAME_inst_label.png, which ends like a label of NAME_inst.
     return attrs.evolve(folder, skip=frozenset(f"{entry.name}_inst" for entry in list_entries(folder)))

@@ -8,7 +8,7 @@ from typing import Literal
 from torch import Tensor
 
 from daf_driving.depth_files import ENDINGS, DepthFiles, DepthFormat, make_coding
-from daf_driving.file_dataset import FileDataset, find_root, folders_of_split, names_only
+from daf_driving.file_dataset import FileDataset, find_root
 from daf_driving.lists import list_split
 from daf_driving.meanings import colours_as_classes, meaning_table
 from daf_driving.pairing import Folder
@@ -116,7 +116,7 @@ class ImageFolder(FileDataset):
         if not has_classes and (ids, colours, channel, palette) != (None,) * 4:
             raise ValueError("ids, colours, channel and palette are those of classes: name these in classes, too")
         space = label_space(classes) if isinstance(classes, str) else None
-        named = names_only("classes", classes or ()) if space is None else space.classes
+        named = tuple(classes or ()) if space is None else space.classes
         self.classes = _checked_classes(named) if has_classes else ()
         self.palette = _checked_palette(palette if space is None or palette else space.palette, len(self.classes))
         if colours is not None and (ids is not None or channel is not None):
@@ -127,7 +127,7 @@ class ImageFolder(FileDataset):
         option, meanings = ("colours", colours) if self._in_colours else ("ids", ids)
         labels = Labels(self.classes, self.palette, meaning_table(option, meanings or {}, self.classes))
         self.scaling = make_scaling(value_range, value_percentiles)
-        (name,) = folders_of_split(split, [train_folder], [test_folder])
+        name = train_folder if split == "train" else test_folder
         base = find_root("image_folder", root, "images/ and labels/")
         folder = Folder(
             _place(base, name, images_folder),
@@ -188,8 +188,7 @@ def _place(base: Path, split_folder: str, folder: str) -> Path:
 def _checked_classes(classes: tuple[str, ...]) -> tuple[str, ...]:
     if not 1 <= len(classes) <= IGNORE_INDEX:
         raise ValueError(f"classes must be 1 to {IGNORE_INDEX} names, got {len(classes)}")
-    twice = sorted({name for name in classes if classes.count(name) > 1})
-    if twice:
+    if twice := sorted({name for name in classes if classes.count(name) > 1}):
         raise ValueError(f"classes must differ, but {', '.join(twice)} occurs more than once")
     if IGNORE in classes:
         raise ValueError(f"'{IGNORE}' is no class: give it as the meaning of an id in ids")
@@ -201,13 +200,10 @@ def _checked_palette(palette: Sequence[Sequence[int]] | None, num_classes: int) 
         return distinct_colours(num_classes)
     if len(palette) != num_classes:
         raise ValueError(f"palette must have one colour a class, got {len(palette)} for {num_classes} classes")
-    colours = []
     for colour in palette:
         if len(colour) != 3 or not all(0 <= value <= 255 for value in colour):
             raise ValueError(f"a palette colour must be [red, green, blue], 0 to 255, got {list(colour)}")
-        red, green, blue = colour
-        colours.append((red, green, blue))
-    return tuple(colours)
+    return tuple((red, green, blue) for red, green, blue in palette)
 
 
 def distinct_colours(count: int) -> tuple[tuple[int, int, int], ...]:

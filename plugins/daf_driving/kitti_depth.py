@@ -7,8 +7,8 @@ from typing import Literal
 import attrs
 
 from daf_driving.depth_files import DepthFiles, make_coding
-from daf_driving.file_dataset import FileDataset, check_split, find_root, names_only
-from daf_driving.pairing import Entry, Folder, list_entries
+from daf_driving.file_dataset import FileDataset, find_root
+from daf_driving.pairing import Entry, Folder, list_entries, some
 from daframework.errors import DataError
 
 _CODING = make_coding("png16", 1 / 256, 0, None)  # the README of the benchmark's development kit
@@ -53,42 +53,39 @@ class KittiDepth(FileDataset):
         """List the images of the split; nothing is decoded.
 
         Raises:
-            ValueError: no camera is named, or a list is a string.
+            ValueError: no camera is named.
             DataError: a folder is missing, or no image is left.
         """
-        check_split(split)
-        # Every name begins with nothing.
-        kept, sides = names_only("drives", drives) or ("",), names_only("cameras", cameras)
-        if not sides:
+        kept = tuple(drives) or ("",)  # every name begins with nothing
+        if not cameras:
             raise ValueError("cameras must name at least one of image_02, image_03")
         base = find_root("kitti_depth", root, "train/, val/ and depth_selection/, with the raw data in 2011_09_26/ ...")
         if split == "test" and test_folder == "val_selection_cropped":
-            entries = _selected(base / _SELECTION, kept, sides)
+            entries = _selected(base / _SELECTION, kept, cameras)
         else:
             part = base / ("train" if split == "train" else test_folder)
-            entries = _of_drives(part, base / raw_folder, kept, sides)
+            entries = _of_drives(part, base / raw_folder, kept, cameras)
         super().__init__(entries, None, DepthFiles(entries, _CODING))
 
 
-def _selected(base: Path, drives: Sequence[str], cameras: Sequence[str]) -> list[Entry]:
+def _selected(base: Path, drives: tuple[str, ...], cameras: Sequence[str]) -> list[Entry]:
     """The images chosen for validation, each with its depth as the label."""
     middles = ("_sync_image_", "_sync_groundtruth_depth_")
     folder = Folder(base / "image", base / "groundtruth_depth", image_endings=(".png",), renamed=middles)
     entries = list_entries(folder)
-    kept = [one for one in entries if one.name.endswith(tuple(cameras)) and one.name.startswith(tuple(drives))]
+    kept = [one for one in entries if one.name.endswith(tuple(cameras)) and one.name.startswith(drives)]
     _check_any([one.name for one in kept], folder.images, drives, [one.name.split("_image_")[0] for one in entries])
     if len(kept) == len(entries):
         return entries
-    folder = attrs.evolve(folder, only=frozenset(one.name for one in kept))
-    return [attrs.evolve(one, folder=folder) for one in kept]
+    return list_entries(attrs.evolve(folder, only=frozenset(one.name for one in kept)))
 
 
-def _of_drives(part: Path, raw: Path, drives: Sequence[str], cameras: Sequence[str]) -> list[Entry]:
+def _of_drives(part: Path, raw: Path, drives: tuple[str, ...], cameras: Sequence[str]) -> list[Entry]:
     """The images of the raw data that have a depth in ``train`` or ``val``, with that as the label."""
     if not part.is_dir():
         raise DataError(f"{part}: no such folder; check the dataset's root: it holds depth as distributed, by drives")
     known = sorted(one.name for one in part.iterdir() if one.is_dir() and not one.name.startswith("."))
-    kept = [drive for drive in known if drive.startswith(tuple(drives))]
+    kept = [drive for drive in known if drive.startswith(drives)]
     _check_any(kept, part, drives, known)
     return [entry for drive in kept for camera in cameras for entry in _of_camera(part / drive, raw, camera)]
 
@@ -107,5 +104,5 @@ def _of_camera(drive: Path, raw: Path, camera: str) -> list[Entry]:
 
 def _check_any(found: Sequence[str], where: Path, drives: Sequence[str], known: Sequence[str]) -> None:
     if not found:
-        some = ", ".join(sorted({*known})[:5]) or "none"
-        raise DataError(f"{where}: nothing is left with drives = {list(drives)} (known there: {some}, ...); change it")
+        there = some(sorted({*known})) or "none"
+        raise DataError(f"{where}: nothing is left with drives = {list(drives)} (known there: {there}); change it")

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from daf_driving.file_dataset import FileDataset, check_split, find_root
+from daf_driving.file_dataset import FileDataset, find_root
 from daf_driving.lists import list_split
 from daf_driving.pairing import Entry, Folder
 from daf_driving.space_files import labels_of
@@ -48,7 +48,6 @@ class KittiSemantics(FileDataset, space="cityscapes19"):
             ValueError: ``classes`` is no label space, or one with other classes than these.
             DataError: a folder or list is missing, a list names what is not there, or train and test share images.
         """
-        check_split(split)
         labels = labels_of("kitti_semantics", classes)
         base = find_root("kitti_semantics", root, "training/ and testing/")
         parts = {"train": (train_folder, list_file), "test": ("training", test_list_file)}

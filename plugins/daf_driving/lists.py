@@ -10,8 +10,7 @@ from pathlib import Path
 
 import attrs
 
-from daf_driving.file_dataset import check_split
-from daf_driving.pairing import Entry, Folder, list_entries
+from daf_driving.pairing import Entry, Folder, list_entries, some
 from daframework.errors import DataError
 from daframework.text_file import read_text
 
@@ -23,10 +22,8 @@ def list_split(folder: Folder, root: Path, split: str, *, train: str | None, tes
     list need no partner.
 
     Raises:
-        ValueError: the split is neither "train" nor "test".
         DataError: a file is missing, names nothing, or names an image that is not there.
     """
-    check_split(split)
     chosen = train if split == "train" or test is None else test
     if chosen is None:
         return list_entries(folder)
@@ -39,10 +36,8 @@ def list_split(folder: Folder, root: Path, split: str, *, train: str | None, tes
     if not names:
         raise DataError(f"{path}: names no image; {hint}")
     if missing := sorted(names - known):
-        more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
-        raise DataError(f"{path}: names {', '.join(missing[:3])}{more}, not in {folder.images}; {hint}")
-    narrowed = attrs.evolve(folder, only=names)
-    return [attrs.evolve(entry, folder=narrowed) for entry in entries if entry.name in names]
+        raise DataError(f"{path}: names {some(missing)}, not in {folder.images}; {hint}")
+    return list_entries(attrs.evolve(folder, only=names))
 
 
 def _read_lines(path: Path) -> list[str]:

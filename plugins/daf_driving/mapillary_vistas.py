@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from daf_driving.file_dataset import FileDataset, find_root, folders_of_split
+from daf_driving.file_dataset import FileDataset, find_root
 from daf_driving.pairing import Folder, list_folders
 from daf_driving.space_files import labels_of
 
@@ -48,7 +48,7 @@ class MapillaryVistas(FileDataset, space="cityscapes19"):
             ValueError: ``classes`` is no label space, or one with other classes than these.
             DataError: a folder is missing or holds no images, or two images share a name.
         """
-        names = folders_of_split(split, train_folders, test_folders)
+        names = train_folders if split == "train" else test_folders
         labels = labels_of(f"mapillary_vistas_{version}", classes)
         base = find_root("mapillary_vistas", root, "training/ and validation/")
         folders = [

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor
 
-from daf_driving.space_files import colour_map, id_map
+from daf_driving.space_files import colour_map, id_map, shipped_table
 from daframework.data.label_files import (
     TRANSPARENT,
     name_values,
@@ -28,7 +28,8 @@ def meaning_table(option: str, meanings: Mapping[str, str] | str, classes: Seque
         ValueError: there is no such map, it does not fit ``classes``, or something is written wrongly in it.
     """
     if isinstance(meanings, str):
-        return shipped_table(option, meanings, (colour_map if option == "colours" else id_map)(meanings), classes)
+        shipped = (colour_map if option == "colours" else id_map)(meanings)
+        return shipped_table(shipped, classes, f"{option} = '{meanings}'")
     # A map of the user's own, in which a meaning must be one of ``classes`` or ``ignore``.
     parse = parse_colour if option == "colours" else parse_id
     index = {**{name: place for place, name in enumerate(classes)}, IGNORE: IGNORE_INDEX}
@@ -45,21 +46,6 @@ def meaning_table(option: str, meanings: Mapping[str, str] | str, classes: Seque
             raise ValueError(f"{where} is given twice")
         table[value] = index[meaning]
     return table
-
-
-def shipped_table(option: str, name: str, meanings: Mapping[int, str], classes: Sequence[str]) -> dict[int, int]:
-    """A map that ships, in which classes other than ``classes`` are ignored.
-
-    Raises:
-        ValueError: it lacks one of ``classes``.
-    """
-    if lacking := [one for one in classes if one not in meanings.values()]:
-        held = ", ".join(sorted({meaning for meaning in meanings.values() if meaning != IGNORE}))
-        raise ValueError(
-            f"classes: {', '.join(lacking)} would never occur, {option} = '{name}' has only {held}; take them out"
-        )
-    index = {one: place for place, one in enumerate(classes)}
-    return {value: index.get(meaning, IGNORE_INDEX) for value, meaning in meanings.items()}
 
 
 def colours_as_classes(codes: Tensor, table: Mapping[int, int], classes: Sequence[str], *, where: str) -> Tensor:

@@ -103,28 +103,26 @@ def list_entries(folder: Folder) -> list[Entry]:
 
 
 def _list_images(folder: Folder) -> dict[str, str]:
-    endings = tuple(map(str.lower, folder.image_endings))
-    return _list_files(folder, folder.images, folder.image_beginning, lambda file: _ending(file.lower(), endings))
+    return _list_files(folder, folder.images, folder.image_beginning, folder.image_endings, str.lower)
 
 
 def _list_labels(folder: Folder) -> dict[str, str]:
-    ending, renamed = (folder.label_ending,), folder.renamed[::-1]
-    return _list_files(folder, folder.labels, folder.label_beginning, lambda file: _ending(file, ending), renamed)
-
-
-def _ending(file: str, endings: tuple[str, ...]) -> int:
-    """How many letters of a file's name are its ending; 0 if it has none of ``endings``."""
-    for ending in endings:  # a loop: it runs for each of 100,000 files
-        if file.endswith(ending):
-            return len(ending)
-    return 0
+    renamed = folder.renamed[::-1]
+    return _list_files(folder, folder.labels, folder.label_beginning, (folder.label_ending,), str, renamed)
 
 
 def _list_files(
-    folder: Folder, base: Path, beginning: str, length: Callable[[str], int], renamed: tuple[str, str] = ("", "")
+    folder: Folder,
+    base: Path,
+    beginning: str,
+    endings: Sequence[str],
+    compared: Callable[[str], str],
+    renamed: tuple[str, str] = ("", ""),
 ) -> dict[str, str]:
-    """Name -> ending, as it is spelt, of the files below ``base``; sorted; hidden files are passed over."""
-    start_of_name = len(beginning)
+    """Name -> ending, as it is spelt, of the files below ``base``; sorted; hidden files are passed over.
+
+    Names and ``endings`` are ``compared`` as that gives them.
+    """
     found: dict[str, str] = {}
     for start in folder.within or (".",):
         if not (base / start).is_dir():
@@ -133,10 +131,10 @@ def _list_files(
             inside = parent.relative_to(base).as_posix()
             prefix = "" if inside == "." else f"{inside}/"
             for file in files:
-                cut = length(file)
+                cut = max((len(one) for one in endings if compared(file).endswith(compared(one))), default=0)
                 if not cut or file.startswith(".") or not file.startswith(beginning):
                     continue
-                name, ending = (prefix + file[start_of_name:-cut]).replace(*renamed, 1), file[-cut:]
+                name, ending = (prefix + file[len(beginning) : -cut]).replace(*renamed, 1), file[-cut:]
                 if name in folder.skip or (folder.only is not None and name not in folder.only):
                     continue
                 if name in found:
@@ -153,21 +151,17 @@ def list_folders(dataset: str, folders: Iterable[Folder]) -> list[Entry]:
         DataError: a folder is missing or holds no images, or two images share a name.
     """
     entries = [entry for folder in folders for entry in list_entries(folder)]
-    check_unique(dataset, entries)
-    return entries
-
-
-def check_unique(dataset: str, entries: Sequence[Entry]) -> None:
-    """No two entries may share a name, as they would if a folder were named twice.
-
-    Raises:
-        DataError: two do.
-    """
     seen: dict[str, Entry] = {}
     for entry in entries:
         first = seen.setdefault(entry.full_name, entry)
         if first is not entry:
             raise DataError(f"{dataset}: {first.image} and {entry.image} share a name; name each folder once")
+    return entries
+
+
+def some(names: Sequence[str]) -> str:
+    """The first three of many, and how many more there are."""
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def unpaired(folder: Folder) -> list[tuple[list[str], str]]:

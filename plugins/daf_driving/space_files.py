@@ -62,22 +62,18 @@ def colour_map(name: str) -> Mapping[int, str]:
     return {parse_colour(colour): meaning for colour, meaning in _read("colour_maps", name)["colours"].items()}
 
 
-def id_table(dataset: str, space: str) -> dict[int, int]:
-    """Each id in the labels of ``dataset`` -> index into the classes of ``space``, or 255 for a class outside it.
+def shipped_table(meanings: Mapping[int, str], classes: Sequence[str], name: str) -> dict[int, int]:
+    """The ids or colours of the map ``name`` -> index into ``classes``, or 255 for what is none of them.
 
     Raises:
-        ValueError: there is no such space, or the dataset lacks one of its classes, which would never be learned.
+        ValueError: it lacks one of ``classes``, which would never be learned.
     """
-    offered = set(id_map(dataset).values())
-    classes = label_space(space).classes
-    if missing := [name for name in classes if name not in offered]:
-        fitting = [name for name in space_names() if offered.issuperset(label_space(name).classes)]
-        raise ValueError(
-            f"classes: {dataset} has no {', '.join(missing)}, which the label space '{space}' holds; "
-            f"use {' or '.join(fitting)}, in source and target alike"
-        )
-    index = {name: place for place, name in enumerate(classes)}
-    return {raw: index.get(meaning, IGNORE_INDEX) for raw, meaning in id_map(dataset).items()}
+    if lacking := [one for one in classes if one not in meanings.values()]:
+        fitting = [space for space in space_names() if set(label_space(space).classes) <= set(meanings.values())]
+        hint = f", or use {' or '.join(fitting)}, in source and target alike" if fitting else ""
+        raise ValueError(f"classes: {name} has no {', '.join(lacking)}; take out what never occurs{hint}")
+    index = {one: place for place, one in enumerate(classes)}
+    return {value: index.get(meaning, IGNORE_INDEX) for value, meaning in meanings.items()}
 
 
 @frozen
@@ -93,9 +89,10 @@ def labels_of(dataset: str, space: str) -> Labels:
     """The labels of ``dataset`` read in the label space ``space``.
 
     Raises:
-        ValueError: as `id_table`.
+        ValueError: there is no such space, or as `shipped_table`.
     """
-    return Labels(label_space(space).classes, label_space(space).palette, id_table(dataset, space))
+    classes = label_space(space).classes
+    return Labels(classes, label_space(space).palette, shipped_table(id_map(dataset), classes, dataset))
 
 
 @cache

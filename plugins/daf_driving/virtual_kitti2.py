@@ -7,10 +7,10 @@ from typing import Literal
 from torch import Tensor
 
 from daf_driving.depth_files import DepthFiles, make_coding
-from daf_driving.file_dataset import FileDataset, find_root, folders_of_split, names_only
-from daf_driving.meanings import colours_as_classes, shipped_table
+from daf_driving.file_dataset import FileDataset, find_root
+from daf_driving.meanings import colours_as_classes
 from daf_driving.pairing import Folder, list_folders
-from daf_driving.space_files import Labels, colour_map, label_space
+from daf_driving.space_files import Labels, colour_map, label_space, shipped_table
 from daframework.data.label_files import read_colours
 from daframework.errors import DataError
 
@@ -74,14 +74,13 @@ class VirtualKitti2(FileDataset):
         """List the images of the split; nothing is decoded.
 
         Raises:
-            ValueError: ``classes`` names one that the set lacks; nothing is asked for, or a list is a string.
+            ValueError: ``classes`` names one that the set lacks; nothing is asked for.
             DataError: a folder is missing or holds no images, a scene is of both splits, or none is of the split.
         """
-        named = _CLASSES if classes is None else names_only("classes", classes)
-        table = shipped_table("colours", "vkitti2", _MEANINGS, named)
-        scenes = folders_of_split(split, train_folders, test_folders)
-        kinds, sides = names_only("variants", variants), names_only("cameras", cameras)
-        if not (named and kinds and sides) or (labels is not None and not labels):
+        named = _CLASSES if classes is None else tuple(classes)
+        table = shipped_table(_MEANINGS, named, "virtual_kitti2")
+        scenes = train_folders if split == "train" else test_folders
+        if not (named and variants and cameras) or (labels is not None and not labels):
             raise ValueError("classes, variants, cameras and labels must name at least one each")
         base = find_root("virtual_kitti2", root, "Scene01/ and so on")
         if not scenes or (shared := sorted({*train_folders} & {*test_folders})):
@@ -90,19 +89,14 @@ class VirtualKitti2(FileDataset):
                 f"virtual_kitti2: {wrong}; there is no official split, so name the scenes of each in train_folders and "
                 f"test_folders (known: {', '.join(_SCENES)})"
             )
-        gone = [scene for scene in scenes if not (base / scene).is_dir()]
-        if 0 < len(gone) < len(scenes):
-            raise DataError(
-                f"{base}: holds no {', '.join(gone)}; fetch them, or name the scenes that are there in {split}_folders"
-            )
-        frames = [f"{scene}/{kind}" for scene in scenes for kind in kinds]
-        folders = [_folder(base, one, camera) for one in frames for camera in sides]
+        frames = [f"{scene}/{kind}" for scene in scenes for kind in variants]
+        folders = [_folder(base, one, camera) for one in frames for camera in cameras]
         entries = list_folders("virtual_kitti2", folders)
         if labels is None:
             there = {"semantic": folders[0].labels.is_dir(), "depth": _depth_of(folders[0]).is_dir()}
             read = tuple(name for name, is_there in there.items() if is_there) or ("depth",)
         else:
-            read = names_only("labels", labels)
+            read = tuple(labels)
         depth = DepthFiles.beside(entries, _CODING, _depth_of, ending=".png", beginning="depth_")
         super().__init__(
             entries,

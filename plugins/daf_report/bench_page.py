@@ -1,7 +1,7 @@
 """What the page of a bench shows, gathered from its folder."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from daframework.interfaces import ImageDataset
 from daframework.registry import load_plugins
 from daframework.report.table import mean, over_seeds, without_oracle
 from daframework.scores import PERCENT, SEGMENTATION, metrics_from_json
-from daframework.storage.row_names import ORACLE, SOURCE_ONLY, begun_from
+from daframework.storage.row_names import SOURCE_ONLY, begun_from
 from daframework.storage.run_folder import RunFolder, read_recipe
 from daframework.suites.bench_folder import RUNS, TABLE, bench_tables
 from daframework.suites.comparison import TaskTable
@@ -106,7 +106,7 @@ def _summary(table: TaskTable) -> list[str]:
     if not methods:
         return []
     best = methods[0]  # as rows are ranked
-    sentences = [words.method_sentence(best, metric, means.get(SOURCE_ONLY), means.get(ORACLE), best["gap_closed"])]
+    sentences = [words.method_sentence(best, metric, means)]
     base = next((row for row in table.rows if row["method"] == SOURCE_ONLY), None)
     parts = next((one for one in table.metrics if one.by_class is not None), None)
     if base is not None and base["seeds"] and parts is not None:
@@ -155,25 +155,31 @@ def _forest(table: TaskTable) -> dict[str, Any] | None:
     }
 
 
+def _of_first_seed(runs: Iterable[BenchRun]) -> tuple[str | None, dict[str, RunFolder]]:
+    """The first seed among ``runs``, and the folders of its runs by method."""
+    found = [run for run in runs if run.seed.isdecimal()]
+    seed = min((run.seed for run in found), key=int, default=None)
+    return seed, {run.method: run.folder for run in found if run.seed == seed}
+
+
 def _side_by_side(attempts: Attempts, runs: Sequence[BenchRun], tables: Sequence[TaskTable]) -> dict[str, Any] | None:
     """The same source images under every method of the first task and seed that translated them, in the table's order;
     None where none did.
     """
-    translating = [run for run in runs if run.folder.translated.exists()]
     task = next((table.task for table in tables), runs[0].task if runs else None)
-    seed = min((run.seed for run in translating if run.task == task and run.seed.isdecimal()), key=int, default=None)
-    own = {run.method: run for run in translating if (run.task, run.seed) == (task, seed)}
+    seed, own = _of_first_seed(run for run in runs if run.task == task and run.folder.translated.exists())
     order = [row["method"] for table in tables[:1] for row in table.rows] or list(own)
-    chosen = [own[method] for method in order if method in own]
+    chosen = {method: own[method] for method in order if method in own}
     if not chosen:
         return None
-    opened = RunImages(chosen[0].folder, load_plugins(), read_recipe(chosen[0].folder))
+    first = next(iter(chosen.values()))
+    opened = RunImages(first, load_plugins(), read_recipe(first))
     source = attempts.at("the datasets", lambda: opened.source)
     sets: dict[str, ImageDataset] = {} if source is None else {"source": source}
-    for run in chosen:
-        found = attempts.at(f"translated by {run.method}", partial(open_translated, run.folder.translated, source))
+    for method, folder in chosen.items():
+        found = attempts.at(f"translated by {method}", partial(open_translated, folder.translated, source))
         if found and len(found[0]) == len(next(iter(sets.values()), found[0])):
-            sets[run.method] = found[0]
+            sets[method] = found[0]
     if not sets:
         return None
     places = evenly_spread(len(next(iter(sets.values()))), _IMAGES)
@@ -206,9 +212,8 @@ def _overlays(attempts: Attempts, runs: Sequence[BenchRun], tables: Sequence[Tas
     """What the model of each row of the first table predicts for the same target images, of the first seed; None where
     no run of it is finished.
     """
-    finished = [run for run in runs if tables and run.task == tables[0].task and run.folder.results.exists()]
-    seed = min((run.seed for run in finished if run.seed.isdecimal()), key=int, default=None)
-    own = {run.method: run.folder for run in finished if run.seed == seed}
+    finished = (run for run in runs if tables and run.task == tables[0].task and run.folder.results.exists())
+    seed, own = _of_first_seed(finished)
     if not own:
         return None
     first = next(iter(own.values()))  # any run holds the references

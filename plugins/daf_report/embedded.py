@@ -27,7 +27,7 @@ class Picture:
 def photo(image: Tensor, alt: str, *, width: int = 640, most: int = 120_000) -> Picture:
     """An image (3, H, W) uint8, at most ``width`` pixels wide and ``most`` bytes large."""
     pixels = Image.fromarray(image.permute(1, 2, 0).contiguous().cpu().numpy())
-    return _embedded(pixels, alt, width, most, Image.Resampling.LANCZOS, lossless=False)
+    return _embedded(pixels, alt, width, most, lossless=False)
 
 
 def class_map(
@@ -37,17 +37,15 @@ def class_map(
     colours = np.zeros((IGNORE_INDEX + 1, 4), dtype=np.uint8)
     colours[: len(palette)] = [(*colour, 255) for colour in palette]
     pixels = Image.fromarray(colours[label.cpu().numpy()])
-    return _embedded(pixels, alt, width, most, Image.Resampling.NEAREST, lossless=True)
+    return _embedded(pixels, alt, width, most, lossless=True)
 
 
-def _embedded(
-    pixels: Image.Image, alt: str, width: int, most: int, filter: Image.Resampling, *, lossless: bool
-) -> Picture:
+def _embedded(pixels: Image.Image, alt: str, width: int, most: int, *, lossless: bool) -> Picture:
+    filter = Image.Resampling.NEAREST if lossless else Image.Resampling.LANCZOS
     wide = min(width, pixels.width)
     while True:
         size = (wide, max(1, round(pixels.height * wide / pixels.width)))
-        scaled = pixels if size == pixels.size else pixels.resize(size, filter)
-        scaled.save(buffer := io.BytesIO(), "WEBP", lossless=lossless, quality=80, method=4)
+        pixels.resize(size, filter).save(buffer := io.BytesIO(), "WEBP", lossless=lossless, quality=80, method=4)
         if buffer.tell() <= most or wide == 1:
             break
         wide = max(1, int(wide * min(_SHRINK, (most / buffer.tell()) ** 0.5)))

@@ -130,7 +130,8 @@ def class_legend(
     classes: Sequence[str], palette: Sequence[tuple[int, int, int]], maps: Iterable[Tensor]
 ) -> list[dict[str, str]]:
     """The name and colour of each class that occurs in ``maps``, each (H, W)."""
-    seen = {index for one in maps for index in _present(one)}
+    # torch.unique would sort all pixels, which takes a second of a large image.
+    seen = {index for one in maps for index in one.flatten().int().bincount().nonzero().flatten().tolist()}
     return [
         {"name": name, "colour": _css(colour)}
         for index, (name, colour) in enumerate(zip(classes, palette, strict=True))
@@ -154,12 +155,6 @@ def _drawn(
         return {row: class_map(label, palette, alts[row], most=most) for row, label in labels.items()}
     pictures = shown.render(torch.stack(list(labels.values())), palette)
     return {row: photo(picture, alts[row], most=most) for row, picture in zip(labels, pictures, strict=True)}
-
-
-def _present(classes: Tensor) -> list[int]:
-    """The indices that occur in (H, W); torch.unique sorts all pixels, which takes a second of a large image."""
-    found: list[int] = torch.bincount(classes.flatten().int()).nonzero().flatten().tolist()
-    return found
 
 
 def _predicted(run: Run, row: str, samples: Sequence[Sample]) -> list[Tensor]:

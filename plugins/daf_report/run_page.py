@@ -51,6 +51,7 @@ from daframework.suites.outcome import percent, to_baseline
 from daframework.suites.plan import REFERENCES
 from daframework.text_file import read_text
 
+_NO_DIFFERENCE = dict.fromkeys(("to_baseline", "to_baseline_interval", "verdict", "few"))
 _COUNTED = 100  # images of the source whose labels are counted where nothing else tells how often classes occur
 
 
@@ -83,14 +84,10 @@ def run_page(path: Path) -> dict[str, Any]:
         if finished and trained is not None and trained.steps and not folder.sampled_steps():
             attempts.notices.append(f"samples: {folder.samples} holds none any more")
         if finished and results is not None:
-            page["overlays"] = attempts.at(
-                "predictions on target images", partial(_overlays, images, results, attempts)
-            )
+            rows = [(row.method, images.run) for row in results.rows]
+            overlays = partial(images.overlays, results.classes, rows, attempts)
+            page["overlays"] = attempts.at("predictions on target images", overlays)
     return page | {"notices": attempts.notices}
-
-
-def _overlays(images: RunImages, results: Results, attempts: Attempts) -> Any:
-    return images.overlays(results.classes, [(row.method, images.run) for row in results.rows], attempts)
 
 
 def _if_there(path: Path, attempts: Attempts, what: str, read: Any) -> Any:
@@ -157,9 +154,14 @@ def _scores(folder: RunFolder, results: Results, images: RunImages | None, attem
     of_classes = task is None or task.label_type.of_classes  # else statistics are no confusion matrices
     differences = attempts.at("intervals", partial(compared, folder, task, results, attempts)) or {}
     rows, metric = summarise([results]), results.metrics[0]
+    means = {row["method"]: row[metric.name]["mean"] for row in rows}
+    for row in rows:
+        name, gap = row["method"], (means.get(SOURCE_ONLY), means.get(ORACLE))
+        row |= _NO_DIFFERENCE | differences.get(name, {})
+        row["gap_closed"] = None if name in REFERENCES else gap_closed(metric, means[name], *gap)
     return {
-        "summary": [one for one in (*_sentences(results, differences), words.pick_sentence(rows, metric)) if one],
-        "table": _with_differences(results_grid([results]), rows, metric, differences),
+        "summary": [one for one in (*_sentences(results, rows, means), words.pick_sentence(rows, metric)) if one],
+        "table": _with_differences(results_grid([results]), rows, metric),
         "by_class": _by_class(results),
         "class_names": results.classes,
         "confusions": of_classes and attempts.at("the statistics", partial(confusions, folder, results, attempts)),
@@ -168,10 +170,9 @@ def _scores(folder: RunFolder, results: Results, images: RunImages | None, attem
     }
 
 
-def _sentences(results: Results, differences: Mapping[str, Record]) -> Iterator[str | None]:
+def _sentences(results: Results, rows: Sequence[Record], means: Mapping[str, float | None]) -> Iterator[str | None]:
     """What came out, in words."""
-    metric, reached = results.metrics[0], {row.method: row.scores.primary for row in results.rows}
-    low, high = reached.get(SOURCE_ONLY), reached.get(ORACLE)
+    metric, told = results.metrics[0], {row["method"]: row for row in rows}
     parts = next((one for one in results.metrics if one.by_class is not None), metric)
 
     def by_class(scores: MetricValues) -> dict[str, float | None]:
@@ -179,12 +180,8 @@ def _sentences(results: Results, differences: Mapping[str, Record]) -> Iterator[
 
     known = {row.method: by_class(row.scores) for row in results.rows}
     for row in [row for row in results.rows if row.method not in REFERENCES] or results.rows[:1]:
-        told = {"method": row.method, metric.name: over_seeds([row.scores.primary]), "seeds": [results.seed]}
-        closed = None if row.method in REFERENCES else gap_closed(metric, row.scores.primary, low, high)
-        yield words.method_sentence(told, metric, low, high, closed)
-        difference = differences.get(row.method, {})
-        of_interval = (difference.get(key) for key in ("to_baseline_interval", "verdict", "few"))
-        yield words.interval_sentence(row.method, SOURCE_ONLY, metric, *of_interval)
+        yield words.method_sentence(told[row.method], metric, means)
+        yield words.interval_sentence(told[row.method], SOURCE_ONLY, metric)
         if SOURCE_ONLY in known:
             yield words.gains_sentence(words.change(known[row.method], known[SOURCE_ONLY]), parts)
         kept = row.content_preservation
@@ -192,19 +189,15 @@ def _sentences(results: Results, differences: Mapping[str, Record]) -> Iterator[
             yield words.preserved_sentence(metric, kept.primary, parts, by_class(kept), known.get(ORACLE, {}))
 
 
-def _with_differences(grid: Grid, rows: Sequence[Record], metric: Metric, differences: Mapping[str, Record]) -> Grid:
+def _with_differences(grid: Grid, rows: Sequence[Record], metric: Metric) -> Grid:
     """``grid`` with the difference to source_only and the share of the gap after the first metric."""
-    means = {row["method"]: row[metric.name]["mean"] for row in rows}
-    low, high = means.get(SOURCE_ONLY), means.get(ORACLE)
-    cells = []
-    for cell, row in zip(grid.rows, rows, strict=True):
-        method = row["method"]
-        closed = None if method in REFERENCES else gap_closed(metric, means[method], low, high)
-        added = (to_baseline(differences[method], metric) if method in differences else None, percent(closed))
-        cells.append((*cell[:2], *(text or "-" for text in added), *cell[2:]))
+    cells = tuple(
+        (*cell[:2], to_baseline(row, metric) or "-", percent(row["gap_closed"]) or "-", *cell[2:])
+        for cell, row in zip(grid.rows, rows, strict=True)
+    )
     headings = (*grid.headings[:2], f"vs {SOURCE_ONLY}", "gap closed", *grid.headings[2:])
-    few = {one["few"]: words.interval_sentence("", "", metric, None, None, one["few"]) for one in differences.values()}
-    return evolve(grid, headings=headings, rows=tuple(cells), notes=tuple(filter(None, few.values())))
+    few = dict.fromkeys(row["few"] for row in rows if row["few"] is not None)
+    return evolve(grid, headings=headings, rows=cells, notes=tuple(map(words.few_sentence, few)))
 
 
 def _by_class(results: Results) -> list[dict[str, Any]]:

@@ -15,36 +15,36 @@ _SMALL = 0.005  # a change of less is not worth a word
 _KNOWN = 0.1  # of IoU: a class that the oracle finds no better in the target tells nothing of a translation
 
 
-def method_sentence(row: Record, metric: Metric, low: float | None, high: float | None, closed: float | None) -> str:
-    """How far ``row`` came between source_only's score ``low`` and the oracle's ``high``; ``closed`` of the gap."""
+def method_sentence(row: Record, metric: Metric, means: Mapping[str, float | None]) -> str:
+    """How far ``row`` came between source_only and the oracle, of the rows' ``means`` by method."""
     name, reached, seeds = visible(row["method"]), row[metric.name]["mean"], len(row["seeds"])
     if reached is None:
         return f"{name} has no score: nothing was scored on the target."
     sentence = f"{name} reaches {_in_unit(spread(row[metric.name], metric), metric)} {visible(metric.title)}"
     sentence += f"{'' if metric.higher_is_better else ' (lower is better)'} on the target's test set"
     sentence += f" (mean of {seeds} seeds)" if seeds > 1 else ""
-    others = {SOURCE_ONLY: low, ORACLE: high}
     apart = [
         f"{_apart(reached - value, metric)} {'the ' * (other == ORACLE)}{other} ({metric.text(value)})"
-        for other, value in others.items()
-        if value is not None and other != row["method"]
+        for other in (SOURCE_ONLY, ORACLE)
+        if (value := means.get(other)) is not None and other != row["method"]
     ]
     sentence += f", {' and '.join(apart)}" if apart else ""
-    if closed is not None and closed > 0:
-        sentence += f": adaptation recovered {percent(closed)} of the gap"
-    elif closed is not None:
-        sentence += ": adaptation recovered nothing of the gap"
+    if row["gap_closed"] is not None:
+        what = percent(row["gap_closed"]) if row["gap_closed"] > 0 else "nothing"
+        sentence += f": adaptation recovered {what} of the gap"
     return f"{sentence}."
 
 
-def interval_sentence(
-    name: str, to: str, metric: Metric, interval: Sequence[float] | None, verdict: str | None, few: int | None = None
-) -> str | None:
-    """Whether a difference could come from the choice of test images; None where there is no interval for another
-    reason than too ``few`` of them.
-    """
-    if interval is None:
-        return None if few is None else f"Too few test images ({few}) for an interval; the difference may be chance."
+def few_sentence(images: int) -> str:
+    """Why there is no interval."""
+    return f"Too few test images ({images}) for an interval; the difference may be chance."
+
+
+def interval_sentence(row: Record, to: str, metric: Metric) -> str | None:
+    """Whether a row's difference could come from the choice of test images; None where nothing is known of that."""
+    if (interval := row["to_baseline_interval"]) is None:
+        return None if row["few"] is None else few_sentence(row["few"])
+    name, verdict = row["method"], row["verdict"]
     ends = f"{signed(interval[0], metric)} to {signed(interval[1], metric)}"
     span = f"95 % interval over test images {_in_unit(ends, metric)}"
     if verdict is None:

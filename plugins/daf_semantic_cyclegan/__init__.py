@@ -1,16 +1,13 @@
 """Semantic adversarial training (arXiv 1810.05852): discriminators that also segment, and reconstruction by class."""
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import Any
 
 from daframework import hookimpl
 
-if TYPE_CHECKING:
-    from daframework.interfaces import Discriminator, Loss
-
 
 @hookimpl
-def daf_discriminators() -> "Mapping[str, Callable[..., Discriminator]]":
+def daf_discriminators() -> Mapping[str, Any]:
     """Offer ``semantic``."""
     from daf_semantic_cyclegan.discriminator import semantic
 
@@ -18,7 +15,7 @@ def daf_discriminators() -> "Mapping[str, Callable[..., Discriminator]]":
 
 
 @hookimpl
-def daf_losses() -> "Mapping[str, Callable[..., Loss]]":
+def daf_losses() -> Mapping[str, Any]:
     """Offer ``semantic_discriminator``, ``weighted_reconstruction`` and ``gradient_content``."""
     from daf_semantic_cyclegan.losses import GradientContent, SemanticDiscriminator, WeightedReconstruction
 

@@ -69,14 +69,10 @@ def semantic(
     require_positive(channels=channels, layers=layers, decoder_channels=decoder_channels)
     if semantic_head:
         require_positive(num_classes=num_classes)
-    if encoder == PATCHGAN:
-        for name, given in (
-            ("encoder_options", bool(encoder_options)),
-            ("encoder_weights", encoder_weights != NO_WEIGHTS),
-            ("freeze_encoder", freeze_encoder),
-        ):
-            if given:
-                raise ValueError(f"{name}: for timm encoders only, got encoder '{PATCHGAN}'")
+    if encoder == PATCHGAN and (encoder_options or encoder_weights != NO_WEIGHTS or freeze_encoder):
+        raise ValueError(
+            f"encoder_options, encoder_weights and freeze_encoder are for timm encoders only, got encoder '{PATCHGAN}'"
+        )
     if freeze_encoder and encoder_weights == NO_WEIGHTS:
         raise ValueError("freeze_encoder keeps the encoder's weights, and encoder_weights gives it none")
     if classwise and not semantic_head:
@@ -155,19 +151,12 @@ def _timm_encoder(name: str, options: Mapping[str, Any], weights: str) -> tuple[
     # Here, because they take longer to import than torch and "patchgan" does without.
     import timm
 
-    from daf_segmentation.encoder_weights import (
-        PACKAGED,
-        check_weights,
-        download_failed,
-        load_packaged,
-        packaged_file,
-        statistics,
-    )
+    from daf_segmentation import encoder_weights
 
     if not timm.is_model(name):
         raise ValueError(f"encoder must be '{PATCHGAN}' or the name of a timm model, got {name!r}")
     if weights != NO_WEIGHTS:
-        check_weights(f"tu-{name}", weights)
+        encoder_weights.check_weights(f"tu-{name}", weights)
     try:
         encoder = timm.create_model(name, pretrained=False, features_only=True, **options)
     except Exception as error:  # of whatever type: each of timm's models has its own ways
@@ -178,14 +167,14 @@ def _timm_encoder(name: str, options: Mapping[str, Any], weights: str) -> tuple[
         ) from error
     if torch.get_default_device().type == "meta":
         weights = NO_WEIGHTS
-    if weights == PACKAGED:
-        load_packaged(encoder, packaged_file())
+    if weights == encoder_weights.PACKAGED:
+        encoder_weights.load_packaged(encoder, encoder_weights.packaged_file())
     elif weights != NO_WEIGHTS:
         try:
             encoder = timm.create_model(name, pretrained=True, features_only=True, **options)
         except Exception as error:
-            raise download_failed(f"tu-{name}", weights, error) from error
-    return encoder, *statistics(f"tu-{name}", None)
+            raise encoder_weights.download_failed(f"tu-{name}", weights, error) from error
+    return encoder, *encoder_weights.statistics(f"tu-{name}", None)
 
 
 class SemanticEncoder(Discriminator):

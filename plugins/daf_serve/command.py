@@ -1,6 +1,5 @@
 """The command itself: where it listens, and how it ends."""
 
-import errno
 import logging
 import os
 import signal
@@ -86,10 +85,5 @@ def _listening(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            raise RunError(
-                f"port {port} of {host} is in use; give another with --port, or --port 0 for any free one"
-            ) from error
-        raise RunError(
-            f"cannot listen at port {port} of {host} ({error.strerror or error}); give others with --host and --port"
-        ) from error
+        said = f"cannot listen at port {port} of {host} ({error.strerror or error})"
+        raise RunError(f"{said}; give another --port, 0 for any free one, or another --host") from error

@@ -2,13 +2,13 @@
 
 import base64
 import io
-from asyncio import FIRST_COMPLETED, Future, Lock, create_task, get_running_loop, wait
+from asyncio import FIRST_COMPLETED, Future, wait, wrap_future
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
 from importlib import import_module
 from pathlib import Path
-from queue import SimpleQueue
-from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 MOST_WAITING = 4
 
 CAPTIONS = {"image": "the image", "translation": "translated to the target's look"}
-Job = tuple[Callable[[], Any], Callable[[Any, Exception | None], None]]
 
 
 class BusyError(RunError):
@@ -40,9 +39,7 @@ class Desk:
     """One turn at a time. Whoever works or waits has a place, under the name that it gave."""
 
     _places: list[str] = field(factory=list)
-    _turn: Lock = field(factory=Lock)
-    _jobs: SimpleQueue[Job] = field(factory=SimpleQueue)
-    _thread: Thread | None = None
+    _thread: ThreadPoolExecutor = field(factory=partial(ThreadPoolExecutor, max_workers=1))
 
     @contextmanager
     def place(self, name: str) -> Iterator[None]:
@@ -64,60 +61,21 @@ class Desk:
         return self._places.index(name) if name in self._places else 0
 
     async def work(self, job: Callable[[], Any], gone: Future[Any] | None = None) -> Any:
-        """What ``job`` gives, done in its turn in the desk's thread, which ends with the process whatever it is at.
+        """What ``job`` gives, done in its turn in the desk's thread.
 
         Raises:
             GoneError: ``gone`` came before its turn; a job that has begun is brought to its end.
         """
-        turn = create_task(self._turn.acquire())
-        await wait([turn] if gone is None else [turn, gone], return_when=FIRST_COMPLETED)
-        if not turn.done():
-            turn.cancel()
+        asked = self._thread.submit(job)
+        done = wrap_future(asked)
+        await wait([done] if gone is None else [done, gone], return_when=FIRST_COMPLETED)
+        if asked.cancel():
             raise GoneError
-        try:
-            return await self._done(job)
-        finally:
-            self._turn.release()
-
-    async def _done(self, job: Callable[[], Any]) -> Any:
-        loop = get_running_loop()
-        done: Future[Any] = loop.create_future()
-
-        def settle(result: Any, error: Exception | None) -> None:
-            if done.cancelled():
-                return
-            if error is None:
-                done.set_result(result)
-            else:
-                done.set_exception(error)
-
-        def tell(result: Any, error: Exception | None) -> None:
-            with suppress(RuntimeError):  # the server has ended in the meantime
-                loop.call_soon_threadsafe(settle, result, error)
-
-        self._put(job, tell)
         return await done
 
     def prepare(self) -> None:
         """Import in the desk's thread what networks need: that takes seconds, which somebody else may have."""
-        self._put(lambda: import_module("daframework.api"), lambda *_: None)
-
-    def _put(self, *job: *Job) -> None:
-        if self._thread is None:
-            self._thread = Thread(target=self._serve, daemon=True)
-            self._thread.start()
-        self._jobs.put(job)
-
-    def _serve(self) -> None:
-        while True:
-            job, tell = self._jobs.get()
-            try:
-                result = job()
-            except Exception as error:  # of a stranger's model, anything
-                tell(None, error)
-            else:
-                tell(result, None)
-            del job, tell  # with the image, which would stay until the next
+        self._thread.submit(import_module, "daframework.api")
 
 
 @define

@@ -1,14 +1,14 @@
 """The runs and benches below a folder, told from their files alone: nothing is written, no link leads outside."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from attrs import frozen
 
-from daframework.errors import RunError, visible
+from daframework.errors import RunError
 from daframework.recipes.tables import Recipe
 from daframework.scores import SEGMENTATION, Metric, metrics_from_json
 from daframework.storage.files import last_entry
@@ -49,11 +49,6 @@ class Listed:
     when: float
     progress: str = ""
     metric: Metric = SEGMENTATION[0]
-
-    @property
-    def shown(self) -> str:
-        """``where`` as a page may show it."""
-        return visible(self.where)
 
 
 def find(root: Path, start: Path) -> list[Listed]:
@@ -180,22 +175,19 @@ def own_row(results: Results) -> Row | None:
 
 def recipe_of(folder: RunFolder) -> Recipe:
     """Its recipe, read again where the file was written since."""
-    return _recipe_of(folder, _stamp(folder.recipe))
+    recipe: Recipe = _read(read_recipe, folder, _stamp(folder.recipe))
+    return recipe
 
 
 def results_of(folder: RunFolder) -> Results:
     """Its results, read again where the file was written since."""
-    return _results_of(folder, _stamp(folder.results))
+    results: Results = _read(read_results, folder.results, _stamp(folder.results))
+    return results
 
 
-@lru_cache(1000)
-def _recipe_of(folder: RunFolder, stamp: tuple[int, int]) -> Recipe:
-    return read_recipe(folder)
-
-
-@lru_cache(1000)
-def _results_of(folder: RunFolder, stamp: tuple[int, int]) -> Results:
-    return read_results(folder.results)
+@lru_cache(2000)
+def _read(read: Callable[[Any], Any], place: Any, stamp: tuple[int, int]) -> Any:
+    return read(place)
 
 
 def _stamp(path: Path) -> tuple[int, int]:

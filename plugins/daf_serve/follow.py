@@ -8,7 +8,7 @@ from typing import Any
 
 from attrs import define, field
 
-from daf_serve.finder import DAMAGED, FINISHED, Listed, leads_out, look, recipe_of, stage_now, total_steps
+from daf_serve.finder import DAMAGED, FINISHED, Listed, look, recipe_of, stage_now, total_steps
 from daframework.errors import RunError
 from daframework.storage.files import log_entry
 from daframework.storage.run_folder import RunFolder
@@ -65,7 +65,7 @@ async def events(root: Path, path: Path) -> AsyncIterator[bytes]:
             yield _event("values", rows)
             continue
         found = await to_thread(look, root, path)
-        status = await to_thread(status_of, root, found, folder, tail.last)
+        status = await to_thread(status_of, found, folder, tail.last)
         if status != told:
             yield _event("status", status)
             told, quiet = status, 0
@@ -82,17 +82,13 @@ def _event(name: str, data: Any) -> bytes:
     return f"event: {name}\ndata: {json.dumps(data, allow_nan=False)}\n\n".encode()
 
 
-def status_of(root: Path, found: Listed, folder: RunFolder, last: Mapping[str, int]) -> dict[str, Any]:
+def status_of(found: Listed, folder: RunFolder, last: Mapping[str, int]) -> dict[str, Any]:
     """How far the run is, as its page shows it: its state, its stages, and the steps of its sheets of samples."""
     stages = {stage: {"name": stage, "step": step, "total": _total(folder, stage)} for stage, step in last.items()}
     if (now := stage_now(folder)) is not None:
         stages[now["stage"]] = {"name": now["stage"], "step": now["step"], "total": now["total"]}
-    return {
-        "state": found.state,
-        "note": found.note,
-        "stages": list(stages.values()),
-        "samples": samples(root, folder),
-    }
+    told = {"state": found.state, "note": found.note, "stages": list(stages.values())}
+    return told | {"samples": folder.sampled_steps()}
 
 
 def _total(folder: RunFolder, stage: str) -> int | None:
@@ -100,8 +96,3 @@ def _total(folder: RunFolder, stage: str) -> int | None:
         return total_steps(recipe_of(folder), stage)
     except RunError:
         return None
-
-
-def samples(root: Path, folder: RunFolder) -> list[int]:
-    """The steps after which a sheet of sample images was drawn."""
-    return [step for step in folder.sampled_steps() if not leads_out(root, folder.sample(step))]

@@ -5,6 +5,7 @@ import re
 from asyncio import ensure_future, timeout, to_thread
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from importlib.resources import files
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -25,7 +26,7 @@ from daf_serve.compared import compare
 from daf_serve.desk import BusyError, Desk, GoneError, Models, in_a_line
 from daf_serve.doorman import POLICY, Doorman
 from daf_serve.finder import DAMAGED, FINISHED, RUNNING, Listed, find, look, recipe_of, resolve, results_of
-from daf_serve.follow import events, samples
+from daf_serve.follow import events
 from daf_serve.reports import Reports
 from daframework.errors import DafError, RunError, visible
 from daframework.scores import SEGMENTATION, Metric, metrics_from_json
@@ -89,7 +90,7 @@ class Pages:
         found = await to_thread(look, self.root, folder.path)
         results = await to_thread(results_of, folder) if found.state == FINISHED and found.kind == "run" else None
         text = folder.recipe.read_text(encoding="utf-8", errors="replace") if folder.recipe.is_file() else ""
-        return self._page("run.html", found=found, results=results, recipe=text, samples=samples(self.root, folder))
+        return self._page("run.html", found=found, results=results, recipe=text, samples=folder.sampled_steps())
 
     async def bench(self, request: Request) -> Response:
         folder = await self._folder(request)
@@ -110,7 +111,7 @@ class Pages:
         results = [
             results_of(one) if state.state == FINISHED else None for one, state in zip(folders, found, strict=True)
         ]
-        sheets = [samples(self.root, folder) for folder in folders]
+        sheets = [folder.sampled_steps() for folder in folders]
         return self._page("compare.html", found=found, samples=sheets, made=compare(recipes, results))
 
     async def report(self, request: Request) -> Response:
@@ -129,7 +130,7 @@ class Pages:
     async def sample(self, request: Request) -> Response:
         folder = await self._folder(request)
         step = "".join(_asked(request, "step"))
-        if not step.isdecimal() or int(step) not in await to_thread(samples, self.root, folder):
+        if not step.isdecimal() or int(step) not in folder.sampled_steps():
             raise RunError("there is no such sheet of samples")
         return FileResponse(folder.sample(int(step)), media_type="image/png")
 
@@ -238,9 +239,8 @@ def _templates(root: Path) -> Environment:
     made.filters |= {"told": _told, "difference": _difference, "heading": _heading}
     made.filters |= {
         "broken": _broken,
-        "at": _at,
-        "when": _when,
-        "iso": _iso,
+        "at": partial(quote, safe="/", errors="surrogateescape"),
+        "utc": partial(datetime.fromtimestamp, tz=UTC),
         "visible": visible,
         "training": training_of,
     }
@@ -272,18 +272,6 @@ def _heading(metric: Metric) -> str:
     return visible(f"{metric.title}, {metric.unit}" if metric.unit else metric.title)
 
 
-def _at(where: str) -> str:
-    return quote(where, safe="/", errors="surrogateescape")
-
-
 def _broken(path: str) -> Markup:
     """A path that may go on in the next line after its separators."""
     return Markup(re.sub("([/_])", r"\1<wbr>", str(escape(path))))
-
-
-def _iso(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
-
-
-def _when(seconds: float) -> str:
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M} UTC"

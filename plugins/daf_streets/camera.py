@@ -1,6 +1,5 @@
 """What a camera does to light on its way to a file: pure functions on images (3, H, W), 0 to 1."""
 
-from functools import cache
 from math import exp
 from random import Random
 
@@ -36,10 +35,8 @@ def photograph(image: Floats, camera: Camera, rng: Random) -> Floats:
     image = blur(blur(image, 1, defocus), 2, (defocus**2 + motion**2) ** 0.5)
     image = image * (gain[:, None, None] * vignette(height, width, rng.uniform(*camera.vignette)))
     image = saturate(image, rng.uniform(*camera.saturation))
-    np.maximum(image, 0, out=image)
-    image **= np.float32(rng.uniform(*camera.gamma))
-    image += sensor_noise(image, rng.uniform(*camera.noise), rng.getrandbits(64))
-    return image
+    image = np.maximum(image, 0) ** np.float32(rng.uniform(*camera.gamma))
+    return image + sensor_noise(image, rng.uniform(*camera.noise), rng.getrandbits(64))
 
 
 def blur(image: Floats, axis: int, deviation: float) -> Floats:
@@ -52,8 +49,7 @@ def blur(image: Floats, axis: int, deviation: float) -> Floats:
     total = sum(taps)
     size = image.shape[axis]
     before = (slice(None),) * axis
-    first, last = image[*before, :1], image[*before, -1:]
-    repeated = np.concatenate((*[first] * radius, image, *[last] * radius), axis)
+    repeated = np.pad(image, [(radius, radius) if one == axis else (0, 0) for one in range(image.ndim)], "edge")
     blurred: Floats = repeated[*before, :size] * np.float32(taps[0] / total)
     for i, tap in enumerate(taps[1:], start=1):
         blurred += repeated[*before, i : i + size] * np.float32(tap / total)
@@ -62,25 +58,15 @@ def blur(image: Floats, axis: int, deviation: float) -> Floats:
 
 def vignette(height: int, width: int, strength: float) -> Floats:
     """Brightness (H, W): 1 in the middle, 1 - ``strength`` in the corners."""
-    brightness: Floats = 1 - np.float32(strength / 2) * _off_centre(height, width)
-    return brightness
-
-
-@cache
-def _off_centre(height: int, width: int) -> Floats:
-    """The square of the distance to the middle (H, W): 2 in the corners."""
     y = np.linspace(-1, 1, height, dtype=np.float32)[:, None]
     x = np.linspace(-1, 1, width, dtype=np.float32)
-    squared: Floats = x * x + y * y
-    return squared
+    return 1 - np.float32(strength / 2) * (x * x + y * y)
 
 
 def saturate(image: Floats, amount: float) -> Floats:
     """Move every colour away from its own grey (``amount`` > 1) or towards it."""
     grey = (image[0] + image[1] + image[2]) * np.float32(1 / 3)
-    saturated: Floats = image - grey
-    saturated *= np.float32(amount)
-    saturated += grey
+    saturated: Floats = (image - grey) * np.float32(amount) + grey
     return saturated
 
 

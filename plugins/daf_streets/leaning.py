@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from daf_streets.raster import Floats, Lens, Pixels, lens, pick
+from daf_streets.raster import Floats, Lens, Pixels, lens
 from daf_streets.scene import Scene
 from daf_streets.shapes import Shape, Table
 
@@ -12,7 +12,7 @@ def lean(scene: Scene, table: Table, pixels: Pixels, height: int, width: int) ->
 
     It is that of ``pixels``, which is written to.
     """
-    spots = np.flatnonzero(pick(table.leans, pixels.shape))
+    spots = np.flatnonzero(table.leans[pixels.shape])
     numbers = pixels.shape[spots]
     seen = np.flatnonzero(np.bincount(numbers))
     view = lens(scene.view, height, width)

@@ -7,7 +7,7 @@ from random import Random
 import numpy as np
 from attrs import frozen
 
-from daf_streets.raster import Bytes, Floats, Pixels, draw_mask, lens, pick
+from daf_streets.raster import Bytes, Floats, Pixels, draw_mask, lens
 from daf_streets.scene import FAR, Range, Scene
 from daf_streets.shapes import PARTS, Part, Plane, Point, Table
 
@@ -56,12 +56,9 @@ def paint(scene: Scene, table: Table, pixels: Pixels, look: Paint, rng: Random, 
     haze, is_sunny = rng.uniform(*look.haze), rng.random() < look.shadow_chance
     view = lens(scene.view, height, width)
     light = _light(table, sun_side, sun, ambient)
-    colours = np.ascontiguousarray((_colours(table, look) * light[:, None]).T)
-    image = np.empty((3, height * width), np.float32)
-    for channel, colour in zip(image, colours, strict=True):
-        colour.take(pixels.shape, out=channel, mode="wrap")
-    part = pick(table.part, pixels.shape)
-    shade = _texture(table, pixels, look, view.focal) if look.textures else np.ones(len(part), np.float32)
+    image = (_colours(table, look) * light[:, None]).T.take(pixels.shape, axis=1)
+    part = table.part[pixels.shape]
+    shade = _texture(table, pixels, look, view.focal)
     _windows(image, shade, scene, table, pixels, part, light, look)
     _markings(image, shade, scene, pixels, part, look)
     _fences(shade, pixels, part, look)
@@ -70,35 +67,21 @@ def paint(scene: Scene, table: Table, pixels: Pixels, look: Paint, rng: Random, 
         shadow = draw_mask(_shadows(scene, sun_side), view, height, width)
         shadow &= (part == Part.ROAD) | (part == Part.PAVEMENT)
         np.copyto(shade, shade * (ambient / (ambient + sun)), where=shadow)
-    if haze:
-        clear = np.exp(pixels.depth * np.float32(-haze))
-        shade *= clear
-        hazy = 1 - clear
-        for channel, haze_colour in zip(image, np.array(look.haze_colour, np.float32) / 255, strict=True):
-            channel *= shade
-            channel += haze_colour * hazy
-    else:
-        image *= shade
-    return image.reshape(3, height, width)
+    clear = np.exp(pixels.depth * np.float32(-haze))
+    haze_colour = np.array(look.haze_colour, np.float32)[:, None] / 255
+    hazy: Floats = image * (shade * clear) + haze_colour * (1 - clear)
+    return hazy.reshape(3, height, width)
 
 
-@cache
-def _choices(look: Paint) -> tuple[Floats, Floats]:
-    """Colours in 0 to 1 (parts, most, 3), and how many each part has (parts)."""
+def _colours(table: Table, look: Paint) -> Floats:
+    """One colour for each shape (shapes, 3): a tint goes from the part's first colour to its last, in steps."""
     most = max(len(colours) for colours in look.colours.values())
     choices = np.zeros((len(PARTS), most, 3), np.float32)
     count = np.ones(len(PARTS), np.float32)
     for part, colours in look.colours.items():
         choices[PARTS[part], : len(colours)] = np.array(colours, np.float32) / 255
         count[PARTS[part]] = len(colours)
-    return choices, count
-
-
-def _colours(table: Table, look: Paint) -> Floats:
-    """One colour for each shape (shapes, 3): a tint goes from the part's first colour to its last, in steps."""
-    choices, count = _choices(look)
-    chosen: Floats = choices[table.part, (table.tint * count[table.part]).astype(np.intp)]
-    return chosen
+    return choices[table.part, (table.tint * count[table.part]).astype(np.intp)]
 
 
 def _light(table: Table, sun_side: float, sun: float, ambient: float) -> Floats:
@@ -136,8 +119,7 @@ def _windows(
     glass = np.array(look.window, np.float32).T / 255
     which = (np.abs(cell) * 97).astype(np.intp) % len(look.window)
     brightness, spots = (1 + look.wear * cell) * light[shape[panes]], walls[panes]
-    for channel, colours in zip(image, glass, strict=True):
-        channel[spots] = colours[which] * brightness
+    image[:, spots] = glass[:, which] * brightness
 
 
 def _markings(image: Floats, shade: Floats, scene: Scene, pixels: Pixels, part: Bytes, look: Paint) -> None:
@@ -152,8 +134,8 @@ def _markings(image: Floats, shade: Floats, scene: Scene, pixels: Pixels, part: 
         is_striped = (z > street.crossing) & (z < street.crossing + 3)
         is_marked[is_striped] = x[is_striped] % 1 < 0.5
     spots = road[is_marked]
-    for channel, ink in zip(image, np.array(look.marking, np.float32) / 255, strict=True):
-        channel[spots] += (ink - channel[spots]) * (1 - look.wear)
+    ink = np.array(look.marking, np.float32)[:, None] / 255
+    image[:, spots] += (ink - image[:, spots]) * (1 - look.wear)
     pavement = np.flatnonzero(part == Part.PAVEMENT)
     beyond = np.abs(pixels.across[pavement] - middle) - half
     shade[pavement[beyond < 0.2]] *= 1.18
@@ -167,35 +149,22 @@ def _fences(shade: Floats, pixels: Pixels, part: Bytes, look: Paint) -> None:
 
 def _sky(image: Floats, part: Bytes, look: Paint, width: int) -> None:
     is_sky = part == Part.SKY
-    end = int(np.flatnonzero(is_sky)[-1]) // width + 1 if is_sky.any() else 0  # the lowest row that shows any
-    rise = np.arange(end, dtype=np.float32) * (2 * look.sky_gradient * width / len(part))
-    lift = np.minimum(rise, 0.9)[:, None] * is_sky[: end * width].reshape(end, width)
-    above = image[:, : end * width].reshape(3, end, width)
-    above += (1 - above) * lift
-
-
-@cache
-def _grain(look: Paint) -> tuple[Floats, Floats]:
-    """Each part's density of texels and amount of noise (parts)."""
-    density, amount = np.ones(len(PARTS), np.float32), np.zeros(len(PARTS), np.float32)
-    for part, texture in look.textures.items():
-        density[PARTS[part]], amount[PARTS[part]] = texture
-    return density, amount
+    rise = np.arange(len(part) // width, dtype=np.float32) * (2 * look.sky_gradient * width / len(part))
+    image += (1 - image) * (np.minimum(rise, 0.9)[:, None] * is_sky.reshape(-1, width)).ravel()
 
 
 def _texture(table: Table, pixels: Pixels, look: Paint, focal: float) -> Floats:
     """Factors of brightness, mean 1."""
-    density, amount = _grain(look)
-    scale = pick(density[table.part], pixels.shape)
+    density, amount = np.ones(len(PARTS), np.float32), np.zeros(len(PARTS), np.float32)
+    for part, texture in look.textures.items():
+        density[PARTS[part]], amount[PARTS[part]] = texture
+    scale = density[table.part][pixels.shape]
     # Texels that are smaller than a pixel average out, as they would in a photograph; the coarser structure stays.
-    strength = pick(amount[table.part], pixels.shape)
-    strength /= np.sqrt(np.maximum(scale * pixels.depth * np.float32(1 / focal), 1))
+    strength = amount[table.part][pixels.shape] / np.sqrt(np.maximum(scale * pixels.depth * np.float32(1 / focal), 1))
     number = pixels.shape.astype(np.int32)
     u = (pixels.across * scale).astype(np.int32) + number * 29
     v = (pixels.along * scale).astype(np.int32) + number * 53
-    grain = pick(_noise().ravel(), (v & (TILE - 1)) * TILE + (u & (TILE - 1)))
-    grain *= strength
-    grain += 1
+    grain: Floats = _noise()[v & (TILE - 1), u & (TILE - 1)] * strength + 1
     return grain
 
 

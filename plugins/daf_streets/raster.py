@@ -1,9 +1,8 @@
 """From shapes in the world to pixels: which shape is seen where, how far away it is, and where on its surface."""
 
 from collections.abc import Iterable, Sequence
-from itertools import chain, starmap
-from struct import Struct
-from typing import Any, NamedTuple
+from itertools import chain
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +15,6 @@ Floats = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
 Indices = NDArray[np.intp]
 
-_POINT = Struct("3f")
 HORIZON_DEPTH = 500.0  # metres; the depth of the sky, and of ground that would be farther
 
 
@@ -51,14 +49,9 @@ def lens(view: View, height: int, width: int) -> Lens:
 def project(polygons: Iterable[tuple[Point, ...]], lens: Lens) -> list[list[float]]:
     """World polygons, all ahead of the camera, to pixels: a list x0, y0, x1, y1, ... for each."""
     polygons = list(polygons)
-    # Packed, because numpy itself takes longer to read so many small tuples.
-    points = b"".join(starmap(_POINT.pack, chain.from_iterable(polygons)))
-    x, y, z = np.frombuffer(points, np.float32).reshape(-1, 3).T
+    x, y, z = np.array(list(chain.from_iterable(polygons)), np.float32).T
     scale = lens.focal / z
-    corners = np.empty((len(z), 2), np.float32)
-    corners[:, 0] = lens.x + x * scale
-    corners[:, 1] = lens.y - (y - lens.eye) * scale
-    flat = corners.ravel().tolist()
+    flat = np.stack([lens.x + x * scale, lens.y - (y - lens.eye) * scale], axis=1).ravel().tolist()
     projected, start = [], 0
     for polygon in polygons:
         end = start + 2 * len(polygon)
@@ -72,15 +65,12 @@ def rasterise(scene: Scene, table: Table, height: int, width: int) -> Pixels:
     view = lens(scene.view, height, width)
     canvas = Image.new("I", (width, height), 0)
     draw = ImageDraw.Draw(canvas)
-    paint_polygon = draw.draw.draw_polygon  # what draw.polygon calls, without looking up a colour first
-    draw.fill = True
     corners = project((shape.points for shape in scene.shapes), view)
     for number, (shape, xy) in enumerate(zip(scene.shapes, corners, strict=True)):
         if shape.is_ellipse:
-            draw.ink = number
-            draw.ellipse((xy[0], xy[3], xy[2], xy[1]))
+            draw.ellipse((xy[0], xy[3], xy[2], xy[1]), fill=number)
         elif xy:
-            paint_polygon(xy, number, 1)
+            draw.polygon(xy, fill=number)
     return _place(table, np.asarray(canvas, np.intp).ravel(), view, height, width)
 
 
@@ -93,18 +83,13 @@ def draw_mask(polygons: Sequence[tuple[Point, ...]], view: Lens, height: int, wi
     return np.asarray(canvas).ravel().astype(np.bool_)
 
 
-def pick(values: NDArray[Any], indices: Indices) -> NDArray[Any]:
-    """``values[indices]``, in less time: all indices are in range, and numpy need not look for one that is not."""
-    return values.take(indices, mode="wrap")
-
-
 def _place(table: Table, shape: Indices, view: Lens, height: int, width: int) -> Pixels:
     dx = np.arange(width, dtype=np.float32) + np.float32(0.5 - view.x)
     dx[np.abs(dx) < 0.25] = 0.25
     dy = np.arange(height, dtype=np.float32) + np.float32(0.5 - view.y)
-    plane = pick(table.plane, shape).reshape(height, width)
+    plane = table.plane[shape].reshape(height, width)
     is_ground, is_side = plane == Plane.GROUND, plane == Plane.SIDE
-    depth = pick(table.offset, shape).reshape(height, width)  # right as it is for what faces the camera
+    depth = table.offset[shape].reshape(height, width)  # right as it is for what faces the camera
     below = np.where(dy > 0, view.focal * view.eye / np.maximum(dy, 0.05), HORIZON_DEPTH).astype(np.float32)
     np.copyto(depth, below[:, None], where=is_ground)
     np.copyto(depth, depth * (view.focal / dx).astype(np.float32), where=is_side)

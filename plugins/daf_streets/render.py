@@ -9,7 +9,7 @@ from daf_streets.camera import Camera, photograph
 from daf_streets.classes import SKY
 from daf_streets.leaning import lean
 from daf_streets.paint import Paint, paint
-from daf_streets.raster import Bytes, Floats, pick, rasterise
+from daf_streets.raster import Bytes, Floats, rasterise
 from daf_streets.scene import Scene
 from daf_streets.shapes import tabulate
 
@@ -33,7 +33,7 @@ def render(scene: Scene, appearance: Appearance, height: int, width: int, rng: R
     table = tabulate(scene.shapes)
     pixels = rasterise(scene, table, height * n, width * n)
     image = paint(scene, table, pixels, appearance.paint, rng, height * n, width * n)
-    label: Bytes = pick(table.label, pixels.shape).reshape(height * n, width * n)
+    label = table.label[pixels.shape].reshape(height * n, width * n)
     depth = lean(scene, table, pixels, height * n, width * n).reshape(height * n, width * n)
     if n == 2:
         image = box_reduce(image)
@@ -41,18 +41,13 @@ def render(scene: Scene, appearance: Appearance, height: int, width: int, rng: R
     np.copyto(depth, 0, where=label == SKY)
     if appearance.camera is not None:
         image = photograph(image, appearance.camera, rng)
-    image.clip(0, 1, out=image)
-    image *= 255
-    image += 0.5
-    return image.astype(np.uint8), label, depth
+    return (image.clip(0, 1) * 255 + 0.5).astype(np.uint8), label, depth
 
 
 def box_reduce(image: Floats) -> Floats:
     """Means of 2 x 2 pixels: (3, 2H, 2W) to (3, H, W)."""
     rows = image[:, 0::2] + image[:, 1::2]
-    mean: Floats = rows[:, :, 0::2] + rows[:, :, 1::2]
-    mean *= np.float32(0.25)
-    return mean
+    return (rows[:, :, 0::2] + rows[:, :, 1::2]) * np.float32(0.25)
 
 
 def most_frequent(label: Bytes, depth: Floats) -> tuple[Bytes, Floats]:
@@ -60,12 +55,7 @@ def most_frequent(label: Bytes, depth: Floats) -> tuple[Bytes, Floats]:
 
     And the depth of the first pixel that has it.
     """
-    a, b, c, d = (np.ascontiguousarray(label[y::2, x::2]) for y in (0, 1) for x in (0, 1))
-    first_wins = (a == b) | (a == c) | (a == d) | ((b != c) & (b != d) & (c != d))
-    others = np.flatnonzero(~first_wins)
-    row, column = np.divmod(others, a.shape[1])
-    second_wins = ((b == c) | (b == d)).ravel()[others]
-    winner = 2 * row + ~second_wins, 2 * column + second_wins  # else the third: the fourth is never the first to show
-    won = np.ascontiguousarray(depth[0::2, 0::2])
-    a.ravel()[others], won.ravel()[others] = label[winner], depth[winner]
-    return a, won
+    labels, depths = (np.stack([one[y::2, x::2] for y in (0, 1) for x in (0, 1)]) for one in (label, depth))
+    votes = (labels[:, None] == labels).sum(1, dtype=np.uint8)
+    winner = votes.argmax(0)[None]
+    return np.take_along_axis(labels, winner, 0)[0], np.take_along_axis(depths, winner, 0)[0]

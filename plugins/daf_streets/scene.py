@@ -1,5 +1,6 @@
 """A street as pure data, drawn by chance from a layout's statistics; nothing here knows what it will look like."""
 
+from collections.abc import Iterator
 from random import Random
 from typing import NamedTuple
 
@@ -105,16 +106,17 @@ def sample_scene(rng: Random, layout: Layout) -> Scene:
     left, right = -rng.uniform(*layout.road_left), rng.uniform(*layout.road_right)
     street = Street(left, right, rng.uniform(*layout.pavement_width), crossing)
     surface, behind = _sides(rng, layout, street)
-    objects, casters = _furnish(rng, layout, street)
+    objects = [*_furnish(rng, layout, street)]
     shapes = [*_sky(rng, layout), *surface, *_far_to_near(behind), *_far_to_near(objects)]
-    return Scene(view, street, tuple(shapes), tuple(casters))
+    return Scene(view, street, tuple(shapes), tuple(caster for _, _, caster in objects if caster is not None))
 
 
-Placed = list[tuple[float, list[Shape]]]
+Placed = tuple[float, list[Shape], Caster | None]
+"""How far away a thing stands, what it is made of, and what of it throws a shadow."""
 
 
-def _far_to_near(placed: Placed) -> list[Shape]:
-    return [shape for _, shapes in sorted(placed, key=lambda item: -item[0]) for shape in shapes]
+def _far_to_near(placed: list[Placed]) -> list[Shape]:
+    return [shape for _, shapes, _ in sorted(placed, key=lambda one: -one[0]) for shape in shapes]
 
 
 def _sky(rng: Random, layout: Layout) -> list[Shape]:
@@ -129,13 +131,13 @@ def _sky(rng: Random, layout: Layout) -> list[Shape]:
     return shapes
 
 
-def _sides(rng: Random, layout: Layout, street: Street) -> tuple[list[Shape], Placed]:
+def _sides(rng: Random, layout: Layout, street: Street) -> tuple[list[Shape], list[Placed]]:
     """The ground, and the rows of buildings and gardens behind both pavements."""
     surface = [
         ground(PAVEMENT, Part.PAVEMENT, -900.0, 900.0, NEAR, 400.0),
         ground(ROAD, Part.ROAD, street.left, street.right, NEAR, 400.0),
     ]
-    placed: Placed = [(FAR, _backdrop(rng, layout))]
+    placed: list[Placed] = [(FAR, _backdrop(rng, layout), None)]
     for sign, edge in ((-1.0, street.left - street.pavement), (1.0, street.right + street.pavement)):
         z = rng.uniform(-8.0, 2.0)
         while z < FAR:
@@ -147,13 +149,13 @@ def _sides(rng: Random, layout: Layout, street: Street) -> tuple[list[Shape], Pl
                 for _ in range(3):
                     if rng.random() < layout.garden_tree_chance:
                         x, tz = edge + sign * rng.uniform(2.0, 9.0), z + rng.uniform(0.2, 0.9) * length
-                        placed.append((tz, _tree(rng, layout, x, tz)))
+                        placed.append((tz, _tree(rng, layout, x, tz), None))
             else:
                 length = rng.uniform(*layout.building_length)
                 height = rng.uniform(*layout.building_height)
                 roof = rng.uniform(1.5, 4.0) if rng.random() < layout.pitched_chance else 0.0
                 if z + length > NEAR:
-                    placed.append((z, things.building(rng, edge, max(z, NEAR), z + length, height, roof)))
+                    placed.append((z, things.building(rng, edge, max(z, NEAR), z + length, height, roof), None))
             z += length
     return surface, placed
 
@@ -179,70 +181,56 @@ def _tree(rng: Random, layout: Layout, x: float, z: float) -> list[Shape]:
     return things.tree(rng, x, z, height, height * rng.uniform(0.55, 0.8), points)
 
 
-def _furnish(rng: Random, layout: Layout, street: Street) -> tuple[Placed, list[Caster]]:
+def _furnish(rng: Random, layout: Layout, street: Street) -> Iterator[Placed]:
     """Everything between the two rows of buildings."""
-    objects = _Objects()
     for sign, kerb in ((-1.0, street.left), (1.0, street.right)):
-        _rows(rng, layout, street.pavement, sign, kerb, objects)
-    _traffic(rng, layout, street, objects)
-    _people(rng, layout, street, objects)
-    return objects.placed, objects.casters
+        yield from _rows(rng, layout, street.pavement, sign, kerb)
+    yield from _traffic(rng, layout, street)
+    yield from _people(rng, layout, street)
 
 
-class _Objects:
-    """What stands in a street so far, and what of it throws a shadow."""
-
-    def __init__(self) -> None:
-        self.placed: Placed = []
-        self.casters: list[Caster] = []
-
-    def add(self, z: float, shapes: list[Shape], caster: Caster | None = None) -> None:
-        self.placed.append((z, shapes))
-        self.casters += [] if caster is None else [caster]
-
-
-def _rows(rng: Random, layout: Layout, pavement: float, sign: float, kerb: float, objects: _Objects) -> None:
+def _rows(rng: Random, layout: Layout, pavement: float, sign: float, kerb: float) -> Iterator[Placed]:
     """Trees, lamp posts, signs, fences and parked cars along one kerb."""
     z = rng.uniform(5.0, 12.0)
     while z < 50.0:
         x = kerb + sign * rng.uniform(0.5, 0.9)
-        objects.add(z, _tree(rng, layout, x, z), Caster(x, z, 1.5, 2.5, 2.5, 5.0))
+        yield z, _tree(rng, layout, x, z), Caster(x, z, 1.5, 2.5, 2.5, 5.0)
         z += rng.uniform(*layout.tree_spacing)
     z = rng.uniform(4.0, 12.0)
     while z < 40.0:
         x, width = kerb + sign * rng.uniform(0.3, 0.5), rng.uniform(*layout.pole_width)
         post = things.lamp_post(rng, x, z, rng.uniform(5.0, 7.5), width)
-        objects.add(z, post, Caster(x, z, width / 2, width, 0.0, 6.0))
+        yield z, post, Caster(x, z, width / 2, width, 0.0, 6.0)
         z += rng.uniform(*layout.pole_spacing)
     for _ in range(rng.randint(*layout.signs)):
         x, z = kerb + sign * rng.uniform(0.4, 1.0), 5.0 + 16.0 * rng.random() ** 1.5
         z = max(z, IN_VIEW * abs(x))
-        objects.add(z, things.sign(rng, x, z, rng.uniform(*layout.sign_size), rng.uniform(*layout.pole_width) * 0.8))
+        yield z, things.sign(rng, x, z, rng.uniform(*layout.sign_size), rng.uniform(*layout.pole_width) * 0.8), None
     height, tint = rng.uniform(*layout.fence_height), rng.random()
     for start in range(3, 63, 10):
         if rng.random() < layout.fence_chance:
             if rng.random() < 0.7:  # before the houses, where nothing stands behind it
                 x = kerb + sign * (pavement - 0.3)
-                objects.add(start + 10.0, things.fence(x, start, start + 10.0, height, tint))
+                yield start + 10.0, things.fence(x, start, start + 10.0, height, tint), None
                 continue
             for z in range(start, start + 10, 2):
-                objects.add(z + 1.0, things.fence(kerb + sign * 0.2, z, z + 2.0, height, tint))
+                yield z + 1.0, things.fence(kerb + sign * 0.2, z, z + 2.0, height, tint), None
     for start in range(6, 46, 6):
         if rng.random() < layout.parked_chance:
             x, z = kerb - sign * 1.05, start + rng.uniform(0.0, 1.0)
-            objects.add(z, things.car(rng, x, z, sign < 0), Caster(x, z, 0.9, 4.4, 0.0, 1.4))
+            yield z, things.car(rng, x, z, sign < 0), Caster(x, z, 0.9, 4.4, 0.0, 1.4)
 
 
-def _traffic(rng: Random, layout: Layout, street: Street, objects: _Objects) -> None:
+def _traffic(rng: Random, layout: Layout, street: Street) -> Iterator[Placed]:
     z = rng.uniform(7.0, 16.0)
     for _ in range(rng.randint(*layout.traffic)):
         is_oncoming = rng.random() < 0.5
         x = street.left / 2 - 0.4 + rng.uniform(-0.3, 0.3) if is_oncoming else rng.uniform(-0.3, 0.3)
-        objects.add(z, things.car(rng, x, z, is_oncoming), Caster(x, z, 0.9, 4.4, 0.0, 1.4))
+        yield z, things.car(rng, x, z, is_oncoming), Caster(x, z, 0.9, 4.4, 0.0, 1.4)
         z += rng.uniform(6.0, 16.0)
 
 
-def _people(rng: Random, layout: Layout, street: Street, objects: _Objects) -> None:
+def _people(rng: Random, layout: Layout, street: Street) -> Iterator[Placed]:
     for _ in range(rng.randint(*layout.pedestrians)):
         z = 4.2 + 11.0 * rng.random() ** 1.7
         if rng.random() < 0.2:
@@ -252,11 +240,11 @@ def _people(rng: Random, layout: Layout, street: Street, objects: _Objects) -> N
         else:
             x = street.left - rng.uniform(0.3, street.pavement - 0.4)
         z = max(z, IN_VIEW * abs(x))
-        objects.add(z, things.pedestrian(rng, x, z), Caster(x, z, 0.25, 0.3, 0.0, 1.7))
+        yield z, things.pedestrian(rng, x, z), Caster(x, z, 0.25, 0.3, 0.0, 1.7)
     for _ in range(rng.randint(*layout.cyclists)):
         z = 4.8 + 9.0 * rng.random() ** 1.7
         if rng.random() < 0.5:
             x, cyclist = rng.uniform(street.left, street.right), things.cyclist_across
         else:
             x, cyclist = rng.choice((street.right - 0.6, street.left + 0.6, street.left / 2)), things.cyclist_along
-        objects.add(z, cyclist(rng, x, z), Caster(x, z, 0.4, 0.8, 0.0, 1.6))
+        yield z, cyclist(rng, x, z), Caster(x, z, 0.4, 0.8, 0.0, 1.6)

@@ -16,23 +16,49 @@ from daf_streets.scene import sample_scene
 from daframework.fingerprint import digest
 from daframework.interfaces import ImageDataset, Sample
 
-SPLITS = ("train", "test")
 SMALLEST = 32
 
 
 class Streets(ImageDataset):
-    """Rendered street scenes with CamVid's classes and the depth of every pixel, drawn when they are asked for.
+    """Rendered street scenes with exact classes, CamVid's, and depth, in two looks: data without a download.
 
-    Depth is (H, W) float32, metres along the optical axis, 0 in the sky.
+    Each image is drawn when it is asked for. Depth is (H, W) float32, metres along the optical axis, 0 in the sky.
+
+    Args:
+        look: ``"game"`` (clean, saturated, flat) or ``"camera"`` (textured, lit, blurred, noisy; narrower streets).
+        split: ``"train"`` or ``"test"``; the two never share a scene.
+        size: height and width in pixels, each at least 32.
+        train_images: how many images the split ``"train"`` has.
+        test_images: how many images the split ``"test"`` has.
+        seed: another seed is another city.
     """
 
     classes = CLASSES
     palette = PALETTE
     labels = ("semantic", "depth")
 
-    def __init__(self, look: str, split: str, height: int, width: int, images: int, seed: int) -> None:
+    def __init__(
+        self,
+        *,
+        look: Literal["game", "camera"],
+        split: str,
+        size: Sequence[int] = (64, 96),
+        train_images: int = 600,
+        test_images: int = 150,
+        seed: int = 0,
+    ) -> None:
+        """Keep the options.
+
+        Raises:
+            ValueError: an option has a value that is not allowed.
+        """
+        if len(size) != 2 or min(size) < SMALLEST:
+            raise ValueError(f"size must be [height, width] in pixels, each at least {SMALLEST}, got {size!r}")
         self.look, self.split, self.seed = look, split, seed
-        self.height, self.width, self.images = height, width, images
+        self.height, self.width = size
+        self.images = train_images if split == "train" else test_images
+        if self.images < 1:
+            raise ValueError(f"{split}_images must be at least 1, got {self.images}")
 
     def __len__(self) -> int:
         return self.images
@@ -59,42 +85,3 @@ def _painters() -> str:
     drawing = (*package.iterdir(), *package.joinpath("look_files").iterdir())
     found = sorted((file for file in drawing if file.name.endswith((".py", ".toml"))), key=str)
     return digest(np.__version__, [file.read_text(encoding="utf-8") for file in found])
-
-
-def streets(
-    *,
-    look: Literal["game", "camera"],
-    split: str,
-    size: Sequence[int] = (64, 96),
-    train_images: int = 600,
-    test_images: int = 150,
-    seed: int = 0,
-) -> Streets:
-    """Rendered street scenes with exact classes and depth, in two looks: data without a download.
-
-    Args:
-        look: ``"game"`` (clean, saturated, flat) or ``"camera"`` (textured, lit, blurred, noisy; narrower streets).
-        split: ``"train"`` or ``"test"``; the two never share a scene.
-        size: height and width in pixels, each at least 32.
-        train_images: how many images the split ``"train"`` has.
-        test_images: how many images the split ``"test"`` has.
-        seed: another seed is another city.
-
-    Raises:
-        ValueError: an option has a value that is not allowed.
-    """
-    if split not in SPLITS:
-        raise ValueError(f"split must be one of {', '.join(SPLITS)}, got {split!r}")
-    if not _is_size(size):
-        raise ValueError(f"size must be [height, width] in whole pixels, each at least {SMALLEST}, got {size!r}")
-    for name, count in (("train_images", train_images), ("test_images", test_images)):
-        if not isinstance(count, int) or count < 1:
-            raise ValueError(f"{name} must be a whole number of at least 1, got {count!r}")
-    height, width = size
-    return Streets(look, split, height, width, train_images if split == "train" else test_images, seed)
-
-
-def _is_size(size: Sequence[int]) -> bool:
-    if not isinstance(size, Sequence) or len(size) != 2:
-        return False
-    return all(isinstance(side, int) and side >= SMALLEST for side in size)
