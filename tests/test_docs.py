@@ -270,8 +270,14 @@ def test_python_that_is_a_plugin_works_as_it_stands(name, tmp_path):
         for one in own:
             check_generator(one.factory(), height=8, width=12)
         for ear in ears:
-            ear.end({"rows": [{"method": "a", "mIoU": None}, {"method": "b", "mIoU": 0.5}]})
-            assert [path.read_text() for path in tmp_path.iterdir()] == ["b"]
+            for metric in ("mIoU", "abs_rel"):  # of segmentation and of depth
+                ear.end(
+                    {
+                        "metrics": [{"name": metric}],
+                        "rows": [{"method": "a", metric: None}, {"method": "b", metric: 0.5}],
+                    }
+                )
+                assert [path.read_text() for path in tmp_path.iterdir()] == ["a: None\nb: 0.5\n"]
 
 
 def test_python_that_is_not_a_plugin_uses_what_there_is():

@@ -54,7 +54,8 @@ def test_mlflow_has_every_value_of_the_log(follow, tmp_path, monkeypatch):
     found = client.get_run(run)
     assert found.info.status == "FINISHED" and found.data.params["losses.tiny_cycle.weight"] == "10.0"
     rows = json.loads(folder.results.read_text())["rows"]
-    assert found.data.metrics["mIoU/tiny"] == rows[1]["mIoU"]
+    for metric in ("mIoU", "pixel_accuracy"):
+        assert found.data.metrics[f"{metric}/tiny"] == rows[1][metric]
     assert [one.path for one in client.list_artifacts(run, "samples")] == ["samples/step_000004.png"]
 
 
