@@ -84,7 +84,7 @@ NETWORKS = {
 }
 
 
-SLOW = ("deeplabv3plus dilated", "pan")
+SLOW = ("deeplabv3plus dilated", "pan", "resnet paint resize", "resnet affine transposed")
 QUICK = ("resnet paint transposed", "pads if needed")  # whose torch.export is not left to the long run
 CASES = [
     pytest.param(name, form, marks=[pytest.mark.long] if name in SLOW or (form != "onnx" and name not in QUICK) else [])

@@ -5,8 +5,10 @@ import importlib.util
 import json
 from pathlib import Path
 
+import mlflow
 import pytest
 import tiny
+import wandb
 from conftest import TABLES
 
 from daframework.recipes.read import parse
@@ -39,7 +41,6 @@ def follow(tmp_path, module_session):
 
 
 def test_mlflow_has_every_value_of_the_log(follow, tmp_path, monkeypatch):
-    mlflow = pytest.importorskip("mlflow", reason="MLflow is not installed")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", (tmp_path / "store").as_uri())
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
     folder = follow("mlflow")
@@ -60,7 +61,6 @@ def test_mlflow_has_every_value_of_the_log(follow, tmp_path, monkeypatch):
 
 
 def test_weights_and_biases_keeps_a_run_offline(follow, monkeypatch):
-    wandb = pytest.importorskip("wandb", reason="Weights & Biases is not installed")
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_SILENT", "true")
     folder = follow("wandb")
