@@ -178,6 +178,7 @@ def test_every_option_of_a_search_and_every_key_of_a_range_is_documented():
 
 @every_page
 def test_every_command_names_a_real_command_with_real_options(name, monkeypatch):
+    """Parsed alone; tests/test_api.py runs those that only read, and says why not the others."""
     monkeypatch.delenv("DAF_BLOCK")
     plugins = load_plugins()
     for line in commands(name):
