@@ -1,12 +1,15 @@
 """``import daframework as daf``: what scripts and notebooks do, as the docs say, by the same code as the commands."""
 
 import re
+import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import test_docs
 import torch
 from conftest import Recorder
 from image_files import picture
@@ -74,6 +77,53 @@ def test_a_recipe_is_checked_and_run_and_its_rows_are_plain(installed, written, 
     classes = [f"IoU/{name}" for name in run.results.classes]
     assert list(rows[1]) == ["method", "mIoU", "pixel_accuracy", *classes, "content_preservation", "mutual_information"]
     assert rows[1]["content_preservation"] is not None and rows[0]["content_preservation"] is None
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/python.md", "docs/listeners.md", "docs/results.md"])
+def test_python_on_a_page_runs(name, finished, written, tmp_path, monkeypatch, capsys):
+    """With the tiny recipe and its run in place of those that the page names.
+
+    Left out: plugins, which tests/test_docs.py runs, and benches, minutes each, whose arguments are checked there.
+    """
+    page = (PAGE.parents[1] / name).read_text(encoding="utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    blocks += re.findall(r"`(daf\.run\(recipe, .*\))`", page)  # what a sentence says of the block before
+    ran = [block for block in blocks if "hookimpl" not in block and "daf.bench(" not in block]
+    scores = finished.folder / "scores" / "tiny.pt"
+    names = {"image": np.zeros((9, 12, 3), np.uint8), "recipe": daf.recipe(written / "tiny.toml")}
+    monkeypatch.chdir(tmp_path)
+    capsys.readouterr()
+    for block in ran:
+        block = block.replace('"semantic_cyclegan"', repr(str(written / "tiny.toml"))).replace("300", "4")
+        block = block.replace('"runs/cyclegan/seed0/scores/cyclegan.pt"', repr(str(scores)))
+        exec(compile(block, name, "exec"), names)
+    told = capsys.readouterr().out
+    assert ran and ("translated" not in names or names["translated"].shape == (9, 12, 3))
+    reached = f"tensor({finished.results.rows[1].scores.primary:.4f}"
+    wanted = {"docs/listeners.md": "translation: 0 of 4 steps are done", "docs/results.md": reached}
+    assert wanted.get(name, "") in told
+
+
+def test_commands_on_the_pages_that_only_read_run(finished, written, daf_cli):
+    """With the tiny recipe as mine.toml and its run as those that the pages name.
+
+    The others are parsed alone, in tests/test_docs.py: they train, render or check what ships for minutes, need data to
+    download, another machine or a package that a page writes, or delete.
+    """
+    lines = {line for name in test_docs.NAMES for line in test_docs.commands(name)}
+    reads = (
+        r"daf (--version|doctor|report |diff |data list|recipes|plugins$|plugins (generator:resnet|dataset:(acdc|im))|"
+    )
+    reads += r"(data )?check mine|data preview mine)"
+    ran = sorted(line for line in lines if re.match(reads, re.sub(r" *#.*", "", line)))
+    Path("mine.toml").write_bytes((written / "tiny.toml").read_bytes())
+    for run in ("semantic_cyclegan/seed0", "cyclegan/seed0", "cyclegan/seed1"):
+        shutil.copytree(finished.folder, Path("runs", run))
+    assert len(ran) > 15
+    for line in ran:
+        code, out, errors = daf_cli(*shlex.split(line.partition(" >")[0], comments=True)[1:])
+        # A machine may have something to tell of.
+        assert out and (code == 0 or line.startswith("daf doctor")), f"{line}\n{errors}"
 
 
 def test_three_lines_translate_an_image_in_a_fresh_interpreter(finished, tmp_path, monkeypatch):

@@ -178,6 +178,7 @@ def test_every_option_of_a_search_and_every_key_of_a_range_is_documented():
 
 @every_page
 def test_every_command_names_a_real_command_with_real_options(name, monkeypatch):
+    """Parsed alone; tests/test_api.py runs those that only read, and says why not the others."""
     monkeypatch.delenv("DAF_BLOCK")
     plugins = load_plugins()
     for line in commands(name):
@@ -270,8 +271,14 @@ def test_python_that_is_a_plugin_works_as_it_stands(name, tmp_path):
         for one in own:
             check_generator(one.factory(), height=8, width=12)
         for ear in ears:
-            ear.end({"rows": [{"method": "a", "mIoU": None}, {"method": "b", "mIoU": 0.5}]})
-            assert [path.read_text() for path in tmp_path.iterdir()] == ["b"]
+            for metric in ("mIoU", "abs_rel"):  # of segmentation and of depth
+                ear.end(
+                    {
+                        "metrics": [{"name": metric}],
+                        "rows": [{"method": "a", metric: None}, {"method": "b", metric: 0.5}],
+                    }
+                )
+                assert [path.read_text() for path in tmp_path.iterdir()] == ["a: None\nb: 0.5\n"]
 
 
 def test_python_that_is_not_a_plugin_uses_what_there_is():

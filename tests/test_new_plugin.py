@@ -3,13 +3,16 @@
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import venv
 from pathlib import Path
 
 import pytest
+import yaml
 from conftest import BOUND, install, refused
+from packaging.requirements import Requirement
 
 from daframework.errors import PluginError
 from daframework.registry import KINDS, load_plugins
@@ -99,6 +102,14 @@ def test_what_is_written_of_each_kind_is_sound_python_without_a_word_left_to_rep
         assert subprocess.run(command, cwd=project, capture_output=True, text=True).returncode == 0
     if kind in KINDS:
         assert 'name = "soft_focus"\n' in texts["daf_soft_focus/recipes/soft_focus.toml"].partition("[source]")[2]
+
+
+def test_its_ci_file_gets_daframework_from_where_the_author_says():
+    job = yaml.safe_load(scaffold("soft_focus", "loss")[".github/workflows/test.yml"])
+    (install, *checks) = [step["run"] for step in job["jobs"]["test"]["steps"] if "run" in step]
+    pip, _, wanted, *own = (part.replace("$DAFRAMEWORK", job["env"]["DAFRAMEWORK"]) for part in shlex.split(install))
+    assert (pip, own) == ("pip", ["-e", ".[test]"]) and checks == ["pytest", "daf plugins --check soft_focus"]
+    assert Requirement(wanted).name == "daframework" and "/OWNER/" in Requirement(wanted).url
 
 
 @pytest.mark.parametrize(

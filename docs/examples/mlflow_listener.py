@@ -42,9 +42,10 @@ def daf_listener(run_folder, recipe):
             self.client.log_image(self.run, image.permute(1, 2, 0).numpy(), f"{name}/step_{step:06d}.png")
 
         def end(self, results):
-            for row in results["rows"] if results else ():
-                if row["mIoU"] is not None:
-                    self.client.log_metric(self.run, f"mIoU/{row['method']}", row["mIoU"])
+            for metric in (one["name"] for one in results["metrics"]) if results else ():
+                for row in results["rows"]:
+                    if row[metric] is not None:
+                        self.client.log_metric(self.run, f"{metric}/{row['method']}", row[metric])
             self.client.set_terminated(self.run, "FINISHED" if results else "KILLED")
 
     return Mlflow()

@@ -36,8 +36,9 @@ def daf_listener(run_folder, recipe):
             self.run.log({f"{self.stage}/step": step, f"{self.stage}/{name}": picture})
 
         def end(self, results):
-            for row in results["rows"] if results else ():
-                self.run.summary[f"mIoU/{row['method']}"] = row["mIoU"]
+            for metric in (one["name"] for one in results["metrics"]) if results else ():
+                for row in results["rows"]:
+                    self.run.summary[f"{metric}/{row['method']}"] = row[metric]
             self.run.finish(exit_code=0 if results else 1)
 
     return Wandb()

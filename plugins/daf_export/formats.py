@@ -138,10 +138,14 @@ def write_onnx(one: Exportable, path: Path) -> Exportable:
     program, taken = traced(one)
     try:
         with _quiet():
-            if not (norms := _stable_norms()).keys().isdisjoint(node.target for node in program.graph.nodes):
-                program = program.run_decompositions(norms)
             made: Any = torch.onnx.export(
-                program, dynamo=True, opset_version=OPSET, input_names=["image"], output_names=["output"], verbose=False
+                program,
+                dynamo=True,
+                opset_version=OPSET,
+                input_names=["image"],
+                output_names=["output"],
+                verbose=False,
+                custom_translation_table=_stable_norms(),
             )
             model = made.model_proto
     except Exception as error:  # the exporter's own, for every operator it does not know
@@ -170,27 +174,29 @@ def open_onnx(path: Path) -> Callable[[Tensor], Tensor]:
 
 def _stable_norms() -> dict[Any, Callable[..., Any]]:
     """Group and instance norm in plain operations: ONNX Runtime's own amplify rounding on even images."""
+    import onnxscript
 
-    def group_norm(
-        features: Tensor, groups: int, weight: Tensor | None, bias: Tensor | None, eps: float, *_: Any
-    ) -> Tensor:
-        rest = features.shape[1] // groups, *features.shape[2:]
-        grouped = features if rest[0] == 1 else features.reshape(features.shape[0], groups, -1, 1)
-        axes = list(range(2, grouped.ndim))
+    op: Any = onnxscript.opset20  # its annotations know no Python numbers, which it takes
+
+    def mean(rows: Any) -> Any:  # of the rows' means: one sum of all pixels loses digits
+        return op.ReduceMean(op.ReduceMean(rows, [3]), [2])
+
+    def group_norm(features: Any, groups: int, weight: Any, bias: Any, eps: float, *_: Any) -> Any:
+        rows = op.Concat(op.Constant(value_ints=[0, groups, -1]), op.Shape(features, start=-1), axis=0)
+        grouped = op.Reshape(features, rows)
         # Of an even surface all is 0 exactly, since one of its pixels is taken off before the mean is.
-        shifted = grouped - grouped[:, :, :1, :1]
-        centred = shifted - shifted.mean(axes, keepdim=True)
-        normal = centred * torch.rsqrt((centred * centred).mean(axes, keepdim=True) + eps)
-        normal = normal if rest[0] == 1 else normal.reshape(features.shape)
-        shape = (1, -1, *(1 for _ in features.shape[2:]))
-        normal = normal if weight is None else normal * weight.reshape(shape)
-        return normal if bias is None else normal + bias.reshape(shape)
+        shifted = op.Sub(grouped, op.Slice(grouped, [0, 0], [1, 1], [2, 3]))
+        centred = op.Sub(shifted, mean(shifted))
+        variance = mean(op.Mul(centred, centred))
+        normal = op.Div(centred, op.Sqrt(op.Add(variance, op.Constant(value_float=eps))))
+        normal, shape = op.Reshape(normal, op.Shape(features)), [-1, *[1] * (len(features.shape) - 2)]
+        normal = normal if weight is None else op.Mul(normal, op.Reshape(weight, shape))
+        return normal if bias is None else op.Add(normal, op.Reshape(bias, shape))
 
     def instance_norm(
-        features: Tensor, weight: Tensor | None, bias: Tensor | None, _mean: Any, _var: Any, _use: bool, _m: float,
-        eps: float, *_: Any,
-    ) -> Tensor:  # fmt: skip
-        return group_norm(features, features.shape[1], weight, bias, eps)
+        features: Any, weight: Any, bias: Any, _mean: Any, _var: Any, _use: bool, _m: float, *eps: Any
+    ) -> Any:
+        return group_norm(features, features.shape[1], weight, bias, *eps)
 
     aten = torch.ops.aten
     return {aten.group_norm.default: group_norm, aten.instance_norm.default: instance_norm}
