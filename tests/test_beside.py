@@ -50,9 +50,11 @@ def undisturbed(plugins, tables, tmp_path, session):
     return left(tmp_path / "alone")
 
 
-def begun(recorder):
-    """Stages from their first step on; what another process did is told from the first step that it logged."""
-    return [stage for stage, _, done in recorder.stages if done == 0]
+SCORED_HERE = {"scoring source_only", "scoring oracle"}  # of what another process did, only its log is told
+
+
+def stages(recorder):
+    return {stage for stage, _, _ in recorder.stages}
 
 
 @pytest.mark.usefixtures("installed")
@@ -60,9 +62,9 @@ def test_rows_trained_beside_leave_what_one_process_leaves(undisturbed, cores, p
     path = tmp_path / "run"
     recorder = run(plugins, tables, path, session)
     assert left(path) == undisturbed
-    assert not {"training on source_only", "training on oracle"} & {*begun(recorder)}  # here
+    assert not SCORED_HERE & stages(recorder)
     told = [stage for stage, *_ in recorder.lines]
-    assert {"training on source_only", "training on oracle"} < {*told}  # and yet every listener hears of them
+    assert {"training on source_only", "training on oracle"} < {*told}
     assert told.index("translation") < told.index("training on source_only")
     spent = json.loads((path / "seconds.json").read_text())
     assert {"training on source_only", "training on oracle", "translation"} < {*spent}
@@ -72,7 +74,7 @@ def test_rows_trained_beside_leave_what_one_process_leaves(undisturbed, cores, p
 def test_what_the_other_process_cannot_do_this_one_does(undisturbed, cores, plugins, tables, tmp_path, session):
     recorder = run(plugins, tables, tmp_path / "run", session)  # its plugin is installed for this process alone
     assert left(tmp_path / "run") == undisturbed
-    assert {"training on source_only", "training on oracle"} < {*begun(recorder)}
+    assert stages(recorder) > SCORED_HERE
 
 
 class StopsIn(Recorder):

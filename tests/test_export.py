@@ -84,10 +84,11 @@ NETWORKS = {
 }
 
 
-SLOW = ("deeplabv3plus dilated", "pan", "resnet paint resize", "resnet affine transposed", "group norm")
-QUICK = ("resnet paint transposed", "pads if needed")  # whose torch.export is not left to the long run
+QUICK = ("resnet affine resize", "cut", "unet generator", "unet", "deeplabv3plus", "pads if needed")
+"""Whose ONNX is held in every run of the tests; the rest is marked `long`."""
+TRACED = ("resnet affine resize", "pads if needed")  # and of these torch.export
 CASES = [
-    pytest.param(name, form, marks=[pytest.mark.long] if name in SLOW or (form != "onnx" and name not in QUICK) else [])
+    pytest.param(name, form, marks=[] if name in (QUICK if form == "onnx" else TRACED) else [pytest.mark.long])
     for name in NETWORKS
     for form in ("onnx", "torch-export")
     if (name, form) != ("pan", "torch-export")  # its serializer does not know what pan computes its sizes by

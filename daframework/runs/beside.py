@@ -84,10 +84,12 @@ def _take_over(run: RunContext) -> None:
     """Tell and count as this process's what the one beside it logged, and how long it took."""
     side, told = SideFolder(run.folder.path), None
     lines = side.log.read_bytes().splitlines() if side.log.exists() else []
+    every, steps = run.recipe.log.every, run.recipe.downstream.steps
     for entry in filter(None, map(log_entry, lines)):
         if entry["stage"] != told:
             told = entry["stage"]
-            run.session.log.begin(told, run.recipe.downstream.steps, entry["step"] - 1)
+            run.session.log.begin(told, steps, (entry["step"] - 1) // every * every)
+        run.session.log.advance(entry["step"])
         run.session.log.values(entry["step"], entry["values"])
     spent = read_seconds(run.folder)
     beside = {stage: seconds + spent.get(stage, 0.0) for stage, seconds in read_seconds(side).items()}
