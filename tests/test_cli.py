@@ -1,5 +1,6 @@
 """The command line as a user meets it: exit codes, one line for an error, interruption."""
 
+import gc
 import json
 import os
 import re
@@ -20,9 +21,9 @@ from PIL import Image
 
 from daframework.cli import main
 from daframework.cli.interrupt import stop_on_signal
-from daframework.cli.options import complete_components
+from daframework.cli.options import complete_components, uncollected
 from daframework.data.decode import image_size, read_image
-from daframework.errors import RecipeError
+from daframework.errors import RecipeError, RunError
 
 DAF = [sys.executable, "-c", "from daframework.cli import main; main()"]
 
@@ -330,3 +331,12 @@ def test_a_generator_that_is_missing_or_of_another_shape_is_named(daf, write, ta
     refused(daf("translate", run, images, tmp_path / "out"), "holds no trained generator")
     (run / "checkpoints" / "generator.pt").write_bytes((trained[0] / "checkpoints" / "generator.pt").read_bytes())
     refused(daf("translate", run, images, tmp_path / "out"), r"generator\.pt does not fit the recipe's generator")
+
+
+def test_garbage_is_looked_for_again_after_what_makes_none(daf):
+    with pytest.raises(RunError), uncollected():
+        assert not gc.isenabled()
+        raise RunError
+    assert gc.isenabled()
+    refused(daf("check", "nothing.toml"), r"nothing\.toml")
+    assert gc.isenabled()

@@ -1,6 +1,8 @@
 """The command ``daf``. A command's module, and torch with it, is imported only when that command runs."""
 
+import atexit
 import errno
+import gc
 import os
 import sys
 import warnings
@@ -86,6 +88,7 @@ def main() -> None:
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     shown, warnings.showwarning = warnings.showwarning, _warn
     add_completion_class(Bash)
+    atexit.register(gc.freeze)  # or Python goes through all of torch's objects once more as it ends, for a second
     try:
         # click would print a traceback of its own for what is not its error.
         sys.exit(cli.main(arguments, prog_name="daf", standalone_mode=False) or 0)

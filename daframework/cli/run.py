@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING
 import click
 
 from daframework.cli.interrupt import stop_on_signal
-from daframework.cli.options import PATH, installed_plugins, read_recipe, recipe_argument, seed_option, set_option
+from daframework.cli.options import (
+    PATH,
+    installed_plugins,
+    read_recipe,
+    recipe_argument,
+    seed_option,
+    set_option,
+    uncollected,
+)
 from daframework.compute.place import Place, find_place
 from daframework.compute.signals import end_with_stdin
 from daframework.errors import RunError, StoppedError
@@ -71,11 +79,12 @@ def command(
 
 def _run(place: Place, plugins: Plugins, recipe: Recipe, path: Path, out: Path | None, *, profile: bool) -> None:
     """Be the process at ``place`` of a run of ``recipe``, which lies at ``path``; the first of them tells the user."""
-    from rich.console import Console
+    with uncollected():
+        from rich.console import Console
 
-    from daframework.cli.display import Display
-    from daframework.compute.profiler import StepProfiler
-    from daframework.runs.begin import begin
+        from daframework.cli.display import Display
+        from daframework.compute.profiler import StepProfiler
+        from daframework.runs.begin import begin
 
     first = place.rank == 0
     profilers: list[StepProfiler] = []
