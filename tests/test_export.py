@@ -84,7 +84,7 @@ NETWORKS = {
 }
 
 
-QUICK = ("resnet affine resize", "cut", "unet generator", "unet", "deeplabv3plus", "pads if needed")
+QUICK = ("resnet affine resize", "cut", "unet generator", "unet", "pads if needed")
 """Whose ONNX is held in every run of the tests; the rest is marked `long`."""
 TRACED = ("resnet affine resize", "pads if needed")  # and of these torch.export
 CASES = [
