@@ -54,6 +54,16 @@ class Networks:
     discriminators: Mapping[str, Discriminator]
     terms: Sequence[Term]
 
+    @property
+    def trained(self) -> list[Generator | Discriminator]:
+        """All generators and discriminators."""
+        return [*self.generators.values(), *self.discriminators.values()]
+
+    @property
+    def ask_source_model(self) -> bool:
+        """Whether a loss asks for the model of ``source_only``."""
+        return any(term.loss.needs_source_model for term in self.terms)
+
 
 def make(component: Component, options: Mapping[str, Any], where: str, **supplied: Any) -> Any:
     """Call a component's factory with a recipe's ``options`` and with what it asks for of ``supplied``.

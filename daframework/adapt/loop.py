@@ -54,7 +54,7 @@ def train(
     assert table is not None, "a recipe without [translation] has nothing to train"
 
     # Objectives, optimisers, pools
-    nets = [*networks.generators.values(), *networks.discriminators.values()]
+    nets = networks.trained
     for network in nets:
         network.train()
     generator_objective = GeneratorObjective(

@@ -36,6 +36,11 @@ def use_threads(networks: Iterable[nn.Module], images: Sequence[int], device: to
     torch.set_num_threads(threads_for(networks, images, device))
 
 
+def threads_by_work(device: torch.device) -> bool:
+    """Whether a network's work decides how many threads it gets: on a CPU of several, where the user set no number."""
+    return device.type == "cpu" and asked_threads() is None and torch.get_num_threads() > 1
+
+
 def threads_for(networks: Iterable[nn.Module], images: Sequence[int], device: torch.device) -> int:
     """How many of torch's threads the greatest of ``networks`` keeps busy on a CPU, 1 or more.
 
@@ -44,7 +49,7 @@ def threads_for(networks: Iterable[nn.Module], images: Sequence[int], device: to
     ``OMP_NUM_THREADS``, and for a network that cannot be counted.
     """
     threads = torch.get_num_threads()
-    if device.type != "cpu" or asked_threads() is not None or threads == 1:
+    if not threads_by_work(device):
         return threads
     counted = [operations(partial(_without_values, network), images) for network in networks]
     work = max(math.inf if one is None else one for one in counted)

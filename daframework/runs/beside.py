@@ -18,7 +18,7 @@ import torch
 from daframework.build import make_networks
 from daframework.compute.session import Session
 from daframework.compute.signals import Signals, end_with_stdin
-from daframework.compute.threads import threads_for
+from daframework.compute.threads import threads_by_work, threads_for
 from daframework.errors import DafError, StoppedError
 from daframework.registry import load_plugins
 from daframework.runs.class_shares import rare_sampler
@@ -36,16 +36,18 @@ _WORTH = 100  # updates of a row; for fewer, loading torch a second time takes l
 def rows_beside(run: RunContext, rows: Sequence[PlannedRow]) -> list[PlannedRow]:
     """Those of ``rows`` for another process: none where no core is idle, or ``run`` has nothing left to translate."""
     recipe, device = run.recipe, run.session.fabric.device
-    if recipe.translation is None or run.folder.translated.exists() or run.session.fabric.world_size > 1:
-        return []
-    networks = make_networks(run.plugins, recipe, len(run.source.classes))
-    nets, crop = [*networks.generators.values(), *networks.discriminators.values()], (3, *recipe.data.crop_size)
-    threads = threads_for(nets, (recipe.data.batch_size, *crop), device)
-    threads += threads_for([run.task.model()], (recipe.downstream.batch_size, *crop), device)
-    if recipe.downstream.steps < _WORTH or threads > torch.get_num_threads():
-        return []
-    asked = recipe.data.matched_crops or any(term.loss.needs_source_model for term in networks.terms)
+    translates = recipe.translation is not None and not run.folder.translated.exists()
     free = [one for one in rows if not one.needs and not one.translated and not run.folder.scores(one.name).exists()]
+    if not translates or not free or recipe.downstream.steps < _WORTH:
+        return []
+    if run.session.fabric.world_size > 1 or not threads_by_work(device):
+        return []
+    networks, crop = make_networks(run.plugins, recipe, len(run.source.classes)), (3, *recipe.data.crop_size)
+    threads = threads_for(networks.trained, (recipe.data.batch_size, *crop), device)
+    threads += threads_for([run.task.model()], (recipe.downstream.batch_size, *crop), device)
+    if threads > torch.get_num_threads():
+        return []
+    asked = recipe.data.matched_crops or networks.ask_source_model
     return [one for one in free if not (asked and one.name == SOURCE_ONLY)]
 
 

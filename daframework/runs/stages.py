@@ -159,8 +159,7 @@ def planned_rows(run: RunContext, target: ImageDataset) -> list[PlannedRow]:
 def _needs_source_model(run: RunContext) -> bool:
     if run.recipe.data.matched_crops:
         return True
-    terms = make_networks(run.plugins, run.recipe, len(run.source.classes)).terms
-    return any(term.loss.needs_source_model for term in terms)
+    return make_networks(run.plugins, run.recipe, len(run.source.classes)).ask_source_model
 
 
 def by_needs(rows: Sequence[PlannedRow]) -> Iterator[PlannedRow]:
