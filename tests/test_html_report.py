@@ -198,6 +198,29 @@ def test_overlays_fade_with_the_opacity(finished, open_page):
     assert shown.locator("#predictions .legend li").all_inner_texts() == CLASSES
 
 
+def test_pictures_of_one_image_are_enlarged_and_follow_one_another_in_place(finished, open_page):
+    shown = open_page(address(finished), width=390)
+    layers = shown.locator("#overlay .panel:visible figure")
+    small, titles = layers.first.locator("img").bounding_box(), layers.locator("figcaption").all_inner_texts()
+    layers.first.locator("img").click()
+    viewer = shown.locator("#viewer")
+    assert viewer.locator("img").bounding_box()["width"] > 1.5 * small["width"]
+    seen = []
+    for _ in titles:
+        seen.append(viewer.locator("figcaption").inner_text())
+        viewer.press("ArrowRight")
+    assert seen == titles and viewer.locator("figcaption").inner_text() == titles[0]
+    viewer.get_by_role("button", name="previous").click()
+    assert viewer.locator("figcaption").inner_text() == titles[-1]
+    assert not barriers(shown)
+    shown.keyboard.press("Escape")
+    assert not viewer.is_visible()
+    layers.nth(1).get_by_role("button").press("Enter")
+    assert viewer.locator("figcaption").inner_text() == titles[1]
+    viewer.get_by_role("button", name="close").click()
+    assert not viewer.is_visible()
+
+
 def test_curves_show_values_a_logarithmic_scale_and_smoothing(finished, open_page):
     shown = open_page(address(finished))
     chart = shown.locator(".chart").first

@@ -67,9 +67,35 @@ for (const scrub of all(".scrub")) {
   });
 }
 follow(find(".opacity input"), value => {
-  find("#overlay").style.setProperty("--opacity", value / 100);
+  document.documentElement.style.setProperty("--opacity", value / 100);
   find(".opacity output").textContent = value + " %";
 });
+
+// --- pictures of one image, as large as the window takes, each in the place of the last ---
+if (find(".layers")) {
+  const place = made("div");
+  const turns = ["previous", "next"].map((name, which) => made("button", { type: "button", "aria-label": name, text: "←→"[which] }));
+  const close = made("form", { method: "dialog", children: [made("button", { text: "close" })] });
+  const viewer = made("dialog", { id: "viewer", "aria-label": "Picture", children: [place, made("div", { class: "turns", children: [...turns, close] })] });
+  let figures = [], at = 0;
+  const turn = (by) => {
+    at = (at + by + figures.length) % figures.length;
+    const figure = figures[at].cloneNode(true), { width, height } = find("img", figure);
+    find("button", figure).remove();
+    figure.style.setProperty("--ratio", width / height);
+    place.replaceChildren(figure);
+  };
+  turns.forEach((button, which) => button.addEventListener("click", () => turn(which ? 1 : -1)));
+  viewer.addEventListener("keydown", ({ key }) => { if (/^Arrow(Left|Right)$/.test(key)) turn(key === "ArrowRight" ? 1 : -1); });
+  viewer.addEventListener("click", (event) => { if (event.target === viewer) viewer.close(); });
+  for (const layers of all(".layers")) {
+    all("figure", layers).forEach((figure, index, together) => {
+      figure.append(made("button", { type: "button", class: "enlarge", "aria-label": "enlarge " + figure.textContent.trim(), text: "⤢" }));
+      figure.addEventListener("click", () => { [figures, at] = [together, index]; turn(0); viewer.showModal(); });
+    });
+  }
+  document.body.append(viewer);
+}
 
 // --- loss curves ---
 if (find("#curve-data")) {
