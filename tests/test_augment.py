@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from daframework.compute.randomness import generator
+from daframework.data import augment
 from daframework.data.augment import augment_classes, augment_colors, augment_geometry
 from daframework.recipes.tables import AugmentTable
 
@@ -52,6 +53,19 @@ def test_the_given_images_are_not_written_to(images):
     before = images.clone()
     augment_colors(images, EVERYTHING, generator(0, "colors"))
     assert torch.equal(images, before)
+
+
+def test_each_image_is_changed_as_its_own_table_says(images):
+    labels, before = torch.arange(96).view(1, 8, 12).repeat(4, 1, 1).byte(), images.clone()
+    moved, plain = AugmentTable(scale=(2.0, 2.0), gamma=1.5), AugmentTable()
+    random = [generator(0, str(place)) for place in range(3)]
+    image, label = augment.augmented(images, labels, [plain, moved, plain, moved], random)
+    assert torch.equal(images, before), "what was given is not written to"
+    for place in (0, 2):
+        assert torch.equal(image[place], images[place]) and torch.equal(label[place], labels[place])
+    alone = augment.augmented(images[1::2], labels[1::2], [moved] * 2, [generator(0, str(place)) for place in range(3)])
+    assert torch.equal(image[1::2], alone[0]) and torch.equal(label[1::2], alone[1])
+    assert not torch.equal(label[1], labels[1]) and not torch.equal(image[1], image[3])
 
 
 @pytest.mark.parametrize("extreme", [-1.0, 1.0, None])

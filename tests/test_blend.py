@@ -9,6 +9,7 @@ from test_stream import Numbered
 from daframework.adapt.translated_set import open_translated
 from daframework.build import make, make_also
 from daframework.data.stream import Blend, TrainingStream, to_bytes, to_float
+from daframework.downstream import fit
 from daframework.errors import RecipeError
 from daframework.interfaces import Sample
 from daframework.recipes.read import parse
@@ -60,6 +61,32 @@ def test_a_crop_shows_one_of_the_translations_drawn_alike():
     plain = TrainingStream(Numbered(), (9, 11), False, 0, "task")
     added = [int((shown[position][0] - plain[position][0])[1, 0, 0]) for position in range(120)]
     assert set(added) == {0, 100} and 20 < added.count(0) < 60
+
+
+@pytest.mark.parametrize(("share", "shown"), [(0.0, ""), (0.5, "1357"), (0.25, "37"), (1.0, "01234567")])
+def test_a_share_of_the_crops_shows_originals_evenly_among_the_others(share, shown):
+    mixed = TrainingStream(Translated(), (9, 11), False, 0, "task", None, Blend(Numbered(), 1.0, 1.0, share=share))
+    plain = TrainingStream(Numbered(), (9, 11), False, 0, "task")
+    assert "".join(str(place) for place in range(8) if torch.equal(mixed[place][0], plain[place][0])) == shown
+    assert all(torch.equal(mixed[place][1], plain[place][1]) for place in range(8))
+
+
+def test_originals_have_changes_of_their_own(plugins, tables, tmp_path, session, monkeypatch):
+    """Each image of a batch is changed as what it shows asks for, an original or a translation."""
+    seen = []
+    monkeypatch.setattr(
+        fit,
+        "augmented",
+        lambda image, label, tables, *_: (seen.append([one.gamma for one in tables]), (image, label))[1],
+    )
+    tables["downstream"] |= {"batch_size": 4, "augment": {"gamma": 0.1}, "oracle": False, "source_only": False}
+    tables["downstream"]["originals"] = {"share": 0.5, "augment": {"gamma": 1.0}}
+    run(plugins, tables, tmp_path / "own", session)
+    assert seen == [[0.1, 1.0, 0.1, 1.0]] * tables["downstream"]["steps"]
+    seen.clear()
+    tables["downstream"]["originals"] = {"share": 0.5}
+    run(plugins, tables, tmp_path / "same", session)
+    assert seen == [[0.1] * 4] * tables["downstream"]["steps"]
 
 
 def test_originals_of_which_nothing_is_shown_are_not_read():

@@ -60,7 +60,7 @@ every_page = pytest.mark.parametrize("name", NAMES)
 # --- docs/recipes.md names every key, its type, default and range, and says what it is ---
 
 TABLES = [one for one in vars(tables).values() if attrs.has(one) and one.__module__ == tables.__name__]
-IN_DOWNSTREAM = (tables.AugmentTable, tables.SelfTrainingTable)
+IN_DOWNSTREAM = (tables.AugmentTable, tables.OriginalsTable, tables.SelfTrainingTable)
 KINDS = {int: "whole number", float: "number", str: "string", bool: "true or false", tables.ComponentTable: "component"}
 
 

@@ -39,6 +39,7 @@ EXACT = TABLES | {
         "oracle": False,
         "augment": {"scale": [0.8, 1.2], "gamma": 0.3},
         "class_balance": 0.5,
+        "originals": {"share": 0.5, "augment": {"gamma": 1.0}},
         "self_training": {"steps": 2, "confidence": 0.3, "teacher_decay": 0.5},
     },
     "hardware": {"accelerator": "cpu", "precision": "64-true"},

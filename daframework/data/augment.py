@@ -12,6 +12,34 @@ from daframework.interfaces import SEMANTIC, LabelType
 from daframework.recipes.tables import AugmentTable
 
 
+def augmented(
+    image: Tensor,
+    label: Tensor,
+    tables: Sequence[AugmentTable],
+    random: Sequence[torch.Generator],
+    label_type: LabelType = SEMANTIC,
+) -> tuple[Tensor, Tensor]:
+    """Image (N, 3, H, W) in [-1, 1] and label (N, ...), each pair changed as its own of ``tables`` says.
+
+    Those of one table draw together: geometry, colours and the colours of classes from ``random`` in turn.
+    """
+    together = {table: [place for place, own in enumerate(tables) if own == table] for table in tables}
+    if len(together) == 1:
+        return _augmented(image, label, tables[0], random, label_type)
+    image, label = image.clone(), label.clone()
+    for table, places in together.items():
+        image[places], label[places] = _augmented(image[places], label[places], table, random, label_type)
+    return image, label
+
+
+def _augmented(
+    image: Tensor, label: Tensor, table: AugmentTable, random: Sequence[torch.Generator], label_type: LabelType
+) -> tuple[Tensor, Tensor]:
+    geometry, colors, class_colors = random
+    image, label = augment_geometry(image, label, table, geometry, label_type)
+    return augment_colors(augment_classes(image, label, table, class_colors), table, colors), label
+
+
 def augment_geometry(
     image: Tensor, label: Tensor, table: AugmentTable, random: torch.Generator, label_type: LabelType = SEMANTIC
 ) -> tuple[Tensor, Tensor]:

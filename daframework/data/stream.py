@@ -40,29 +40,39 @@ class Blend:
     """What lies between an image and its original: ``low`` to ``high`` of the image, from 0 to 1, and the rest of that.
 
     The intermediate domains of DLOW (arXiv 1812.05418), as straight lines. ``originals`` lie in the images' order, and
-    so do ``others``, more translations of them, one of which takes the place of the image, or none, drawn alike.
+    so do ``others``, more translations of them, one of which takes the place of the image, or none, drawn alike. A
+    ``share`` of the positions shows the originals themselves.
     """
 
     originals: ImageDataset
     low: float
     high: float
     others: Sequence[ImageDataset] = ()
+    share: float = 0.0
 
-    def draw(self, dataset: ImageDataset, random: Random) -> ImageDataset:
-        """``dataset``, each image blended with its original in a ratio drawn once."""
+    def shows_original(self, position: int) -> bool:
+        """Whether the crop at ``position`` is one of the originals, which lie evenly among the others."""
+        return int((position + 1) * self.share) > int(position * self.share)
+
+    def draw(self, dataset: ImageDataset, random: Random, position: int) -> ImageDataset:
+        """What the crop at ``position`` is cut from: ``dataset``, each image blended with its original in a ratio drawn
+        once, or the originals.
+        """
+        if self.shows_original(position):
+            return self.originals
         if self.others:
             dataset = random.choice([dataset, *self.others])
-        share = random.uniform(self.low, self.high)  # drawn in any case: other draws follow from the same stream
-        if share == 1.0:
+        weight = random.uniform(self.low, self.high)  # drawn in any case: other draws follow from the same stream
+        if weight == 1.0:
             return dataset
-        return _Blended(dataset, self.originals, share, dataset.classes, dataset.palette, dataset.labels)
+        return _Blended(dataset, self.originals, weight, dataset.classes, dataset.palette, dataset.labels)
 
 
 @frozen(eq=False)
 class _Blended(ImageDataset):
     images: ImageDataset
     originals: ImageDataset
-    share: float
+    weight: float
     classes: Sequence[str]
     palette: Sequence[tuple[int, int, int]]
     labels: Sequence[str]
@@ -72,7 +82,7 @@ class _Blended(ImageDataset):
 
     def __getitem__(self, index: int) -> Sample:
         sample, original = self.images[index], self.originals.unlabelled(index).image
-        return evolve(sample, image=torch.lerp(original.float(), sample.image.float(), self.share).round().byte())
+        return evolve(sample, image=torch.lerp(original.float(), sample.image.float(), self.weight).round().byte())
 
 
 @define(eq=False)
@@ -109,7 +119,7 @@ class TrainingStream(Dataset[Crop | DafError]):
 
     def _crop(self, position: int) -> Crop:
         random = Random(derive(self.seed, self.name, "crop", position))
-        dataset = self.dataset if self.blend is None else self.blend.draw(self.dataset, random)
+        dataset = self.dataset if self.blend is None else self.blend.draw(self.dataset, random, position)
         if self.sampler is not None:
             place = self.sampler.place(dataset, self.crop_size, self.flip, position, random)
             return cut(place, self.crop_size, self.label_type)

@@ -15,7 +15,7 @@ from daframework.compute.randomness import generator, global_seed, start_global
 from daframework.compute.ranks import any_rank, from_first, mean_over_ranks
 from daframework.compute.session import Session
 from daframework.compute.threads import keep_threads, use_threads
-from daframework.data.augment import augment_classes, augment_colors, augment_geometry
+from daframework.data.augment import augmented
 from daframework.data.stream import TrainingStream, training_batches
 from daframework.downstream.self_training import SelfTraining, Target
 from daframework.errors import StoppedError, TrainingError
@@ -50,9 +50,10 @@ def fit(
 ) -> nn.Module:
     """The task's model trained on ``stream`` as ``[downstream]`` says, for the table's row named ``row``.
 
-    ``augment`` are the changes drawn for its images; ``prior`` (num_classes,) is added to the logits of labelled images
-    before the loss sees them. Every row starts from the same weights, unless it has others to ``start`` with; with a
-    ``target`` it is self-trained, as that says. Goes on from the checkpoint at ``path`` and leaves one there.
+    ``augment`` are the changes drawn for its images, but for originals among translated ones; ``prior`` (num_classes,)
+    is added to the logits of labelled images before the loss sees them. Every row starts from the same weights, unless
+    it has others to ``start`` with; with a ``target`` it is self-trained, as that says. Goes on from the checkpoint at
+    ``path`` and leaves one there.
 
     Raises:
         TrainingError: the loss is not finite.
@@ -63,6 +64,7 @@ def fit(
     steps, lr, stage = table.steps, table.lr, training_of(row)
     if target is not None:
         steps, lr = target.table.steps or steps, target.table.lr or lr
+    original = (table.originals and table.originals.augment) or augment
     prior = None if prior is None else prior.view(1, -1, 1, 1).to(fabric.device)
 
     def labelled_loss(logits: Tensor, label: Tensor) -> Tensor:
@@ -114,8 +116,12 @@ def fit(
         start_global(fabric.device, recipe.seed, "task", fabric.global_rank, step)
         with span("augmentation"):
             random = [generator(recipe.seed, what, 0, step) for what in ("geometry", "colors", "class colors")]
-            image, label = augment_geometry(batch.image, batch.label, augment, random[0], task.label_type)
-            image = augment_colors(augment_classes(image, label, augment, random[2]), augment, random[1])
+            first = seen + fabric.global_rank * table.batch_size
+            changes = [
+                original if stream.blend is not None and stream.blend.shows_original(position) else augment
+                for position in range(first, first + table.batch_size)
+            ]
+            image, label = augmented(batch.image, batch.label, changes, random, task.label_type)
         optimizer.zero_grad(set_to_none=True)
         with span("task forward"):
             if teaching is None:

@@ -165,6 +165,20 @@ class SelfTrainingTable:
 
 
 @frozen
+class OriginalsTable:
+    """Source images as they are, among the translated ones that a translated row is trained on.
+
+    Args:
+        share: of the crops that show the source image instead of its translations.
+        augment: random changes of these images alone; those of the row unless given. Strong colours that would spoil
+            the look of a translation do no harm here.
+    """
+
+    share: float = field(validator=within(0, 1))
+    augment: AugmentTable | None = None
+
+
+@frozen
 class DownstreamTable:
     """Training of the task model: the same for every row of the table.
 
@@ -186,6 +200,7 @@ class DownstreamTable:
         blend: low and high share, from 0 to 1, of the translation in an image that a translated row is trained on,
             drawn for each crop; the rest of it is the original. [1, 1] is the translation alone, [0, 1] all that lies
             between (DLOW, arXiv 1812.05418).
+        originals: source images as they are, among those.
         self_training: adds to every row but the oracle one whose model is trained on with target images.
     """
 
@@ -199,6 +214,7 @@ class DownstreamTable:
     augment: AugmentTable = AugmentTable()
     class_balance: float = field(default=0.0, validator=within(0, 2))
     blend: tuple[float, ...] = field(default=(1.0, 1.0), validator=shares)
+    originals: OriginalsTable | None = None
     self_training: SelfTrainingTable | None = None
 
 

@@ -68,9 +68,13 @@ def label_problems(recipe: Recipe, learned: LabelType, datasets: Datasets) -> li
             "data.matched_crops": recipe.data.matched_crops,
             "downstream.class_balance": downstream.class_balance,
             "downstream.self_training": downstream.self_training is not None,
-            "downstream.augment.class_colors": downstream.augment.class_colors,
-            "augment.class_colors": recipe.augment is not None and recipe.augment.class_colors,
         }
+        augments = {
+            "downstream.augment": downstream.augment,
+            "downstream.originals.augment": downstream.originals and downstream.originals.augment,
+            "augment": recipe.augment,
+        }
+        of_classes |= {f"{key}.class_colors": table.class_colors for key, table in augments.items() if table}
         problems += [
             f"{key}: is for a task of classes, and '{recipe.task.name}' learns {own}; leave it out"
             for key, asked in of_classes.items()

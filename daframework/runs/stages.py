@@ -139,7 +139,9 @@ def planned_rows(run: RunContext, target: ImageDataset) -> list[PlannedRow]:
         needs = (*needs, ORACLE) if downstream.oracle else needs
         shared = len(recipe.translation.also) if recipe.translation else 0
         low, high = downstream.blend
-        blend = None if low == high == 1.0 and not shared else Blend(run.source, low, high)
+        share = downstream.originals.share if downstream.originals else 0.0
+        alone = low == high == 1.0 and not shared and not share
+        blend = None if alone else Blend(run.source, low, high, share=share)
         translated = PlannedRow(recipe.name, lambda: _translated(run), own, needs=needs, translated=True)
         rows.append(evolve(translated, blend=blend, shared=shared))
     elif recipe.augment is not None:
