@@ -80,11 +80,11 @@ def test_originals_have_changes_of_their_own(plugins, tables, tmp_path, session,
         lambda image, label, tables, *_: (seen.append([one.gamma for one in tables]), (image, label))[1],
     )
     tables["downstream"] |= {"batch_size": 4, "augment": {"gamma": 0.1}, "oracle": False, "source_only": False}
-    tables["downstream"]["originals"] = {"share": 0.5, "augment": {"gamma": 1.0}}
+    tables["translation"]["originals"] = {"share": 0.5, "augment": {"gamma": 1.0}}
     run(plugins, tables, tmp_path / "own", session)
     assert seen == [[0.1, 1.0, 0.1, 1.0]] * tables["downstream"]["steps"]
     seen.clear()
-    tables["downstream"]["originals"] = {"share": 0.5}
+    tables["translation"]["originals"] = {"share": 0.5}
     run(plugins, tables, tmp_path / "same", session)
     assert seen == [[0.1] * 4] * tables["downstream"]["steps"]
 

@@ -159,10 +159,10 @@ def test_a_finished_run_predicts_metres_and_pictures_of_them(daf, whole, tmp_pat
         ("downstream", "self_training", {"steps": 2}, "downstream.self_training: is for a task of classes"),
         ("downstream", "augment", {"class_colors": 0.5}, "downstream.augment.class_colors: is for a task of classes"),
         (
-            "downstream",
+            "translation",
             "originals",
             {"share": 0.5, "augment": {"class_colors": 0.5}},
-            "downstream.originals.augment.class_colors: is for a task of classes",
+            "translation.originals.augment.class_colors: is for a task of classes",
         ),
         ("data", "matched_crops", 2, "data.matched_crops: is for a task of classes"),
         ("source", "name", "blocks", "'depth' learns the label 'depth', which source does not have; it has semantic"),

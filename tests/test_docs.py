@@ -60,7 +60,11 @@ every_page = pytest.mark.parametrize("name", NAMES)
 # --- docs/recipes.md names every key, its type, default and range, and says what it is ---
 
 TABLES = [one for one in vars(tables).values() if attrs.has(one) and one.__module__ == tables.__name__]
-IN_DOWNSTREAM = (tables.AugmentTable, tables.OriginalsTable, tables.SelfTrainingTable)
+PARENTS = {
+    tables.AugmentTable: "downstream.",
+    tables.OriginalsTable: "translation.",
+    tables.SelfTrainingTable: "downstream.",
+}
 KINDS = {int: "whole number", float: "number", str: "string", bool: "true or false", tables.ComponentTable: "component"}
 
 
@@ -80,7 +84,7 @@ def test_every_key_of_a_table_is_documented(table):
 
 def heading(table):
     return {"Recipe": "Top level", "ComponentTable": "Component tables", "LossTable": "[[losses]]"}.get(
-        table.__name__, f"[{'downstream.' * (table in IN_DOWNSTREAM)}{snake(table.__name__[:-5])}]"
+        table.__name__, f"[{PARENTS.get(table, '')}{snake(table.__name__[:-5])}]"
     )
 
 

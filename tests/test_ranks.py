@@ -28,7 +28,7 @@ EXACT = TABLES | {
         {"name": "semantic_discriminator", "class_weights": "median_frequency"},
         {"name": "weighted_reconstruction", "weight": 10.0},
     ],
-    "translation": {"steps": 4, "pool_size": 6},
+    "translation": {"steps": 4, "pool_size": 6, "originals": {"share": 0.5, "augment": {"gamma": 1.0}}},
     "task": {
         "name": "segmentation",
         "arch_options": {"encoder_depth": 3, "decoder_channels": [8, 8, 8]},
@@ -39,7 +39,6 @@ EXACT = TABLES | {
         "oracle": False,
         "augment": {"scale": [0.8, 1.2], "gamma": 0.3},
         "class_balance": 0.5,
-        "originals": {"share": 0.5, "augment": {"gamma": 1.0}},
         "self_training": {"steps": 2, "confidence": 0.3, "teacher_decay": 0.5},
     },
     "hardware": {"accelerator": "cpu", "precision": "64-true"},

@@ -64,7 +64,8 @@ def fit(
     steps, lr, stage = table.steps, table.lr, training_of(row)
     if target is not None:
         steps, lr = target.table.steps or steps, target.table.lr or lr
-    original = (table.originals and table.originals.augment) or augment
+    originals = recipe.translation and recipe.translation.originals
+    original = (originals and originals.augment) or augment
     prior = None if prior is None else prior.view(1, -1, 1, 1).to(fabric.device)
 
     def labelled_loss(logits: Tensor, label: Tensor) -> Tensor:

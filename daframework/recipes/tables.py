@@ -74,40 +74,6 @@ class DataTable:
 
 
 @frozen
-class TranslationTable:
-    """Training of the generators and discriminators.
-
-    Args:
-        steps: updates of the generators, and of the discriminators. 0 for generators that only measure the domains.
-        directions: "source_to_target", and "target_to_source" unless the method is one-sided.
-        lr: learning rate of Adam, generators and discriminators alike.
-        discriminator_lr: the discriminators', where it differs from ``lr``.
-        betas: Adam's.
-        constant_fraction: share of the steps before the learning rate falls linearly to 0.
-        pool_size: past translations kept for the discriminators; 0 shows them only new ones.
-        ema_decay: decay per step of an exponential moving average of the generators' weights, which then translates
-            instead of the last weights; 0 switches it off.
-        accumulate: batches in a step, whose gradients are averaged before the update: a step of ``batch_size`` times
-            as many images in the memory of one batch.
-        also: generators that measure and train nothing, such as "color_transfer", whose translations of the source the
-            row is trained on beside its own: each crop shows one of them, drawn alike.
-    """
-
-    steps: int = field(validator=at_least(0))
-    directions: tuple[Literal["source_to_target", "target_to_source"], ...] = field(
-        default=("source_to_target", "target_to_source"), validator=directions
-    )
-    lr: float = field(default=2e-4, validator=positive)
-    discriminator_lr: float | None = field(default=None, validator=optional(positive))
-    betas: tuple[float, ...] = field(default=(0.5, 0.999), validator=betas)
-    constant_fraction: float = field(default=0.5, validator=within(0, 1))
-    pool_size: int = field(default=50, validator=at_least(0))
-    ema_decay: float = field(default=0.0, validator=within(0, 0.9999999))
-    accumulate: int = field(default=1, validator=at_least(1))
-    also: tuple[str, ...] = ()
-
-
-@frozen
 class AugmentTable:
     """Random changes of the images that the task model is trained on, drawn for each image.
 
@@ -140,6 +106,56 @@ class AugmentTable:
 
 
 @frozen
+class OriginalsTable:
+    """Source images as they are, among the translated ones that a translated row is trained on.
+
+    Args:
+        share: of the crops that show the source image instead of its translations.
+        augment: random changes of these images alone; those of the row unless given. Strong colours that would spoil
+            the look of a translation do no harm here.
+    """
+
+    share: float = field(validator=within(0, 1))
+    augment: AugmentTable | None = None
+
+
+@frozen
+class TranslationTable:
+    """Training of the generators and discriminators.
+
+    Args:
+        steps: updates of the generators, and of the discriminators. 0 for generators that only measure the domains.
+        directions: "source_to_target", and "target_to_source" unless the method is one-sided.
+        lr: learning rate of Adam, generators and discriminators alike.
+        discriminator_lr: the discriminators', where it differs from ``lr``.
+        betas: Adam's.
+        constant_fraction: share of the steps before the learning rate falls linearly to 0.
+        pool_size: past translations kept for the discriminators; 0 shows them only new ones.
+        ema_decay: decay per step of an exponential moving average of the generators' weights, which then translates
+            instead of the last weights; 0 switches it off.
+        accumulate: batches in a step, whose gradients are averaged before the update: a step of ``batch_size`` times
+            as many images in the memory of one batch.
+        also: generators that measure and train nothing, such as "color_transfer", whose translations of the source the
+            row is trained on beside its own: each crop shows one of them, drawn alike.
+        originals: source images as they are, which the row is trained on too.
+    """
+
+    steps: int = field(validator=at_least(0))
+    directions: tuple[Literal["source_to_target", "target_to_source"], ...] = field(
+        default=("source_to_target", "target_to_source"), validator=directions
+    )
+    lr: float = field(default=2e-4, validator=positive)
+    discriminator_lr: float | None = field(default=None, validator=optional(positive))
+    betas: tuple[float, ...] = field(default=(0.5, 0.999), validator=betas)
+    constant_fraction: float = field(default=0.5, validator=within(0, 1))
+    pool_size: int = field(default=50, validator=at_least(0))
+    ema_decay: float = field(default=0.0, validator=within(0, 0.9999999))
+    accumulate: int = field(default=1, validator=at_least(1))
+    also: tuple[str, ...] = ()
+    originals: OriginalsTable | None = None
+
+
+@frozen
 class SelfTrainingTable:
     """More training of a row's task model, on target images too, as it labels them itself (DACS, arXiv 2007.08702).
 
@@ -165,20 +181,6 @@ class SelfTrainingTable:
 
 
 @frozen
-class OriginalsTable:
-    """Source images as they are, among the translated ones that a translated row is trained on.
-
-    Args:
-        share: of the crops that show the source image instead of its translations.
-        augment: random changes of these images alone; those of the row unless given. Strong colours that would spoil
-            the look of a translation do no harm here.
-    """
-
-    share: float = field(validator=within(0, 1))
-    augment: AugmentTable | None = None
-
-
-@frozen
 class DownstreamTable:
     """Training of the task model: the same for every row of the table.
 
@@ -200,7 +202,6 @@ class DownstreamTable:
         blend: low and high share, from 0 to 1, of the translation in an image that a translated row is trained on,
             drawn for each crop; the rest of it is the original. [1, 1] is the translation alone, [0, 1] all that lies
             between (DLOW, arXiv 1812.05418).
-        originals: source images as they are, among those.
         self_training: adds to every row but the oracle one whose model is trained on with target images.
     """
 
@@ -214,7 +215,6 @@ class DownstreamTable:
     augment: AugmentTable = AugmentTable()
     class_balance: float = field(default=0.0, validator=within(0, 2))
     blend: tuple[float, ...] = field(default=(1.0, 1.0), validator=shares)
-    originals: OriginalsTable | None = None
     self_training: SelfTrainingTable | None = None
 
 

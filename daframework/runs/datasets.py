@@ -63,7 +63,7 @@ def label_problems(recipe: Recipe, learned: LabelType, datasets: Datasets) -> li
                 f"{', '.join(dataset.labels) or 'none'}: say in [{title.split()[0]}] where its labels are"
             )
     if not learned.of_classes:
-        downstream = recipe.downstream
+        downstream, originals = recipe.downstream, recipe.translation and recipe.translation.originals
         of_classes = {
             "data.matched_crops": recipe.data.matched_crops,
             "downstream.class_balance": downstream.class_balance,
@@ -71,7 +71,7 @@ def label_problems(recipe: Recipe, learned: LabelType, datasets: Datasets) -> li
         }
         augments = {
             "downstream.augment": downstream.augment,
-            "downstream.originals.augment": downstream.originals and downstream.originals.augment,
+            "translation.originals.augment": originals and originals.augment,
             "augment": recipe.augment,
         }
         of_classes |= {f"{key}.class_colors": table.class_colors for key, table in augments.items() if table}

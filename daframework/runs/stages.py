@@ -137,9 +137,10 @@ def planned_rows(run: RunContext, target: ImageDataset) -> list[PlannedRow]:
         downstream = recipe.downstream
         needs = (SOURCE_ONLY,) if downstream.source_only or _needs_source_model(run) else ()
         needs = (*needs, ORACLE) if downstream.oracle else needs
-        shared = len(recipe.translation.also) if recipe.translation else 0
+        translation = recipe.translation
+        shared = len(translation.also) if translation else 0
         low, high = downstream.blend
-        share = downstream.originals.share if downstream.originals else 0.0
+        share = translation.originals.share if translation and translation.originals else 0.0
         alone = low == high == 1.0 and not shared and not share
         blend = None if alone else Blend(run.source, low, high, share=share)
         translated = PlannedRow(recipe.name, lambda: _translated(run), own, needs=needs, translated=True)
