@@ -47,12 +47,13 @@ def test_results_are_shown_in_the_units_of_their_metrics(runs):
     metrics = (Metric("RMSE", "m", higher_is_better=False), Metric("delta1", "%", higher_is_better=True))
     for name, error in (("a", 9.401), ("b", 4.5)):
         values = MetricValues({"RMSE": error, "delta1": error / 10})
-        row = Row("tiny", values, values)
+        row = Row("tiny", values, values, error / 30)
         write_results(RunFolder(Path(name)).results, Results("tiny", 0, (), (row,), {}, {}, {}, metrics))
     out = runs("diff", "a", "b")[1]
     cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in out.splitlines() if "│" in line]
     assert ["RMSE of tiny", "9.401", "4.500"] in cells and ["delta1 of tiny", "94.0", "45.0"] in cells
     assert ["content_preservation of tiny", "9.401", "4.500"] in cells and "results, percent" not in out
+    assert ["mutual_information of tiny", "0.3134", "0.15"] in cells
 
 
 def test_a_run_does_not_differ_from_itself_and_an_unfinished_one_has_no_results(runs):

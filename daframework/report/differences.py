@@ -84,4 +84,6 @@ def _shown(metrics: Mapping[str, Metric], key: str, value: Any) -> str | None:
     if value is None or isinstance(value, str):
         return value
     metric = metrics.get(key.partition(" of ")[0].partition("/")[0])
-    return json.dumps(value) if metric is None else metric.text(value)
+    if metric is not None:
+        return metric.text(value)
+    return f"{value:.4g}" if metrics and isinstance(value, float) else json.dumps(value)
