@@ -13,6 +13,7 @@ from daframework.downstream import fit
 from daframework.errors import RecipeError
 from daframework.interfaces import Sample
 from daframework.recipes.read import parse
+from daframework.recipes.tables import OriginalsTable
 from daframework.registry import find
 
 
@@ -65,7 +66,9 @@ def test_a_crop_shows_one_of_the_translations_drawn_alike():
 
 @pytest.mark.parametrize(("share", "shown"), [(0.0, ""), (0.5, "1357"), (0.25, "37"), (1.0, "01234567")])
 def test_a_share_of_the_crops_shows_originals_evenly_among_the_others(share, shown):
-    mixed = TrainingStream(Translated(), (9, 11), False, 0, "task", None, Blend(Numbered(), 1.0, 1.0, share=share))
+    mixed = TrainingStream(
+        Translated(), (9, 11), False, 0, "task", None, Blend(Numbered(), 1.0, 1.0, kept=OriginalsTable(share))
+    )
     plain = TrainingStream(Numbered(), (9, 11), False, 0, "task")
     assert "".join(str(place) for place in range(8) if torch.equal(mixed[place][0], plain[place][0])) == shown
     assert all(torch.equal(mixed[place][1], plain[place][1]) for place in range(8))

@@ -14,6 +14,7 @@ from daframework.data.parallel import leave_interrupts_to_the_parent, until_kill
 from daframework.data.whole import batched
 from daframework.errors import DafError, DataError
 from daframework.interfaces import SEMANTIC, Batch, ImageDataset, LabelType, Sample
+from daframework.recipes.tables import AugmentTable, OriginalsTable
 
 Crop = tuple[Tensor, Tensor | None]
 
@@ -40,19 +41,23 @@ class Blend:
     """What lies between an image and its original: ``low`` to ``high`` of the image, from 0 to 1, and the rest of that.
 
     The intermediate domains of DLOW (arXiv 1812.05418), as straight lines. ``originals`` lie in the images' order, and
-    so do ``others``, more translations of them, one of which takes the place of the image, or none, drawn alike. A
-    ``share`` of the positions shows the originals themselves.
+    so do ``others``, more translations of them, one of which takes the place of the image, or none, drawn alike. The
+    ``kept`` share of the positions shows the originals themselves.
     """
 
     originals: ImageDataset
     low: float
     high: float
     others: Sequence[ImageDataset] = ()
-    share: float = 0.0
+    kept: OriginalsTable | None = None
 
     def shows_original(self, position: int) -> bool:
         """Whether the crop at ``position`` is one of the originals, which lie evenly among the others."""
-        return int((position + 1) * self.share) > int(position * self.share)
+        return self.kept is not None and int((position + 1) * self.kept.share) > int(position * self.kept.share)
+
+    def changes(self, position: int) -> AugmentTable | None:
+        """The random changes of the crop at ``position``, where it has others than its row."""
+        return self.kept.augment if self.kept is not None and self.shows_original(position) else None
 
     def draw(self, dataset: ImageDataset, random: Random, position: int) -> ImageDataset:
         """What the crop at ``position`` is cut from: ``dataset``, each image blended with its original in a ratio drawn

@@ -64,8 +64,6 @@ def fit(
     steps, lr, stage = table.steps, table.lr, training_of(row)
     if target is not None:
         steps, lr = target.table.steps or steps, target.table.lr or lr
-    originals = recipe.translation and recipe.translation.originals
-    original = (originals and originals.augment) or augment
     prior = None if prior is None else prior.view(1, -1, 1, 1).to(fabric.device)
 
     def labelled_loss(logits: Tensor, label: Tensor) -> Tensor:
@@ -118,10 +116,8 @@ def fit(
         with span("augmentation"):
             random = [generator(recipe.seed, what, 0, step) for what in ("geometry", "colors", "class colors")]
             first = seen + fabric.global_rank * table.batch_size
-            changes = [
-                original if stream.blend is not None and stream.blend.shows_original(position) else augment
-                for position in range(first, first + table.batch_size)
-            ]
+            positions = range(first, first + table.batch_size)
+            changes = [(stream.blend and stream.blend.changes(position)) or augment for position in positions]
             image, label = augmented(batch.image, batch.label, changes, random, task.label_type)
         optimizer.zero_grad(set_to_none=True)
         with span("task forward"):

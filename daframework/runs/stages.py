@@ -140,9 +140,9 @@ def planned_rows(run: RunContext, target: ImageDataset) -> list[PlannedRow]:
         translation = recipe.translation
         shared = len(translation.also) if translation else 0
         low, high = downstream.blend
-        share = translation.originals.share if translation and translation.originals else 0.0
-        alone = low == high == 1.0 and not shared and not share
-        blend = None if alone else Blend(run.source, low, high, share=share)
+        kept = translation.originals if translation else None
+        alone = low == high == 1.0 and not shared and kept is None
+        blend = None if alone else Blend(run.source, low, high, kept=kept)
         translated = PlannedRow(recipe.name, lambda: _translated(run), own, needs=needs, translated=True)
         rows.append(evolve(translated, blend=blend, shared=shared))
     elif recipe.augment is not None:
