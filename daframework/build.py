@@ -4,23 +4,19 @@ What daframework knows better than the user is supplied by name to a factory tha
 """
 
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any
 
-from attrs import frozen
-from torch.nn.modules.module import register_module_module_registration_hook
-
-from daframework.compute.randomness import global_seed
+from daframework.dataset_interface import ImageDataset
 from daframework.errors import DafError, PluginError, RecipeError, collected, unknown
-from daframework.interfaces import Discriminator, Generator, ImageDataset, Loss, Task
 from daframework.recipes.strict import structure
 from daframework.recipes.tables import ComponentTable, LossTable, Recipe
 from daframework.registry import Component, Plugins, find
 
-DIRECTIONS = ("source_to_target", "target_to_source")
-DOMAINS = ("source", "target")
-_OTHER = {"source": "target", "target": "source"}
+if TYPE_CHECKING:
+    from daframework.interfaces import Task
+
 SUPPLIED = {
     "num_classes": "how many classes the datasets have",
     "split": 'which part of a dataset is wanted: "train" or "test"',
@@ -28,41 +24,6 @@ SUPPLIED = {
 }
 _MOST_MODULES = 10_000  # of torch: several times what the largest networks have
 _OPEN = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-_KINDS: dict[str, type] = {
-    "generator": Generator,
-    "discriminator": Discriminator,
-    "loss": Loss,
-    "task": Task,
-    "dataset": ImageDataset,
-}
-
-
-@frozen(eq=False)
-class Term:
-    """A loss of the recipe, with its name and weight."""
-
-    name: str
-    weight: float
-    loss: Loss
-
-
-@frozen(eq=False)
-class Networks:
-    """What is trained: generators by direction, discriminators by domain, and the losses that train them."""
-
-    generators: Mapping[str, Generator]
-    discriminators: Mapping[str, Discriminator]
-    terms: Sequence[Term]
-
-    @property
-    def trained(self) -> list[Generator | Discriminator]:
-        """All generators and discriminators."""
-        return [*self.generators.values(), *self.discriminators.values()]
-
-    @property
-    def ask_source_model(self) -> bool:
-        """Whether a loss asks for the model of ``source_only``."""
-        return any(term.loss.needs_source_model for term in self.terms)
 
 
 def make(component: Component, options: Mapping[str, Any], where: str, **supplied: Any) -> Any:
@@ -75,7 +36,7 @@ def make(component: Component, options: Mapping[str, Any], where: str, **supplie
     arguments = _arguments(component, options, where, supplied)
     title = f"{where}: {component.kind} '{component.name}'"
     try:
-        with bounded(title):
+        with nullcontext() if component.kind == "dataset" else bounded(title):
             built = component.factory(**arguments)
     except DafError:
         raise
@@ -85,12 +46,26 @@ def make(component: Component, options: Mapping[str, Any], where: str, **supplie
         raise RecipeError(f"{title}: {error}{hint}") from error
     except Exception as error:  # sizes that nothing can hold make torch and Python raise almost anything
         raise RecipeError(f"{title} cannot be built with these options: {first_line(error)}") from error
-    if not isinstance(built, _KINDS[component.kind]):
+    wanted = _interface(component.kind)
+    if not isinstance(built, wanted):
         raise PluginError(
-            f"{component.kind} '{component.name}' of plugin {component.origin} must be a "
-            f"{_KINDS[component.kind].__name__}, got {type(built).__name__}"
+            f"{component.kind} '{component.name}' of plugin {component.origin} must be a {wanted.__name__}, got "
+            f"{type(built).__name__}"
         )
     return built
+
+
+def _interface(kind: str) -> type:
+    if kind == "dataset":
+        return ImageDataset
+    from daframework import interfaces  # here, since a dataset takes no torch
+
+    return {
+        "generator": interfaces.Generator,
+        "discriminator": interfaces.Discriminator,
+        "loss": interfaces.Loss,
+        "task": interfaces.Task,
+    }[kind]
 
 
 @contextmanager
@@ -100,6 +75,8 @@ def bounded(title: str) -> Iterator[None]:
     Raises:
         RecipeError: what ``title`` names has more than `_MOST_MODULES` parts.
     """
+    from torch.nn.modules.module import register_module_module_registration_hook
+
     count = 0
 
     def add(*_: object) -> None:
@@ -184,94 +161,18 @@ def make_dataset(plugins: Plugins, recipe: Recipe, domain: str, split: str) -> I
         DataError: its files are.
     """
     table: ComponentTable = getattr(recipe, domain)
-    dataset: ImageDataset = _make_named(plugins, "dataset", table, domain, split=split)
+    dataset: ImageDataset = make_named(plugins, "dataset", table, domain, split=split)
     return dataset
 
 
-def make_task(plugins: Plugins, recipe: Recipe, num_classes: int) -> Task:
+def make_task(plugins: Plugins, recipe: Recipe, num_classes: int) -> "Task":
     """The recipe's task."""
-    task: Task = _make_named(plugins, "task", recipe.task, "task", num_classes=num_classes)
+    task: Task = make_named(plugins, "task", recipe.task, "task", num_classes=num_classes)
     return task
 
 
-def make_generator(plugins: Plugins, recipe: Recipe, direction: str, num_classes: int) -> Generator:
-    """The recipe's generator for one of the two directions."""
-    assert recipe.generator is not None, "a recipe without [generator] translates nothing"
-    with global_seed(recipe.seed, "generator", direction):
-        generator: Generator = _make_named(plugins, "generator", recipe.generator, "generator", num_classes=num_classes)
-    return generator
-
-
-def make_also(plugins: Plugins, recipe: Recipe, num_classes: int) -> list[Generator]:
-    """The generators of ``translation.also``.
-
-    Raises:
-        RecipeError: there is no such generator, or it has weights to train.
-    """
-    made: list[Generator] = []
-    for name in recipe.translation.also if recipe.translation else ():
-        table = ComponentTable(name, {})
-        generator: Generator = _make_named(plugins, "generator", table, "translation.also", num_classes=num_classes)
-        if any(weight.requires_grad for weight in generator.parameters()):
-            raise RecipeError(
-                f"translation.also: generator '{name}' has weights, which nothing would train; name generators that "
-                "only measure, such as color_transfer, histogram_matching and fda"
-            )
-        made.append(generator)
-    return made
-
-
-def make_discriminator(plugins: Plugins, recipe: Recipe, domain: str, num_classes: int) -> Discriminator:
-    """The recipe's discriminator for one of the two domains."""
-    assert recipe.discriminator is not None, "a recipe without [discriminator] has none"
-    with global_seed(recipe.seed, "discriminator", domain):
-        discriminator: Discriminator = _make_named(
-            plugins, "discriminator", recipe.discriminator, "discriminator", num_classes=num_classes
-        )
-    return discriminator
-
-
-def make_term(
-    plugins: Plugins, recipe: Recipe, table: LossTable, num_classes: int, generator: Generator | None
-) -> Term:
-    """One loss of the recipe, with its weight; ``generator`` translates from source to target.
-
-    Raises:
-        RecipeError: an option is wrong, or the loss reads the generator's sizes and there is None to read.
-    """
-    with global_seed(recipe.seed, "loss", table.name):
-        loss: Loss = _make_named(
-            plugins, "loss", table, f"losses.{table.name}", num_classes=num_classes, generator=generator
-        )
-    return Term(table.name, table.weight, loss)
-
-
-def judged_domains(recipe: Recipe) -> list[str]:
-    """The domains that have a discriminator: those that images are translated to."""
-    if recipe.discriminator is None or recipe.translation is None:
-        return []
-    return [domain for domain in DOMAINS if f"{_OTHER[domain]}_to_{domain}" in recipe.translation.directions]
-
-
-def make_networks(plugins: Plugins, recipe: Recipe, num_classes: int) -> Networks:
-    """The generators, discriminators and losses, each initialised from a stream of its own.
-
-    So a component's first weights do not depend on what else is in the recipe. A domain that nothing is translated to
-    has no discriminator.
-    """
-    assert recipe.translation is not None, "a recipe without [translation] has no networks"
-    generators: dict[str, Generator] = {
-        direction: make_generator(plugins, recipe, direction, num_classes)
-        for direction in recipe.translation.directions
-    }
-    return Networks(
-        generators,
-        {domain: make_discriminator(plugins, recipe, domain, num_classes) for domain in judged_domains(recipe)},
-        [make_term(plugins, recipe, table, num_classes, generators[DIRECTIONS[0]]) for table in recipe.losses],
-    )
-
-
-def _make_named(plugins: Plugins, kind: str, table: ComponentTable | LossTable, where: str, **supplied: Any) -> Any:
+def make_named(plugins: Plugins, kind: str, table: ComponentTable | LossTable, where: str, **supplied: Any) -> Any:
+    """The component that a recipe's ``table`` names, see `make`."""
     return make(_find(plugins, kind, table.name, where), table.options, where, **supplied)
 
 

@@ -4,14 +4,16 @@ inside.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import Protocol
 
-from attrs import field, frozen
+from attrs import frozen
 from torch import Tensor, nn
 
+from daframework.dataset_interface import ImageDataset as ImageDataset
+from daframework.dataset_interface import Inspection as Inspection
+from daframework.dataset_interface import Sample as Sample
 from daframework.label_types import IGNORE_INDEX as IGNORE_INDEX
 from daframework.label_types import SEMANTIC as SEMANTIC
 from daframework.label_types import LabelType as LabelType
@@ -23,23 +25,6 @@ from daframework.task_interface import Task as Task
 
 
 @frozen(eq=False)
-class Sample:
-    """A stored image: ``image`` (3, H, W) uint8 RGB, ``label`` (H, W) uint8 or None, ``name`` unique in its set.
-
-    ``label`` is the semantic one; ``others`` are those of other types by their name, such as ``"depth"``.
-    """
-
-    image: Tensor
-    label: Tensor | None
-    name: str
-    others: Mapping[str, Tensor] = field(factory=dict)
-
-    def labelled(self, name: str) -> Tensor | None:
-        """Its label of the type ``name``, None where it has none."""
-        return self.label if name == SEMANTIC.name else self.others.get(name)
-
-
-@frozen(eq=False)
 class Batch:
     """``image`` (N, 3, H, W) float in [-1, 1]; ``label`` (N, ...), or None where labels must not be seen.
 
@@ -48,70 +33,6 @@ class Batch:
 
     image: Tensor
     label: Tensor | None
-
-
-@frozen(eq=False)
-class Inspection:
-    """An image and its label as far as they can be read, None otherwise, and a line for everything wrong with them."""
-
-    name: str
-    image: Tensor | None
-    label: Tensor | None
-    problems: Sequence[str]
-    turned: bool = False  # EXIF turns one of the two and not the other
-    others: Mapping[str, Tensor] = field(factory=dict)  # its labels of other types that can be read, by their names
-    doubt: str | None = None  # what looks wrong and need not be, such as the unit of values far too large
-
-
-class ImageDataset(ABC):
-    """Images with labels, in a fixed order. 255 in a label means: ignore this pixel."""
-
-    classes: Sequence[str]
-    """Class names; a label's value is an index into them."""
-    palette: Sequence[tuple[int, int, int]]
-    """One RGB colour (0 to 255) a class, for pictures."""
-    labels: Sequence[str] = (SEMANTIC.name,)
-    """The types of label that its samples have. A set without semantic ones has no classes and no palette."""
-
-    @abstractmethod
-    def __len__(self) -> int:
-        """How many images there are."""
-
-    @abstractmethod
-    def __getitem__(self, index: int) -> Sample:
-        """The image at ``index`` (0 <= index < len) with its label.
-
-        Raises:
-            DataError: the image or label cannot be read, they differ in size, or a label has an unknown id.
-        """
-
-    def unlabelled(self, index: int) -> Sample:
-        """The image at ``index`` with ``label`` None. Override it so that a label on disk is not even opened."""
-        sample = self[index]
-        return Sample(sample.image, None, sample.name)
-
-    def file(self, index: int) -> Path | None:
-        """Where the image at ``index`` is stored, to be named in messages; None where it has no file of its own."""
-        return None
-
-    def fingerprint(self, *, labels: bool) -> str | None:
-        """A text that changes whenever an image may have changed, or with ``labels`` a label or what its ids mean.
-
-        ``data.cache = true`` keeps decoded images on disk under it; None for a set that cannot tell, which is not kept.
-        It must take seconds for 100,000 images: ask for sizes and times. Unless ``labels``, do not look for labels.
-
-        Raises:
-            DataError: a file is missing.
-        """
-        return None
-
-    def problems(self, *, labelled: bool) -> list[str]:
-        """A line for all that is wrong and shows without decoding: if ``labelled``, each file without a partner."""
-        return []
-
-    def inspect(self, index: int, *, labelled: bool) -> Inspection | None:
-        """All that is wrong at ``index``, less what `problems` tells; None where only reading the sample can say."""
-        return None
 
 
 class Generator(nn.Module, ABC):

@@ -2,10 +2,14 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
-from torch.nn.functional import interpolate
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 IGNORE_INDEX = 255
 
@@ -20,7 +24,7 @@ class LabelType(ABC):
     """What it is called: the key in `Sample.others`, unless it is ``"semantic"``, and in a dataset's ``labels``."""
     invalid: float
     """The value of a pixel that says nothing, which no loss and no metric counts."""
-    dtype: torch.dtype | None = None
+    dtype: "torch.dtype | None" = None
     """Of labels (H, W), which ``data.cache`` can keep; None where they are of another shape, and are read each time."""
 
     @property
@@ -29,14 +33,14 @@ class LabelType(ABC):
         return self.name == SEMANTIC.name
 
     @abstractmethod
-    def problem(self, label: Tensor, height: int, width: int) -> str | None:
+    def problem(self, label: "Tensor", height: int, width: int) -> str | None:
         """What is wrong with the label of an image of that size, as a sentence's end: "must be ..., got ..."."""
 
     @abstractmethod
-    def example(self, height: int, width: int, num_classes: int, random: torch.Generator) -> Tensor:
+    def example(self, height: int, width: int, num_classes: int, random: "torch.Generator") -> "Tensor":
         """One that an image of that size might have, drawn from ``random``: what contracts are checked with."""
 
-    def render(self, label: Tensor, palette: Sequence[tuple[int, int, int]]) -> Tensor:
+    def render(self, label: "Tensor", palette: Sequence[tuple[int, int, int]]) -> "Tensor":
         """A picture of labels (N, H, W): (N, 3, H, W) uint8, by the dataset's ``palette`` where it has classes.
 
         Raises:
@@ -48,29 +52,31 @@ class LabelType(ABC):
         """What colours of `render` mean that do not go by a palette, with their unit: an RGB colour (0 to 255) each."""
         return ()
 
-    def resized(self, label: Tensor, size: Sequence[int]) -> Tensor:
+    def resized(self, label: "Tensor", size: Sequence[int]) -> "Tensor":
         """That of the image brought to ``size``: by the nearest pixel centre, so that no value is invented."""
         if tuple(label.shape[-2:]) == tuple(size):
             return label
+        from torch.nn.functional import interpolate
+
         planes = label.reshape(1, -1, *label.shape[-2:])
         return interpolate(planes, tuple(size), mode="nearest-exact").reshape(*label.shape[:-2], *size)
 
-    def cropped(self, label: Tensor, top: int, left: int, height: int, width: int) -> Tensor:
+    def cropped(self, label: "Tensor", top: int, left: int, height: int, width: int) -> "Tensor":
         """That of the crop whose first pixel is at (top, left)."""
         return label[..., top : top + height, left : left + width]
 
-    def mirrored(self, label: Tensor) -> Tensor:
+    def mirrored(self, label: "Tensor") -> "Tensor":
         """That of the image mirrored left to right."""
         return label.flip(-1)
 
-    def moved(self, label: Tensor, warp: Callable[[Tensor], Tensor], scale: Tensor) -> Tensor:
+    def moved(self, label: "Tensor", warp: "Callable[[Tensor], Tensor]", scale: "Tensor") -> "Tensor":
         """Labels (N, ..., H, W) of images that were enlarged by ``scale`` (N,) and turned.
 
         ``warp`` does that to planes (N, C, H, W), float: each value is read at the nearest pixel, and 0 beyond the
         edges. A value that changes with what an image shows, such as a depth, is changed here.
         """
         planes = label.reshape(len(label), -1, *label.shape[-2:]).to(scale.dtype)
-        known, moved = warp(torch.ones_like(planes)) > 0.5, warp(planes)
+        known, moved = warp(planes.new_ones(planes.shape)) > 0.5, warp(planes)
         values = (moved if label.is_floating_point() else moved.round()).to(label.dtype)
         return values.masked_fill(~known, self.invalid).reshape(label.shape)
 
@@ -78,19 +84,31 @@ class LabelType(ABC):
 class SemanticLabels(LabelType):
     """A class index a pixel, (H, W) uint8; 255 is ignored."""
 
-    name, invalid, dtype = "semantic", IGNORE_INDEX, torch.uint8
+    name, invalid = "semantic", IGNORE_INDEX
 
-    def problem(self, label: Tensor, height: int, width: int) -> str | None:
-        if label.dtype == torch.uint8 and tuple(label.shape) == (height, width):
+    @property
+    def dtype(self) -> "torch.dtype":  # type: ignore[override]  # a property, since torch is not imported here
+        import torch
+
+        return torch.uint8
+
+    def problem(self, label: "NDArray[Any] | Tensor", height: int, width: int) -> str | None:
+        """As for every type; arrays are taken too."""
+        found = np.asarray(label)
+        if found.dtype == np.uint8 and found.shape == (height, width):
             return None
         wanted = f"uint8 ({height}, {width}) (height, width) as its image"
-        return f"must be {wanted}, got {label.dtype} {tuple(label.shape)}"
+        return f"must be {wanted}, got {found.dtype} {found.shape}"
 
-    def example(self, height: int, width: int, num_classes: int, random: torch.Generator) -> Tensor:
+    def example(self, height: int, width: int, num_classes: int, random: "torch.Generator") -> "Tensor":
+        import torch
+
         return torch.randint(num_classes, (height, width), generator=random).to(torch.uint8)
 
-    def render(self, label: Tensor, palette: Sequence[tuple[int, int, int]]) -> Tensor:
+    def render(self, label: "Tensor", palette: Sequence[tuple[int, int, int]]) -> "Tensor":
         """Each class in its colour of the palette; ignored pixels are black."""
+        import torch
+
         colors = torch.zeros(256, 3, dtype=torch.uint8)
         colors[: len(palette)] = torch.tensor(palette, dtype=torch.uint8).reshape(-1, 3)
         return colors[label.long()].permute(0, 3, 1, 2)

@@ -7,11 +7,12 @@ from test_run import run
 from test_stream import Numbered
 
 from daframework.adapt.translated_set import open_translated
-from daframework.build import make, make_also
+from daframework.build import make
 from daframework.data.stream import Blend, TrainingStream, to_bytes, to_float
 from daframework.downstream import fit
 from daframework.errors import RecipeError
 from daframework.interfaces import Sample
+from daframework.networks import make_also
 from daframework.recipes.read import parse
 from daframework.recipes.tables import OriginalsTable
 from daframework.registry import find

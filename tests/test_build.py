@@ -6,9 +6,10 @@ import tiny
 import torch
 from torch import nn
 
-from daframework.build import make, make_dataset, make_generator, make_networks, make_task, make_term
+from daframework.build import make, make_dataset, make_task
 from daframework.errors import PluginError, RecipeError
 from daframework.interfaces import Generator
+from daframework.networks import make_generator, make_networks, make_term
 from daframework.recipes.read import parse
 from daframework.registry import Component, Origin, load_plugins
 

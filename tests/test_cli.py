@@ -254,7 +254,7 @@ def trained(tmp_path_factory, plugins):
     """A run whose translation is finished."""
     from conftest import TABLES
 
-    from daframework.build import make_networks
+    from daframework.networks import make_networks
     from daframework.recipes.read import parse
     from daframework.storage.checkpoint import save
     from daframework.storage.run_folder import open_folder
@@ -274,7 +274,7 @@ def test_translating_keeps_names_folders_and_sizes(daf, trained, images, tmp_pat
     found = {str(file.relative_to(out)): image_size(file) for file in out.rglob("*") if file.is_file()}
     assert found == SIZES
     with torch.no_grad():
-        expected = generator(read_image(images / "a.png")[None] / 127.5 - 1)[0].add(1).mul(127.5)
+        expected = generator(torch.from_numpy(read_image(images / "a.png"))[None] / 127.5 - 1)[0].add(1).mul(127.5)
     assert (read_image(out / "a.png") - expected).abs().max() < 0.51
 
 

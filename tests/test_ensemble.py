@@ -139,7 +139,7 @@ def test_what_a_folder_draws_follows_from_the_seed_alone(tmp_path, session):
         torch.manual_seed(before)
         out = tmp_path / name
         translate_folder(session(), Tinted(noise=0.1), tmp_path / "in", out, overwrite=False, seed=seed)
-        return [read_image(out / f"{name}.png") for name in "ab"]
+        return [torch.from_numpy(read_image(out / f"{name}.png")) for name in "ab"]
 
     one = translated("one", seed=3, before=1)
     assert same(one, translated("two", seed=3, before=2)) and not torch.equal(*one)

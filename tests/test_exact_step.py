@@ -12,9 +12,10 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from daframework.adapt.loop import train
-from daframework.build import make_dataset, make_networks
+from daframework.build import make_dataset
 from daframework.data.stream import TrainingStream, training_batches
 from daframework.data.unlabelled import Unlabelled
+from daframework.networks import make_networks
 from daframework.recipes.read import parse
 from daframework.registry import load_plugins
 from daframework.runs.translation import measure_domains

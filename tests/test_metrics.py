@@ -9,7 +9,8 @@ from cityscapesscripts.helpers.labels import labels as LABELS
 from PIL import Image
 
 from daf_driving.space_files import labels_of
-from daframework.data.decode import map_ids, read_label
+from daframework.data.decode import read_label
+from daframework.data.label_files import map_ids
 from daframework.errors import DataError
 from daframework.metrics import class_iou, confusion_matrix, mean_iou, mean_iou_of, pixel_accuracy
 from daframework.scores import Metric
@@ -79,8 +80,8 @@ def test_cityscapes_own_evaluation_agrees_on_the_same_files(tmp_path, labels_hol
             path = tmp_path / f"{kind}{index}.png"
             Image.fromarray(array).save(path)
             files[kind].append(str(path))
-        read = map_ids(read_label(path), to_class, where="") if labels_hold == "ids" else torch.from_numpy(label)
-        whole += confuse(prediction[None], read[None].long(), num_classes)
+        read = map_ids(read_label(path), to_class, where="") if labels_hold == "ids" else label
+        whole += confuse(prediction[None], torch.from_numpy(read)[None].long(), num_classes)
 
     pixels_only = {"quiet": True, "JSONOutput": False, "evalInstLevelScore": False, "evalPixelAccuracy": False}
     arguments = SimpleNamespace(**{**vars(OFFICIAL), **pixels_only})

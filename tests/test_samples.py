@@ -4,8 +4,8 @@ import torch
 from torch import nn
 
 from daframework.adapt.samples import head_scores, sample_grid, tiled
-from daframework.build import Networks
 from daframework.interfaces import SEMANTIC, DiscriminatorOutput, Sample
+from daframework.networks import Networks
 
 CPU = torch.device("cpu")
 

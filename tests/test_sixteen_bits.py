@@ -30,7 +30,7 @@ def test_an_image_folder_scales_as_it_is_told(root, option):
     dataset = ImageFolder(root=str(root), **FOLDER, **option)
     expected = np.round((LEVELS - 7000.0) / 2500 * 255)
     for image in (dataset.unlabelled(0).image, dataset[0].image, dataset.inspect(0, labelled=True).image):
-        assert np.array_equal(image.numpy(), np.stack([expected] * 3))
+        assert np.array_equal(np.asarray(image), np.stack([expected] * 3))
     assert dataset[1].image.unique().tolist() == [100]
     told = {ImageFolder(root=str(root), **FOLDER, **one).fingerprint(labels=False) for one in ({}, option)}
     assert len(told) == 2  # or a cache would keep what another scaling gave
@@ -61,6 +61,6 @@ def test_translate_scales_as_the_source_and_names_what_it_cannot(daf, root, tmp_
         torch.manual_seed(0)
         save(folder.checkpoint("generator"), {"generator": tiny.Painter().state_dict(), "num_classes": 1})
         results[name] = daf("translate", folder.path, root / "images", tmp_path / f"{name}_out")
-    assert results["told"][0] == 0 and read_image(tmp_path / "told_out" / "deep.png").unique().numel() > 20
+    assert results["told"][0] == 0 and len(np.unique(read_image(tmp_path / "told_out" / "deep.png"))) > 20
     refused(results["untold"], r"images/deep\.png: holds 16 bits a channel, .*value_range = ")
     assert [one.name for one in (tmp_path / "untold_out").iterdir()] == ["plain.png"]

@@ -6,7 +6,7 @@ from itertools import chain
 import pytest
 import torch
 
-from daframework.build import make_networks
+from daframework.networks import make_networks
 from daframework.registry import load_plugins
 
 CPU = torch.device("cpu")

@@ -7,9 +7,9 @@ import tiny
 import torch
 
 from daframework.adapt.step import DiscriminatorObjective, DomainImages, Fake, GeneratorObjective, StepImages
-from daframework.build import Term
 from daframework.errors import PluginError
 from daframework.interfaces import DiscriminatorOutput, Generator, Loss
+from daframework.networks import Term
 
 GAN, CYCLE, IDENTITY, SEGMENT = tiny.LeastSquares, tiny.Cycle, tiny.Identity, tiny.Segment
 

@@ -12,13 +12,14 @@ from torch import nn
 from daframework import hookimpl
 from daframework.adapt.loop import train
 from daframework.adapt.step import GeneratorObjective
-from daframework.build import make_dataset, make_networks, make_task
+from daframework.build import make_dataset, make_task
 from daframework.data.stream import TrainingStream
 from daframework.data.unlabelled import Unlabelled
 from daframework.downstream.fit import fit, warmup_cosine
 from daframework.downstream.score import score
 from daframework.errors import DataError, PluginError, StoppedError, TrainingError
 from daframework.interfaces import Loss
+from daframework.networks import make_networks
 from daframework.recipes.read import parse
 from daframework.registry import load_plugins
 

@@ -1,5 +1,6 @@
 import re
 
+import numpy as np
 import pytest
 import tiny
 import torch
@@ -95,16 +96,16 @@ def test_an_image_comes_out_the_same_whatever_is_translated_beside_it(tmp_path, 
     assert translate_folder(session(), generator, images, tmp_path / "out", overwrite=False, seed=0) == 40
     assert files(tmp_path / "out").keys() == files(images).keys()
     for name, file in files(images).items():
-        image = to_float(read_image(file))[None]
+        image = to_float(torch.from_numpy(read_image(file)))[None]
         with torch.no_grad():
             alone = to_bytes(apply_padded(generator, image, 4))[0]
-        assert (read_image(tmp_path / "out" / name).int() - alone.int()).abs().max() <= 1
+        assert (torch.from_numpy(read_image(tmp_path / "out" / name)).int() - alone.int()).abs().max() <= 1
 
 
 def test_tiles_change_nothing_in_a_pointwise_translation(tmp_path, session, images):
     translate_folder(session(), Same(), images, tmp_path / "out", overwrite=False, seed=0, tile=(8, 12))
     assert all(
-        torch.equal(read_image(tmp_path / "out" / name), read_image(file)) for name, file in files(images).items()
+        np.array_equal(read_image(tmp_path / "out" / name), read_image(file)) for name, file in files(images).items()
     )
 
 
@@ -165,4 +166,4 @@ def test_a_translated_image_is_rounded_not_cut(tmp_path, session):
     every = torch.arange(256, dtype=torch.uint8).repeat(3, 4, 1)
     given = Listed([Sample(every, torch.zeros(4, 256, dtype=torch.uint8), "x")])
     translate_set(session(), Same(), given, tmp_path / "out", batch_size=1, seed=0)
-    assert torch.equal(read_image(next((tmp_path / "out" / "images").iterdir())), every)
+    assert np.array_equal(read_image(next((tmp_path / "out" / "images").iterdir())), every)

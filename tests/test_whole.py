@@ -6,11 +6,11 @@ from conftest import BOUND
 from test_checked import Listed, sample
 from torch import nn
 
+from daframework.data.spread import evenly_spread
 from daframework.data.whole import (
     apply_padded,
     batches_by_size,
     batches_in_order,
-    evenly_spread,
     stack_images,
     stack_labels,
 )

@@ -13,7 +13,6 @@ from timing import LENGTH, BlockClock
 
 from daframework.adapt.loop import train
 from daframework.adapt.step import DiscriminatorObjective, Fake, GeneratorObjective
-from daframework.build import Networks, make_networks
 from daframework.compute.acceleration import accelerate
 from daframework.compute.session import Session
 from daframework.data.checked import Checked
@@ -21,6 +20,7 @@ from daframework.data.stream import TrainingStream, to_float
 from daframework.data.unlabelled import Unlabelled
 from daframework.errors import StoppedError
 from daframework.interfaces import ImageDataset, Sample
+from daframework.networks import Networks, make_networks
 from daframework.recipes.read import parse
 from daframework.recipes.tables import Recipe
 from daframework.registry import Plugins, load_plugins

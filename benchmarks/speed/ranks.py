@@ -18,8 +18,9 @@ from typing import Any
 import torch
 from timing import chosen_device, options, print_table, run, set_option, write
 
-from daframework.build import make_networks, make_task
+from daframework.build import make_task
 from daframework.errors import RunError
+from daframework.networks import make_networks
 from daframework.recipes.read import locate, read
 from daframework.registry import load_plugins
 

@@ -33,11 +33,11 @@ from timing import (
 )
 
 from daframework.adapt.loop import train
-from daframework.build import make_networks
 from daframework.compute.session import Session
 from daframework.data.decode import write_image, write_label
 from daframework.data.unlabelled import Unlabelled
 from daframework.errors import StoppedError
+from daframework.networks import make_networks
 from daframework.recipes.read import locate, parse, read_tables
 from daframework.recipes.tables import Recipe
 from daframework.registry import load_plugins

@@ -104,7 +104,7 @@ def same_weights(generator: ResNet, network: nn.Module) -> None:
 def difference(first: Path, second: Path) -> float:
     """Mean absolute difference of the images in two folders, in grey levels of 0 to 255."""
     pairs = zip(sorted(first.iterdir()), sorted(second.iterdir()), strict=True)
-    return float(np.mean([(read_image(a).float() - read_image(b).float()).abs().mean().item() for a, b in pairs]))
+    return float(np.mean([np.abs(read_image(a) - read_image(b).astype(float)).mean() for a, b in pairs]))
 
 
 def measure(size: tuple[int, int], asked: Namespace, device: torch.device) -> dict[str, Any]:

@@ -17,7 +17,6 @@ from daframework.adapt.finite import FiniteCheck, require_finite_weights
 from daframework.adapt.pool import ImagePool
 from daframework.adapt.saved import restore, save
 from daframework.adapt.step import DiscriminatorObjective, Fake, GeneratorObjective, GeneratorStep, to_judge
-from daframework.build import DIRECTIONS, DOMAINS, Networks
 from daframework.compute.acceleration import accelerate, lay_out_like_weights
 from daframework.compute.batch_norm import over_all_ranks
 from daframework.compute.randomness import start_global
@@ -26,6 +25,7 @@ from daframework.compute.session import Session
 from daframework.compute.threads import keep_threads, use_threads
 from daframework.data.stream import TrainingStream, training_batches
 from daframework.errors import StoppedError
+from daframework.networks import DIRECTIONS, DOMAINS, Networks
 from daframework.recipes.tables import Recipe
 from daframework.spans import span
 from daframework.storage.row_names import TRANSLATION

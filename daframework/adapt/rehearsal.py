@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from daframework.adapt.step import DiscriminatorObjective, GeneratorObjective, to_judge
-from daframework.build import Term
 from daframework.compute.randomness import generator
 from daframework.interfaces import Batch, Discriminator, DiscriminatorOutput, Generator, ImageDataset, Sample
+from daframework.networks import Term
 
 
 def try_step(

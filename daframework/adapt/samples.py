@@ -7,11 +7,11 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from daframework.build import DIRECTIONS, Networks
 from daframework.data.stream import to_bytes, to_float
 from daframework.data.whole import apply_padded, stack_images, stack_labels, weights_dtype
 from daframework.interfaces import SEMANTIC, Discriminator, Sample
 from daframework.metrics import confusion_matrix, mean_iou
+from daframework.networks import DIRECTIONS, Networks
 
 _GAP = 2
 _JUDGED = {"source": "source", "fake_target": "target"}  # images with labels, and whose discriminator judges them

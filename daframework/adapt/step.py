@@ -13,9 +13,9 @@ from attrs import define, field
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from daframework.build import DOMAINS, Term
 from daframework.errors import DataError, PluginError
 from daframework.interfaces import Batch, Discriminator, DiscriminatorOutput, Generator
+from daframework.networks import DOMAINS, Term
 from daframework.spans import span
 
 T = TypeVar("T")

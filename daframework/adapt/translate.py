@@ -185,7 +185,7 @@ def translate_folder(
 
     @_tried
     def read(one: _Planned) -> tuple[_Planned, Tensor]:
-        return one, read_image(one.path, scaling=scaling, most=most)
+        return one, torch.from_numpy(read_image(one.path, scaling=scaling, most=most))
 
     planned = in_threads(plan, outputs, threads=_READERS, most=_WINDOW)
     batches = batches_by_size(sound(planned), lambda one: one.size, window=_WINDOW, batch_size=fitting)
@@ -239,11 +239,11 @@ def _write_all(files: Iterator[tuple[Path, Tensor]], *, waiting: int = _WRITING)
 
 
 def _write(file: tuple[Path, Tensor]) -> tuple[Path, int]:
-    path, pixels = file
+    path, pixels = file[0], file[1].cpu()  # copied here: the generator goes on with the next meanwhile
     if path.suffix == ".npy":
         write_values(path, pixels)
     elif pixels.ndim == 3:
-        write_image(path, pixels)  # on a GPU it is copied here: the generator goes on with the next meanwhile
+        write_image(path, pixels)
     else:
         write_label(path, pixels)
     return path, checksum_file(path)

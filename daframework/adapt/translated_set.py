@@ -8,11 +8,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from attrs import field, frozen
-from torch import Tensor
 
 from daframework.data.decode import read_image, read_label, read_values
+from daframework.dataset_interface import Array
 from daframework.errors import DataError, writing
 from daframework.fingerprint import checksum_file, digest, fingerprint_files
 from daframework.interfaces import SEMANTIC, ImageDataset, Sample
@@ -37,8 +36,8 @@ def label_file(name: str, file: str) -> str:
     return f"{labels_folder(name)}/{kept}"
 
 
-def _read_label(path: Path) -> Tensor:
-    return read_values(path) if path.suffix == ".npy" else read_label(path).to(torch.uint8)
+def _read_label(path: Path) -> Array:
+    return read_values(path) if path.suffix == ".npy" else read_label(path)
 
 
 def begin_set(partial: Path, members: int) -> None:

@@ -1,21 +1,27 @@
 """A dataset as the recipe wants it: checked, resized, kept in memory once decoded."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
-from torch.nn.functional import interpolate
+import numpy as np
+from numpy.typing import NDArray
 
+from daframework.dataset_interface import ImageDataset, Sample
 from daframework.errors import DataError
-from daframework.interfaces import IGNORE_INDEX, SEMANTIC, ImageDataset, LabelType, Sample
+from daframework.label_types import IGNORE_INDEX, SEMANTIC, LabelType
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
-def resize_image(image: Tensor, size: Sequence[int]) -> Tensor:
+def resize_image(image: "Tensor", size: Sequence[int]) -> "Tensor":
     """(3, H, W) uint8 -> (3, *size) uint8, antialiased bilinear."""
     if tuple(image.shape[-2:]) == tuple(size):
         return image
+    from torch.nn.functional import interpolate  # here, since looking at files takes no torch
+
     resized = interpolate(image[None].float(), tuple(size), mode="bilinear", antialias=True)[0]
-    return resized.round_().clamp_(0, 255).to(torch.uint8)
+    return resized.round_().clamp_(0, 255).byte()
 
 
 class DerivedDataset(ImageDataset):
@@ -82,7 +88,7 @@ class Checked(DerivedDataset):
         return self._kept[key]
 
 
-def labels_of(sample: Sample, types: Sequence[LabelType]) -> list[Tensor]:
+def labels_of(sample: Sample, types: Sequence[LabelType]) -> "list[Tensor]":
     """Its labels of these types, each of which it has."""
     return [label for one in types if (label := sample.labelled(one.name)) is not None]
 
@@ -101,24 +107,26 @@ def check_sample(sample: Sample, num_classes: int, types: Sequence[LabelType]) -
     Raises:
         DataError: it is not so.
     """
-    image = sample.image
-    if image.dtype != torch.uint8 or image.ndim != 3 or image.shape[0] != 3:
-        raise DataError(f"image {sample.name}: must be uint8 (3, H, W), got {image.dtype} {tuple(image.shape)}")
+    arrays = sample.as_arrays()
+    image, classes = arrays.image, arrays.label
+    assert image is not None, "a sample has an image"
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[0] != 3:
+        raise DataError(f"image {sample.name}: must be uint8 (3, H, W), got {image.dtype} {image.shape}")
     for one in types:
-        label = sample.labelled(one.name)
+        label: Any = classes if one.of_classes else sample.labelled(one.name)  # an array: classes take no torch
         kind = "label" if one.of_classes else f"{one.name} label"
         if label is None:
             raise DataError(f"image {sample.name}: has no {kind}, and this domain's labels are needed here")
         if problem := one.problem(label, image.shape[1], image.shape[2]):
             raise DataError(f"{kind} of {sample.name}: {problem}")
-        if one.of_classes:
-            _check_classes(label, num_classes, sample.name)
+        if classes is not None and one.of_classes:
+            _check_classes(classes, num_classes, sample.name)
 
 
-def _check_classes(label: Tensor, num_classes: int, name: str) -> None:
+def _check_classes(label: NDArray[Any], num_classes: int, name: str) -> None:
     outside = label[(label >= num_classes) & (label != IGNORE_INDEX)]
-    if outside.numel():
+    if outside.size:
         raise DataError(
-            f"label of {name}: id {int(outside[0])} ({outside.numel()} pixels have such ids) is not a class; "
+            f"label of {name}: id {int(outside[0])} ({outside.size} pixels have such ids) is not a class; "
             f"allowed: 0 to {num_classes - 1}, and {IGNORE_INDEX} to ignore; map it to a class or to ignore"
         )

@@ -1,15 +1,13 @@
 """Read and write image and label files; everything that can be wrong with a file is a `DataError` that names it."""
 
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from PIL import Image
-from torch import Tensor
 
 from daframework.data.open_image import IMAGE_FORMATS, MOST_PIXELS, opened, orientation_of, raw_mode
 from daframework.data.png import png_levels
@@ -21,7 +19,7 @@ IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".webp")
 """File name endings of images, in lower case. A label is always a PNG."""
 
 
-def read_image(path: Path, *, scaling: Scaling | None = None, most: int = MOST_PIXELS) -> Tensor:
+def read_image(path: Path, *, scaling: Scaling | None = None, most: int = MOST_PIXELS) -> NDArray[np.uint8]:
     """Decode an image file to (3, H, W) uint8 RGB, turned upright as its EXIF orientation says.
 
     Grey and palette images become RGB. An alpha channel is dropped if it hides nothing. Values of 16 bits become 8 by
@@ -34,10 +32,10 @@ def read_image(path: Path, *, scaling: Scaling | None = None, most: int = MOST_P
     with opened(path, IMAGE_FORMATS, most=most) as image:
         turned = orientation_of(image)
         pixels = _from_16_bits(image, path, scaling) if _has_16_bits(image) else np.array(_as_rgb(image, path))
-    return torch.from_numpy(_upright(pixels, turned)).permute(2, 0, 1).contiguous()
+    return _planes(_upright(pixels, turned))
 
 
-def read_label(path: Path) -> Tensor:
+def read_label(path: Path) -> NDArray[Any]:
     """Decode a PNG of ids to (H, W): uint8, or int32 for a 16-bit file. A palette PNG gives its indices.
 
     Raises:
@@ -55,10 +53,10 @@ def read_label(path: Path) -> Tensor:
         ids = _upright(np.array(image), turned)
     if stretch > 1:
         ids //= stretch
-    return torch.from_numpy(ids.astype(np.uint8 if ids.dtype == np.bool_ or ids.dtype == np.uint8 else np.int32))
+    return ids.astype(np.uint8 if ids.dtype in (np.bool_, np.uint8) else np.int32)
 
 
-def read_rgba(path: Path) -> Tensor:
+def read_rgba(path: Path) -> NDArray[np.uint8]:
     """Decode an image file to (4, H, W) uint8 RGB and alpha, for labels whose colours stand for something.
 
     Raises:
@@ -68,10 +66,10 @@ def read_rgba(path: Path) -> Tensor:
         if _has_16_bits(image):
             raise DataError(f"{path}: colours of 16 bits a channel are not supported; save it with 8")
         pixels = _upright(np.array(_as_rgba(image, path)), orientation_of(image))
-    return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
+    return _planes(pixels)
 
 
-def read_channels(path: Path) -> Tensor | None:
+def read_channels(path: Path) -> NDArray[np.int32] | None:
     """Decode a PNG of several channels of 16 bits to (H, W, channels) int32; None if it is another PNG.
 
     Raises:
@@ -80,7 +78,7 @@ def read_channels(path: Path) -> Tensor | None:
     with opened(path, ("PNG",)) as image:
         if not _has_16_bits(image) or image.mode == "I;16":
             return None
-        return torch.from_numpy(_upright(_levels(image, path), orientation_of(image)).astype(np.int32))
+        return _upright(_levels(image, path), orientation_of(image)).astype(np.int32)
 
 
 def is_grey(path: Path) -> bool:
@@ -114,18 +112,19 @@ def orientation(path: Path) -> int:
         return orientation_of(image)
 
 
-def write_image(path: Path, image: Tensor) -> None:
+def write_image(path: Path, image: ArrayLike) -> None:
     """Write (3, H, W) uint8 RGB as .png, or as .jpg with quality 95 and full colour resolution (4:4:4).
 
-    The file appears whole or not at all; missing folders are made.
+    An array, or a tensor of the CPU. The file appears whole or not at all; missing folders are made.
 
     Raises:
         DataError: the file cannot be written.
-        ValueError: the tensor or the file name's ending is another.
+        ValueError: the array or the file name's ending is another.
     """
-    if image.dtype != torch.uint8 or image.ndim != 3 or image.shape[0] != 3:
-        raise ValueError(f"an image to write must be (3, H, W) uint8, got {tuple(image.shape)} {image.dtype}")
-    picture = Image.fromarray(image.permute(1, 2, 0).contiguous().cpu().numpy())
+    pixels = np.asarray(image)
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[0] != 3:
+        raise ValueError(f"an image to write must be (3, H, W) uint8, got {pixels.shape} {pixels.dtype}")
+    picture = Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0)))
     suffix = path.suffix.lower()
     if suffix == ".png":
         # Level 1 writes several times faster than the default and costs little space on photographs.
@@ -136,84 +135,52 @@ def write_image(path: Path, image: Tensor) -> None:
         raise ValueError(f"an image is written as .png or .jpg, got '{path.name}'")
 
 
-def write_label(path: Path, label: Tensor) -> None:
-    """Write (H, W) uint8 ids as a one-channel .png; whole or not at all; missing folders are made.
+def write_label(path: Path, label: ArrayLike) -> None:
+    """Write (H, W) uint8 ids, an array or a tensor of the CPU, as a one-channel .png; whole or not at all.
 
     Raises:
         DataError: the file cannot be written.
-        ValueError: the tensor or the file name's ending is another.
+        ValueError: the array or the file name's ending is another.
     """
-    if label.dtype != torch.uint8 or label.ndim != 2:
-        raise ValueError(f"a label to write must be (H, W) uint8, got {tuple(label.shape)} {label.dtype}")
+    ids = np.asarray(label)
+    if ids.dtype != np.uint8 or ids.ndim != 2:
+        raise ValueError(f"a label to write must be (H, W) uint8, got {ids.shape} {ids.dtype}")
     if path.suffix.lower() != ".png":
         raise ValueError(f"a label is written as .png, which loses nothing, got '{path.name}'")
-    picture = Image.fromarray(label.contiguous().cpu().numpy())
+    picture = Image.fromarray(np.ascontiguousarray(ids))
     _write(path, lambda file: picture.save(file, "PNG"))
 
 
-def write_values(path: Path, values: Tensor) -> None:
-    """Write numbers of any shape as .npy; whole or not at all; missing folders are made.
+def write_values(path: Path, values: ArrayLike) -> None:
+    """Write numbers of any shape, an array or a tensor of the CPU, as .npy; whole or not at all.
 
     Raises:
         DataError: the file cannot be written.
     """
-    _write(path, lambda file: np.save(file, values.contiguous().cpu().numpy()))
+    _write(path, lambda file: np.save(file, np.ascontiguousarray(values)))
 
 
-def read_values(path: Path) -> Tensor:
+def read_values(path: Path) -> NDArray[Any]:
     """The numbers in a .npy file.
 
     Raises:
         DataError: the file cannot be read, or holds something else.
     """
     try:
-        return torch.from_numpy(np.load(path, allow_pickle=False))
+        with path.open("rb") as file:
+            values: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
+        if values.dtype.kind not in "biuf":
+            raise TypeError(f"it holds {values.dtype}")
+        return values
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or one_line(error)}") from error
     except (ValueError, TypeError, EOFError) as error:
         raise DataError(f"{path}: no .npy file of numbers ({one_line(error)})") from error
 
 
-def map_ids(label: Tensor, table: Mapping[int, int], *, where: str) -> Tensor:
-    """Replace raw ids (H, W), 0 to 65535, by ``table[id]``, a class index or 255 (ignore); (H, W) uint8.
-
-    ``where`` names the label in the message, as its file does.
-
-    Raises:
-        DataError: the label holds an id that the table does not map.
-    """
-    mapped_values = set(table.values())
-    unmapped = next(value for value in range(256) if value not in mapped_values)
-    lookup = torch.full((256 if label.dtype == torch.uint8 else 65536,), unmapped, dtype=torch.uint8)
-    for raw, index in table.items():
-        if raw < len(lookup):
-            lookup[raw] = index
-    mapped = lookup.index_select(0, label.flatten().int()).view_as(label)
-    if bool((mapped == unmapped).any()):
-        ids, counts = np.unique(label[mapped == unmapped].numpy(), return_counts=True)
-        raise DataError(_unmapped(dict(zip(ids.tolist(), counts.tolist(), strict=True)), table, where))
-    return mapped
-
-
-def _unmapped(found: Mapping[int, int], table: Mapping[int, int], where: str) -> str:
-    shown = [f"{raw} ({count} pixels)" for raw, count in found.items()][:5]
-    more = f" and {len(found) - 5} more" if len(found) > 5 else ""
-    what, verb, it = ("id", "is", "it") if len(found) == 1 else ("ids", "are", "them")
-    return (
-        f"{where}: {what} {', '.join(shown)}{more} {verb} not in the id map (known: {_ranges(sorted(table))}); "
-        f"map {it} to a class or to ignore"
-    )
-
-
-def _ranges(ids: list[int]) -> str:
-    """0, 1, 2, 7 -> ``0..2, 7``."""
-    runs: list[list[int]] = []
-    for raw in ids:
-        if runs and raw == runs[-1][-1] + 1:
-            runs[-1][1:] = [raw]
-        else:
-            runs.append([raw])
-    return ", ".join("..".join(map(str, run)) for run in runs) or "none"
+def _planes(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """(H, W, channels) -> (channels, H, W)."""
+    return np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
 
 def _upright(pixels: NDArray[Any], turned: int) -> NDArray[Any]:

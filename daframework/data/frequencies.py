@@ -2,15 +2,19 @@
 
 from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
 from daframework.data.parallel import in_parallel
-from daframework.data.whole import evenly_spread
+from daframework.data.spread import evenly_spread
+from daframework.dataset_interface import Array, ImageDataset
 from daframework.errors import DataError
-from daframework.interfaces import IGNORE_INDEX, ImageDataset
+from daframework.label_types import IGNORE_INDEX
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class ClassCounts(NamedTuple):
@@ -19,8 +23,8 @@ class ClassCounts(NamedTuple):
     ``pixels`` of the class itself; ``where_present``, of any class, in the images that show the class.
     """
 
-    pixels: Tensor
-    where_present: Tensor
+    pixels: "Tensor"
+    where_present: "Tensor"
 
 
 class Occurrence(NamedTuple):
@@ -30,8 +34,8 @@ class Occurrence(NamedTuple):
     """
 
     images: int
-    pixels: Tensor
-    shown: Tensor
+    pixels: NDArray[np.int64]
+    shown: NDArray[np.int64]
 
 
 class ClassShare(NamedTuple):
@@ -49,6 +53,8 @@ def count_classes(dataset: ImageDataset, *, limit: int = 2000) -> ClassCounts:
     Raises:
         DataError: a label has an unknown class or is missing, or no pixel is labelled.
     """
+    import torch  # here, since daf data stats takes none
+
     taken = evenly_spread(len(dataset), limit)
     counts = torch.tensor(list(image_counts(dataset, taken, workers=0)))
     if not counts.any():
@@ -58,7 +64,7 @@ def count_classes(dataset: ImageDataset, *, limit: int = 2000) -> ClassCounts:
     return ClassCounts(counts.sum(0), (counts.sum(1, keepdim=True) * (counts > 0)).sum(0))
 
 
-def label_counts(label: Tensor | None, num_classes: int, name: str) -> Tensor:
+def label_counts(label: Array | None, num_classes: int, name: str) -> NDArray[np.int64]:
     """Labelled pixels of each class, (num_classes,) int64, in a label (H, W); 255 counts nowhere.
 
     ``name`` is the image's.
@@ -68,9 +74,9 @@ def label_counts(label: Tensor | None, num_classes: int, name: str) -> Tensor:
     """
     if label is None:
         raise DataError(f"image '{name}' has no label, and classes are to be counted; give a labelled set")
-    counts = torch.bincount(label.flatten(), minlength=IGNORE_INDEX + 1)[:IGNORE_INDEX]
+    counts: NDArray[np.int64] = np.bincount(label.ravel(), minlength=IGNORE_INDEX + 1)[:IGNORE_INDEX]
     if counts[num_classes:].any():
-        unknown = num_classes + int(counts[num_classes:].nonzero()[0])
+        unknown = num_classes + int(counts[num_classes:].argmax())
         raise DataError(
             f"the label of image '{name}' has class {unknown} in {counts[unknown]} pixels; allowed are "
             f"0 to {num_classes - 1} and {IGNORE_INDEX} (ignore)"
@@ -84,9 +90,10 @@ def occurrence(dataset: ImageDataset, indices: Sequence[int], *, workers: int | 
     Raises:
         DataError: a label cannot be read, has an unknown class or is missing.
     """
-    pixels = shown = torch.zeros(len(dataset.classes), dtype=torch.int64)
-    for images, counts in enumerate(image_counts(dataset, indices, workers=workers), start=1):
-        pixels, shown = pixels + torch.tensor(counts), shown + (torch.tensor(counts) > 0)
+    pixels = shown = np.zeros(len(dataset.classes), np.int64)
+    for images, found in enumerate(image_counts(dataset, indices, workers=workers), start=1):
+        counts = np.array(found)
+        pixels, shown = pixels + counts, shown + (counts > 0)
         yield Occurrence(images, pixels, shown)
 
 
@@ -116,6 +123,6 @@ def image_counts(dataset: ImageDataset, indices: Sequence[int], *, workers: int 
 
 
 def _counted(dataset: ImageDataset, index: int) -> list[int]:
-    sample = dataset[index]
-    counts: list[int] = label_counts(sample.label, len(dataset.classes), sample.name).tolist()
+    found = dataset[index].as_arrays()
+    counts: list[int] = label_counts(found.label, len(dataset.classes), found.name).tolist()
     return counts

@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
-import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
 from daframework.data.decode import is_grey, read_channels, read_label, read_rgba
+from daframework.errors import DataError
 
 Channel = Literal["red", "green", "blue"]
 """A channel that holds the ids of a label."""
@@ -19,7 +19,7 @@ TRANSPARENT = -1
 _SHOWN = 5  # unknown values a message names: a colour image smeared by JPEG has thousands
 
 
-def read_channel(path: Path, channel: Channel) -> Tensor:
+def read_channel(path: Path, channel: Channel) -> NDArray[np.int32]:
     """Decode the ids in one channel of a PNG of 8 or 16 bits to (H, W) int32, `TRANSPARENT` where alpha is 0.
 
     A grey file is read as by `read_label`; a palette file by its colours, since programs that make PNG files smaller
@@ -31,14 +31,14 @@ def read_channel(path: Path, channel: Channel) -> Tensor:
     place, wide = CHANNELS.index(channel), read_channels(path)
     if wide is not None:
         ids, has_alpha = wide[..., place if wide.shape[-1] > 2 else 0], wide.shape[-1] % 2 == 0
-        return ids.masked_fill(wide[..., -1] == 0, TRANSPARENT) if has_alpha else ids
+        return np.where(wide[..., -1] == 0, TRANSPARENT, ids) if has_alpha else ids
     if is_grey(path):
-        return read_label(path).int()
-    colours = read_rgba(path)
-    return colours[place].int().masked_fill(colours[3] == 0, TRANSPARENT)
+        return read_label(path).astype(np.int32)
+    colours = read_rgba(path).astype(np.int32)
+    return np.where(colours[3] == 0, TRANSPARENT, colours[place])
 
 
-def read_values(path: Path, *, colours: bool, channel: Channel | None) -> Tensor:
+def read_values(path: Path, *, colours: bool, channel: Channel | None) -> NDArray[Any]:
     """Decode a label's ids, of one ``channel`` if that is given, or its ``colours``, as the functions here do.
 
     Raises:
@@ -49,7 +49,7 @@ def read_values(path: Path, *, colours: bool, channel: Channel | None) -> Tensor
     return read_label(path) if channel is None else read_channel(path, channel)
 
 
-def read_first_channel(path: Path) -> Tensor:
+def read_first_channel(path: Path) -> NDArray[Any]:
     """Decode the ids in a PNG's first channel to (H, W) int32, where it has several channels of 16 bits.
 
     As SYNTHIA has them: class id first, instance id second. A PNG of one channel is read as by `read_label`, which
@@ -62,15 +62,14 @@ def read_first_channel(path: Path) -> Tensor:
     return read_label(path) if wide is None else wide[..., 0]
 
 
-def read_colours(path: Path) -> Tensor:
+def read_colours(path: Path) -> NDArray[np.int32]:
     """Decode a label of colours to (H, W) int32, each as its `colour_code`, `TRANSPARENT` where alpha is 0.
 
     Raises:
         DataError: the file cannot be read, is no image, has several frames, or another colour mode.
     """
-    red, green, blue, alpha = read_rgba(path).int()
-    codes: Tensor = (red << 16) | (green << 8) | blue
-    return codes.masked_fill(alpha == 0, TRANSPARENT)
+    red, green, blue, alpha = read_rgba(path).astype(np.int32)
+    return np.where(alpha == 0, TRANSPARENT, (red << 16) | (green << 8) | blue)
 
 
 def colour_code(red: int, green: int, blue: int) -> int:
@@ -107,23 +106,64 @@ def value_name(value: int, *, colours: bool) -> str:
     return f"{value >> 16},{value >> 8 & 255},{value & 255}" if colours else str(value)
 
 
+def map_ids(label: NDArray[Any], table: Mapping[int, int], *, where: str) -> NDArray[np.uint8]:
+    """Replace raw ids (H, W), 0 to 65535, by ``table[id]``, a class index or 255 (ignore); (H, W) uint8.
+
+    ``where`` names the label in the message, as its file does.
+
+    Raises:
+        DataError: the label holds an id that the table does not map.
+    """
+    mapped_values = set(table.values())
+    unmapped = next(value for value in range(256) if value not in mapped_values)
+    lookup = np.full(256 if label.dtype == np.uint8 else 65536, unmapped, np.uint8)
+    for raw, index in table.items():
+        if raw < len(lookup):
+            lookup[raw] = index
+    mapped: NDArray[np.uint8] = lookup[label]
+    if (mapped == unmapped).any():
+        ids, counts = np.unique(label[mapped == unmapped], return_counts=True)
+        raise DataError(_unmapped(dict(zip(ids.tolist(), counts.tolist(), strict=True)), table, where))
+    return mapped
+
+
+def _unmapped(found: Mapping[int, int], table: Mapping[int, int], where: str) -> str:
+    shown = [f"{raw} ({count} pixels)" for raw, count in found.items()][:5]
+    more = f" and {len(found) - 5} more" if len(found) > 5 else ""
+    what, verb, it = ("id", "is", "it") if len(found) == 1 else ("ids", "are", "them")
+    return (
+        f"{where}: {what} {', '.join(shown)}{more} {verb} not in the id map (known: {_ranges(sorted(table))}); "
+        f"map {it} to a class or to ignore"
+    )
+
+
+def _ranges(ids: list[int]) -> str:
+    """0, 1, 2, 7 -> ``0..2, 7``."""
+    runs: list[list[int]] = []
+    for raw in ids:
+        if runs and raw == runs[-1][-1] + 1:
+            runs[-1][1:] = [raw]
+        else:
+            runs.append([raw])
+    return ", ".join("..".join(map(str, run)) for run in runs) or "none"
+
+
 def replace_values(
-    values: Tensor, numbers: Mapping[int, int], rest: int
-) -> tuple[Tensor, dict[int, int], dict[int, int]]:
-    """``numbers[value]`` for every value (H, W) int32, and ``rest`` for a value that is not in it: (H, W) uint8.
+    values: NDArray[Any], numbers: Mapping[int, int], rest: int
+) -> tuple[NDArray[np.uint8], dict[int, int], dict[int, int]]:
+    """``numbers[value]`` for every value (H, W), and ``rest`` for a value that is not in it: (H, W) uint8.
 
     Also returned: how many pixels have each value of ``numbers`` that occurs, and how many each that is not in it.
     """
     known = np.array(sorted(numbers), dtype=np.int32)
-    raw = values.numpy()
-    place = np.searchsorted(known, raw).clip(max=len(known) - 1)
-    found = known[place] == raw
+    place = np.searchsorted(known, values).clip(max=len(known) - 1)
+    found = known[place] == values
     mapped = np.array([numbers[value] for value in known.tolist()], dtype=np.uint8)[place]
     mapped[~found] = rest
     counts = np.bincount(place[found], minlength=len(known))
     occurring = {value: count for value, count in zip(known.tolist(), counts.tolist(), strict=True) if count}
-    others, pixels = np.unique(raw[~found], return_counts=True)
-    return torch.from_numpy(mapped), occurring, dict(zip(others.tolist(), pixels.tolist(), strict=True))
+    others, pixels = np.unique(values[~found], return_counts=True)
+    return mapped, occurring, dict(zip(others.tolist(), pixels.tolist(), strict=True))
 
 
 def name_values(counts: Mapping[int, int], *, colours: bool) -> str:

@@ -3,15 +3,16 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from attrs import frozen
-from torch import Tensor
+from numpy.typing import NDArray
 
 from daframework.data.decode import IMAGE_SUFFIXES, image_size, read_label
 from daframework.data.label_files import CHANNELS, TRANSPARENT, read_colours, value_name
+from daframework.data.spread import evenly_spread
 from daframework.data.walk import walk
-from daframework.data.whole import evenly_spread
 from daframework.errors import DataError
 
 _LABEL_FOLDERS = {"labels", "label", "annotations", "masks", "mask", "seg", "segmentation", "semantic", "ids"}
@@ -182,9 +183,9 @@ def _values(files: Sequence[Path]) -> tuple[str, dict[int, int]]:
     return "colours", counts
 
 
-def _counted(read: Callable[[Path], Tensor], files: Sequence[Path]) -> dict[int, int]:
+def _counted(read: Callable[[Path], NDArray[Any]], files: Sequence[Path]) -> dict[int, int]:
     counts: Counter[int] = Counter()
     for file in files:
-        values, pixels = np.unique(read(file).numpy(), return_counts=True)
+        values, pixels = np.unique(read(file), return_counts=True)
         counts.update(dict(zip(values.tolist(), pixels.tolist(), strict=True)))
     return dict(counts)

@@ -1,13 +1,14 @@
 """Do the same with many files, in several processes; results come in order."""
 
+import os
 import signal
-import warnings
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import parent_process
+from threading import Thread
 from typing import Any, TypeVar
-
-import torch
-from attrs import frozen
-from torch.utils.data import DataLoader, Dataset
 
 from daframework.cores import given_cores
 from daframework.errors import DafError, RunError
@@ -15,6 +16,7 @@ from daframework.errors import DafError, RunError
 T = TypeVar("T")
 _CHUNK = 16  # indices handed to a process at a time: an interruption waits for no more than these
 _MOST = 8  # processes, unless told: a disk feeds no more
+_KILLED = "a process that read files was killed, perhaps for want of memory; use fewer workers"
 
 
 def default_workers() -> int:
@@ -26,37 +28,59 @@ def in_parallel(function: Callable[[int], T], indices: Sequence[int], *, workers
     """``function`` of each of ``indices``, in their order, in ``workers`` processes: 0 for this process itself,
     None for `default_workers`.
 
-    Few indices take fewer processes. Memory does not grow with their number. What ``function`` gives should be small.
+    Few indices take fewer processes. Memory hardly grows with their number. What ``function`` gives should be small.
 
     Raises:
         DafError: ``function`` did.
         RunError: a process was killed.
     """
     workers, enough = default_workers() if workers is None else workers, -(-len(indices) // _CHUNK)
-    with warnings.catch_warnings():
-        # More processes than cores are of use where files come over a network.
-        warnings.filterwarnings("ignore", "This DataLoader will create")
-        loader: DataLoader[Any] = DataLoader(
-            _Applied(function, indices),
-            batch_size=_CHUNK,
-            num_workers=0 if enough < 2 else min(workers, enough),
-            collate_fn=list,
-            worker_init_fn=leave_interrupts_to_the_parent,
-            generator=torch.Generator(),  # its own, or it would draw from the global one
-        )
-        chunks = iter(loader)
+    if not workers or enough < 2:
+        yield from map(function, indices)
+        return
+    pool = ProcessPoolExecutor(min(workers, enough), initializer=_begin, initargs=(function,))
     try:
-        for chunk in until_killed(chunks):
-            for result in chunk:
-                if isinstance(result, DafError):
-                    raise result
-                yield result
+        for result in pool.map(_apply, indices, chunksize=_CHUNK):
+            if isinstance(result, DafError):
+                raise result
+            yield result
+    except BrokenProcessPool as error:
+        raise RunError(_KILLED) from error
     finally:
-        del chunks  # or its processes would live for as long as anybody holds the error
+        pool.shutdown(cancel_futures=True)
+
+
+_function: Callable[[int], Any]  # of a process that reads files: handed over once, since it may hold 100,000 names
+
+
+def _begin(function: Callable[[int], Any]) -> None:
+    global _function
+    _function = function
+    leave_interrupts_to_the_parent()
+    Thread(target=_end_with_the_parent, daemon=True).start()
+    if "torch" in sys.modules:
+        # A process has one core; and OpenMP's threads, if this one's parent has had any, hang in its children.
+        sys.modules["torch"].set_num_threads(1)
+
+
+def _end_with_the_parent() -> None:
+    # What kills the parent outright leaves its children waiting for more to do.
+    parent = parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
+
+
+def _apply(index: int) -> Any:
+    # An error is handed out, so that what was made before it in the same chunk comes first.
+    try:
+        return _function(index)
+    except DafError as error:
+        return error
 
 
 def until_killed(loader: Iterable[Any]) -> Iterator[Any]:
-    """What a `DataLoader` hands out.
+    """What torch's ``DataLoader`` hands out.
 
     Raises:
         RunError: one of its processes was killed.
@@ -66,26 +90,10 @@ def until_killed(loader: Iterable[Any]) -> Iterator[Any]:
     except RuntimeError as error:
         if "DataLoader worker" not in str(error):
             raise
-        raise RunError("a process that read files was killed, perhaps for want of memory; use fewer workers") from error
+        raise RunError(_KILLED) from error
 
 
-@frozen(eq=False)
-class _Applied(Dataset[Any]):
-    function: Callable[[int], Any]
-    indices: Sequence[int]
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def __getitem__(self, position: int) -> Any:
-        # An error is handed out, since one raised in a worker would lose its type.
-        try:
-            return self.function(self.indices[position])
-        except DafError as error:
-            return error
-
-
-def leave_interrupts_to_the_parent(_: int) -> None:
+def leave_interrupts_to_the_parent(worker: int = 0) -> None:
     """Ctrl-C reaches every process of a terminal, and a scheduler's SIGTERM or SIGUSR1 every process of a job.
 
     The parent finishes its step and then ends its workers; where it must insist, its own SIGTERM is the second.

@@ -10,16 +10,17 @@ import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources.abc import Traversable
 from pathlib import Path
+from typing import Any
 
 from attrs import evolve, field, frozen
-from torch import Tensor
+from numpy.typing import NDArray
 
 from daframework.data.checked import DerivedDataset
-from daframework.data.decode import map_ids
-from daframework.data.label_files import colour_code, value_name
+from daframework.data.label_files import colour_code, map_ids, value_name
+from daframework.dataset_interface import ImageDataset, Inspection, Sample
 from daframework.errors import DataError, RecipeError, one_line, unknown
 from daframework.fingerprint import digest
-from daframework.interfaces import IGNORE_INDEX, ImageDataset, Inspection, Sample
+from daframework.label_types import IGNORE_INDEX
 from daframework.recipes.read import locate, offered_files
 from daframework.recipes.strict import structure
 from daframework.registry import Plugins
@@ -197,9 +198,8 @@ class Mapped(DerivedDataset):
 
     def __getitem__(self, index: int) -> Sample:
         sample = self.dataset[index]
-        if sample.label is None:
-            return sample
-        return evolve(sample, label=self._mapped(sample.label, sample.name))
+        label = sample.as_arrays().label
+        return sample if label is None else evolve(sample, label=self._mapped(label, sample.name))
 
     def fingerprint(self, *, labels: bool) -> str | None:
         """The dataset's own, with what its classes become if ``labels``."""
@@ -224,5 +224,5 @@ class Mapped(DerivedDataset):
         except DataError as error:
             return evolve(found, label=None, problems=[*found.problems, str(error)])
 
-    def _mapped(self, label: Tensor, name: str) -> Tensor:
+    def _mapped(self, label: NDArray[Any], name: str) -> NDArray[Any]:
         return map_ids(label, self._table | {IGNORE_INDEX: IGNORE_INDEX}, where=f"label of {name}")

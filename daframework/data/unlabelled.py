@@ -1,6 +1,8 @@
 """A domain whose labels must not be seen."""
 
-from daframework.interfaces import ImageDataset, Sample
+from attrs import evolve
+
+from daframework.dataset_interface import ImageDataset, Sample
 
 
 class Unlabelled(ImageDataset):
@@ -20,5 +22,4 @@ class Unlabelled(ImageDataset):
 
     def __getitem__(self, index: int) -> Sample:
         """The sample with ``label`` None."""
-        sample = self.__images.unlabelled(index)
-        return Sample(sample.image, None, sample.name)
+        return evolve(self.__images.unlabelled(index), label=None, others={})

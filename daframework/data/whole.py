@@ -50,12 +50,6 @@ def batches_by_size(
             yield from (group[first : first + most] for first in range(0, len(group), most))
 
 
-def evenly_spread(total: int, most: int) -> list[int]:
-    """At most ``most`` of ``total`` indices, rising and spread over all: i * total // count for i below their count."""
-    count = min(most, total)
-    return [i * total // count for i in range(count)]
-
-
 def padded_side(length: int, multiple: int, smallest: int = 1) -> int:
     """The next multiple from ``length`` on that is ``smallest`` or more."""
     return -(-max(length, smallest) // multiple) * multiple

@@ -73,7 +73,7 @@ def predict_folder(
     bad = 0
     for done, (path, output) in enumerate(planned, start=1):
         try:
-            image = read_image(path, scaling=scaling)
+            image = torch.from_numpy(read_image(path, scaling=scaling))
         except DataError as error:
             bad += 1
             failed(error)

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import torch
 
-from daframework.build import make_networks
 from daframework.compute.session import Session
 from daframework.compute.signals import Signals, end_with_stdin
 from daframework.compute.threads import threads_by_work, threads_for
 from daframework.errors import DafError, StoppedError
+from daframework.networks import make_networks
 from daframework.registry import load_plugins
 from daframework.runs.class_shares import rare_sampler
 from daframework.runs.context import RunContext, read_seconds, write_seconds

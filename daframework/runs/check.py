@@ -15,8 +15,7 @@ from daframework.interfaces import ImageDataset, LabelType, Task
 from daframework.recipes.tables import Recipe
 from daframework.registry import Origin, Plugins, components, left_out
 from daframework.runs.check_networks import network_problems
-from daframework.runs.context import source_types
-from daframework.runs.datasets import Datasets, label_problems, open_datasets
+from daframework.runs.datasets import Datasets, label_problems, open_datasets, source_types
 
 _SECONDS = 1.0  # for the headers of a set's images: some 10,000 files, where the disk is awake
 _NAMED = 3  # files of a set that cannot be read

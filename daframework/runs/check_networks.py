@@ -10,23 +10,21 @@ from attrs import evolve
 from torch import Tensor, nn
 
 from daframework.adapt.rehearsal import try_step
-from daframework.build import (
-    DIRECTIONS,
-    DOMAINS,
-    Term,
-    bounded,
-    first_line,
-    judged_domains,
-    make_also,
-    make_discriminator,
-    make_generator,
-    make_task,
-    make_term,
-)
+from daframework.build import bounded, first_line, make_task
 from daframework.compute.ranks import count_ranks
 from daframework.data.checks.sizes import Sizes
 from daframework.errors import DafError, collected, lines
 from daframework.interfaces import SEMANTIC, Discriminator, Generator
+from daframework.networks import (
+    DIRECTIONS,
+    DOMAINS,
+    Term,
+    judged_domains,
+    make_also,
+    make_discriminator,
+    make_generator,
+    make_term,
+)
 from daframework.recipes.tables import Recipe
 from daframework.registry import Plugins, components
 from daframework.runs.trial import Built, Trial, Whole, looks_at_values

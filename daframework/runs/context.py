@@ -71,11 +71,6 @@ def opened(
     return checked(recipe, dataset, types)
 
 
-def source_types(dataset: ImageDataset, learned: LabelType) -> list[LabelType]:
-    """The labels that a run wants of its source: classes, which the translation may go by, and what the task learns."""
-    return [SEMANTIC, learned] if SEMANTIC.name in dataset.labels and not learned.of_classes else [learned]
-
-
 def set_title(recipe: Recipe, domain: str, split: str) -> str:
     """What messages call a set of images: ``source train (gta5)``."""
     return f"{domain} {split} ({getattr(recipe, domain).name})"

@@ -6,8 +6,9 @@ from attrs import frozen
 
 from daframework.build import make_dataset
 from daframework.data.spaces import Mapped, class_table, label_space, label_spaces
+from daframework.dataset_interface import ImageDataset
 from daframework.errors import DataError, RecipeError, collected
-from daframework.interfaces import SEMANTIC, ImageDataset, LabelType
+from daframework.label_types import SEMANTIC, LabelType
 from daframework.recipes.tables import Recipe
 from daframework.registry import Plugins
 
@@ -48,6 +49,11 @@ def open_datasets(plugins: Plugins, recipe: Recipe) -> Datasets:
             f"and {_list(target.classes)}; name a label space for both in data.classes"
         )
     return Datasets(source, target, target_test)
+
+
+def source_types(dataset: ImageDataset, learned: LabelType) -> list[LabelType]:
+    """The labels that a run wants of its source: classes, which the translation may go by, and what the task learns."""
+    return [SEMANTIC, learned] if SEMANTIC.name in dataset.labels and not learned.of_classes else [learned]
 
 
 def label_problems(recipe: Recipe, learned: LabelType, datasets: Datasets) -> list[str]:

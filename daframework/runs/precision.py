@@ -10,7 +10,7 @@ from attrs import evolve, frozen
 from lightning_fabric import Fabric
 from torch import nn
 
-from daframework.build import DIRECTIONS, make_generator, make_task
+from daframework.build import make_task
 from daframework.compute.acceleration import bf16_factor, cpu_has_bf16
 from daframework.compute.device import MIXED, SINGLE, make_fabric
 from daframework.compute.place import ALONE, Place, find_place
@@ -18,6 +18,7 @@ from daframework.compute.ranks import count_ranks, from_first
 from daframework.compute.session import Session
 from daframework.compute.threads import operations
 from daframework.errors import warn
+from daframework.networks import DIRECTIONS, make_generator
 from daframework.recipes.tables import Recipe
 from daframework.registry import Plugins
 from daframework.storage.run_folder import RunFolder

@@ -9,8 +9,8 @@ from torch import nn
 
 from daframework.compute.ranks import from_first
 from daframework.compute.session import Session
+from daframework.data.spread import evenly_spread
 from daframework.data.stream import Blend
-from daframework.data.whole import evenly_spread
 from daframework.downstream.fit import fit
 from daframework.downstream.score import Outcome, measure, score
 from daframework.downstream.self_training import Target

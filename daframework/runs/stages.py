@@ -10,7 +10,7 @@ from typing import Any
 
 from attrs import evolve
 
-from daframework.build import make_networks, make_task
+from daframework.build import make_task
 from daframework.compute.environment import describe
 from daframework.compute.ranks import from_first
 from daframework.compute.session import Session
@@ -19,6 +19,7 @@ from daframework.data.stream import Blend
 from daframework.data.unlabelled import Unlabelled
 from daframework.errors import RecipeError, RunError
 from daframework.interfaces import ImageDataset
+from daframework.networks import make_networks
 from daframework.recipes.tables import Recipe
 from daframework.registry import Plugins
 from daframework.runs.beside import rows_beside, trained_beside
@@ -27,9 +28,8 @@ from daframework.runs.context import (
     opened,
     read_seconds,
     set_title,
-    source_types,
 )
-from daframework.runs.datasets import label_problems, open_datasets
+from daframework.runs.datasets import label_problems, open_datasets, source_types
 from daframework.runs.precision import Precision, for_task, formats_of, precision_for
 from daframework.runs.rows import PlannedRow, content_preservation, fit_and_score
 from daframework.runs.translation import translate

@@ -7,14 +7,14 @@ from daframework.adapt.loop import train
 from daframework.adapt.samples import head_scores, sample_grid
 from daframework.adapt.translate import translate_set
 from daframework.adapt.translated_set import TranslatedSet, open_translated
-from daframework.build import DIRECTIONS, Networks, make_also, make_generator, make_networks
 from daframework.compute.ranks import from_first
 from daframework.compute.session import Session
 from daframework.data.decode import write_image
+from daframework.data.spread import evenly_spread
 from daframework.data.unlabelled import Unlabelled
-from daframework.data.whole import evenly_spread
 from daframework.errors import RunError, one_line, warn
 from daframework.interfaces import Generator, ImageDataset
+from daframework.networks import DIRECTIONS, Networks, make_also, make_generator, make_networks
 from daframework.recipes.tables import Recipe
 from daframework.registry import Plugins
 from daframework.runs.class_shares import rare_sampler

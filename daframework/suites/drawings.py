@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from daframework.adapt.translated_set import open_translated
-from daframework.data.whole import evenly_spread
+from daframework.data.spread import evenly_spread
 from daframework.interfaces import SEMANTIC, ImageDataset
 from daframework.report.figures import class_figure, save_figure, score_figure
 from daframework.report.sheets import Tile, contact_sheet

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 
 from daframework.adapt.rehearsal import Judge, Translator, tensors_of, try_step, with_versions
-from daframework.build import DIRECTIONS, DOMAINS, Term
 from daframework.compute.randomness import global_seed
 from daframework.data.checked import check_sample
 from daframework.data.whole import batched, padded_side
@@ -25,6 +24,7 @@ from daframework.interfaces import (
     Sample,
     Task,
 )
+from daframework.networks import DIRECTIONS, DOMAINS, Term
 
 
 def check_size(name: str, multiple: int, height: int, width: int) -> None:

@@ -12,11 +12,12 @@ from attrs import frozen
 from torch import nn
 
 from daframework.adapt.rehearsal import Noise, Translator
-from daframework.build import DIRECTIONS, SUPPLIED, make, required
+from daframework.build import SUPPLIED, make, required
 from daframework.compute.randomness import global_seed
 from daframework.errors import DafError, DataError, PluginError, one_line, unknown
 from daframework.guard import guarded
 from daframework.interfaces import Discriminator, Generator, ImageDataset, Loss, Task
+from daframework.networks import DIRECTIONS
 from daframework.registry import KINDS, Component, Origin, Plugins, clashes, components, find, left_out
 from daframework.testing.components import (
     check_dataset,

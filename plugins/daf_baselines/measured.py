@@ -7,7 +7,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from daframework.data.whole import evenly_spread
+from daframework.data.spread import evenly_spread
 from daframework.errors import DataError, PluginError
 from daframework.interfaces import Generator, ImageDataset
 

@@ -7,7 +7,7 @@ from daf_driving.file_dataset import FileDataset, find_root
 from daf_driving.pairing import Entry, Folder, list_entries, list_folders
 from daf_driving.space_files import Labels
 from daframework.errors import DataError
-from daframework.interfaces import IGNORE_INDEX
+from daframework.label_types import IGNORE_INDEX
 
 
 class CamVid(FileDataset, space="camvid11"):

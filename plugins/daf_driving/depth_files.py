@@ -7,10 +7,8 @@ from typing import Any, Literal
 
 import attrs
 import numpy as np
-import torch
 from attrs import frozen
 from numpy.typing import NDArray
-from torch import Tensor
 
 from daf_driving.pairing import Entry, Folder
 from daframework.data.decode import is_grey, read_label, read_rgba
@@ -38,12 +36,12 @@ class DepthCoding:
     invalid: float
     limits: tuple[float, float] | None = None
 
-    def doubt(self, depth: Tensor) -> str | None:
+    def doubt(self, depth: NDArray[np.float32]) -> str | None:
         """What to say of a depth (H, W) whose median is far outside ``limits``; its unit may be another."""
         if self.limits is None:
             return None
         low, high = self.limits
-        median = float(depth[depth > 0].median())
+        median = float(np.median(depth[depth > 0]))
         if low / _SLACK <= median <= high * _SLACK:
             return None
         return (
@@ -106,7 +104,7 @@ def make_coding(
     return DepthCoding(format, scale, invalid, (limits[0], limits[1]))
 
 
-def read_depth(path: Path, coding: DepthCoding) -> Tensor:
+def read_depth(path: Path, coding: DepthCoding) -> NDArray[np.float32]:
     """Decode a depth file to (H, W) float32, metres along the optical axis; 0 is invalid.
 
     Raises:
@@ -120,7 +118,7 @@ def read_depth(path: Path, coding: DepthCoding) -> Tensor:
     with np.errstate(over="ignore"):  # what is too large for 32 bits is infinite, and told
         stands = np.array(coding.invalid).astype(values.dtype)
         invalid = np.isnan(values) if np.isnan(stands) else values == stands
-        metres = np.where(invalid, 0, values.astype(np.float64) * coding.scale).astype(np.float32)
+        metres: NDArray[np.float32] = np.where(invalid, 0, values.astype(np.float64) * coding.scale).astype(np.float32)
     for wrong, what in ((~np.isfinite(metres), "NaN or infinite"), (metres < 0, "negative")):
         if wrong.any():
             raise DataError(
@@ -132,7 +130,7 @@ def read_depth(path: Path, coding: DepthCoding) -> Tensor:
             f"{path}: no pixel has a depth (all are invalid, {coding.invalid:g} or 0); take it away, or correct "
             "depth_invalid"
         )
-    return torch.from_numpy(metres)
+    return metres
 
 
 def _read_png16(path: Path) -> NDArray[Any]:
@@ -142,11 +140,11 @@ def _read_png16(path: Path) -> NDArray[Any]:
             'blue is read with depth_format = "carla", and a picture of a depth cannot be turned back into one'
         )
     values = read_label(path)
-    if values.dtype == torch.uint8:
+    if values.dtype == np.uint8:
         raise DataError(
             f"{path}: 8 bits where 16 are meant: some program has cut its values; fetch the original file again"
         )
-    return values.numpy()
+    return values
 
 
 def _read_npy(path: Path) -> NDArray[Any]:
@@ -179,7 +177,7 @@ def _read_carla(path: Path) -> NDArray[Any]:
             f"{path}: holds one channel, where CARLA's depth is 24 bits over red, green and blue; save the sensor's "
             "raw image, not one converted by a ColorConverter"
         )
-    red, green, blue, _ = read_rgba(path).int().numpy()
+    red, green, blue, _ = read_rgba(path).astype(np.int32)
     values: NDArray[Any] = red + green * 256 + blue * 65536
     return values
 

@@ -5,17 +5,16 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 
-from torch import Tensor
-
 from daf_driving.depth_files import DepthFiles, read_depth
 from daf_driving.pairing import Entry, some, unpaired
 from daf_driving.space_files import Labels, label_space
 from daf_driving.turned import one_is_turned, other_size
-from daframework.data.decode import map_ids, read_image, read_label
+from daframework.data.decode import read_image, read_label
+from daframework.data.label_files import map_ids
 from daframework.data.scaling import Scaling
+from daframework.dataset_interface import Array, ImageDataset, Inspection, Sample
 from daframework.errors import DataError, collected
 from daframework.fingerprint import digest, fingerprint_files
-from daframework.interfaces import ImageDataset, Inspection, Sample
 
 
 class FileDataset(ImageDataset):
@@ -106,7 +105,7 @@ class FileDataset(ImageDataset):
         others = {} if depth is None else {"depth": depth}
         return Inspection(entry.full_name, image, label if fits else None, problems, turned, others, doubt)
 
-    def _read_depth(self, files: DepthFiles, index: int, image: Tensor | None) -> Tensor:
+    def _read_depth(self, files: DepthFiles, index: int, image: Array | None) -> Array:
         """The depth at ``index``, of the size of ``image`` if that is given."""
         entry = files.entries[index]
         depth = read_depth(entry.label, files.coding)
@@ -114,11 +113,11 @@ class FileDataset(ImageDataset):
             raise DataError(other_size(entry.image, image, entry.label, depth))
         return depth
 
-    def _read_ids(self, path: Path) -> Tensor:
+    def _read_ids(self, path: Path) -> Array:
         """The ids in a label file, (H, W) uint8 or int32."""
         return read_label(path)
 
-    def _as_classes(self, ids: Tensor, path: Path) -> Tensor:
+    def _as_classes(self, ids: Array, path: Path) -> Array:
         """What `_read_ids` gave for the file ``path`` as class indices, or 255 (ignore), (H, W) uint8."""
         return map_ids(ids, self._table, where=str(path))
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-from torch import Tensor
+import numpy as np
 
 from daf_driving.depth_files import ENDINGS, DepthFiles, DepthFormat, make_coding
 from daf_driving.file_dataset import FileDataset, find_root
@@ -13,13 +13,14 @@ from daf_driving.lists import list_split
 from daf_driving.meanings import colours_as_classes, meaning_table
 from daf_driving.pairing import Folder
 from daf_driving.space_files import Labels, label_space
-from daframework.data.decode import IMAGE_SUFFIXES, map_ids
-from daframework.data.label_files import TRANSPARENT, Channel, read_values
+from daframework.data.decode import IMAGE_SUFFIXES
+from daframework.data.label_files import TRANSPARENT, Channel, map_ids, read_values
 from daframework.data.scaling import make_scaling
 from daframework.data.spaces import IGNORE
+from daframework.dataset_interface import Array, Sample
 from daframework.errors import DataError
 from daframework.fingerprint import digest
-from daframework.interfaces import IGNORE_INDEX, Sample
+from daframework.label_types import IGNORE_INDEX
 
 _SPLIT = "{split}"
 
@@ -168,17 +169,19 @@ class ImageFolder(FileDataset):
             + ("; or leave classes out: then there is depth alone" if "depth" in self.labels else "")
         )
 
-    def _read_ids(self, path: Path) -> Tensor:
+    def _read_ids(self, path: Path) -> Array:
         return read_values(path, colours=self._in_colours, channel=self._channel)
 
-    def _as_classes(self, ids: Tensor, path: Path) -> Tensor:
+    def _as_classes(self, ids: Array, path: Path) -> Array:
         if self._in_colours:
             return colours_as_classes(ids, self._table, self.classes, where=str(path))
         if self._channel is None:
             return super()._as_classes(ids, path)
         stand_in = next(iter(self._table))  # any id that has a meaning
-        classes = map_ids(ids.where(ids != TRANSPARENT, stand_in), self._table, where=str(path))
-        return classes.masked_fill(ids == TRANSPARENT, IGNORE_INDEX)
+        hidden = ids == TRANSPARENT
+        classes = map_ids(np.where(hidden, stand_in, ids), self._table, where=str(path))
+        classes[hidden] = IGNORE_INDEX
+        return classes
 
 
 def _place(base: Path, split_folder: str, folder: str) -> Path:

@@ -2,8 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 
-from torch import Tensor
-
 from daf_driving.space_files import colour_map, id_map, shipped_table
 from daframework.data.label_files import (
     TRANSPARENT,
@@ -15,8 +13,9 @@ from daframework.data.label_files import (
     value_name,
 )
 from daframework.data.spaces import IGNORE
+from daframework.dataset_interface import Array
 from daframework.errors import DataError, unknown
-from daframework.interfaces import IGNORE_INDEX
+from daframework.label_types import IGNORE_INDEX
 
 
 def meaning_table(option: str, meanings: Mapping[str, str] | str, classes: Sequence[str]) -> dict[int, int]:
@@ -48,7 +47,7 @@ def meaning_table(option: str, meanings: Mapping[str, str] | str, classes: Seque
     return table
 
 
-def colours_as_classes(codes: Tensor, table: Mapping[int, int], classes: Sequence[str], *, where: str) -> Tensor:
+def colours_as_classes(codes: Array, table: Mapping[int, int], classes: Sequence[str], *, where: str) -> Array:
     """Class indices, or 255 (ignore), of colours (H, W) int32 as `read_colours` gives them; (H, W) uint8.
 
     ``where`` names the label in the message, as its file does.

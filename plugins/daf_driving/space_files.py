@@ -11,7 +11,7 @@ from attrs import frozen
 from daframework.data.label_files import parse_colour
 from daframework.data.spaces import LabelSpace, colours_of, read_space
 from daframework.errors import unknown
-from daframework.interfaces import IGNORE_INDEX
+from daframework.label_types import IGNORE_INDEX
 
 _PACKAGE = "daf_driving"
 

@@ -2,13 +2,12 @@
 
 from pathlib import Path
 
-from torch import Tensor
-
 from daf_driving.file_dataset import FileDataset, find_root
 from daf_driving.lists import list_split
 from daf_driving.pairing import Folder
 from daf_driving.space_files import labels_of
 from daframework.data.label_files import read_first_channel
+from daframework.dataset_interface import Array
 
 
 class Synthia(FileDataset, space="synthia16"):
@@ -46,5 +45,5 @@ class Synthia(FileDataset, space="synthia16"):
         folder = Folder(base / "RGB", base / "GT" / "LABELS", image_endings=(".png",))
         super().__init__(list_split(folder, base, split, train=list_file, test=test_list_file), labels)
 
-    def _read_ids(self, path: Path) -> Tensor:
+    def _read_ids(self, path: Path) -> Array:
         return read_first_channel(path)

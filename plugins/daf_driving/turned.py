@@ -2,12 +2,11 @@
 
 from pathlib import Path
 
-from torch import Tensor
-
 from daframework.data.decode import IMAGE_SUFFIXES, orientation
+from daframework.dataset_interface import Array
 
 
-def one_is_turned(image_file: Path, image: Tensor, label_file: Path) -> bool:
+def one_is_turned(image_file: Path, image: Array, label_file: Path) -> bool:
     """Whether EXIF turns an image, (3, H, W), otherwise than its label, where their sizes do not tell.
 
     A label of the same size as an image that EXIF turns by a quarter was drawn on the upright one, unless it is square.
@@ -17,7 +16,7 @@ def one_is_turned(image_file: Path, image: Tensor, label_file: Path) -> bool:
     return first != second and not sizes_tell
 
 
-def other_size(image_file: Path, image: Tensor, label_file: Path, ids: Tensor) -> str:
+def other_size(image_file: Path, image: Array, label_file: Path, ids: Array) -> str:
     """That a label, (H, W), has not the size of its image, (3, H, W); and whether EXIF is why."""
     can_turn = label_file.suffix.lower() in IMAGE_SUFFIXES  # an array of numbers cannot
     by_exif = can_turn and (orientation(image_file) >= 5) != (orientation(label_file) >= 5)

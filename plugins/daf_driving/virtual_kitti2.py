@@ -4,14 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from torch import Tensor
-
 from daf_driving.depth_files import DepthFiles, make_coding
 from daf_driving.file_dataset import FileDataset, find_root
 from daf_driving.meanings import colours_as_classes
 from daf_driving.pairing import Folder, list_folders
 from daf_driving.space_files import Labels, colour_map, label_space, shipped_table
 from daframework.data.label_files import read_colours
+from daframework.dataset_interface import Array
 from daframework.errors import DataError
 
 _Variant = Literal[
@@ -104,10 +103,10 @@ class VirtualKitti2(FileDataset):
             depth if "depth" in read else None,
         )
 
-    def _read_ids(self, path: Path) -> Tensor:
+    def _read_ids(self, path: Path) -> Array:
         return read_colours(path)
 
-    def _as_classes(self, ids: Tensor, path: Path) -> Tensor:
+    def _as_classes(self, ids: Array, path: Path) -> Array:
         return colours_as_classes(ids, self._table, self.classes, where=str(path))
 
 

@@ -16,7 +16,7 @@ from daf_report.embedded import Picture, class_map, photo
 from daf_report.run_images import RunImages, class_legend
 from daframework.adapt.translated_set import open_translated
 from daframework.api import open as open_run
-from daframework.data.whole import evenly_spread
+from daframework.data.spread import evenly_spread
 from daframework.interfaces import ImageDataset
 from daframework.registry import load_plugins
 from daframework.report.table import mean, over_seeds, without_oracle

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from daframework.data.whole import evenly_spread
+from daframework.data.spread import evenly_spread
 from daframework.storage.files import log_entry
 from daframework.storage.row_names import trained_in
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from attrs import frozen
+from numpy.typing import ArrayLike
 from PIL import Image
 from torch import Tensor
 
@@ -24,10 +25,10 @@ class Picture:
     alt: str
 
 
-def photo(image: Tensor, alt: str, *, width: int = 640, most: int = 120_000) -> Picture:
-    """An image (3, H, W) uint8, at most ``width`` pixels wide and ``most`` bytes large."""
-    pixels = Image.fromarray(image.permute(1, 2, 0).contiguous().cpu().numpy())
-    return _embedded(pixels, alt, width, most, lossless=False)
+def photo(image: ArrayLike, alt: str, *, width: int = 640, most: int = 120_000) -> Picture:
+    """An image (3, H, W) uint8 of the CPU, at most ``width`` pixels wide and ``most`` bytes large."""
+    pixels = np.ascontiguousarray(np.asarray(image).transpose(1, 2, 0))
+    return _embedded(Image.fromarray(pixels), alt, width, most, lossless=False)
 
 
 def class_map(

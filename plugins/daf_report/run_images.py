@@ -16,7 +16,8 @@ from daframework.api import Run
 from daframework.build import make_task
 from daframework.data.checked import Checked
 from daframework.data.decode import read_image
-from daframework.data.whole import evenly_spread
+from daframework.data.spread import evenly_spread
+from daframework.dataset_interface import Array
 from daframework.errors import DataError
 from daframework.interfaces import SEMANTIC, LabelType, Sample, Task
 from daframework.recipes.tables import Recipe
@@ -175,7 +176,7 @@ def step_pictures(recipe: Recipe | None, attempts: Attempts, folder: RunFolder) 
     return {"pictures": pictures, "columns": columns} if pictures else None
 
 
-def _columns(grid: Tensor, recipe: Recipe | None) -> list[str]:
+def _columns(grid: Array, recipe: Recipe | None) -> list[str]:
     """What the columns of a grid of samples show: told from its white gaps, and from which generators there are."""
     width = grid.shape[2]
     for count in (5, 4, 3, 2):

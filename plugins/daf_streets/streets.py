@@ -7,14 +7,13 @@ from random import Random
 from typing import Literal
 
 import numpy as np
-import torch
 
 from daf_streets.classes import CLASSES, PALETTE
 from daf_streets.looks import LOOKS
 from daf_streets.render import render
 from daf_streets.scene import sample_scene
+from daframework.dataset_interface import ImageDataset, Sample
 from daframework.fingerprint import digest
-from daframework.interfaces import ImageDataset, Sample
 
 SMALLEST = 32
 
@@ -71,7 +70,7 @@ class Streets(ImageDataset):
         scene = sample_scene(Random(f"scene/{key}"), layout)
         image, label, depth = render(scene, appearance, self.height, self.width, Random(f"light/{key}"))
         name = f"{self.split}_{index:06d}"
-        return Sample(torch.from_numpy(image), torch.from_numpy(label), name, {"depth": torch.from_numpy(depth)})
+        return Sample(image, label, name, {"depth": depth})
 
     def fingerprint(self, *, labels: bool) -> str:
         """Of the options, the looks and the code that draws; images and labels come of the same draws."""

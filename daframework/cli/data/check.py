@@ -203,7 +203,7 @@ def _table(sets: "list[tuple[DomainPart, SetAudit]]", findings: _Findings) -> Ta
 
 def _labels(part: "DomainPart", found: "SetAudit") -> str:
     """How many are sound of each type that the set has; those of other types than classes with its name."""
-    from daframework.interfaces import SEMANTIC
+    from daframework.label_types import SEMANTIC
 
     if not part.labelled and part.dataset.labels:
         return "not read"

@@ -1,19 +1,23 @@
 """Open what a command was asked to look at: the domains of a recipe, or the splits of one dataset."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache, partial
+from typing import TYPE_CHECKING
 
 from attrs import frozen
 
 from daframework.build import make, make_dataset, make_task
 from daframework.cli.data.options import Request
+from daframework.dataset_interface import ImageDataset
 from daframework.errors import DataError, RecipeError, unknown
-from daframework.interfaces import SEMANTIC, ImageDataset, LabelType, Task
+from daframework.label_types import SEMANTIC, LabelType
 from daframework.recipes.read import apply_override, locate, read
 from daframework.recipes.tables import Recipe
 from daframework.registry import Plugins, find, names
-from daframework.runs.context import source_types
-from daframework.runs.datasets import open_datasets
+from daframework.runs.datasets import open_datasets, source_types
+
+if TYPE_CHECKING:
+    from daframework.interfaces import Task
 
 SPLITS = ("train", "test")
 _PARTS = (("source", "train"), ("target", "train"), ("target", "test"))
@@ -23,18 +27,29 @@ _PARTS = (("source", "train"), ("target", "train"), ("target", "test"))
 class DomainPart:
     """One split of a recipe's domain, or of the dataset ``domain``; ``labelled`` if its labels are of use.
 
-    ``types`` are the labels that the recipe wants of it, or of a dataset its classes: what others are, a task knows.
-    ``crop_size`` is the height and width that each image must have at least, as crops of it are trained on. ``task`` is
-    the recipe's, where there are labels other than classes.
+    ``crop_size`` is the height and width that each image must have at least, as crops of it are trained on. ``learner``
+    makes the recipe's task, where there are labels other than classes.
     """
 
     domain: str
     split: str
     dataset: ImageDataset
     labelled: bool
-    types: Sequence[LabelType]
     crop_size: tuple[int, ...] = (0, 0)
-    task: Task | None = None
+    learner: "Callable[[], Task] | None" = None
+
+    @property
+    def task(self) -> "Task | None":
+        """The recipe's task, where there are labels other than classes; its network takes seconds to import."""
+        return None if self.learner is None else self.learner()
+
+    @property
+    def types(self) -> Sequence[LabelType]:
+        """The labels that the recipe wants of it, or of a dataset its classes: what others are, a task knows."""
+        if self.task is None:
+            return [SEMANTIC]
+        learned = self.task.label_type
+        return source_types(self.dataset, learned) if self.domain == "source" else [learned]
 
     @property
     def types_read(self) -> Sequence[LabelType]:
@@ -108,12 +123,8 @@ def open_domains(plugins: Plugins, recipe: Recipe) -> tuple[list[DomainPart], li
     def part(domain: str, split: str, dataset: ImageDataset) -> DomainPart:
         labelled = recipe.downstream.oracle if (domain, split) == ("target", "train") else True
         cropped = split == "train" and recipe.data.resize is None
-        types: Sequence[LabelType] = [SEMANTIC]
-        task: Task | None = None
-        if not {*dataset.labels} <= {SEMANTIC.name}:  # or its network would take seconds to import for nothing
-            task = made(len(dataset.classes))
-            types = source_types(dataset, task.label_type) if domain == "source" else [task.label_type]
-        return DomainPart(domain, split, dataset, labelled, types, recipe.data.crop_size if cropped else (0, 0), task)
+        learner = None if {*dataset.labels} <= {SEMANTIC.name} else partial(made, len(dataset.classes))
+        return DomainPart(domain, split, dataset, labelled, recipe.data.crop_size if cropped else (0, 0), learner)
 
     try:
         found = open_datasets(plugins, recipe)
@@ -146,7 +157,7 @@ def open_dataset(plugins: Plugins, request: Request, split: str) -> DomainPart:
     except DataError as error:
         hint = "" if "root" in options else f"; or write the folder after the name: {name} FOLDER"
         raise DataError(f"{name} {split}: {error}{hint}") from error
-    return DomainPart(name, split, dataset, labelled=True, types=[SEMANTIC])
+    return DomainPart(name, split, dataset, labelled=True)
 
 
 def no_labels(dataset: ImageDataset, types: Sequence[LabelType] = (SEMANTIC,)) -> str | None:
@@ -156,8 +167,8 @@ def no_labels(dataset: ImageDataset, types: Sequence[LabelType] = (SEMANTIC,)) -
             kind = "classes" if one.of_classes else one.name
             return f"the dataset has {' and '.join(dataset.labels) or 'no label'}, and no {kind}"
     try:
-        sample = dataset[0]
+        found = dataset[0].as_arrays().labels
     except DataError as error:
         return str(error)
-    missing = [one.name for one in types if sample.labelled(one.name) is None]
+    missing = [one.name for one in types if one.name not in found]
     return f"the dataset gives none of the type '{missing[0]}'" if missing else None

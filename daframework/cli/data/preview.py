@@ -72,7 +72,7 @@ def _parts(plugins: Plugins, request: Request) -> "list[DomainPart]":
 
 def _tiles(part: "DomainPart", count: int) -> "list[Tile]":
     from daframework.data.checked import check_sample, labels_of, resize_image
-    from daframework.data.whole import evenly_spread
+    from daframework.data.spread import evenly_spread
     from daframework.interfaces import IGNORE_INDEX
     from daframework.report.sheets import Tile, overlaid
 

@@ -104,7 +104,7 @@ def _count(
     """Count classes in images spread over the set; None, and a word on it, where a target has no labels."""
     from daframework.cli.data.parts import no_labels
     from daframework.data.frequencies import occurrence
-    from daframework.data.whole import evenly_spread
+    from daframework.data.spread import evenly_spread
 
     if reason := no_labels(part.dataset):
         if part.domain != "target":

@@ -15,7 +15,7 @@ from daframework.data.cache.layout import cache_root, describe, gigabytes
 from daframework.data.cache.shards import IMAGES, CachePart, Shard, ShardWriter
 from daframework.data.checked import check_sample, labels_of, resize_sample
 from daframework.data.parallel import leave_interrupts_to_the_parent, until_killed
-from daframework.data.whole import evenly_spread
+from daframework.data.spread import evenly_spread
 from daframework.errors import DafError, DataError, StoppedError
 from daframework.interfaces import ImageDataset, LabelType
 from daframework.label_types import labels_folder

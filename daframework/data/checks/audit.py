@@ -3,16 +3,20 @@
 import math
 from collections import Counter
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-import torch
+import numpy as np
 from attrs import define, evolve, field, frozen
-from torch import Tensor
 
 from daframework.data.checked import check_sample
 from daframework.data.checks.duplicates import content_digest
 from daframework.data.frequencies import label_counts
+from daframework.dataset_interface import Array, ImageDataset, Inspection, Sample
 from daframework.errors import DataError
-from daframework.interfaces import SEMANTIC, ImageDataset, Inspection, LabelType, Sample, Task
+from daframework.label_types import SEMANTIC, LabelType
+
+if TYPE_CHECKING:
+    from daframework.task_interface import Task
 
 LOW_CONTRAST = 3.0
 """Standard deviation, on 0 to 255, below which an image shows next to nothing: one colour, and a camera's noise."""
@@ -46,7 +50,7 @@ def audit(
     labelled: bool,
     index: int,
     types: Sequence[LabelType] = (SEMANTIC,),
-    task: Task | None = None,
+    task: "Task | None" = None,
 ) -> Audited:
     """Decode one image, and its labels if ``labelled``; whatever is wrong is in the result, a line each.
 
@@ -66,7 +70,7 @@ def audit(
     if image is not None:
         sample = Sample(image, label, found.name, others)
         try:
-            check_sample(sample, len(dataset.classes), [one for one in types if sample.labelled(one.name) is not None])
+            check_sample(sample, len(dataset.classes), [one for one in types if one.name in found.labels])
         except DataError as error:
             errors.append(str(error))
             image, label, others = None, None, {}
@@ -118,19 +122,20 @@ def _read(dataset: ImageDataset, labelled: bool, index: int) -> Inspection:
         sample = dataset[index] if labelled else dataset.unlabelled(index)
     except DataError as error:
         return Inspection(f"image {index}", None, None, [str(error)])
+    found = sample.as_arrays()
     missing = [
         f"image {sample.name}: has no label" + ("" if name == SEMANTIC.name else f" '{name}'")
         for name in (dataset.labels if labelled else ())
-        if sample.labelled(name) is None
+        if name not in found.labels
     ]
-    return Inspection(sample.name, sample.image, sample.label, missing, others=sample.others)
+    return evolve(found, problems=missing)
 
 
-def _sums(image: Tensor) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def _sums(image: Array) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Exact sums of each channel's values and of their squares, from its histogram."""
-    levels = torch.arange(256)
-    histogram = torch.stack([torch.bincount(channel.flatten(), minlength=256) for channel in image])
-    return tuple((histogram * levels).sum(1).tolist()), tuple((histogram * levels**2).sum(1).tolist())
+    levels = np.arange(256)
+    histogram = np.stack([np.bincount(channel.ravel(), minlength=256) for channel in image])
+    return tuple((histogram @ levels).tolist()), tuple((histogram @ levels**2).tolist())
 
 
 def _deviation(count: int, total: int, squares: int) -> float:

@@ -6,11 +6,11 @@ not have files, and the same picture saved once more, as by another program or w
 
 from collections.abc import Sequence
 
+import numpy as np
 from attrs import frozen
-from torch import Tensor
 
+from daframework.dataset_interface import Array, ImageDataset
 from daframework.fingerprint import digest_bytes
-from daframework.interfaces import ImageDataset
 
 
 @frozen
@@ -22,9 +22,9 @@ class Contents:
     images: Sequence[tuple[str, str]]
 
 
-def content_digest(image: Tensor) -> str:
+def content_digest(image: Array) -> str:
     """A text that two images (C, H, W) uint8 share only if they have the same size and the same pixels."""
-    return digest_bytes([repr(tuple(image.shape)).encode(), image.flatten().numpy().data])
+    return digest_bytes([repr(image.shape).encode(), np.ascontiguousarray(image).data.cast("B")])
 
 
 def same_files(first: ImageDataset, second: ImageDataset) -> bool:

@@ -8,8 +8,8 @@ from math import gcd
 from attrs import define, field
 
 from daframework.data.decode import image_size
+from daframework.dataset_interface import ImageDataset
 from daframework.errors import DataError
-from daframework.interfaces import ImageDataset
 
 Size = tuple[int, int]
 """Height and width in pixels."""

@@ -15,7 +15,7 @@ from daframework.data.label_files import (
 )
 from daframework.data.spaces import IGNORE, LabelSpace
 from daframework.errors import DataError
-from daframework.interfaces import IGNORE_INDEX
+from daframework.label_types import IGNORE_INDEX
 
 
 @frozen
@@ -59,7 +59,7 @@ def convert_file(conversion: Conversion, files: Sequence[Path], outputs: Sequenc
     numbers = {**conversion.numbers, TRANSPARENT: conversion.ignored}
     try:
         values = read_values(file, colours=conversion.colours, channel=conversion.channel)
-        ids, known, unknown = replace_values(values.int(), numbers, conversion.ignored)
+        ids, known, unknown = replace_values(values, numbers, conversion.ignored)
         if unknown and not conversion.ignore_others:
             named = name_values(unknown, colours=conversion.colours)
             return Converted(f"{file}: {named} stands for no class; not converted", known, unknown)
