@@ -70,6 +70,17 @@ def outline(label: int, part: int, z: float, points: tuple[tuple[float, float], 
     return Shape(label, part, Plane.FRONT, z, tint, tuple([(x, y, z) for x, y in points]))
 
 
+def tapered(
+    label: int, part: int, x: float, below: Point, above: Point, tint: float = 0.0, *, leans: bool = False
+) -> Shape:
+    """Four corners that face the camera, left and right of x alike: half a width, y and z of the two ``below`` and of
+    the two ``above``.
+    """
+    (low, y0, z0), (high, y1, z1) = below, above
+    corners = ((x - low, y0, z0), (x + low, y0, z0), (x + high, y1, z1), (x - high, y1, z1))
+    return Shape(label, part, Plane.FRONT, z0, tint, corners, leans=leans)
+
+
 def ellipse(label: int, part: int, x: float, y: float, rx: float, ry: float, z: float, tint: float = 0.0) -> Shape:
     """An ellipse that faces the camera, by its centre and its half-axes."""
     return Shape(label, part, Plane.FRONT, z, tint, ((x - rx, y - ry, z), (x + rx, y + ry, z)), is_ellipse=True)
