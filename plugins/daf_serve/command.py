@@ -47,9 +47,7 @@ def command(runs: Path, host: str, port: int) -> None:
         address = f"http://{f'[{host}]' if ':' in host else host}:{port}/"
         click.echo(f"{runs.resolve()} at {address} (Ctrl-C ends it)")
         site = make_site(runs.resolve(), names_of(host, loopback=is_loopback(host)))
-        config = uvicorn.Config(
-            site, log_level="error", access_log=False, ws="none", server_header=False, lifespan="off"
-        )
+        config = uvicorn.Config(site, log_level="error", ws="none", server_header=False, lifespan="off")
 
         class AtOnce(uvicorn.Server):
             """Ends on the first signal: pages that follow a run would otherwise hold it up until they are closed."""
