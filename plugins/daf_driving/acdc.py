@@ -55,9 +55,7 @@ class Acdc(FileDataset, space="cityscapes19"):
         """
         names = train_folders if split == "train" else test_folders
         if not conditions or not names:
-            raise ValueError(
-                f"conditions and {split}_folders must name at least one each, got {conditions} and {names}"
-            )
+            raise ValueError(f"conditions and {split}_folders must name at least one each, got {conditions}, {names}")
         labels = labels_of("acdc", classes)
         base = find_root("acdc", root, "rgb_anon/ and gt/")
         ref = "" if reference is None else "_ref"

@@ -128,10 +128,7 @@ def read_depth(path: Path, coding: DepthCoding) -> Tensor:
                 "with depth_invalid which value stands for no measurement"
             )
     if not metres.any():
-        raise DataError(
-            f"{path}: no pixel has a depth (all are invalid, {coding.invalid:g} or 0); take it away, or correct "
-            "depth_invalid"
-        )
+        raise DataError(f"{path}: no depth, all is {coding.invalid:g} or 0; take it away, or correct depth_invalid")
     return torch.from_numpy(metres)
 
 
@@ -143,9 +140,7 @@ def _read_png16(path: Path) -> NDArray[Any]:
         )
     values = read_label(path)
     if values.dtype == torch.uint8:
-        raise DataError(
-            f"{path}: 8 bits where 16 are meant: some program has cut its values; fetch the original file again"
-        )
+        raise DataError(f"{path}: 8 bits where 16 are meant: a program cut its values; fetch the original file again")
     return values.numpy()
 
 
@@ -156,13 +151,9 @@ def _read_npy(path: Path) -> NDArray[Any]:
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file; check the dataset's folders, or fetch the file again") from error
     except (OSError, ValueError, EOFError, SyntaxError, OverflowError) as error:
-        raise DataError(
-            f"{path}: no array that numpy reads ({one_line(error)}); copy it again, or save it anew"
-        ) from error
+        raise DataError(f"{path}: no array of numpy's ({one_line(error)}); copy it again, or save it anew") from error
     if values.dtype.kind != "f" or values.dtype.itemsize > 8 or values.ndim != 2:
-        raise DataError(
-            f"{path}: must be an array (H, W) of float16, float32 or float64, got {values.dtype} {values.shape}"
-        )
+        raise DataError(f"{path}: must hold (H, W) float16, float32 or float64, got {values.dtype} {values.shape}")
     return np.array(values, dtype=values.dtype.newbyteorder("="))
 
 

@@ -14,18 +14,8 @@ from daf_driving.space_files import Labels, colour_map, label_space, shipped_tab
 from daframework.data.label_files import read_colours
 from daframework.errors import DataError
 
-_Variant = Literal[
-    "clone",
-    "fog",
-    "morning",
-    "overcast",
-    "rain",
-    "sunset",
-    "15-deg-left",
-    "15-deg-right",
-    "30-deg-left",
-    "30-deg-right",
-]
+_Weather = Literal["clone", "fog", "morning", "overcast", "rain", "sunset"]
+_Turned = Literal["15-deg-left", "15-deg-right", "30-deg-left", "30-deg-right"]
 _SCENES = ("Scene01", "Scene02", "Scene06", "Scene18", "Scene20")
 _MEANINGS = colour_map("vkitti2")
 _COLOURS = dict(zip(label_space("cityscapes19").classes, label_space("cityscapes19").palette, strict=True))
@@ -68,7 +58,7 @@ class VirtualKitti2(FileDataset):
         classes: Sequence[str] | None = None,
         train_folders: Sequence[str] = _SCENES,
         test_folders: Sequence[str] = (),
-        variants: Sequence[_Variant] = ("clone",),
+        variants: Sequence[Literal[_Weather, _Turned]] = ("clone",),
         cameras: Sequence[Literal["Camera_0", "Camera_1"]] = ("Camera_0",),
     ) -> None:
         """List the images of the split; nothing is decoded.
