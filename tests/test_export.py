@@ -309,7 +309,7 @@ class Several(nn.Module):
 
 def test_a_network_that_gives_several_things_is_refused_in_a_line(ranged, tmp_path):
     ranged._models["source_only"] = Several()
-    with pytest.raises(PluginError, match=r"'ranging' gives a dict, and a file holds what gives one tensor") as raised:
+    with pytest.raises(PluginError, match=r"'ranging' gives a dict, where a file needs one tensor") as raised:
         daf_export.export(ranged, model="source_only", out=tmp_path / "a.onnx")
     del ranged._models["source_only"]
     assert "\n" not in str(raised.value) and not list(tmp_path.iterdir())

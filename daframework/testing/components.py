@@ -78,9 +78,7 @@ def check_discriminator(
     wanted = (batch_size, num_classes, height, width) if discriminator.has_semantics else None
     got = None if semantics is None else tuple(semantics.shape)
     if got != wanted:
-        raise PluginError(
-            f"{name} has_semantics is {discriminator.has_semantics}: semantics must be {wanted}, got {got}"
-        )
+        raise PluginError(f"{name} has_semantics={discriminator.has_semantics}: semantics must be {wanted}, got {got}")
     for what, logits in (("realness", realness), ("semantics", semantics)):
         _check_finite(f"{what} of {name}", logits)
 

@@ -25,12 +25,7 @@ METRICS = (
 
 
 def depth_sums(
-    prediction: Tensor,
-    truth: Tensor,
-    *,
-    min_depth: float = 1e-3,
-    max_depth: float = 80.0,
-    median_scaling: bool = False,
+    prediction: Tensor, truth: Tensor, *, min_depth: float = 1e-3, max_depth: float = 80.0, median_scaling: bool = False
 ) -> Tensor:
     """Depths (N, H, W) in metres, twice -> the sum over images of what `depth_values` needs, (9,) float64 on the CPU.
 

@@ -109,10 +109,8 @@ def write_program(one: Exportable, path: Path) -> Exportable:
         except OSError:
             raise
         except Exception as error:  # the serializer's own, for every operator it does not know
-            cause = one_line(error)[:200]
-            raise RunError(
-                f"{one.name}: torch.export cannot save this network ({cause}); try another --format, or --size"
-            ) from error
+            why = one_line(error)[:200]
+            raise RunError(f"{one.name}: torch.export cannot save it: {why}; try another --format or --size") from error
     return taken
 
 

@@ -71,7 +71,7 @@ def _named(weights: str | None) -> str | None:
     return None if (weights or "none").lower() == "none" else weights
 
 
-@frozen(kw_only=True)
+@frozen
 class NetworkOptions:
     """What a recipe says about the network; a value that cannot work raises ValueError before anything is built."""
 

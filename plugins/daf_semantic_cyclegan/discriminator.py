@@ -70,9 +70,7 @@ def semantic(
     if semantic_head:
         require_positive(num_classes=num_classes)
     if encoder == PATCHGAN and (encoder_options or encoder_weights != NO_WEIGHTS or freeze_encoder):
-        raise ValueError(
-            f"encoder_options, encoder_weights and freeze_encoder are for timm encoders only, got encoder '{PATCHGAN}'"
-        )
+        raise ValueError(f"encoder_options, encoder_weights and freeze_encoder are for timm encoders, got '{PATCHGAN}'")
     if freeze_encoder and encoder_weights == NO_WEIGHTS:
         raise ValueError("freeze_encoder keeps the encoder's weights, and encoder_weights gives it none")
     if classwise and not semantic_head:

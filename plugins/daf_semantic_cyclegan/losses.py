@@ -9,14 +9,7 @@ from daf_cyclegan.layers import to_float32
 from daf_cyclegan.reconstruction import distance
 from daf_semantic_cyclegan.class_weights import ClassWeights, Scheme, pixel_weights
 from daframework.errors import PluginError
-from daframework.interfaces import (
-    IGNORE_INDEX,
-    DiscriminatorOutput,
-    DomainImages,
-    ImageDataset,
-    Loss,
-    StepImages,
-)
+from daframework.interfaces import IGNORE_INDEX, DiscriminatorOutput, DomainImages, ImageDataset, Loss, StepImages
 from daframework.metrics import cross_entropy
 
 
