@@ -69,11 +69,8 @@ class PatchNCE(Loss):
             raise ValueError(f"temperature must be greater than 0, got {temperature}")
         if not layers:
             raise ValueError("layers must name at least one of the generator's layers, got none")
-        self._layers = tuple(layers)
-        self._patches = patches
-        self._temperature = temperature
-        self._identity = identity
-        self._flip_equivariance = flip_equivariance
+        self._layers, self._patches, self._temperature = tuple(layers), patches, temperature
+        self._identity, self._flip_equivariance = identity, flip_equivariance
         self.heads = nn.ModuleList(_head(channels, width) for channels in _channels(generator, self._layers))
 
     def generator_loss(self, images: StepImages) -> Tensor:

@@ -61,13 +61,7 @@ class DepthFiles:
 
     @classmethod
     def beside(
-        cls,
-        entries: Sequence[Entry],
-        coding: DepthCoding,
-        place: Callable[[Folder], Path],
-        *,
-        ending: str,
-        beginning: str = "",
+        cls, entries: Sequence[Entry], coding: DepthCoding, place: Callable[[Folder], Path], beginning: str, ending: str
     ) -> "DepthFiles":
         """Those of the images ``entries``: ``place`` leads from a folder of images to the one of their depth files."""
         hint = f"add {beginning}NAME{ending}, or take it away"

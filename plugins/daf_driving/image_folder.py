@@ -143,7 +143,7 @@ class ImageFolder(FileDataset):
         if depth is not None and coding is not None:
             ending = ENDINGS[depth_format] if depth_ending is None else depth_ending
             place = _place(base, name, depth)
-            files = DepthFiles.beside(entries, coding, lambda _: place, ending=ending, beginning=depth_beginning)
+            files = DepthFiles.beside(entries, coding, lambda _: place, depth_beginning, ending)
         super().__init__(entries, labels if has_classes else None, files)
 
     def __getitem__(self, index: int) -> Sample:

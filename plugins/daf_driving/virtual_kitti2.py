@@ -82,12 +82,9 @@ class VirtualKitti2(FileDataset):
         frames = [f"{scene}/{kind}" for scene in scenes for kind in variants]
         folders = [_folder(base, one, camera) for one in frames for camera in cameras]
         entries = list_folders("virtual_kitti2", folders)
-        if labels is None:
-            there = {"semantic": folders[0].labels.is_dir(), "depth": _depth_of(folders[0]).is_dir()}
-            read = tuple(name for name, is_there in there.items() if is_there) or ("depth",)
-        else:
-            read = tuple(labels)
-        depth = DepthFiles.beside(entries, _CODING, _depth_of, ending=".png", beginning="depth_")
+        places = {"semantic": folders[0].labels, "depth": _depth_of(folders[0])}
+        read: Sequence[str] = labels or [name for name, place in places.items() if place.is_dir()] or ["depth"]
+        depth = DepthFiles.beside(entries, _CODING, _depth_of, "depth_", ".png")
         super().__init__(
             entries,
             Labels(named, tuple(_COLOURS[name] for name in named), table) if "semantic" in read else None,

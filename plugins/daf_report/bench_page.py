@@ -63,17 +63,12 @@ def bench_page(folder: Path) -> dict[str, Any]:
 
 
 def _read_tables(folder: Path) -> list[TaskTable]:
-    return [
-        TaskTable(
-            one["task"],
-            tuple(one["classes"]),
-            one["baseline"],
-            tuple(_EARLIER | row for row in one["rows"]),
-            tuple(one["notes"]),
-            metrics_from_json(one.get("metrics")),
-        )
-        for one in bench_tables(folder)
-    ]
+    tables = []
+    for one in bench_tables(folder):
+        rows, metrics = (_EARLIER | row for row in one["rows"]), metrics_from_json(one.get("metrics"))
+        classes, notes = tuple(one["classes"]), tuple(one["notes"])
+        tables.append(TaskTable(one["task"], classes, one["baseline"], tuple(rows), notes, metrics))
+    return tables
 
 
 def _runs(folder: Path) -> list[BenchRun]:
