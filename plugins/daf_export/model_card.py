@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from daf_export.exportable import GENERATOR, SEGMENTER, TASK, Exportable
-from daf_export.parity import SizeDifference, bound_of
+from daf_export.parity import BOUNDS, SizeDifference
 from daframework.scores import PERCENT, Metric
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ the {metric.title}, on translated source images, of a model trained on the targe
 {scores}
 ## Parity
 
-The file against the network it was made from, on even and photograph-like images: allowed {bound_of(one)}.
+The file against the network it was made from, on even and photograph-like images: allowed {BOUNDS[one.kind]}.
 
 | height x width | largest difference | mean |
 | --- | ---: | ---: |
