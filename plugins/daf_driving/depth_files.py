@@ -36,7 +36,7 @@ class DepthCoding:
     format: DepthFormat
     scale: float
     invalid: float
-    limits: tuple[float, float] | None = None
+    limits: Sequence[float] | None = None
 
     def doubt(self, depth: Tensor) -> str | None:
         """What to say of a depth (H, W) whose median is far outside ``limits``; its unit may be another."""
@@ -93,11 +93,9 @@ def make_coding(
     invalid = (_MOST["carla"] if format == "carla" else 0) if invalid is None else invalid
     if format in _MOST and not (0 <= invalid <= _MOST[format] and invalid == int(invalid)):
         raise ValueError(f"depth_invalid must be a whole number from 0 to {_MOST[format]} in {format}, got {invalid}")
-    if limits is None:
-        return DepthCoding(format, scale, invalid)
-    if len(limits) != 2 or not 0 <= limits[0] < limits[1] < math.inf:
+    if limits is not None and (len(limits) != 2 or not 0 <= limits[0] < limits[1] < math.inf):
         raise ValueError(f"depth_range must be [low, high] in metres with 0 <= low < high, got {list(limits)}")
-    return DepthCoding(format, scale, invalid, (limits[0], limits[1]))
+    return DepthCoding(format, scale, invalid, limits)
 
 
 def read_depth(path: Path, coding: DepthCoding) -> Tensor:

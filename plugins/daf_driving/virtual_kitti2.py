@@ -85,11 +85,8 @@ class VirtualKitti2(FileDataset):
         places = {"semantic": folders[0].labels, "depth": _depth_of(folders[0])}
         read: Sequence[str] = labels or [name for name, place in places.items() if place.is_dir()] or ["depth"]
         depth = DepthFiles.beside(entries, _CODING, _depth_of, "depth_", ".png")
-        super().__init__(
-            entries,
-            Labels(named, tuple(_COLOURS[name] for name in named), table) if "semantic" in read else None,
-            depth if "depth" in read else None,
-        )
+        semantic = Labels(named, tuple(_COLOURS[name] for name in named), table)
+        super().__init__(entries, semantic if "semantic" in read else None, depth if "depth" in read else None)
 
     def _read_ids(self, path: Path) -> Tensor:
         return read_colours(path)

@@ -11,21 +11,15 @@ if TYPE_CHECKING:
     from daframework import Run
 
 _OPEN = {
-    "onnx": (
-        "import onnxruntime",
-        'session = onnxruntime.InferenceSession("{file}")',
-        'output = session.run(None, {{"image": image}})[0]',
-    ),
-    "torch-export": (
-        "import torch",
-        'network = torch.export.load("{file}").module()',
-        "output = network(torch.from_numpy(image)).numpy()",
-    ),
-    "safetensors": (
-        "import daf_export, torch",
-        'network = daf_export.load("{file}")',
-        "output = network(torch.from_numpy(image)).detach().numpy()",
-    ),
+    "onnx": """import onnxruntime
+session = onnxruntime.InferenceSession("{file}")
+output = session.run(None, {{"image": image}})[0]""",
+    "torch-export": """import torch
+network = torch.export.load("{file}").module()
+output = network(torch.from_numpy(image)).numpy()""",
+    "safetensors": """import daf_export, torch
+network = daf_export.load("{file}")
+output = network(torch.from_numpy(image)).detach().numpy()""",
 }
 _WRITE = {
     GENERATOR: 'Image.fromarray(((output.transpose(1, 2, 0) + 1) * 127.5).round().astype(np.uint8)).save("output.png")',
@@ -108,7 +102,7 @@ def _limits(one: Exportable, format: str) -> str:
 
 def _code(one: Exportable, format: str, file: str) -> str:
     """Lines that apply the file to image.png and write output.png, or output.npy where that is no image or classes."""
-    library, opened, run = (line.format(file=file) for line in _OPEN[format])
+    library, opened, run = _OPEN[format].format(file=file).splitlines()
     fixed = one.size or (tuple(map(int, one.facts["resize"].split())) if "resize" in one.facts else None)
     resized = f".resize({(fixed[1], fixed[0])})" if fixed else ""
     pad = f"""\

@@ -153,15 +153,10 @@ class NetworkOptions:
             ) from error
 
     def _smp(self, weights: str | None) -> Any:
-        return smp.create_model(
-            self.arch,
-            encoder_name=self.encoder,
-            # A timm encoder's weights are named in the encoder's name; here they are only asked for.
-            encoder_weights=True if weights and self.encoder.startswith("tu-") else weights,
-            classes=self.num_classes,
-            **self.arch_options,
-            **self.encoder_options,
-        )
+        # A timm encoder's weights are named in the encoder's name; here they are only asked for.
+        asked = True if weights and self.encoder.startswith("tu-") else weights
+        options = {**self.arch_options, **self.encoder_options}
+        return smp.create_model(self.arch, self.encoder, asked, classes=self.num_classes, **options)
 
 
 def _parameters(arch: str) -> dict[str, inspect.Parameter]:

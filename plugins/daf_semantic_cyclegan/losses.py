@@ -60,8 +60,7 @@ class SemanticDiscriminator(Loss):
         self._train_generator = train_generator
         self._train_generator_on_reconstruction = train_generator_on_reconstruction
         self._train_on_reconstruction = train_on_reconstruction
-        self._target_consistency = target_consistency
-        self._confidence = confidence
+        self._target_consistency, self._confidence = target_consistency, confidence
 
     def prepare(self, source: ImageDataset, target: ImageDataset) -> None:
         """Measure the source's class weights, where they are asked for."""

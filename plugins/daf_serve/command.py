@@ -19,11 +19,7 @@ from daframework.errors import RunError, needing, warn
     "--host", default="127.0.0.1", show_default=True, help="Address to listen at; this machine only, unless given."
 )
 @click.option(
-    "--port",
-    type=click.IntRange(0, 65535),
-    default=8000,
-    show_default=True,
-    help="Port to listen at; 0 for any free one.",
+    "--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="Port to listen at; 0 for any free."
 )
 def command(runs: Path, host: str, port: int) -> None:
     """Show the runs and benches below the folder RUNS in a browser, and let their models be tried on an image.

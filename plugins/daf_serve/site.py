@@ -229,16 +229,9 @@ def _templates(root: Path) -> Environment:
     loader = PackageLoader("daf_serve", "pages")
     made = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     made.globals["root"] = visible(str(root))
-    made.filters |= {
-        "told": _told,
-        "difference": partial(_told, signed=True),
-        "heading": _heading,
-        "broken": _broken,
-        "at": partial(quote, safe="/", errors="surrogateescape"),
-        "utc": partial(datetime.fromtimestamp, tz=UTC),
-        "visible": visible,
-        "training": training_of,
-    }
+    made.filters |= {"told": _told, "difference": partial(_told, signed=True), "heading": _heading, "broken": _broken}
+    made.filters |= {"visible": visible, "training": training_of, "utc": partial(datetime.fromtimestamp, tz=UTC)}
+    made.filters["at"] = partial(quote, safe="/", errors="surrogateescape")
     return made
 
 
