@@ -156,11 +156,7 @@ def unpaired(folder: Folder) -> list[tuple[list[str], str]]:
     """
     labels, images = _list_files(folder, labels=True), _list_files(folder)
     without = [str(Entry(folder, name, images[name]).image) for name in images if name not in labels]
-    orphans = [
-        str(Entry(folder, name, "").label)
-        for name in labels
-        if name not in images and not _prepared(name, images, folder)
-    ]
+    orphans = [str(Entry(folder, name, "").label) for name in labels if not _has_image(name, images, folder)]
     hint = folder.hint or f"add {folder.label_beginning}NAME{folder.label_ending}, or take it away"
     return [
         (without, f"without a label in {folder.labels}; {hint}"),
@@ -168,7 +164,7 @@ def unpaired(folder: Folder) -> list[tuple[list[str], str]]:
     ]
 
 
-def _prepared(name: str, images: Mapping[str, str], folder: Folder) -> bool:
-    """Whether it is the name of what a tool made of the label of an image, which need not be one that is taken."""
+def _has_image(name: str, images: Mapping[str, str], folder: Folder) -> bool:
+    """Whether a label is that of an image, or what a tool made of such a one, whose image need not be taken."""
     made_of = (name.removesuffix(ending) for ending in PREPARED if name.endswith(ending))
-    return any(label in images or label in folder.skip for label in made_of)
+    return name in images or any(label in images or label in folder.skip for label in made_of)

@@ -241,10 +241,8 @@ def _shares(folder: RunFolder, results: Results, images: RunImages | None, attem
     if not pixels:
         return None
     series = {title: shares.tolist() for title, shares in pixels.items()}
-    cells = [
-        (name, *(f"{100 * share:.2f}" for share in found))
-        for name, *found in zip(results.classes, *series.values(), strict=True)
-    ]
+    by_class = zip(results.classes, *series.values(), strict=True)
+    cells = [(name, *(f"{100 * share:.2f}" for share in found)) for name, *found in by_class]
     grid = Grid("Share of the labelled pixels, percent", ("class", *series), tuple(cells))
     return {"grid": grid, "dots": dots(results.classes, series, log=True)}
 
