@@ -1,7 +1,7 @@
 """CUT's loss: a patch of the translation should be recognisable as the same patch of the image it was made from."""
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -87,7 +87,8 @@ class PatchNCE(Loss):
             keys = images.features(original.flip(-1) if mirrored else original, self._layers)
         terms = []
         # At this temperature cosines rounded to half precision would change the odds by several per cent.
-        with _without_autocast(translated.device):
+        kind = translated.device.type
+        with torch.autocast(kind, enabled=False) if torch.amp.is_autocast_available(kind) else nullcontext():
             for head, query, key in zip(self.heads, queries, keys, strict=True):
                 positions = torch.randperm(query[0, 0].numel(), device=query.device)[: self._patches]
                 vectors = _vectors(head, query, positions)
@@ -136,8 +137,3 @@ def _channels(generator: Generator, layers: Sequence[int]) -> list[int]:
     features = generator.features(torch.zeros(1, 3, side, side), layers)
     generator.train(training)
     return [activation.shape[1] for activation in features]
-
-
-def _without_autocast(device: torch.device) -> AbstractContextManager[object]:
-    available = torch.amp.is_autocast_available(device.type)
-    return torch.autocast(device.type, enabled=False) if available else nullcontext()

@@ -83,10 +83,7 @@ def reflected(features: Tensor, width: int) -> Tensor:
 
 
 class ReflectConv(nn.Conv2d):
-    """A convolution of odd ``kernel`` with reflected borders: (N, C, H, W) -> (N, D, H, W)."""
-
-    def __init__(self, in_channels: int, out_channels: int, kernel: int) -> None:
-        super().__init__(in_channels, out_channels, kernel)
+    """A convolution of an odd kernel with reflected borders: (N, C, H, W) -> (N, D, H, W)."""
 
     def forward(self, features: Tensor) -> Tensor:
         return super().forward(reflected(features, self.kernel_size[0] // 2))
