@@ -66,10 +66,8 @@ class DepthFiles:
         """Those of the images ``entries``: ``place`` leads from a folder of images to the one of their depth files."""
         hint = f"add {beginning}NAME{ending}, or take it away"
         folders = {
-            folder: attrs.evolve(
-                folder, labels=place(folder), label_ending=ending, label_beginning=beginning, hint=hint
-            )
-            for folder in dict.fromkeys(entry.folder for entry in entries)
+            one: attrs.evolve(one, labels=place(one), label_ending=ending, label_beginning=beginning, hint=hint)
+            for one in dict.fromkeys(entry.folder for entry in entries)
         }
         return cls(tuple(attrs.evolve(entry, folder=folders[entry.folder]) for entry in entries), coding)
 

@@ -97,15 +97,8 @@ class VirtualKitti2(FileDataset):
 
 def _folder(base: Path, variant: str, camera: str) -> Folder:
     """The images and classes of one camera in ``Scene01/clone``."""
-    frames = base / variant / "frames"
-    return Folder(
-        frames / "rgb" / camera,
-        frames / "classSegmentation" / camera,
-        image_endings=(".jpg",),
-        image_beginning="rgb_",
-        label_beginning="classgt_",
-        called=f"{variant}/{camera}/",
-    )
+    images, masks = (base / variant / "frames" / kind / camera for kind in ("rgb", "classSegmentation"))
+    return Folder(images, masks, (".jpg",), ".png", "rgb_", "classgt_", called=f"{variant}/{camera}/")
 
 
 def _depth_of(folder: Folder) -> Path:
