@@ -17,9 +17,7 @@ METRICS = (
     Metric("RMSE", "m", higher_is_better=False),
     Metric("RMSE_log", higher_is_better=False),
     Metric("SILog", higher_is_better=False),
-    Metric("delta1", "%", higher_is_better=True),
-    Metric("delta2", "%", higher_is_better=True),
-    Metric("delta3", "%", higher_is_better=True),
+    *(Metric(f"delta{power}", "%", higher_is_better=True) for power in (1, 2, 3)),
 )
 """What `depth_values` gives."""
 

@@ -99,12 +99,6 @@ class Table(NamedTuple):
 
 def tabulate(shapes: Sequence[Shape]) -> Table:
     """The shapes' attributes as arrays, in the shapes' order."""
-    label, part, plane, offset, tint, _, _, leans = zip(*shapes, strict=True)
-    return Table(
-        np.array(bytearray(label)),
-        np.array(bytearray(part)),
-        np.array(bytearray(plane)),
-        np.array(offset, np.float32),
-        np.array(tint, np.float32),
-        np.array(bytearray(leans), np.bool_),
-    )
+    labels, parts, planes, offset, tint, _, _, leaning = zip(*shapes, strict=True)
+    label, part, plane, leans = (np.array(bytearray(numbers)) for numbers in (labels, parts, planes, leaning))
+    return Table(label, part, plane, np.array(offset, np.float32), np.array(tint, np.float32), leans.astype(np.bool_))
