@@ -50,8 +50,7 @@ def instance_norm(features: Tensor) -> Tensor:
     """
     if features.shape[-2] * features.shape[-1] == 1:
         raise ValueError(
-            f"instance norm of {features.shape[1]} channels of 1x1 pixels would turn all of them into 0; "
-            "use larger images or a network with fewer stages"
+            f"instance norm of {features.shape[1]} channels of 1x1 pixels is all 0; use larger images or fewer stages"
         )
     if features.device.type == "cpu":
         # The same to rounding, and two to three times as fast there; autocast on a GPU would run it in float32.

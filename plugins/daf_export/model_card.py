@@ -91,10 +91,7 @@ The file against the network it was made from, on even and photograph-like image
 def _limits(one: Exportable, format: str) -> str:
     if one.size is not None:
         return f"- It takes images of {one.size[0]} x {one.size[1]} pixels alone; others must be resized to that.\n"
-    lines = (
-        f"- Height and width must be multiples of {one.multiple} and {one.smallest} or more: padding is not part of "
-        "the network.\n"
-    )
+    lines = f"- Height and width: multiples of {one.multiple}, {one.smallest} or more; padding is not in the network.\n"
     if format == "onnx" and one.multiple > 1:
         lines += "- Nothing in the file refuses another size: the output then has another size too, and is wrong.\n"
     return lines

@@ -35,7 +35,6 @@ from daframework.storage.row_names import training_of
 from daframework.storage.run_folder import RunFolder
 from daframework.suites.bench_folder import bench_tables
 
-_NOTHING = "\N{EN DASH}"
 _SECONDS = 60  # for an upload to arrive
 _SHARED = "page_parts.js"  # which reports hold too
 _ASSETS = {".css": "text/css", ".js": "text/javascript"}  # whatever the machine takes these endings for
@@ -248,7 +247,7 @@ def _finished(own: Sequence[Listed]) -> str:
 
 
 def _told(value: float | None, metric: Metric, *, signed: bool = False) -> str:
-    return _NOTHING if value is None else metric.text(value, signed=signed).replace("-", "\N{MINUS SIGN}")
+    return "\N{EN DASH}" if value is None else metric.text(value, signed=signed).replace("-", "\N{MINUS SIGN}")
 
 
 def _heading(metric: Metric) -> str:
