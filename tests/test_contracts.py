@@ -87,12 +87,12 @@ def test_a_generator_translates_with_one_generator_or_more(given):
         (
             lambda image: DiscriminatorOutput(image[:, :1], None),
             True,
-            r"has_semantics is True: semantics must be \(1, 2, 8, 12\), got None",
+            r"has_semantics=True: semantics must be \(1, 2, 8, 12\), got None",
         ),
         (
             lambda image: DiscriminatorOutput(image[:, :1], image[:, :2]),
             False,
-            r"has_semantics is False: semantics must be None, got \(1, 2, 8, 12\)",
+            r"has_semantics=False: semantics must be None, got \(1, 2, 8, 12\)",
         ),
         (
             lambda image: DiscriminatorOutput(image[:, :1], lambda: image[:, :2, ::2]),

@@ -109,7 +109,7 @@ def test_eight_bits_are_refused_where_sixteen_are_meant(tmp_path):
         ([[1, inf, -inf]], "2 pixels are NaN or infinite, the first inf"),
         ([[1, 1e41, 2]], "1 pixels are NaN or infinite, the first 1e+41"),
         ([[1, -0.5, -2]], "2 pixels are negative, the first -0.5"),
-        ([[0, 0, 7]], "no pixel has a depth (all are invalid, 7 or 0)"),
+        ([[0, 0, 7]], "no depth, all is 7 or 0"),
     ],
 )
 def test_values_that_are_no_depth_are_refused(tmp_path, values, says):
@@ -119,18 +119,15 @@ def test_values_that_are_no_depth_are_refused(tmp_path, values, says):
 
 def test_sixteen_bits_that_are_all_invalid_are_refused(tmp_path):
     write_deep(tmp_path / "1.png", [[65535, 0]])
-    refused(tmp_path / "1.png", "no pixel has a depth (all are invalid, 65535 or 0)", invalid=65535)
+    refused(tmp_path / "1.png", "no depth, all is 65535 or 0", invalid=65535)
 
 
 @pytest.mark.parametrize(
     "array, says",
     [
-        (np.zeros((2, 3), np.int32), "array (H, W) of float16, float32 or float64, got int32 (2, 3)"),
-        (
-            np.zeros((2, 3, 1), np.float32),
-            "array (H, W) of float16, float32 or float64, got float32 (2, 3, 1)",
-        ),
-        (np.array([[{}]]), "no array that numpy reads"),
+        (np.zeros((2, 3), np.int32), "must hold (H, W) float16, float32 or float64, got int32 (2, 3)"),
+        (np.zeros((2, 3, 1), np.float32), "must hold (H, W) float16, float32 or float64, got float32 (2, 3, 1)"),
+        (np.array([[{}]]), "no array of numpy's"),
         (np.zeros((0, 3), np.float32), ""),
     ],
 )
@@ -152,8 +149,8 @@ def test_files_that_are_not_what_their_format_says_are_refused(tmp_path):
     write_deep(tmp_path / "grey.png", [[1]])
     for file, format in (("text", "png16"), ("text", "carla"), ("text", "tiff"), ("text", "npy"), ("grey.png", "tiff")):
         refused(tmp_path / file, "", format=format)
-    refused(tmp_path / "cut.npy", "no array that numpy reads", format="npy")
-    refused(tmp_path / "claim.npy", "no array that numpy reads", format="npy")
+    refused(tmp_path / "cut.npy", "no array of numpy's", format="npy")
+    refused(tmp_path / "claim.npy", "no array of numpy's", format="npy")
     refused(tmp_path / "cut.tiff", "", format="tiff")
     refused(tmp_path / "deep.tiff", "must hold one channel of 32-bit floats, got mode I;16", format="tiff")
     refused(tmp_path / "grey.png", "holds one channel, where CARLA's depth is 24 bits", format="carla")

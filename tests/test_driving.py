@@ -64,7 +64,7 @@ def test_misspelt_drive_names_the_known_ones(camvid, option):
 
 
 def test_nothing_left_is_an_error(camvid):
-    with pytest.raises(DataError, match=r"is left for split 'train' .* \(known there: 0001TP, 0016E5\)"):
+    with pytest.raises(DataError, match=r"is left for split 'train' .* \(known: 0001TP, 0016E5\)"):
         CamVid(root=str(camvid), split="train", drives=["Seq05VD"])
 
 

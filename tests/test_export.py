@@ -26,7 +26,7 @@ from daf_export import formats
 from daf_export.export_command import command
 from daf_export.exportable import Exportable
 from daf_export.formats import FORMATS, OPSET, example_size
-from daf_export.parity import bound_of, check_parity, photograph, sizes_of
+from daf_export.parity import BOUNDS, check_parity, photograph, sizes_of
 from daf_segmentation.task import Segmentation
 from daframework.errors import DataError, PluginError, RunError
 from daframework.interfaces import Generator
@@ -192,7 +192,7 @@ def test_a_file_that_computes_something_else_is_refused(tmp_path):
     check_parity(image, lambda shown: shown + 0.3 / 255, (160, 162))  # 0.15 of 255 in [0, 1]
     with pytest.raises(RunError, match=r"0\.0012 off"):
         check_parity(image, lambda shown: shown + 0.6 / 255, (160, 162))
-    assert bound_of(image).largest == 2 / 255 and bound_of(image).mean == 0.2 / 255
+    assert BOUNDS[image.kind].largest == 2 / 255 and BOUNDS[image.kind].mean == 0.2 / 255
 
 
 # --- of a run ---
@@ -309,7 +309,7 @@ class Several(nn.Module):
 
 def test_a_network_that_gives_several_things_is_refused_in_a_line(ranged, tmp_path):
     ranged._models["source_only"] = Several()
-    with pytest.raises(PluginError, match=r"'ranging' gives a dict, and a file holds what gives one tensor") as raised:
+    with pytest.raises(PluginError, match=r"'ranging' gives a dict, where a file needs one tensor") as raised:
         daf_export.export(ranged, model="source_only", out=tmp_path / "a.onnx")
     del ranged._models["source_only"]
     assert "\n" not in str(raised.value) and not list(tmp_path.iterdir())

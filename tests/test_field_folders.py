@@ -203,7 +203,7 @@ def test_an_unknown_colour_is_refused_with_its_file_its_pixels_and_a_near_one(tm
     pair(tmp_path, "images/1.png", "labels/1.png", [[(128, 64, 128), (127, 64, 128), (127, 64, 128), (9, 9, 9)]])
     dataset = made_unread(tmp_path, colours={"128,64,128": "road"})
     says = (
-        "labels/1.png: colour 127,64,128 (2 pixels), 9,9,9 (1 pixels) is not among the 1 colours that are named; "
+        "labels/1.png: colour 127,64,128 (2 pixels), 9,9,9 (1 pixels) is not among the 1 colours named; "
         "127,64,128 is one step from road's 128,64,128; give it a class or ignore in colours"
     )
     with pytest.raises(DataError, match=re.escape(says)):

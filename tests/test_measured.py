@@ -107,7 +107,7 @@ def test_a_checkpoint_of_the_other_reference_is_refused(kind, reference):
 
 @pytest.mark.parametrize("name", BUILDS)
 def test_without_measurements_the_error_says_what_to_do(name):
-    with pytest.raises(PluginError, match=r"has measured nothing yet; call prepare\(source, target\) first"):
+    with pytest.raises(PluginError, match=r"has measured nothing; prepare it or load a checkpoint"):
         BUILDS[name]()(batch())
 
 

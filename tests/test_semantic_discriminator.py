@@ -186,7 +186,7 @@ def test_logits_of_a_2x2_square_learn_different_classes_in_a_few_steps():
     assert (discriminator(image).semantics.argmax(dim=1) == label).float().mean() > 0.95
 
 
-TIMM_ONLY = "encoder_options, encoder_weights and freeze_encoder are for timm encoders only, got encoder 'patchgan'"
+TIMM_ONLY = "encoder_options, encoder_weights and freeze_encoder are for timm encoders, got 'patchgan'"
 
 
 @pytest.mark.parametrize(

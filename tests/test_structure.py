@@ -44,8 +44,9 @@ BUILT_ON = {
     "daf_baselines": {"daf_cyclegan"},
     "daf_depth": {"daf_segmentation"},
     "daf_semantic_cyclegan": {"daf_cyclegan", "daf_segmentation"},
+    "daf_streets": {"daf_driving"},
 }
-"""Other plugins whose modules a plugin may use: layers, networks, and the weights of encoders."""
+"""Other plugins whose modules a plugin may use: layers, networks, the weights of encoders, and label spaces."""
 TOOLS = ("daf_report", "daf_serve")
 """Plugins that offer no component: they show and use what lies in folders, and are changed with the core."""
 GUIDE = (ROOT / "docs" / "write_a_plugin.md").read_text(encoding="utf-8")

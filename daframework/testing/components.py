@@ -78,9 +78,7 @@ def check_discriminator(
     wanted = (batch_size, num_classes, height, width) if discriminator.has_semantics else None
     got = None if semantics is None else tuple(semantics.shape)
     if got != wanted:
-        raise PluginError(
-            f"{name} has_semantics is {discriminator.has_semantics}: semantics must be {wanted}, got {got}"
-        )
+        raise PluginError(f"{name} has_semantics={discriminator.has_semantics}: semantics must be {wanted}, got {got}")
     for what, logits in (("realness", realness), ("semantics", semantics)):
         _check_finite(f"{what} of {name}", logits)
 
@@ -188,16 +186,10 @@ def check_loss(
         given.extend(with_versions(tensors_of(output)))
 
     for label, autocast in ((torch.randint(num_classes, ignored.shape), False), (ignored, False), (ignored % 2, True)):
-        images = [_image(translator, batch_size, height, width) for _ in DOMAINS]
-        given[:] = with_versions([*images, label])
-        with (
-            translator.register_forward_hook(watch),
-            judge.register_forward_hook(watch),
-            _in_bf16(label, autocast),
-        ):
-            values, total = try_step(
-                *networks, images[0], label, images[1], {"fake_target": images[0], "fake_source": images[1]}
-            )
+        source, target = (_image(translator, batch_size, height, width) for _ in DOMAINS)
+        given[:] = with_versions([source, target, label])
+        with translator.register_forward_hook(watch), judge.register_forward_hook(watch), _in_bf16(label, autocast):
+            values, total = try_step(*networks, source, label, target, {"fake_target": source, "fake_source": target})
         if not values:
             raise PluginError(f"{name} must have a side: generator_loss or discriminator_loss must give a scalar")
         for side, value in values.items():

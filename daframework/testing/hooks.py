@@ -26,10 +26,8 @@ def check_listener(hook: Callable[..., Any]) -> None:
         PluginError: it gives something else than a listener.
         Exception: whatever the listener raises.
     """
-    components = {table: {"name": "made_up"} for table in ("source", "target", "task")}
-    recipe = parse(
-        {"name": "made_up", "data": {"crop_size": [8, 12]}, "downstream": {"steps": 3}} | components, "made_up"
-    )
+    named = {table: {"name": "made_up"} for table in ("source", "target", "task")}
+    recipe = parse({"name": "made_up", "data": {"crop_size": [8, 12]}, "downstream": {"steps": 3}} | named, "made_up")
     scores = Scores(0.5, 0.75, (0.5, None))
     rows = (Row("source_only", scores), Row("made_up", scores, scores), Row("oracle", Scores(None, None, (None, None))))
     results = results_to_json(Results("made_up", 0, ("one", "two"), rows, {"translation": 1.0}, {}))

@@ -19,14 +19,7 @@ from daframework.guard import guarded
 from daframework.interfaces import Discriminator, Generator, ImageDataset, Loss, Task
 from daframework.networks import DIRECTIONS
 from daframework.registry import KINDS, Component, Origin, Plugins, clashes, components, find, left_out
-from daframework.testing.components import (
-    check_dataset,
-    check_discriminator,
-    check_generator,
-    check_loss,
-    check_network,
-    check_task,
-)
+from daframework.testing import components as contracts
 from daframework.testing.hooks import check_commands, check_listener
 
 OK, BROKEN, NOT_CHECKED = "ok", "broken", "not checked"
@@ -70,15 +63,15 @@ def check_component(
             case "generator":
                 network = made()
                 network.prepare(Noise(0), Noise(1))
-                _check_at_sizes(check_generator, made, network, network.smallest)
+                _check_at_sizes(contracts.check_generator, made, network, network.smallest)
             case "discriminator":
-                _check_at_sizes(check_discriminator, made, made(), _LEAST)
+                _check_at_sizes(contracts.check_discriminator, made, made(), _LEAST)
             case "task":
-                _check_at_sizes(check_task, made, made(), _LEAST)
+                _check_at_sizes(contracts.check_task, made, made(), _LEAST)
             case "loss":
                 _check_loss(made, generator)
             case "dataset":
-                check_dataset(made())
+                contracts.check_dataset(made())
 
 
 def _made(component: Component, options: Mapping[str, Any], **supplied: Any) -> Any:
@@ -119,7 +112,7 @@ def _check_at_sizes(
     with torch.device("meta"):
         check(made(), **size, **classes)
     first, second = (one if isinstance(one, nn.Module) else one.model() for one in (network, made()))
-    check_network(first, second, **size)
+    contracts.check_network(first, second, **size)
 
 
 def _check_loss(made: Make, generator: Callable[[], Generator]) -> None:
@@ -127,7 +120,7 @@ def _check_loss(made: Make, generator: Callable[[], Generator]) -> None:
         translator = generator()
         return made(generator=translator), translator
 
-    check = partial(check_loss, num_classes=3, height=32, width=48)
+    check = partial(contracts.check_loss, num_classes=3, height=32, width=48)
     loss, translator = both()
     loss.prepare(Noise(0), Noise(1))
     check(loss, generator=translator)

@@ -54,12 +54,10 @@ class FDA(Measured):
         self.keep("targets", torch.stack([resize_image(image, size) for image in images]))
 
     def translators(self) -> Sequence[Generator]:
-        return [self._of(band) for band in self.bands]
-
-    def _of(self, band: float) -> Generator:
-        member = copy(self)  # which shares the buffers
-        member.bands = (band,)
-        return member
+        members = [copy(self) for _ in self.bands]  # which share the buffers
+        for member, band in zip(members, self.bands, strict=True):
+            member.bands = (band,)
+        return members
 
     def translate(self, image: Tensor) -> Tensor:
         size = image.shape[-2:]

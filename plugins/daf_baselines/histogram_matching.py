@@ -1,5 +1,6 @@
 """Histogram matching of each colour channel."""
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -57,36 +58,22 @@ class HistogramMatching(Measured):
 
 
 def matching_table(source: Tensor, target: Tensor) -> Tensor:
-    """What each level becomes, (..., 256) float64 in [0, 255], from numbers of pixels by level, both (..., 256).
+    """What each level becomes, (..., 256) float64 in [0, 255], from pixels by level, both (..., 256) on the CPU.
 
     A level at which the source's cumulative share is q becomes the level at which the target's is q, interpolated
     between the levels that occur in the target; one darker than all of the source becomes the target's darkest.
     """
-    source_share, target_share = _cumulative_share(source), _cumulative_share(target)
-    level = torch.arange(LEVELS, device=target.device).expand_as(target)
-    # The smallest share above 0, where the source has none: it finds the target's darkest level, and not level 0.
-    source_share = source_share.clamp_min(torch.finfo(source_share.dtype).tiny)
-    upper = torch.searchsorted(target_share, source_share)
-    # The target's next lower level that occurs; -1 where there is none.
-    before = torch.where(target > 0, level, -1).cummax(-1).values.roll(1, -1)
-    before[..., 0] = -1
-    lower = before.gather(-1, upper)
-    upper_share, lower_share = target_share.gather(-1, upper), target_share.gather(-1, lower.clamp_min(0))
-    along = (source_share - lower_share) / (upper_share - lower_share)
-    return torch.where(lower < 0, upper.double(), lower + (upper - lower) * along)
+    tables = []
+    for own, other in zip(source.reshape(-1, LEVELS).numpy(), target.reshape(-1, LEVELS).numpy(), strict=True):
+        occurs = np.flatnonzero(other)
+        tables.append(np.interp(own.cumsum() / own.sum(), (other.cumsum() / other.sum())[occurs], occurs))
+    return torch.from_numpy(np.stack(tables)).view(source.shape)
 
 
 def histograms(levels: Tensor) -> Tensor:
     """(N, 3, H, W) uint8 -> (N, 3, 256) int64: how many pixels of each channel have each level."""
-    count, channels = levels.shape[:2]
-    first = torch.arange(count * channels, device=levels.device).view(count, channels, 1) * LEVELS
-    counted = torch.bincount((levels.flatten(2) + first).flatten(), minlength=count * channels * LEVELS)
-    return counted.view(count, channels, LEVELS)
-
-
-def _cumulative_share(histogram: Tensor) -> Tensor:
-    cumulative = histogram.cumsum(-1).double()
-    return cumulative / cumulative[..., -1:]
+    counted = [torch.bincount(channel, minlength=LEVELS) for channel in levels.flatten(0, 1).flatten(1)]
+    return torch.stack(counted).view(*levels.shape[:2], LEVELS)
 
 
 def _measure(dataset: ImageDataset, limit: int) -> Tensor:

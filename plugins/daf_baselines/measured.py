@@ -41,10 +41,7 @@ class Measured(Generator):
         if image.is_meta:
             return torch.empty_like(image)
         if any(buffer.numel() == 0 for buffer in self.buffers()):
-            name = type(self).__name__
-            raise PluginError(
-                f"generator {name} has measured nothing yet; call prepare(source, target) first, or load a checkpoint"
-            )
+            raise PluginError(f"generator {type(self).__name__} has measured nothing; prepare it or load a checkpoint")
         return self.translate(image)
 
     @abstractmethod

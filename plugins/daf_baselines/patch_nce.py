@@ -1,7 +1,7 @@
 """CUT's loss: a patch of the translation should be recognisable as the same patch of the image it was made from."""
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -69,11 +69,8 @@ class PatchNCE(Loss):
             raise ValueError(f"temperature must be greater than 0, got {temperature}")
         if not layers:
             raise ValueError("layers must name at least one of the generator's layers, got none")
-        self._layers = tuple(layers)
-        self._patches = patches
-        self._temperature = temperature
-        self._identity = identity
-        self._flip_equivariance = flip_equivariance
+        self._layers, self._patches, self._temperature = tuple(layers), patches, temperature
+        self._identity, self._flip_equivariance = identity, flip_equivariance
         self.heads = nn.ModuleList(_head(channels, width) for channels in _channels(generator, self._layers))
 
     def generator_loss(self, images: StepImages) -> Tensor:
@@ -90,7 +87,8 @@ class PatchNCE(Loss):
             keys = images.features(original.flip(-1) if mirrored else original, self._layers)
         terms = []
         # At this temperature cosines rounded to half precision would change the odds by several per cent.
-        with _without_autocast(translated.device):
+        kind = translated.device.type
+        with torch.autocast(kind, enabled=False) if torch.amp.is_autocast_available(kind) else nullcontext():
             for head, query, key in zip(self.heads, queries, keys, strict=True):
                 positions = torch.randperm(query[0, 0].numel(), device=query.device)[: self._patches]
                 vectors = _vectors(head, query, positions)
@@ -139,8 +137,3 @@ def _channels(generator: Generator, layers: Sequence[int]) -> list[int]:
     features = generator.features(torch.zeros(1, 3, side, side), layers)
     generator.train(training)
     return [activation.shape[1] for activation in features]
-
-
-def _without_autocast(device: torch.device) -> AbstractContextManager[object]:
-    available = torch.amp.is_autocast_available(device.type)
-    return torch.autocast(device.type, enabled=False) if available else nullcontext()

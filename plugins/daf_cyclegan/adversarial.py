@@ -19,8 +19,7 @@ class Adversarial(Loss):
     ) -> None:
         """``generator(fake)`` and ``discriminator(real, fake)`` give scalars."""
         super().__init__()
-        self._generator = generator
-        self._discriminator = discriminator
+        self._generator, self._discriminator = generator, discriminator
 
     def generator_loss(self, images: StepImages) -> Tensor:
         terms = [self._generator(to_float32(images.judged(f"fake_{domain}").realness)) for domain in images.domains]

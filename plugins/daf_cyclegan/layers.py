@@ -50,8 +50,7 @@ def instance_norm(features: Tensor) -> Tensor:
     """
     if features.shape[-2] * features.shape[-1] == 1:
         raise ValueError(
-            f"instance norm of {features.shape[1]} channels of 1x1 pixels would turn all of them into 0; "
-            "use larger images or a network with fewer stages"
+            f"instance norm of {features.shape[1]} channels of 1x1 pixels is all 0; use larger images or fewer stages"
         )
     if features.device.type == "cpu":
         # The same to rounding, and two to three times as fast there; autocast on a GPU would run it in float32.
@@ -83,10 +82,7 @@ def reflected(features: Tensor, width: int) -> Tensor:
 
 
 class ReflectConv(nn.Conv2d):
-    """A convolution of odd ``kernel`` with reflected borders: (N, C, H, W) -> (N, D, H, W)."""
-
-    def __init__(self, in_channels: int, out_channels: int, kernel: int) -> None:
-        super().__init__(in_channels, out_channels, kernel)
+    """A convolution of an odd kernel with reflected borders: (N, C, H, W) -> (N, D, H, W)."""
 
     def forward(self, features: Tensor) -> Tensor:
         return super().forward(reflected(features, self.kernel_size[0] // 2))

@@ -74,9 +74,7 @@ class ResNet(Generator):
             _halving(2 * channels, 4 * channels, blur=blur),
             *(ResidualBlock(4 * channels) for _ in range(blocks)),
         )
-        self.decoder = nn.Sequential(
-            _stage(enlarge(4 * channels, 2 * channels)), _stage(enlarge(2 * channels, channels))
-        )
+        self.decoder = nn.Sequential(*(_stage(enlarge(2 * width, width)) for width in (2 * channels, channels)))
         self.head = Head(head, ReflectConv(channels, CHANNELS[head], 7))
         init_normal(self)
         self.head.start()
@@ -99,11 +97,8 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.change = nn.Sequential(
-            _stage(ReflectConv(channels, channels, 3)),
-            ReflectConv(channels, channels, 3),
-            InstanceNorm(),
-        )
+        first, second = (ReflectConv(channels, channels, 3) for _ in range(2))
+        self.change = nn.Sequential(_stage(first), second, InstanceNorm())
 
     def forward(self, features: Tensor) -> Tensor:
         changed: Tensor = features + self.change(features)

@@ -17,20 +17,13 @@ METRICS = (
     Metric("RMSE", "m", higher_is_better=False),
     Metric("RMSE_log", higher_is_better=False),
     Metric("SILog", higher_is_better=False),
-    Metric("delta1", "%", higher_is_better=True),
-    Metric("delta2", "%", higher_is_better=True),
-    Metric("delta3", "%", higher_is_better=True),
+    *(Metric(f"delta{power}", "%", higher_is_better=True) for power in (1, 2, 3)),
 )
 """What `depth_values` gives."""
 
 
 def depth_sums(
-    prediction: Tensor,
-    truth: Tensor,
-    *,
-    min_depth: float = 1e-3,
-    max_depth: float = 80.0,
-    median_scaling: bool = False,
+    prediction: Tensor, truth: Tensor, *, min_depth: float = 1e-3, max_depth: float = 80.0, median_scaling: bool = False
 ) -> Tensor:
     """Depths (N, H, W) in metres, twice -> the sum over images of what `depth_values` needs, (9,) float64 on the CPU.
 

@@ -67,22 +67,12 @@ class Depth(Task):
             raise ValueError(f"min_depth must be above 0 and below max_depth, got {min_depth} and {max_depth}")
         if not 0 <= silog_variance <= 1:
             raise ValueError(f"silog_variance must be from 0 to 1, got {silog_variance}")
-        self._options = NetworkOptions(
-            num_classes=1,
-            arch=arch,
-            encoder=encoder,
-            encoder_weights=encoder_weights,
-            arch_options=arch_options,
-            encoder_options=encoder_options,
-            freeze_encoder=freeze_encoder,
-        )
-        self.multiple = self._options.multiple
-        self.smallest = self._options.smallest
+        self._options = NetworkOptions(1, arch, encoder, encoder_weights, arch_options, encoder_options, freeze_encoder)
+        self.multiple, self.smallest = self._options.multiple, self._options.smallest
         self.label_type = DepthLabels(far=max_depth)
-        self._min_depth, self._max_depth = min_depth, max_depth
-        self._head = head
-        self._loss, self._silog_variance = loss, silog_variance
-        self._median_scaling = median_scaling
+        self._range = {"min_depth": min_depth, "max_depth": max_depth}
+        self._head, self._loss = head, loss
+        self._silog_variance, self._median_scaling = silog_variance, median_scaling
         scaled = ", each image's predictions scaled to the median of its truth" if median_scaling else ""
         self.note = (
             f"depth in metres: pixels from {min_depth:g} to {max_depth:g} m count, predictions are clipped to that"
@@ -94,13 +84,15 @@ class Depth(Task):
         known = label[label > 0]
         if known.numel() == 0 or bool(self._counted(known).any()):
             return None
+        low, high = self._range.values()
         return (
-            f"no depth lies from min_depth = {self._min_depth:g} to max_depth = {self._max_depth:g} m, so nothing is "
-            f"learnt or scored; the median is {float(known.median()):g} m: check the unit of the files"
+            f"no depth lies from min_depth = {low:g} to max_depth = {high:g} m, so nothing is learnt or scored; "
+            f"the median is {float(known.median()):g} m: check the unit of the files"
         )
 
     def _counted(self, depth: Tensor) -> Tensor:
-        return (depth >= self._min_depth) & (depth <= self._max_depth)
+        low, high = self._range.values()
+        return (depth >= low) & (depth <= high)
 
     def model(self) -> nn.Module:
         """A new network: images (N, 3, H, W) in [-1, 1] -> depths (N, H, W) in metres, float32 or more.
@@ -111,8 +103,7 @@ class Depth(Task):
             PluginError: the encoder's weights cannot be had.
             ValueError: the architecture refuses its options.
         """
-        network = self._options.build()
-        return DepthNetwork(network, head=self._head, min_depth=self._min_depth, max_depth=self._max_depth)
+        return DepthNetwork(self._options.build(), head=self._head, **self._range)
 
     def loss(self, prediction: Tensor, label: Tensor) -> Tensor:
         depth = prediction.to(torch.promote_types(prediction.dtype, torch.float32))
@@ -123,13 +114,7 @@ class Depth(Task):
 
     def statistics(self, prediction: Tensor, label: Tensor) -> Tensor:
         """The sums of `depth_sums`, (9,) float64 on the CPU."""
-        return depth_sums(
-            prediction,
-            label,
-            min_depth=self._min_depth,
-            max_depth=self._max_depth,
-            median_scaling=self._median_scaling,
-        )
+        return depth_sums(prediction, label, median_scaling=self._median_scaling, **self._range)
 
     def scores(self, statistics: Tensor) -> MetricValues:
         values = depth_values(statistics).tolist()

@@ -55,20 +55,14 @@ class Acdc(FileDataset, space="cityscapes19"):
         """
         names = train_folders if split == "train" else test_folders
         if not conditions or not names:
-            raise ValueError(
-                f"conditions and {split}_folders must name at least one each, got {conditions} and {names}"
-            )
+            raise ValueError(f"conditions and {split}_folders must name at least one each, got {conditions}, {names}")
         labels = labels_of("acdc", classes)
         base = find_root("acdc", root, "rgb_anon/ and gt/")
         ref = "" if reference is None else "_ref"
-        folder = Folder(
-            base / "rgb_anon",
-            base / "gt",
-            image_endings=(f"_rgb{ref}_anon.png",),
-            label_ending=f"_gt{ref}_labelTrainIds.png",
-            within=tuple(f"{condition}/{name}{ref}" for condition in conditions for name in names),
-            hint='set reference = "labelled" to take those with a label only' if reference == "all" else "",
-        )
+        endings = (f"_rgb{ref}_anon.png",), f"_gt{ref}_labelTrainIds.png"
+        within = tuple(f"{condition}/{name}{ref}" for condition in conditions for name in names)
+        hint = 'set reference = "labelled" to take those with a label only' if reference == "all" else ""
+        folder = Folder(base / "rgb_anon", base / "gt", *endings, within=within, hint=hint)
         if reference == "labelled":
             as_images = attrs.evolve(folder, images=folder.labels, image_endings=(folder.label_ending,))
             folder = attrs.evolve(folder, only=frozenset(entry.name for entry in list_entries(as_images)))

@@ -65,18 +65,9 @@ class Bdd100k(FileDataset, space="cityscapes19"):
         images, masks, ending = _LAYOUTS[layout]
         if split == "train":
             left_out |= _tested(base / images, train_folders, test_folders)
-        folders = [
-            Folder(
-                base / images / name,
-                base / masks / name,
-                image_endings=(".jpg",),
-                label_ending=ending,
-                skip=left_out,
-                hint=f"add NAME{ending}, download the images again (before June 2021 some did not fit the labels), or "
-                "name them in skip",
-            )
-            for name in names
-        ]
+        hint = f"add NAME{ending}, download the images again (some from before June 2021 misfit), or name them in skip"
+        places = [(base / images / name, base / masks / name) for name in names]
+        folders = [Folder(*place, (".jpg",), ending, skip=left_out, hint=hint) for place in places]
         super().__init__(list_folders("bdd100k", folders), labels)
 
 

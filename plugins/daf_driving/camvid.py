@@ -41,20 +41,16 @@ class CamVid(FileDataset, space="camvid11"):
         Raises:
             DataError: a folder is missing, a drive unknown, or no image is left.
         """
-        kept, left_out = tuple(drives), tuple(exclude_drives)
+        kept, left_out = tuple(drives) or ("",), tuple(exclude_drives)  # every name begins with nothing
         base = find_root("camvid", root, "train/ and trainannot/")
         names = train_folders if split == "train" else test_folders
         entries = list_folders("camvid", [Folder(base / name, base / f"{name}annot") for name in names])
-        _check_drives((*kept, *left_out), base, (*train_folders, *test_folders))
-        chosen = [
-            entry
-            for entry in entries
-            if (not kept or entry.name.startswith(kept)) and not entry.name.startswith(left_out)
-        ]
+        _check_drives((*drives, *left_out), base, (*train_folders, *test_folders))
+        chosen = [one for one in entries if one.name.startswith(kept) and not one.name.startswith(left_out)]
         if not chosen:
             raise DataError(
                 f"camvid: no image of {base} in {', '.join(names) or 'no folders'} is left for split '{split}' with "
-                f"drives {list(kept)} and exclude_drives {list(left_out)} (known there: {_known(entries)}); change them"
+                f"drives {list(drives)} and exclude_drives {list(left_out)} (known: {_known(entries)}); change them"
             )
         table = dict(enumerate([*range(len(self.classes)), IGNORE_INDEX]))  # the id behind the classes is void
         super().__init__(chosen, Labels(self.classes, self.palette, table))

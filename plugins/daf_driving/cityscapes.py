@@ -52,18 +52,13 @@ class Cityscapes(FileDataset, space="cityscapes19"):
         kind = "leftImg8bit" if beta is None else "leftImg8bit_foggy"
         base = find_root("cityscapes", root, f"{kind}/ and gtFine/")
         ending = "_leftImg8bit.png" if beta is None else f"_leftImg8bit_foggy_beta_{beta}.png"
-        folders = [
-            Folder(
-                base / kind / name,
-                base / "gtFine" / name,
-                image_endings=(ending,),
-                label_ending="_gtFine_labelIds.png",
-                within=tuple(city for city in cities if (base / kind / name / city).is_dir()),
-            )
-            for name in names
-        ]
-        # A folder without any of the cities drops out; one that is not there stays, for its absence to be told.
-        folders = [folder for folder in folders if folder.within or not cities or not folder.images.is_dir()]
+        folders = []
+        for name in names:
+            images, masks = base / kind / name, base / "gtFine" / name
+            within = tuple(city for city in cities if (images / city).is_dir())
+            # A folder without any of the cities drops out; one that is not there stays, for its absence to be told.
+            if within or not cities or not images.is_dir():
+                folders.append(Folder(images, masks, (ending,), "_gtFine_labelIds.png", within=within))
         entries = list_folders("cityscapes", folders)
         # A misspelt city would keep nothing in silence; it may be in the folders of the other split.
         known = _cities([base / kind / name for name in (*train_folders, *test_folders)])

@@ -34,7 +34,7 @@ class DepthCoding:
     format: DepthFormat
     scale: float
     invalid: float
-    limits: tuple[float, float] | None = None
+    limits: Sequence[float] | None = None
 
     def doubt(self, depth: NDArray[np.float32]) -> str | None:
         """What to say of a depth (H, W) whose median is far outside ``limits``; its unit may be another."""
@@ -59,21 +59,13 @@ class DepthFiles:
 
     @classmethod
     def beside(
-        cls,
-        entries: Sequence[Entry],
-        coding: DepthCoding,
-        place: Callable[[Folder], Path],
-        *,
-        ending: str,
-        beginning: str = "",
+        cls, entries: Sequence[Entry], coding: DepthCoding, place: Callable[[Folder], Path], beginning: str, ending: str
     ) -> "DepthFiles":
         """Those of the images ``entries``: ``place`` leads from a folder of images to the one of their depth files."""
         hint = f"add {beginning}NAME{ending}, or take it away"
         folders = {
-            folder: attrs.evolve(
-                folder, labels=place(folder), label_ending=ending, label_beginning=beginning, hint=hint
-            )
-            for folder in dict.fromkeys(entry.folder for entry in entries)
+            one: attrs.evolve(one, labels=place(one), label_ending=ending, label_beginning=beginning, hint=hint)
+            for one in dict.fromkeys(entry.folder for entry in entries)
         }
         return cls(tuple(attrs.evolve(entry, folder=folders[entry.folder]) for entry in entries), coding)
 
@@ -97,11 +89,9 @@ def make_coding(
     invalid = (_MOST["carla"] if format == "carla" else 0) if invalid is None else invalid
     if format in _MOST and not (0 <= invalid <= _MOST[format] and invalid == int(invalid)):
         raise ValueError(f"depth_invalid must be a whole number from 0 to {_MOST[format]} in {format}, got {invalid}")
-    if limits is None:
-        return DepthCoding(format, scale, invalid)
-    if len(limits) != 2 or not 0 <= limits[0] < limits[1] < math.inf:
+    if limits is not None and (len(limits) != 2 or not 0 <= limits[0] < limits[1] < math.inf):
         raise ValueError(f"depth_range must be [low, high] in metres with 0 <= low < high, got {list(limits)}")
-    return DepthCoding(format, scale, invalid, (limits[0], limits[1]))
+    return DepthCoding(format, scale, invalid, limits)
 
 
 def read_depth(path: Path, coding: DepthCoding) -> NDArray[np.float32]:
@@ -126,10 +116,7 @@ def read_depth(path: Path, coding: DepthCoding) -> NDArray[np.float32]:
                 "with depth_invalid which value stands for no measurement"
             )
     if not metres.any():
-        raise DataError(
-            f"{path}: no pixel has a depth (all are invalid, {coding.invalid:g} or 0); take it away, or correct "
-            "depth_invalid"
-        )
+        raise DataError(f"{path}: no depth, all is {coding.invalid:g} or 0; take it away, or correct depth_invalid")
     return metres
 
 
@@ -141,9 +128,7 @@ def _read_png16(path: Path) -> NDArray[Any]:
         )
     values = read_label(path)
     if values.dtype == np.uint8:
-        raise DataError(
-            f"{path}: 8 bits where 16 are meant: some program has cut its values; fetch the original file again"
-        )
+        raise DataError(f"{path}: 8 bits where 16 are meant: a program cut its values; fetch the original file again")
     return values
 
 
@@ -154,13 +139,9 @@ def _read_npy(path: Path) -> NDArray[Any]:
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file; check the dataset's folders, or fetch the file again") from error
     except (OSError, ValueError, EOFError, SyntaxError, OverflowError) as error:
-        raise DataError(
-            f"{path}: no array that numpy reads ({one_line(error)}); copy it again, or save it anew"
-        ) from error
+        raise DataError(f"{path}: no array of numpy's ({one_line(error)}); copy it again, or save it anew") from error
     if values.dtype.kind != "f" or values.dtype.itemsize > 8 or values.ndim != 2:
-        raise DataError(
-            f"{path}: must be an array (H, W) of float16, float32 or float64, got {values.dtype} {values.shape}"
-        )
+        raise DataError(f"{path}: must hold (H, W) float16, float32 or float64, got {values.dtype} {values.shape}")
     return np.array(values, dtype=values.dtype.newbyteorder("="))
 
 

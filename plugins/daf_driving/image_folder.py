@@ -130,21 +130,16 @@ class ImageFolder(FileDataset):
         self.scaling = make_scaling(value_range, value_percentiles)
         name = train_folder if split == "train" else test_folder
         base = find_root("image_folder", root, "images/ and labels/")
-        folder = Folder(
-            _place(base, name, images_folder),
-            _place(base, name, labels_folder),
-            image_endings=IMAGE_SUFFIXES if image_ending is None else (image_ending,),
-            label_ending=label_ending,
-            image_beginning=image_beginning,
-            label_beginning=label_beginning,
-        )
+        images, beside = _place(base, name, images_folder), _place(base, name, labels_folder)
+        image_endings = IMAGE_SUFFIXES if image_ending is None else (image_ending,)
+        folder = Folder(images, beside, image_endings, label_ending, image_beginning, label_beginning)
         shared = split == "train" or train_folder == test_folder
         entries = list_split(folder, base, split, train=list_file if shared else None, test=test_list_file)
         files = None
         if depth is not None and coding is not None:
             ending = ENDINGS[depth_format] if depth_ending is None else depth_ending
             place = _place(base, name, depth)
-            files = DepthFiles.beside(entries, coding, lambda _: place, ending=ending, beginning=depth_beginning)
+            files = DepthFiles.beside(entries, coding, lambda _: place, depth_beginning, ending)
         super().__init__(entries, labels if has_classes else None, files)
 
     def __getitem__(self, index: int) -> Sample:

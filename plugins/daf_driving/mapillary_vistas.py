@@ -50,10 +50,8 @@ class MapillaryVistas(FileDataset, space="cityscapes19"):
         """
         names = train_folders if split == "train" else test_folders
         labels = labels_of(f"mapillary_vistas_{version}", classes)
-        base = find_root("mapillary_vistas", root, "training/ and validation/")
-        folders = [
-            Folder(base / name / "images", _labels(base / name, version), image_endings=(".jpg",)) for name in names
-        ]
+        parts = [find_root("mapillary_vistas", root, "training/ and validation/") / name for name in names]
+        folders = [Folder(part / "images", _labels(part, version), image_endings=(".jpg",)) for part in parts]
         super().__init__(list_folders("mapillary_vistas", folders), labels)
 
 

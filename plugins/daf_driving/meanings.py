@@ -3,15 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from daf_driving.space_files import colour_map, id_map, shipped_table
-from daframework.data.label_files import (
-    TRANSPARENT,
-    name_values,
-    near_colour,
-    parse_colour,
-    parse_id,
-    replace_values,
-    value_name,
-)
+from daframework.data import label_files
 from daframework.data.spaces import IGNORE
 from daframework.dataset_interface import Array
 from daframework.errors import DataError, unknown
@@ -30,7 +22,7 @@ def meaning_table(option: str, meanings: Mapping[str, str] | str, classes: Seque
         shipped = (colour_map if option == "colours" else id_map)(meanings)
         return shipped_table(shipped, classes, f"{option} = '{meanings}'")
     # A map of the user's own, in which a meaning must be one of ``classes`` or ``ignore``.
-    parse = parse_colour if option == "colours" else parse_id
+    parse = label_files.parse_colour if option == "colours" else label_files.parse_id
     index = {**{name: place for place, name in enumerate(classes)}, IGNORE: IGNORE_INDEX}
     table: dict[int, int] = {}
     for key, meaning in meanings.items():
@@ -38,7 +30,7 @@ def meaning_table(option: str, meanings: Mapping[str, str] | str, classes: Seque
             value = parse(key)
         except ValueError as error:
             raise ValueError(f"{option}: a key {error}") from error
-        where = f"{option}: {option[:-1]} {value_name(value, colours=option == 'colours')}"
+        where = f"{option}: {option[:-1]} {label_files.value_name(value, colours=option == 'colours')}"
         if meaning not in index:
             raise ValueError(f"{where}: {unknown('class', meaning, index)}")
         if value in table:
@@ -55,13 +47,13 @@ def colours_as_classes(codes: Array, table: Mapping[int, int], classes: Sequence
     Raises:
         DataError: it has colours that ``table`` does not name.
     """
-    found, _, others = replace_values(codes, {**table, TRANSPARENT: IGNORE_INDEX}, IGNORE_INDEX)
+    found, _, others = label_files.replace_values(codes, {**table, label_files.TRANSPARENT: IGNORE_INDEX}, IGNORE_INDEX)
     if others:
         names = {code: classes[index] for code, index in table.items() if index != IGNORE_INDEX}
         commonest_first = sorted(others, key=lambda code: -others[code])
-        near = next(filter(None, (near_colour(code, names) for code in commonest_first)), "")
+        near = next(filter(None, (label_files.near_colour(code, names) for code in commonest_first)), "")
         raise DataError(
-            f"{where}: {name_values(others, colours=True)} is not among the {len(table)} colours that are named; "
+            f"{where}: {label_files.name_values(others, colours=True)} is not among the {len(table)} colours named; "
             f"{near}{'; ' if near else ''}give it a class or ignore in colours"
         )
     return found

@@ -95,34 +95,18 @@ def list_entries(folder: Folder) -> list[Entry]:
     Raises:
         DataError: the folder is missing or holds no images, or two files share a name.
     """
-    images = _list_images(folder)
+    images = _list_files(folder)
     if not images:
         kinds = ", ".join(folder.image_endings)
         raise DataError(f"{folder.images}: holds no images ({kinds}); check the dataset's folders")
     return [Entry(folder, name, ending) for name, ending in images.items()]
 
 
-def _list_images(folder: Folder) -> dict[str, str]:
-    return _list_files(folder, folder.images, folder.image_beginning, folder.image_endings, str.lower)
-
-
-def _list_labels(folder: Folder) -> dict[str, str]:
-    renamed = folder.renamed[::-1]
-    return _list_files(folder, folder.labels, folder.label_beginning, (folder.label_ending,), str, renamed)
-
-
-def _list_files(
-    folder: Folder,
-    base: Path,
-    beginning: str,
-    endings: Sequence[str],
-    compared: Callable[[str], str],
-    renamed: tuple[str, str] = ("", ""),
-) -> dict[str, str]:
-    """Name -> ending, as it is spelt, of the files below ``base``; sorted; hidden files are passed over.
-
-    Names and ``endings`` are ``compared`` as that gives them.
-    """
+def _list_files(folder: Folder, *, labels: bool = False) -> dict[str, str]:
+    """Name -> ending, as it is spelt, of the images or ``labels``; sorted; hidden files are passed over."""
+    base, beginning = (folder.labels, folder.label_beginning) if labels else (folder.images, folder.image_beginning)
+    endings, renamed = ((folder.label_ending,), folder.renamed[::-1]) if labels else (folder.image_endings, ("", ""))
+    compared: Callable[[str], str] = str if labels else str.lower
     found: dict[str, str] = {}
     for start in folder.within or (".",):
         if not (base / start).is_dir():
@@ -170,13 +154,9 @@ def unpaired(folder: Folder) -> list[tuple[list[str], str]]:
     Raises:
         DataError: one of the two folders is missing.
     """
-    labels, images = _list_labels(folder), _list_images(folder)
+    labels, images = _list_files(folder, labels=True), _list_files(folder)
     without = [str(Entry(folder, name, images[name]).image) for name in images if name not in labels]
-    orphans = [
-        str(Entry(folder, name, "").label)
-        for name in labels
-        if name not in images and not _prepared(name, images, folder)
-    ]
+    orphans = [str(Entry(folder, name, "").label) for name in labels if not _has_image(name, images, folder)]
     hint = folder.hint or f"add {folder.label_beginning}NAME{folder.label_ending}, or take it away"
     return [
         (without, f"without a label in {folder.labels}; {hint}"),
@@ -184,7 +164,7 @@ def unpaired(folder: Folder) -> list[tuple[list[str], str]]:
     ]
 
 
-def _prepared(name: str, images: Mapping[str, str], folder: Folder) -> bool:
-    """Whether it is the name of what a tool made of the label of an image, which need not be one that is taken."""
+def _has_image(name: str, images: Mapping[str, str], folder: Folder) -> bool:
+    """Whether a label is that of an image, or what a tool made of such a one, whose image need not be taken."""
     made_of = (name.removesuffix(ending) for ending in PREPARED if name.endswith(ending))
-    return any(label in images or label in folder.skip for label in made_of)
+    return name in images or any(label in images or label in folder.skip for label in made_of)

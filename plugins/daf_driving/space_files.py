@@ -3,7 +3,7 @@
 import tomllib
 from collections.abc import Mapping, Sequence
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from attrs import frozen
@@ -13,7 +13,7 @@ from daframework.data.spaces import LabelSpace, colours_of, read_space
 from daframework.errors import unknown
 from daframework.label_types import IGNORE_INDEX
 
-_PACKAGE = "daf_driving"
+_FOLDER = Path(__file__).parent
 
 
 def space_names() -> tuple[str, ...]:
@@ -30,7 +30,7 @@ def label_space(name: str) -> LabelSpace:
     """
     if name not in space_names():
         raise ValueError(f"classes: {unknown('label space', name, space_names())}")
-    return read_space(files(_PACKAGE).joinpath("label_spaces", f"{name}.toml"))
+    return read_space(_FOLDER / "label_spaces" / f"{name}.toml")
 
 
 @cache
@@ -97,9 +97,8 @@ def labels_of(dataset: str, space: str) -> Labels:
 
 @cache
 def _names(folder: str) -> tuple[str, ...]:
-    names = (file.name for file in files(_PACKAGE).joinpath(folder).iterdir())
-    return tuple(sorted(name.removesuffix(".toml") for name in names if name.endswith(".toml")))
+    return tuple(sorted(path.stem for path in (_FOLDER / folder).glob("*.toml")))
 
 
 def _read(folder: str, name: str) -> dict[str, Any]:
-    return tomllib.loads(files(_PACKAGE).joinpath(folder, f"{name}.toml").read_text(encoding="utf-8"))
+    return tomllib.loads((_FOLDER / folder / f"{name}.toml").read_text(encoding="utf-8"))

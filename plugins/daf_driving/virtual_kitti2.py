@@ -13,18 +13,8 @@ from daframework.data.label_files import read_colours
 from daframework.dataset_interface import Array
 from daframework.errors import DataError
 
-_Variant = Literal[
-    "clone",
-    "fog",
-    "morning",
-    "overcast",
-    "rain",
-    "sunset",
-    "15-deg-left",
-    "15-deg-right",
-    "30-deg-left",
-    "30-deg-right",
-]
+_Weather = Literal["clone", "fog", "morning", "overcast", "rain", "sunset"]
+_Turned = Literal["15-deg-left", "15-deg-right", "30-deg-left", "30-deg-right"]
 _SCENES = ("Scene01", "Scene02", "Scene06", "Scene18", "Scene20")
 _MEANINGS = colour_map("vkitti2")
 _COLOURS = dict(zip(label_space("cityscapes19").classes, label_space("cityscapes19").palette, strict=True))
@@ -67,7 +57,7 @@ class VirtualKitti2(FileDataset):
         classes: Sequence[str] | None = None,
         train_folders: Sequence[str] = _SCENES,
         test_folders: Sequence[str] = (),
-        variants: Sequence[_Variant] = ("clone",),
+        variants: Sequence[Literal[_Weather, _Turned]] = ("clone",),
         cameras: Sequence[Literal["Camera_0", "Camera_1"]] = ("Camera_0",),
     ) -> None:
         """List the images of the split; nothing is decoded.
@@ -91,17 +81,11 @@ class VirtualKitti2(FileDataset):
         frames = [f"{scene}/{kind}" for scene in scenes for kind in variants]
         folders = [_folder(base, one, camera) for one in frames for camera in cameras]
         entries = list_folders("virtual_kitti2", folders)
-        if labels is None:
-            there = {"semantic": folders[0].labels.is_dir(), "depth": _depth_of(folders[0]).is_dir()}
-            read = tuple(name for name, is_there in there.items() if is_there) or ("depth",)
-        else:
-            read = tuple(labels)
-        depth = DepthFiles.beside(entries, _CODING, _depth_of, ending=".png", beginning="depth_")
-        super().__init__(
-            entries,
-            Labels(named, tuple(_COLOURS[name] for name in named), table) if "semantic" in read else None,
-            depth if "depth" in read else None,
-        )
+        places = {"semantic": folders[0].labels, "depth": _depth_of(folders[0])}
+        read: Sequence[str] = labels or [name for name, place in places.items() if place.is_dir()] or ["depth"]
+        depth = DepthFiles.beside(entries, _CODING, _depth_of, "depth_", ".png")
+        semantic = Labels(named, tuple(_COLOURS[name] for name in named), table)
+        super().__init__(entries, semantic if "semantic" in read else None, depth if "depth" in read else None)
 
     def _read_ids(self, path: Path) -> Array:
         return read_colours(path)
@@ -112,15 +96,8 @@ class VirtualKitti2(FileDataset):
 
 def _folder(base: Path, variant: str, camera: str) -> Folder:
     """The images and classes of one camera in ``Scene01/clone``."""
-    frames = base / variant / "frames"
-    return Folder(
-        frames / "rgb" / camera,
-        frames / "classSegmentation" / camera,
-        image_endings=(".jpg",),
-        image_beginning="rgb_",
-        label_beginning="classgt_",
-        called=f"{variant}/{camera}/",
-    )
+    images, masks = (base / variant / "frames" / kind / camera for kind in ("rgb", "classSegmentation"))
+    return Folder(images, masks, (".jpg",), ".png", "rgb_", "classgt_", called=f"{variant}/{camera}/")
 
 
 def _depth_of(folder: Folder) -> Path:

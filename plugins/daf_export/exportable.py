@@ -105,16 +105,11 @@ def exportable(run: "Run", model: str, size: tuple[int, int] | None) -> Exportab
     network = deepcopy(found).to("cpu", torch.float32).eval().requires_grad_(False)
     least = padded_side(smallest, multiple)
     image = torch.zeros(1, 3, *(size or 2 * (max(least, padded_side(32, multiple)),)))
-    output, draws = _tried(network, image)
+    (output, draws), named = _tried(network, image), f"{run.folder}: its {kind} '{table.name}'"
     if draws:
-        raise PluginError(
-            f"{run.folder}: its {kind} '{table.name}' draws at random, which a file cannot repeat; use daf translate"
-        )
+        raise PluginError(f"{named} draws at random, which a file cannot repeat; use daf translate")
     if not isinstance(output, Tensor):
-        raise PluginError(
-            f"{run.folder}: its {kind} '{table.name}' gives a {type(output).__name__}, and a file holds what gives one "
-            "tensor; let its model() give that"
-        )
+        raise PluginError(f"{named} gives a {type(output).__name__}, where a file needs one tensor; change its model()")
     if row is not None:
         sides = ("height", "width") if output.shape[-2:] == image.shape[-2:] else ()
         shape = ("batch", *map(str, output.shape[1 : output.ndim - len(sides)]), *sides)

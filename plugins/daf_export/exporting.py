@@ -11,7 +11,7 @@ from torch import nn
 from daf_export.exportable import GENERATOR, exportable
 from daf_export.formats import FORMATS, example_size, open_safetensors
 from daf_export.model_card import card
-from daf_export.parity import Bound, SizeDifference, bound_of, check_parity
+from daf_export.parity import BOUNDS, Bound, SizeDifference, check_parity
 from daframework.errors import DataError, needing, unknown, writing
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def export(
             made.with_name(beside.name).write_text(card(run, taken, format, path.name, differences), encoding="utf-8")
             made.with_name(beside.name).replace(beside)
             made.replace(path)
-    return Exported(path, beside, metadata, differences, bound_of(taken))
+    return Exported(path, beside, metadata, differences, BOUNDS[taken.kind])
 
 
 def load(path: str | Path) -> nn.Module:

@@ -109,10 +109,8 @@ def write_program(one: Exportable, path: Path) -> Exportable:
         except OSError:
             raise
         except Exception as error:  # the serializer's own, for every operator it does not know
-            cause = one_line(error)[:200]
-            raise RunError(
-                f"{one.name}: torch.export cannot save this network ({cause}); try another --format, or --size"
-            ) from error
+            why = one_line(error)[:200]
+            raise RunError(f"{one.name}: torch.export cannot save it: {why}; try another --format or --size") from error
     return taken
 
 
@@ -136,17 +134,12 @@ def write_onnx(one: Exportable, path: Path) -> Exportable:
     import onnx
 
     program, taken = traced(one)
+    options: dict[str, Any] = {"opset_version": OPSET, "input_names": ["image"], "output_names": ["output"]}
+    options["verbose"] = False  # or it prints what it does
     try:
         with _quiet():
-            made: Any = torch.onnx.export(
-                program,
-                dynamo=True,
-                opset_version=OPSET,
-                input_names=["image"],
-                output_names=["output"],
-                verbose=False,
-                custom_translation_table=_stable_norms(),
-            )
+            plain = _stable_norms()
+            made: Any = torch.onnx.export(program, dynamo=True, custom_translation_table=plain, **options)
             model = made.model_proto
     except Exception as error:  # the exporter's own, for every operator it does not know
         cause = one_line(error.__cause__ or error)[:200]

@@ -4,28 +4,22 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from daf_export.exportable import GENERATOR, SEGMENTER, TASK, Exportable
-from daf_export.parity import SizeDifference, bound_of
+from daf_export.parity import BOUNDS, SizeDifference
 from daframework.scores import PERCENT, Metric
 
 if TYPE_CHECKING:
     from daframework import Run
 
 _OPEN = {
-    "onnx": (
-        "import onnxruntime",
-        'session = onnxruntime.InferenceSession("{file}")',
-        'output = session.run(None, {{"image": image}})[0]',
-    ),
-    "torch-export": (
-        "import torch",
-        'network = torch.export.load("{file}").module()',
-        "output = network(torch.from_numpy(image)).numpy()",
-    ),
-    "safetensors": (
-        "import daf_export, torch",
-        'network = daf_export.load("{file}")',
-        "output = network(torch.from_numpy(image)).detach().numpy()",
-    ),
+    "onnx": """import onnxruntime
+session = onnxruntime.InferenceSession("{file}")
+output = session.run(None, {{"image": image}})[0]""",
+    "torch-export": """import torch
+network = torch.export.load("{file}").module()
+output = network(torch.from_numpy(image)).numpy()""",
+    "safetensors": """import daf_export, torch
+network = daf_export.load("{file}")
+output = network(torch.from_numpy(image)).detach().numpy()""",
 }
 _WRITE = {
     GENERATOR: 'Image.fromarray(((output.transpose(1, 2, 0) + 1) * 127.5).round().astype(np.uint8)).save("output.png")',
@@ -77,7 +71,7 @@ the {metric.title}, on translated source images, of a model trained on the targe
 {scores}
 ## Parity
 
-The file against the network it was made from, on even and photograph-like images: allowed {bound_of(one)}.
+The file against the network it was made from, on even and photograph-like images: allowed {BOUNDS[one.kind]}.
 
 | height x width | largest difference | mean |
 | --- | ---: | ---: |
@@ -97,10 +91,7 @@ The file against the network it was made from, on even and photograph-like image
 def _limits(one: Exportable, format: str) -> str:
     if one.size is not None:
         return f"- It takes images of {one.size[0]} x {one.size[1]} pixels alone; others must be resized to that.\n"
-    lines = (
-        f"- Height and width must be multiples of {one.multiple} and {one.smallest} or more: padding is not part of "
-        "the network.\n"
-    )
+    lines = f"- Height and width: multiples of {one.multiple}, {one.smallest} or more; padding is not in the network.\n"
     if format == "onnx" and one.multiple > 1:
         lines += "- Nothing in the file refuses another size: the output then has another size too, and is wrong.\n"
     return lines
@@ -108,7 +99,7 @@ def _limits(one: Exportable, format: str) -> str:
 
 def _code(one: Exportable, format: str, file: str) -> str:
     """Lines that apply the file to image.png and write output.png, or output.npy where that is no image or classes."""
-    library, opened, run = (line.format(file=file) for line in _OPEN[format])
+    library, opened, run = _OPEN[format].format(file=file).splitlines()
     fixed = one.size or (tuple(map(int, one.facts["resize"].split())) if "resize" in one.facts else None)
     resized = f".resize({(fixed[1], fixed[0])})" if fixed else ""
     pad = f"""\

@@ -1,6 +1,7 @@
 """Whether a file computes what the network does that it was made from: at other sizes than the example's."""
 
 from collections.abc import Callable, Iterator, Sequence
+from math import inf
 
 import torch
 from attrs import frozen
@@ -33,11 +34,6 @@ BOUNDS = {
 }
 
 
-def bound_of(one: Exportable) -> Bound:
-    """That of its kind."""
-    return BOUNDS[one.kind]
-
-
 @frozen
 class SizeDifference:
     """Between a file and its network at a size (height, width), over several images: the largest and the mean."""
@@ -59,7 +55,7 @@ def check_parity(one: Exportable, opened: Callable[[Tensor], Tensor], example: t
     Raises:
         RunError: one is too large.
     """
-    bound, found = bound_of(one), list[SizeDifference]()
+    bound, found = BOUNDS[one.kind], list[SizeDifference]()
     for size in sizes_of(one):
         found.append(difference(one, opened, size))
         if not found[-1].within(bound):
@@ -101,14 +97,14 @@ def difference(one: Exportable, opened: Callable[[Tensor], Tensor], size: tuple[
         try:
             got = opened(image)
         except Exception:  # whatever the runtime raises where a size was baked in
-            return SizeDifference(size, float("inf"), float("inf"))
-        if got.shape != wanted.shape:
-            return SizeDifference(size, float("inf"), float("inf"))
+            got = None
+        if got is None or got.shape != wanted.shape:
+            return SizeDifference(size, inf, inf)
         # Images are of [-1, 1]; a prediction in metres has fewer digits behind the point than one below 1.
         scale = {GENERATOR: 0.5, SEGMENTER: 1.0}.get(one.kind) or 1 / max(1.0, float(wanted.abs().max()))
         apart = scale * (got - wanted).abs()
-        largest = max(largest, float(apart.max().nan_to_num(float("inf"))))
-        means.append(float(apart.mean().nan_to_num(float("inf"))))
+        largest = max(largest, float(apart.max().nan_to_num(inf)))
+        means.append(float(apart.mean().nan_to_num(inf)))
     return SizeDifference(size, largest, sum(means) / len(means))
 
 

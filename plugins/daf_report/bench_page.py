@@ -63,17 +63,12 @@ def bench_page(folder: Path) -> dict[str, Any]:
 
 
 def _read_tables(folder: Path) -> list[TaskTable]:
-    return [
-        TaskTable(
-            one["task"],
-            tuple(one["classes"]),
-            one["baseline"],
-            tuple(_EARLIER | row for row in one["rows"]),
-            tuple(one["notes"]),
-            metrics_from_json(one.get("metrics")),
-        )
-        for one in bench_tables(folder)
-    ]
+    tables = []
+    for one in bench_tables(folder):
+        rows, metrics = (_EARLIER | row for row in one["rows"]), metrics_from_json(one.get("metrics"))
+        classes, notes = tuple(one["classes"]), tuple(one["notes"])
+        tables.append(TaskTable(one["task"], classes, one["baseline"], tuple(rows), notes, metrics))
+    return tables
 
 
 def _runs(folder: Path) -> list[BenchRun]:
@@ -135,23 +130,18 @@ def _forest(table: TaskTable) -> dict[str, Any] | None:
     def place(value: float) -> float:
         return round(100 * (value - low + margin) / (high - low + 2 * margin), 2)
 
+    drawn = []
+    for row in rows:
+        left, right = map(place, row["to_baseline_interval"])
+        told = {"name": row["method"], "verdict": row["verdict"], "text": to_baseline(row, table.primary)}
+        drawn.append({"low": left, "high": right, "at": place(row["to_baseline"])} | told)
     return {
         "ticks": [
             (place(unit * step), f"{scale * unit * step:+g}" if step else "0")
             for step in range(math.ceil(low / unit), math.floor(high / unit) + 1)
         ],
         "zero": place(0.0),
-        "rows": [
-            {
-                "name": row["method"],
-                "low": place(row["to_baseline_interval"][0]),
-                "high": place(row["to_baseline_interval"][1]),
-                "at": place(row["to_baseline"]),
-                "verdict": row["verdict"],
-                "text": to_baseline(row, table.primary),
-            }
-            for row in rows
-        ],
+        "rows": drawn,
     }
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -52,9 +53,7 @@ def write(folder: Path, *, overwrite: bool = False) -> Path:
 
 def write_if_possible(folder: Path) -> None:
     """`write`, and a warning where it cannot be; nothing at all where Jinja2 is not installed."""
-    try:
-        import jinja2  # noqa: F401
-    except ImportError:
+    if find_spec("jinja2") is None:
         return
     try:
         write(folder)

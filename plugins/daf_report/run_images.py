@@ -113,14 +113,11 @@ class RunImages:
         if not maps:
             return None
         most = min(60_000, _LAID // (len(maps) * len(samples)))
-        images = [
-            {
-                "name": sample.name,
-                "photo": photo(sample.image, sample.name),
-                "layers": _drawn(shown, {row: found[place] for row, found in maps.items()}, palette, sample.name, most),
-            }
-            for place, sample in enumerate(samples)
-        ]
+        images = []
+        for place, sample in enumerate(samples):
+            own = {row: found[place] for row, found in maps.items()}
+            layers = _drawn(shown, own, palette, sample.name, most)
+            images.append({"name": sample.name, "photo": photo(sample.image, sample.name), "layers": layers})
         legend = [{"name": name, "colour": _css(colour)} for name, colour in shown.key()]
         if shown.of_classes:
             legend = class_legend(classes, palette, [one for found in maps.values() for one in found])

@@ -21,27 +21,11 @@ from daframework.recipes.tables import Recipe
 from daframework.registry import load_plugins
 from daframework.report.pick import pick_notes, picks
 from daframework.report.summary import class_grids, results_grid, summarise
-from daframework.report.table import (
-    FRACTION,
-    Column,
-    Grid,
-    Record,
-    grid,
-    metric_column,
-    over_seeds,
-    spread,
-)
+from daframework.report.table import FRACTION, Column, Grid, Record, grid, metric_column, over_seeds, spread
 from daframework.runs.context import read_seconds
 from daframework.scores import PERCENT, SEGMENTATION, Metric, MetricValues
 from daframework.storage.files import last_entry
-from daframework.storage.results import (
-    CONTENT_PRESERVATION,
-    Results,
-    Row,
-    fraction,
-    read_results,
-    scores_from_json,
-)
+from daframework.storage.results import CONTENT_PRESERVATION, Results, Row, fraction, read_results, scores_from_json
 from daframework.storage.row_names import ORACLE, SOURCE_ONLY
 from daframework.storage.run_folder import RunFolder, read_recipe
 from daframework.suites.comparison import gap_closed
@@ -206,9 +190,7 @@ def _by_class(results: Results) -> list[dict[str, Any]]:
     having = [(one, str(one.by_class)) for one in results.metrics if one.by_class is not None]
     for table, (metric, parts) in zip(class_grids([results]), having, strict=True):
         own = {row.method: row.scores.by_class[parts] for row in results.rows}
-        kept = {
-            row.method: row.content_preservation.by_class[parts] for row in results.rows if row.content_preservation
-        }
+        kept = {row.method: held.by_class[parts] for row in results.rows if (held := row.content_preservation)}
         on_target = {f"{ORACLE} on the target's test set": own[ORACLE]} if ORACLE in own else {}
         marks = [looks[name] for name in (*kept, *([ORACLE] if on_target else []))]  # a row's mark is one in all plots
         found.append(
@@ -259,10 +241,8 @@ def _shares(folder: RunFolder, results: Results, images: RunImages | None, attem
     if not pixels:
         return None
     series = {title: shares.tolist() for title, shares in pixels.items()}
-    cells = [
-        (name, *(f"{100 * share:.2f}" for share in found))
-        for name, *found in zip(results.classes, *series.values(), strict=True)
-    ]
+    by_class = zip(results.classes, *series.values(), strict=True)
+    cells = [(name, *(f"{100 * share:.2f}" for share in found)) for name, *found in by_class]
     grid = Grid("Share of the labelled pixels, percent", ("class", *series), tuple(cells))
     return {"grid": grid, "dots": dots(results.classes, series, log=True)}
 

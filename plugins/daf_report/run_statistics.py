@@ -41,10 +41,9 @@ def compared(folder: RunFolder, task: Task | None, results: Results, attempts: A
             continue
         own, interval = kept[name], None
         if task is not None and own is not None and base is not None and len(own) == len(base) >= MIN_IMAGES:
-            difference = paired_difference(
-                [own.double()], [base.double()], task.primary, repetitions=REPETITIONS, seed=BOOTSTRAP_SEED
-            )
-            interval = [difference.interval.low, difference.interval.high]
+            pair = [own.double()], [base.double()]
+            found_in = paired_difference(*pair, task.primary, repetitions=REPETITIONS, seed=BOOTSTRAP_SEED).interval
+            interval = [found_in.low, found_in.high]
         few = len(own) if own is not None and len(own) < MIN_IMAGES else None
         told = {"to_baseline_interval": interval, "verdict": verdict(metric, interval), "few": few}
         found[name] = {"to_baseline": value - low} | told

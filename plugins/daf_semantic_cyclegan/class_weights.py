@@ -25,8 +25,7 @@ class ClassWeights(nn.Module):
         super().__init__()
         if not clip >= 1:
             raise ValueError(f"clip must be 1 or more, got {clip}")
-        self._scheme = scheme
-        self._clip = clip
+        self._scheme, self._clip = scheme, clip
         self.register_buffer("weights", None if scheme == "none" else torch.ones(num_classes))
 
     def measure(self, source: ImageDataset) -> None:

@@ -28,9 +28,7 @@ class Decoder(nn.Module):
         outputs = [width if level < 2 else 2 * width for level in range(len(skips))]
         self.narrow = nn.Conv2d(widths[-1], outputs[-1], 1)
         inputs = [*outputs[1:], outputs[-1]]
-        self.blocks = nn.ModuleList(
-            Block(inputs[level], skips[level], outputs[level]) for level in reversed(range(len(skips)))
-        )
+        self.blocks = nn.ModuleList(Block(inputs[i], skips[i], outputs[i]) for i in reversed(range(len(skips))))
         self.classify = nn.Conv2d(width, 4 * num_classes, 1)
         for parameter in self.classify.parameters():
             nn.init.zeros_(parameter)

@@ -70,9 +70,7 @@ def semantic(
     if semantic_head:
         require_positive(num_classes=num_classes)
     if encoder == PATCHGAN and (encoder_options or encoder_weights != NO_WEIGHTS or freeze_encoder):
-        raise ValueError(
-            f"encoder_options, encoder_weights and freeze_encoder are for timm encoders only, got encoder '{PATCHGAN}'"
-        )
+        raise ValueError(f"encoder_options, encoder_weights and freeze_encoder are for timm encoders, got '{PATCHGAN}'")
     if freeze_encoder and encoder_weights == NO_WEIGHTS:
         raise ValueError("freeze_encoder keeps the encoder's weights, and encoder_weights gives it none")
     if classwise and not semantic_head:
@@ -204,15 +202,7 @@ class SemanticEncoder(Discriminator):
         if not judged_strides or set(judged_strides) - set(strides):
             raise ValueError(f"judged_strides must be some of the encoder's, {strides}, got {list(judged_strides)}")
         self._judged = [strides.index(stride) for stride in judged_strides]
-        self.judges = nn.ModuleList(
-            nn.Sequential(
-                GroupNorm(1, widths[level]),
-                nn.Conv2d(widths[level], channels, 3, padding=1),
-                nn.LeakyReLU(0.2, inplace=True),
-                nn.Conv2d(channels, heads.critics, 3, padding=1),
-            )
-            for level in self._judged
-        )
+        self.judges = nn.ModuleList(_judge(widths[level], channels, heads.critics) for level in self._judged)
         init_normal(self.judges)
         self._heads, self.decoder = heads, heads.decoder(widths)
         self.has_semantics = self.decoder is not None
@@ -234,3 +224,9 @@ class SemanticEncoder(Discriminator):
         decode = None if self.decoder is None else partial(self.decoder, image, features)
         judged = [judge(features[level]) for judge, level in zip(self.judges, self._judged, strict=True)]
         return self._heads.output(judged, decode)
+
+
+def _judge(width: int, channels: int, critics: int) -> nn.Sequential:
+    """An adversarial head on features (N, width, h, w): -> logits (N, critics, h, w)."""
+    first, last = nn.Conv2d(width, channels, 3, padding=1), nn.Conv2d(channels, critics, 3, padding=1)
+    return nn.Sequential(GroupNorm(1, width), first, nn.LeakyReLU(0.2, inplace=True), last)

@@ -9,14 +9,7 @@ from daf_cyclegan.layers import to_float32
 from daf_cyclegan.reconstruction import distance
 from daf_semantic_cyclegan.class_weights import ClassWeights, Scheme, pixel_weights
 from daframework.errors import PluginError
-from daframework.interfaces import (
-    IGNORE_INDEX,
-    DiscriminatorOutput,
-    DomainImages,
-    ImageDataset,
-    Loss,
-    StepImages,
-)
+from daframework.interfaces import IGNORE_INDEX, DiscriminatorOutput, DomainImages, ImageDataset, Loss, StepImages
 from daframework.metrics import cross_entropy
 
 
@@ -67,8 +60,7 @@ class SemanticDiscriminator(Loss):
         self._train_generator = train_generator
         self._train_generator_on_reconstruction = train_generator_on_reconstruction
         self._train_on_reconstruction = train_on_reconstruction
-        self._target_consistency = target_consistency
-        self._confidence = confidence
+        self._target_consistency, self._confidence = target_consistency, confidence
 
     def prepare(self, source: ImageDataset, target: ImageDataset) -> None:
         """Measure the source's class weights, where they are asked for."""

@@ -19,11 +19,7 @@ from daframework.errors import RunError, needing, warn
     "--host", default="127.0.0.1", show_default=True, help="Address to listen at; this machine only, unless given."
 )
 @click.option(
-    "--port",
-    type=click.IntRange(0, 65535),
-    default=8000,
-    show_default=True,
-    help="Port to listen at; 0 for any free one.",
+    "--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="Port to listen at; 0 for any free."
 )
 def command(runs: Path, host: str, port: int) -> None:
     """Show the runs and benches below the folder RUNS in a browser, and let their models be tried on an image.
@@ -47,9 +43,7 @@ def command(runs: Path, host: str, port: int) -> None:
         address = f"http://{f'[{host}]' if ':' in host else host}:{port}/"
         click.echo(f"{runs.resolve()} at {address} (Ctrl-C ends it)")
         site = make_site(runs.resolve(), names_of(host, loopback=is_loopback(host)))
-        config = uvicorn.Config(
-            site, log_level="error", access_log=False, ws="none", server_header=False, lifespan="off"
-        )
+        config = uvicorn.Config(site, log_level="error", ws="none", server_header=False, lifespan="off")
 
         class AtOnce(uvicorn.Server):
             """Ends on the first signal: pages that follow a run would otherwise hold it up until they are closed."""

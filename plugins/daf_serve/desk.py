@@ -11,7 +11,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from attrs import define, field
 from PIL import Image
 
@@ -110,30 +109,23 @@ class Models:
             return said
         found, kind = [run.predict(one, row) for one in shown.values()], run.task.label_type
         said["laid"] = kind.of_classes  # over the image; another label is a picture of its own
+        try:  # together: where colours go by the values, they mean the same in both
+            drawn = kind.render(stack(found), [(red, green, blue) for red, green, blue in palette])
+        except TypeError as error:
+            notes.append(visible(str(error)))
+            return said
+        said["legend"] = [{"name": visible(name), "colour": colour} for name, colour in kind.key()]
         if kind.of_classes:
-            what, drawn = "classes", [_coloured(labels.numpy(), palette) for labels in found]
             counts = [labels.flatten().bincount(minlength=len(classes)).double() / labels.numel() for labels in found]
             said["legend"] = [
                 {"name": visible(name), "colour": list(palette[place]), "shares": [float(one[place]) for one in counts]}
                 for place, name in enumerate(classes)
             ]
-        else:
-            try:  # together: where colours go by the values, they mean the same in both
-                pixels = kind.render(stack(found), ())
-            except TypeError as error:
-                notes.append(visible(str(error)))
-                return said
-            said["legend"] = [{"name": visible(name), "colour": colour} for name, colour in kind.key()]
-            what, drawn = kind.name, [Image.fromarray(one.permute(1, 2, 0).contiguous().numpy()) for one in pixels]
-        for name, one in zip(shown, drawn, strict=True):
-            pictures.append(_picture(f"{name} label", f"{what} of the {name}", one))
+        what = "classes" if kind.of_classes else kind.name
+        for name, pixels in zip(shown, drawn, strict=True):
+            label = Image.fromarray(pixels.permute(1, 2, 0).contiguous().numpy())
+            pictures.append(_picture(f"{name} label", f"{what} of the {name}", label))
         return said
-
-
-def _coloured(labels: Any, palette: list[tuple[int, ...]]) -> Image.Image:
-    picture = Image.fromarray(labels.astype(np.uint8), "P")
-    picture.putpalette([part for colour in palette for part in colour])
-    return picture
 
 
 def _picture(key: str, caption: str, image: Image.Image) -> dict[str, Any]:

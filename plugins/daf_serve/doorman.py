@@ -34,9 +34,8 @@ def names_of(host: str, *, loopback: bool) -> Callable[[str], bool]:
 
     An address cannot be made to lead elsewhere, so any is one of ours that is no loopback's alone.
     """
-    names = {host.lower(), "localhost"} | (
-        set() if loopback else {socket.gethostname().lower(), socket.getfqdn().lower()}
-    )
+    others = () if loopback else (socket.gethostname(), socket.getfqdn())
+    names = {name.lower() for name in (host, "localhost", *others)}
 
     def is_ours(name: str) -> bool:
         try:

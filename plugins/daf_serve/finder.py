@@ -30,9 +30,9 @@ class Listed:
         kind: "run" or "bench".
         where: its path inside the folder that is served, with "/"; "." for that folder itself.
         title: what it is called: its recipe, or the bench's folder.
-        seed: a run's.
         state: how far it is.
         note: what is wrong with it, who runs it, or which method of a bench is best.
+        seed: a run's.
         score: of the run's own row, or of the bench's best method, in its metric.
         when: when its last file was written, in seconds since 1970.
         progress: what was logged last of a run that is not finished.
@@ -42,11 +42,11 @@ class Listed:
     kind: str
     where: str
     title: str
-    seed: int | None
     state: str
-    note: str
-    score: float | None
-    when: float
+    note: str = ""
+    seed: int | None = None
+    score: float | None = None
+    when: float = 0.0
     progress: str = ""
     metric: Metric = SEGMENTATION[0]
 
@@ -102,9 +102,7 @@ def look(root: Path, folder: Path) -> Listed:
     run = RunFolder(folder)
     here = (run.recipe, run.results, run.log, run.progress, folder / TABLE)
     if any(leads_out(root, path) for path in here):
-        return Listed(
-            "run", where, folder.name, None, DAMAGED, "a link in it leads outside the folder shown", None, 0.0
-        )
+        return Listed("run", where, folder.name, DAMAGED, "a link in it leads outside the folder shown")
     return _look_at_run(where, folder) if here[0].is_file() else _look_at_bench(where, folder)
 
 
@@ -116,20 +114,20 @@ def _look_at_run(where: str, path: Path) -> Listed:
         title, seed = recipe.name, recipe.seed
         results = results_of(folder) if folder.results.exists() else None
     except RunError as error:
-        return Listed("run", where, path.name, None, DAMAGED, str(error), None, when)
+        return Listed("run", where, path.name, DAMAGED, str(error), when=when)
     if results is not None:
         row = own_row(results)
         score, metric = None if row is None else row.scores.primary, results.metrics[0]
-        return Listed("run", where, title, seed, FINISHED, "", score, when, metric=metric)
+        return Listed("run", where, title, FINISHED, "", seed, score, when, metric=metric)
     holder, progress = in_use(path), _progress(folder, recipe)
-    return Listed("run", where, title, seed, RUNNING if holder else UNFINISHED, holder or "", None, when, progress)
+    return Listed("run", where, title, RUNNING if holder else UNFINISHED, holder or "", seed, None, when, progress)
 
 
 def _look_at_bench(where: str, path: Path) -> Listed:
     table, holder, title = path / TABLE, in_use(path), path.resolve().name
     when = max(map(written, (table, path / LOGS)))
     if not table.exists():
-        return Listed("bench", where, title, None, RUNNING if holder else UNFINISHED, holder or "", None, when)
+        return Listed("bench", where, title, RUNNING if holder else UNFINISHED, holder or "", when=when)
     try:
         ranked = [(metrics_from_json(one.get("metrics"))[0], one["rows"]) for one in bench_tables(path)]
         metric = ranked[0][0] if ranked else SEGMENTATION[0]
@@ -138,9 +136,9 @@ def _look_at_bench(where: str, path: Path) -> Listed:
         best = min(found, key=lambda one: metric.rank(one[0]), default=(None, ""))
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         said = f"{TABLE} cannot be read ({type(error).__name__}: {error}); daf bench writes it anew"
-        return Listed("bench", where, title, None, DAMAGED, said, None, when)
+        return Listed("bench", where, title, DAMAGED, said, when=when)
     note = holder or f"best: {best[1]}" * (best[0] is not None)
-    return Listed("bench", where, title, None, RUNNING if holder else FINISHED, note, best[0], when, metric=metric)
+    return Listed("bench", where, title, RUNNING if holder else FINISHED, note, None, best[0], when, metric=metric)
 
 
 def _progress(folder: RunFolder, recipe: Recipe) -> str:

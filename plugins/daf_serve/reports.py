@@ -76,6 +76,5 @@ class Reports:
 def _newest(folder: Path) -> float:
     """When the last of the files in and below ``folder`` was written that a report tells of; in seconds since 1970."""
     told = {RunFolder(folder).log.name, RunFolder(folder).results.name, TABLE}
-    return max(
-        (written(Path(place) / name) for place, _, files in os.walk(folder) for name in told & {*files}), default=0.0
-    )
+    times = (written(Path(at) / name) for at, _, files in os.walk(folder) for name in told & {*files})
+    return max(times, default=0.0)

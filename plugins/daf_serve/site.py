@@ -30,11 +30,11 @@ from daf_serve.follow import events
 from daf_serve.reports import Reports
 from daframework.errors import DafError, RunError, visible
 from daframework.scores import SEGMENTATION, Metric, metrics_from_json
+from daframework.storage.results import Results
 from daframework.storage.row_names import training_of
 from daframework.storage.run_folder import RunFolder
 from daframework.suites.bench_folder import bench_tables
 
-_NOTHING = "\N{EN DASH}"
 _SECONDS = 60  # for an upload to arrive
 _SHARED = "page_parts.js"  # which reports hold too
 _ASSETS = {".css": "text/css", ".js": "text/javascript"}  # whatever the machine takes these endings for
@@ -86,15 +86,12 @@ class Pages:
         return self._page("front.html", groups=[*groups.items()], benches=benches)
 
     async def run(self, request: Request) -> Response:
-        folder = await self._folder(request)
-        found = await to_thread(look, self.root, folder.path)
-        results = await to_thread(results_of, folder) if found.state == FINISHED and found.kind == "run" else None
+        folder, found, results = await self._look(_text(request, "at"))
         text = folder.recipe.read_text(encoding="utf-8", errors="replace") if folder.recipe.is_file() else ""
         return self._page("run.html", found=found, results=results, recipe=text, samples=folder.sampled_steps())
 
     async def bench(self, request: Request) -> Response:
-        folder = await self._folder(request)
-        found = await to_thread(look, self.root, folder.path)
+        folder, found, _ = await self._look(_text(request, "at"))
         tables = await to_thread(bench_tables, folder.path) if found.score is not None else []
         shown = [(metrics_from_json(table.get("metrics"))[0], table) for table in tables]
         runs = [one for one in await to_thread(find, self.root, folder.path) if one.kind == "run"]
@@ -105,12 +102,8 @@ class Pages:
         if len(asked) != 2:
             line = f"two runs can be compared, and {len(asked)} are chosen; tick two in the list of runs"
             return self._page("failed.html", status=400, line=line)
-        folders = [RunFolder(await to_thread(resolve, self.root, where)) for where in asked]
-        found = [await to_thread(look, self.root, folder.path) for folder in folders]
+        folders, found, results = zip(*[await self._look(where) for where in asked], strict=True)
         recipes = [await to_thread(recipe_of, folder) for folder in folders]
-        results = [
-            results_of(one) if state.state == FINISHED else None for one, state in zip(folders, found, strict=True)
-        ]
         sheets = [folder.sampled_steps() for folder in folders]
         return self._page("compare.html", found=found, samples=sheets, made=compare(recipes, results))
 
@@ -129,31 +122,28 @@ class Pages:
 
     async def sample(self, request: Request) -> Response:
         folder = await self._folder(request)
-        step = "".join(_asked(request, "step"))
+        step = _text(request, "step")
         if not step.isdecimal() or int(step) not in folder.sampled_steps():
             raise RunError("there is no such sheet of samples")
         return FileResponse(folder.sample(int(step)), media_type="image/png")
 
     async def try_page(self, request: Request) -> Response:
-        folder = await self._folder(request)
-        found = await to_thread(look, self.root, folder.path)
-        results = await to_thread(results_of, folder) if found.state == FINISHED else None
+        folder, found, results = await self._look(_text(request, "at"))
         self.desk.prepare()
         rows = [] if results is None else [row.method for row in results.rows]
         own = results.own_row if rows and results is not None else ""
         segments = results is None or results.metrics == SEGMENTATION
         limits = {"bytes": upload.MOST_BYTES, "pixels": upload.MOST_PIXELS}
         recipe = None if found.state == DAMAGED else recipe_of(folder)
-        told: dict[str, Any] = {"found": found, "recipe": recipe, "rows": rows, "own": own, "segments": segments}
-        return self._page("try.html", limits=limits, **told)
+        return self._page("try.html", found=found, recipe=recipe, rows=rows, own=own, segments=segments, limits=limits)
 
     async def try_out(self, request: Request) -> Response:
         try:
             folder = await self._folder(request)
-            row = "".join(_asked(request, "row")) or None
+            row = _text(request, "row") or None
             if int(request.headers.get("content-length") or 0) > upload.MOST_BYTES:
                 raise LargeError
-            with self.desk.place(_ticket(request)):
+            with self.desk.place(_text(request, "ticket")):
                 image = await _received(request)
                 gone = ensure_future(request.receive())  # nothing else comes any more
                 said = await self.desk.work(lambda: self.models.try_out(folder.path, image, row), gone)
@@ -168,7 +158,7 @@ class Pages:
             return JSONResponse({"error": in_a_line(error)})  # an answer to the page, which shows it
 
     async def waiting(self, request: Request) -> Response:
-        return JSONResponse(self.desk.before(_ticket(request)))
+        return JSONResponse(self.desk.before(_text(request, "ticket")))
 
     async def asset(self, request: Request) -> Response:
         name = request.path_params["name"]
@@ -186,15 +176,17 @@ class Pages:
 
     async def _folder(self, request: Request) -> RunFolder:
         """The run or bench that a request names."""
-        return RunFolder(await to_thread(resolve, self.root, "".join(_asked(request, "at"))))
+        return RunFolder(await to_thread(resolve, self.root, _text(request, "at")))
+
+    async def _look(self, where: str) -> tuple[RunFolder, Listed, Results | None]:
+        """The run or bench at ``where``, how far it is, and the results of a run that is finished."""
+        folder = RunFolder(await to_thread(resolve, self.root, where))
+        found = await to_thread(look, self.root, folder.path)
+        is_over = found.kind == "run" and found.state == FINISHED
+        return folder, found, await to_thread(results_of, folder) if is_over else None
 
     def _page(self, name: str, status: int = 200, **values: Any) -> Response:
         return HTMLResponse(self.templates.get_template(name).render(values), status)
-
-
-def _ticket(request: Request) -> str:
-    """The name under which a page asks how many are before it."""
-    return "".join(_asked(request, "ticket"))
 
 
 class LargeError(Exception):
@@ -227,23 +219,18 @@ def _asked(request: Request, name: str) -> list[str]:
     return parse_qs(query, keep_blank_values=True, errors="surrogateescape").get(name, [])
 
 
+def _text(request: Request, name: str) -> str:
+    """The value of a query's key; nothing where it has none."""
+    return "".join(_asked(request, name))
+
+
 def _templates(root: Path) -> Environment:
-    made = Environment(
-        loader=PackageLoader("daf_serve", "pages"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    loader = PackageLoader("daf_serve", "pages")
+    made = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     made.globals["root"] = visible(str(root))
-    made.filters |= {"told": _told, "difference": _difference, "heading": _heading}
-    made.filters |= {
-        "broken": _broken,
-        "at": partial(quote, safe="/", errors="surrogateescape"),
-        "utc": partial(datetime.fromtimestamp, tz=UTC),
-        "visible": visible,
-        "training": training_of,
-    }
+    made.filters |= {"told": _told, "difference": partial(_told, signed=True), "heading": _heading, "broken": _broken}
+    made.filters |= {"visible": visible, "training": training_of, "utc": partial(datetime.fromtimestamp, tz=UTC)}
+    made.filters["at"] = partial(quote, safe="/", errors="surrogateescape")
     return made
 
 
@@ -259,12 +246,8 @@ def _finished(own: Sequence[Listed]) -> str:
     return f"{done} of the {len(own)} runs begun are finished" if done < len(own) else ""
 
 
-def _told(value: float | None, metric: Metric) -> str:
-    return _NOTHING if value is None else metric.text(value)
-
-
-def _difference(value: float | None, metric: Metric) -> str:
-    return _NOTHING if value is None else metric.text(value, signed=True).replace("-", "\N{MINUS SIGN}")
+def _told(value: float | None, metric: Metric, *, signed: bool = False) -> str:
+    return "\N{EN DASH}" if value is None else metric.text(value, signed=signed).replace("-", "\N{MINUS SIGN}")
 
 
 def _heading(metric: Metric) -> str:

@@ -75,9 +75,7 @@ def _as_rgb(image: Image.Image, notes: list[str]) -> Image.Image:
         values = np.clip(np.asarray(image).astype(np.int64), 0, 65535)
         return Image.fromarray((values >> 8).astype(np.uint8)).convert("RGB")
     if image.mode == "F":
-        raise DataError(
-            "this image holds decimal numbers, whose range is not known; save it with 8 or 16 bits a channel"
-        )
+        raise DataError("this image holds decimal numbers of unknown range; save it with 8 or 16 bits a channel")
     if image.has_transparency_data:
         notes.append("what is transparent in it became white")
         clear = image.convert("RGBA")

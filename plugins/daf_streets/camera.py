@@ -5,10 +5,9 @@ from random import Random
 
 import numpy as np
 from attrs import frozen
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
-Range = tuple[float, float]
+from daf_streets.raster import Floats
+from daf_streets.scene import Range
 
 
 @frozen

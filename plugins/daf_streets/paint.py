@@ -7,7 +7,7 @@ from random import Random
 import numpy as np
 from attrs import frozen
 
-from daf_streets.raster import Bytes, Floats, Pixels, draw_mask, lens
+from daf_streets.raster import Bytes, Floats, Indices, Pixels, draw_mask, lens
 from daf_streets.scene import FAR, Range, Scene
 from daf_streets.shapes import PARTS, Part, Plane, Point, Table
 
@@ -75,13 +75,10 @@ def paint(scene: Scene, table: Table, pixels: Pixels, look: Paint, rng: Random, 
 
 def _colours(table: Table, look: Paint) -> Floats:
     """One colour for each shape (shapes, 3): a tint goes from the part's first colour to its last, in steps."""
-    most = max(len(colours) for colours in look.colours.values())
-    choices = np.zeros((len(PARTS), most, 3), np.float32)
-    count = np.ones(len(PARTS), np.float32)
-    for part, colours in look.colours.items():
-        choices[PARTS[part], : len(colours)] = np.array(colours, np.float32) / 255
-        count[PARTS[part]] = len(colours)
-    return choices[table.part, (table.tint * count[table.part]).astype(np.intp)]
+    colours = np.array([colour for part in PARTS for colour in look.colours[part]], np.float32) / np.float32(255)
+    count = np.array([len(look.colours[part]) for part in PARTS])
+    first: Indices = np.cumsum(count) - count
+    return colours[first[table.part] + (table.tint * count[table.part].astype(np.float32)).astype(np.intp)]
 
 
 def _light(table: Table, sun_side: float, sun: float, ambient: float) -> Floats:
@@ -155,9 +152,7 @@ def _sky(image: Floats, part: Bytes, look: Paint, width: int) -> None:
 
 def _texture(table: Table, pixels: Pixels, look: Paint, focal: float) -> Floats:
     """Factors of brightness, mean 1."""
-    density, amount = np.ones(len(PARTS), np.float32), np.zeros(len(PARTS), np.float32)
-    for part, texture in look.textures.items():
-        density[PARTS[part]], amount[PARTS[part]] = texture
+    density, amount = np.array([look.textures.get(part, (1, 0)) for part in PARTS], np.float32).T
     scale = density[table.part][pixels.shape]
     # Texels that are smaller than a pixel average out, as they would in a photograph; the coarser structure stays.
     strength = amount[table.part][pixels.shape] / np.sqrt(np.maximum(scale * pixels.depth * np.float32(1 / focal), 1))

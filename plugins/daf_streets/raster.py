@@ -1,7 +1,7 @@
 """From shapes in the world to pixels: which shape is seen where, how far away it is, and where on its surface."""
 
 from collections.abc import Iterable, Sequence
-from itertools import chain
+from itertools import chain, islice
 from typing import NamedTuple
 
 import numpy as np
@@ -51,13 +51,8 @@ def project(polygons: Iterable[tuple[Point, ...]], lens: Lens) -> list[list[floa
     polygons = list(polygons)
     x, y, z = np.array(list(chain.from_iterable(polygons)), np.float32).T
     scale = lens.focal / z
-    flat = np.stack([lens.x + x * scale, lens.y - (y - lens.eye) * scale], axis=1).ravel().tolist()
-    projected, start = [], 0
-    for polygon in polygons:
-        end = start + 2 * len(polygon)
-        projected.append(flat[start:end])
-        start = end
-    return projected
+    flat = iter(np.stack([lens.x + x * scale, lens.y - (y - lens.eye) * scale], axis=1).ravel().tolist())
+    return [list(islice(flat, 2 * len(polygon))) for polygon in polygons]
 
 
 def rasterise(scene: Scene, table: Table, height: int, width: int) -> Pixels:

@@ -7,8 +7,8 @@ from typing import NamedTuple
 from attrs import frozen
 
 from daf_streets import things
-from daf_streets.classes import BUILDING, PAVEMENT, ROAD, SKY
-from daf_streets.shapes import Part, Plane, Shape, front, ground
+from daf_streets.classes import BUILDING, FENCE, PAVEMENT, ROAD, SKY
+from daf_streets.shapes import Part, Plane, Shape, front, ground, side
 
 Range = tuple[float, float]
 FAR = 110.0  # metres to the row that closes the street
@@ -96,17 +96,14 @@ class Scene:
 
 def sample_scene(rng: Random, layout: Layout) -> Scene:
     """Draw a street from the layout's statistics."""
-    view = View(
-        rng.uniform(*layout.eye_height),
-        rng.uniform(*layout.horizon),
-        rng.uniform(*layout.vanishing_point),
-        rng.uniform(*layout.focal_length),
-    )
+    ranges = (layout.eye_height, layout.horizon, layout.vanishing_point, layout.focal_length)
+    view = View(*(rng.uniform(*one) for one in ranges))
     crossing = rng.uniform(7.0, 18.0) if rng.random() < layout.crossing_chance else None
     left, right = -rng.uniform(*layout.road_left), rng.uniform(*layout.road_right)
     street = Street(left, right, rng.uniform(*layout.pavement_width), crossing)
     surface, behind = _sides(rng, layout, street)
-    objects = [*_furnish(rng, layout, street)]
+    objects = [one for sign, kerb in ((-1.0, left), (1.0, right)) for one in _rows(rng, layout, street, sign, kerb)]
+    objects += [*_traffic(rng, layout, street), *_people(rng, layout, street)]
     shapes = [*_sky(rng, layout), *surface, *_far_to_near(behind), *_far_to_near(objects)]
     return Scene(view, street, tuple(shapes), tuple(caster for _, _, caster in objects if caster is not None))
 
@@ -181,15 +178,7 @@ def _tree(rng: Random, layout: Layout, x: float, z: float) -> list[Shape]:
     return things.tree(rng, x, z, height, height * rng.uniform(0.55, 0.8), points)
 
 
-def _furnish(rng: Random, layout: Layout, street: Street) -> Iterator[Placed]:
-    """Everything between the two rows of buildings."""
-    for sign, kerb in ((-1.0, street.left), (1.0, street.right)):
-        yield from _rows(rng, layout, street.pavement, sign, kerb)
-    yield from _traffic(rng, layout, street)
-    yield from _people(rng, layout, street)
-
-
-def _rows(rng: Random, layout: Layout, pavement: float, sign: float, kerb: float) -> Iterator[Placed]:
+def _rows(rng: Random, layout: Layout, street: Street, sign: float, kerb: float) -> Iterator[Placed]:
     """Trees, lamp posts, signs, fences and parked cars along one kerb."""
     z = rng.uniform(5.0, 12.0)
     while z < 50.0:
@@ -210,11 +199,11 @@ def _rows(rng: Random, layout: Layout, pavement: float, sign: float, kerb: float
     for start in range(3, 63, 10):
         if rng.random() < layout.fence_chance:
             if rng.random() < 0.7:  # before the houses, where nothing stands behind it
-                x = kerb + sign * (pavement - 0.3)
-                yield start + 10.0, things.fence(x, start, start + 10.0, height, tint), None
-                continue
-            for z in range(start, start + 10, 2):
-                yield z + 1.0, things.fence(kerb + sign * 0.2, z, z + 2.0, height, tint), None
+                x, step, ahead = kerb + sign * (street.pavement - 0.3), 10, 10.0
+            else:
+                x, step, ahead = kerb + sign * 0.2, 2, 1.0
+            for z in range(start, start + 10, step):
+                yield z + ahead, [side(FENCE, Part.FENCE, x, 0.0, height, z, z + step, tint)], None
     for start in range(6, 46, 6):
         if rng.random() < layout.parked_chance:
             x, z = kerb - sign * 1.05, start + rng.uniform(0.0, 1.0)

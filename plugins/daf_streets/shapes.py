@@ -70,6 +70,17 @@ def outline(label: int, part: int, z: float, points: tuple[tuple[float, float], 
     return Shape(label, part, Plane.FRONT, z, tint, tuple([(x, y, z) for x, y in points]))
 
 
+def tapered(
+    label: int, part: int, x: float, below: Point, above: Point, tint: float = 0.0, *, leans: bool = False
+) -> Shape:
+    """Four corners that face the camera, left and right of x alike: half a width, y and z of the two ``below`` and of
+    the two ``above``.
+    """
+    (low, y0, z0), (high, y1, z1) = below, above
+    corners = ((x - low, y0, z0), (x + low, y0, z0), (x + high, y1, z1), (x - high, y1, z1))
+    return Shape(label, part, Plane.FRONT, z0, tint, corners, leans=leans)
+
+
 def ellipse(label: int, part: int, x: float, y: float, rx: float, ry: float, z: float, tint: float = 0.0) -> Shape:
     """An ellipse that faces the camera, by its centre and its half-axes."""
     return Shape(label, part, Plane.FRONT, z, tint, ((x - rx, y - ry, z), (x + rx, y + ry, z)), is_ellipse=True)
@@ -88,12 +99,6 @@ class Table(NamedTuple):
 
 def tabulate(shapes: Sequence[Shape]) -> Table:
     """The shapes' attributes as arrays, in the shapes' order."""
-    label, part, plane, offset, tint, _, _, leans = zip(*shapes, strict=True)
-    return Table(
-        np.array(bytearray(label)),
-        np.array(bytearray(part)),
-        np.array(bytearray(plane)),
-        np.array(offset, np.float32),
-        np.array(tint, np.float32),
-        np.array(bytearray(leans), np.bool_),
-    )
+    labels, parts, planes, offset, tint, _, _, leaning = zip(*shapes, strict=True)
+    label, part, plane, leans = (np.array(bytearray(numbers)) for numbers in (labels, parts, planes, leaning))
+    return Table(label, part, plane, np.array(offset, np.float32), np.array(tint, np.float32), leans.astype(np.bool_))

@@ -4,8 +4,8 @@ from functools import cache
 from math import cos, pi, sin
 from random import Random
 
-from daf_streets.classes import BICYCLIST, BUILDING, CAR, FENCE, PEDESTRIAN, POLE, SIGN, TREE
-from daf_streets.shapes import Part, Plane, Shape, ellipse, front, outline, side
+from daf_streets.classes import BICYCLIST, BUILDING, CAR, PEDESTRIAN, POLE, SIGN, TREE
+from daf_streets.shapes import Part, Plane, Shape, ellipse, front, outline, side, tapered
 
 PLAIN = 28.0  # metres; what is farther has no details, which would be smaller than a pixel
 
@@ -86,11 +86,6 @@ def sign(rng: Random, x: float, z: float, size: float, width: float) -> list[Sha
     return shapes
 
 
-def fence(x: float, z0: float, z1: float, height: float, tint: float) -> list[Shape]:
-    """One length of fence along the street."""
-    return [side(FENCE, Part.FENCE, x, 0.0, height, z0, z1, tint)]
-
-
 def car(rng: Random, x: float, z: float, is_oncoming: bool) -> list[Shape]:
     """A car whose near end is at z: its side towards the camera, then the lid and roof, then its near end."""
     tint = rng.random()
@@ -113,23 +108,12 @@ def car(rng: Random, x: float, z: float, is_oncoming: bool) -> list[Shape]:
         for axle in (z + 0.8, far - 0.8):
             wheel = tuple([(flank, 0.33 + 0.33 * dy, axle + 0.33 * dz) for dy, dz in _circle(8)])
             shapes.append(Shape(CAR, Part.TYRE, Plane.SIDE, flank, tint, wheel))
-    lid = (
-        (x - half, waist, z),
-        (x + half, waist, z),
-        (x + half * 0.9, waist, z + 0.5),
-        (x - half * 0.9, waist, z + 0.5),
-    )
-    top = tuple(
-        (x + s * half * 0.84, roof, z + d) for s, d in ((-1, 0.8), (1, 0.8), (1, length - 1.7), (-1, length - 1.7))
-    )
-    cabin_front = ((x - half * 0.96, waist), (x + half * 0.96, waist), (x + half * 0.84, roof), (x - half * 0.84, roof))
-    low, high = waist + 0.07, roof - 0.1
-    window = ((x - half * 0.84, low), (x + half * 0.84, low), (x + half * 0.74, high), (x - half * 0.74, high))
-    shapes += [
-        Shape(CAR, Part.BODY, Plane.FRONT, z, tint, lid, leans=True),
-        Shape(CAR, Part.BODY, Plane.FRONT, z + 0.8, tint, top, leans=True),
-        outline(CAR, Part.BODY, z + 0.3, cabin_front, tint),
-        outline(CAR, Part.GLASS, z + 0.3, window, tint),
+    narrow, behind = half * 0.84, z + 0.3
+    shapes += [  # first the lid and the roof, then the front of the cabin and its window
+        tapered(CAR, Part.BODY, x, (half, waist, z), (half * 0.9, waist, z + 0.5), tint, leans=True),
+        tapered(CAR, Part.BODY, x, (narrow, roof, z + 0.8), (narrow, roof, z + (length - 1.7)), tint, leans=True),
+        tapered(CAR, Part.BODY, x, (half * 0.96, waist, behind), (narrow, roof, behind), tint),
+        tapered(CAR, Part.GLASS, x, (narrow, waist + 0.07, behind), (half * 0.74, roof - 0.1, behind), tint),
         front(CAR, Part.BODY, x - half, x + half, 0.24, waist, z, tint),
         front(CAR, Part.TYRE, x - half * 0.95, x + half * 0.95, 0.2, 0.36, z, tint),
     ]
@@ -153,14 +137,12 @@ def pedestrian(rng: Random, x: float, z: float) -> list[Shape]:
     top, trousers, skin = rng.random(), rng.random(), rng.random()
     left = ((x - 0.02, legs), (x - half * 0.8, legs), (x - stride - 0.12, 0.0), (x - stride + 0.1, 0.0))
     right = ((x + 0.02, legs), (x + half * 0.8, legs), (x + stride + 0.12, 0.0), (x + stride - 0.1, 0.0))
-    hips = half * 0.75
-    torso = ((x - hips, legs - 0.05), (x + hips, legs - 0.05), (x + half, shoulders), (x - half, shoulders))
     arm = ((x + half, shoulders), (x + half + 0.12, legs), (x + half, legs - 0.05), (x + half - 0.1, shoulders))
     y = height - 0.14
     return [
         outline(PEDESTRIAN, Part.TROUSERS, z, left, trousers),
         outline(PEDESTRIAN, Part.TROUSERS, z, right, trousers),
-        outline(PEDESTRIAN, Part.TOP, z, torso, top),
+        tapered(PEDESTRIAN, Part.TOP, x, (half * 0.75, legs - 0.05, z), (half, shoulders, z), top),
         outline(PEDESTRIAN, Part.TOP, z, arm, top),
         ellipse(PEDESTRIAN, Part.HAIR, x, y + 0.03, 0.14, 0.16, z, skin),
         ellipse(PEDESTRIAN, Part.SKIN, x, y - 0.05, 0.11, 0.12, z, skin),
@@ -171,12 +153,11 @@ def cyclist_along(rng: Random, x: float, z: float) -> list[Shape]:
     """A rider seen from behind or ahead: a narrow wheel, a rider above it."""
     top, trousers, skin, frame = (rng.random() for _ in range(4))
     legs = ((x - 0.2, 1.0), (x + 0.2, 1.0), (x + 0.24, 0.45), (x - 0.24, 0.3))
-    torso = ((x - 0.22, 0.95), (x + 0.22, 0.95), (x + 0.3, 1.5), (x - 0.3, 1.5))
     return [
         ellipse(BICYCLIST, Part.TYRE, x, 0.36, 0.1, 0.36, z, frame),
         front(BICYCLIST, Part.FRAME, x - 0.36, x + 0.36, 0.98, 1.08, z, frame),
         outline(BICYCLIST, Part.TROUSERS, z, legs, trousers),
-        outline(BICYCLIST, Part.TOP, z, torso, top),
+        tapered(BICYCLIST, Part.TOP, x, (0.22, 0.95, z), (0.3, 1.5, z), top),
         ellipse(BICYCLIST, Part.HAIR, x, 1.69, 0.15, 0.17, z, skin),
         ellipse(BICYCLIST, Part.SKIN, x, 1.63, 0.11, 0.11, z, skin),
     ]
