@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 from conftest import TABLES, search_path
-from tiny_suite import RECIPES, SUITE, finish, log_of, plan_of, scores_in, start, write_suite
+from tiny_suite import RECIPES, SUITE, finish, log_of, plan_of, scores_in, start, undrawn, write_suite
 
 import daframework
 from daframework.data.decode import image_size
@@ -35,9 +35,9 @@ def copied(finished, plugins, tmp_path):
 
 
 @pytest.fixture(autouse=True)
-def undrawn(monkeypatch):
-    """Figures take longer than all that these tests do in this process, and the suite of another one has them."""
-    monkeypatch.setattr("daframework.suites.drawings.save_figure", lambda figure, folder, name: [])
+def drawn_once(monkeypatch):
+    """The suite of another process has figures."""
+    undrawn(monkeypatch)
 
 
 # --- an undisturbed suite ---

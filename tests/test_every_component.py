@@ -52,10 +52,10 @@ OPTIONS = {
         {"layers": [0, 2], "width": 8, "patches": 10_000, "identity": False, "flip_equivariance": True},
     ],
     "task:depth": [
-        {"encoder": "tu-mobilenetv3_small_050"},
-        {"encoder": "tu-mobilenetv3_small_050", "head": "softplus", "loss": "l1", "median_scaling": True},
+        {"encoder": "tu-test_resnet"},
+        {"encoder": "tu-test_resnet", "head": "softplus", "loss": "l1", "median_scaling": True},
     ],
-    "task:segmentation": [{"encoder": "tu-mobilenetv3_small_050", "dice_weight": 0.5}],
+    "task:segmentation": [{"encoder": "tu-test_resnet", "dice_weight": 0.5}],
     "dataset:streets": [{"look": "game", "train_images": 3}, {"look": "camera", "train_images": 3, "size": [33, 47]}],
 }
 FOLDERS = [

@@ -73,7 +73,7 @@ NETWORKS = {
     },
     "cut": lambda: resnet(downsample="antialiased", upsample="antialiased"),
     "unet generator": lambda: generator(UNet(channels=4, depth=2, upsample="resize")),
-    "unet": lambda: segmenter("unet", encoder_depth=3, decoder_channels=[8, 8, 8]),
+    "unet": lambda: segmenter("unet", encoder_depth=2, decoder_channels=[8, 8]),
     "fpn": lambda: segmenter("fpn", encoder_depth=4, decoder_pyramid_channels=32, decoder_segmentation_channels=64),
     "segformer": lambda: segmenter("segformer", encoder_depth=3, decoder_segmentation_channels=8),
     "deeplabv3plus": lambda: segmenter("deeplabv3plus", encoder_depth=3, decoder_channels=16),

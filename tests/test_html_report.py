@@ -11,7 +11,7 @@ from attrs import evolve
 from browser import barriers, browser, open_page
 from conftest import TABLES, install, refused
 from tiny import PALETTE
-from tiny_suite import TRANSLATION, finish, plan_of
+from tiny_suite import TRANSLATION, finish, plan_of, undrawn
 
 import daframework as daf
 from daf_report import page, report_file, run_images, run_statistics, words
@@ -49,6 +49,7 @@ def site(tmp_path_factory):
         patch.syspath_prepend(str(folder))
         patch.delenv("DAF_BLOCK")
         patch.setattr(run_statistics, "REPETITIONS", 200)
+        undrawn(patch)
         yield
 
 

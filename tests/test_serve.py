@@ -408,7 +408,7 @@ def test_images_take_turns_and_each_is_told_how_many_are_before_it(url, long, op
         assert status == 503 and json.loads(text)["error"] == "4 wait already; try again in a moment"
         for connection in more:  # a browser that goes away gives up its place
             connection.close()
-        for again in (array, array, array, array, array, last):  # and so does a page that is given another image
+        for again in (array, array, last):  # and so does a page that is given another image
             drop(pages[0], as_file(again))
             pages[0].get_by_text("Waiting: 2 before yours").wait_for()
         long.end()

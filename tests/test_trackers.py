@@ -5,7 +5,6 @@ import importlib.util
 import json
 from pathlib import Path
 
-import mlflow
 import pytest
 import tiny
 import wandb
@@ -43,6 +42,8 @@ def follow(tmp_path, module_session):
 def test_mlflow_has_every_value_of_the_log(follow, tmp_path, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", (tmp_path / "store").as_uri())
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    import mlflow  # here, as it takes a second of every process that collects tests
+
     folder = follow("mlflow")
     client, run = mlflow.MlflowClient(), (folder.path / "mlflow_run.txt").read_text()
     told = {}

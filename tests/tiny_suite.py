@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 import tomli_w
 from conftest import TABLES, Recorder, install, search_path
 from forked import Forked
@@ -59,13 +60,20 @@ def finish(plugins, plan, cell, session, stop_after=None):
     return recorder
 
 
+def undrawn(patch):
+    """Have suites in this process save no figures, which takes longer than all else; test_bench_run.py has them."""
+    patch.setattr("daframework.suites.drawings.save_figure", lambda figure, folder, name: [])
+
+
 def undisturbed_scores(plugins, folder, session, daf, files, *, only=None, **changes):
     """`scores_in` a suite whose runs were made one after another in this process."""
     plan = plan_of(plugins, folder, files, only=only, **changes)
     for cell in plan.cells:
         finish(plugins, plan, cell, session)
     chosen = ["--only", ",".join(only)] if only else []
-    assert daf("bench", folder / "suite.toml", "--out", plan.out, "--collect", *chosen)[0] == 0
+    with pytest.MonkeyPatch.context() as patch:
+        undrawn(patch)
+        assert daf("bench", folder / "suite.toml", "--out", plan.out, "--collect", *chosen)[0] == 0
     return scores_in(plan.out)
 
 
