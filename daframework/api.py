@@ -209,7 +209,6 @@ class Run:
             RunError: the run has no generator, or not yet.
             StoppedError: ``stopping``, asked between images, said so.
         """
-        scaling = scaling_of(self.recipe.source.options)
         return translate_folder(
             attrs.evolve(self._in_its_precision, log=listener, stopping=stopping),
             self._generator,
@@ -218,7 +217,7 @@ class Run:
             overwrite=overwrite,
             seed=self.recipe.seed,
             tile=tile,
-            scaling=scaling,
+            scaling=scaling_of(self.recipe.source.options),
             failed=failed,
         )
 

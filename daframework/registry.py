@@ -212,11 +212,6 @@ def find(plugins: Plugins, kind: str, name: str) -> Component:
     return offered[name][0]
 
 
-def names(plugins: Plugins, kind: str) -> list[str]:
-    """The names of all components of a kind, sorted."""
-    return sorted(components(plugins, kind))
-
-
 def left_out(plugins: Plugins) -> list[str]:
     """A line for each plugin, or part of one, that is not there: why something may not be found."""
     return plugins.broken + [f"plugin {origin} is blocked by {BLOCK}" for origin in plugins.blocked]

@@ -5,19 +5,11 @@ from pathlib import Path
 import click
 
 from daframework.cli.bench import jobs_option, on_option
-from daframework.cli.options import (
-    PATH,
-    format_option,
-    installed_plugins,
-    read_recipe,
-    recipe_argument,
-    seed_option,
-    set_option,
-)
+from daframework.cli.options import PATH, format_option, installed_plugins, read_recipe, recipe_options
 
 
 @click.command("tune")
-@recipe_argument
+@recipe_options
 @click.option("--trials", type=click.IntRange(min=1), default=20, show_default=True, help="How many in all.")
 @click.option(
     "--space", type=PATH, help="A TOML file of keys and their ranges; loss weights and learning rates unless given."
@@ -26,8 +18,6 @@ from daframework.cli.options import (
 @jobs_option
 @on_option
 @format_option
-@set_option
-@seed_option
 def command(
     recipe: str,
     trials: int,

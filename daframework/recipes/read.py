@@ -10,7 +10,7 @@ import attrs
 
 from daframework.errors import PluginError, RecipeError, unknown
 from daframework.recipes.strict import shown, structure
-from daframework.recipes.tables import ComponentTable, LossTable, Recipe
+from daframework.recipes.tables import Recipe
 from daframework.registry import Plugins, folders
 from daframework.text_file import read_text
 
@@ -234,12 +234,11 @@ def dump(recipe: Recipe) -> dict[str, Any]:
     """The recipe as TOML tables, defaults written out; ``parse`` of it gives the same recipe."""
 
     def table(value: Any) -> Any:
-        if isinstance(value, ComponentTable | LossTable):
-            fields = {name: inner for name, inner in attrs.asdict(value, recurse=False).items() if name != "options"}
-            return fields | value.options
         if attrs.has(type(value)):
             items = attrs.asdict(value, recurse=False).items()
-            return {name: table(inner) for name, inner in items if inner is not None}
+            fields = {name: table(inner) for name, inner in items if inner is not None}
+            options = fields.pop("options", {})  # which stand beside a component's name
+            return fields | options
         return [table(inner) for inner in value] if isinstance(value, tuple) else value
 
     written: dict[str, Any] = table(recipe)

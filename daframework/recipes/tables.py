@@ -175,8 +175,7 @@ class SelfTrainingTable:
     confidence: float = field(default=0.968, validator=within(0, 1))
     teacher_decay: float = field(default=0.99, validator=within(0, 0.9999999))
     augment: AugmentTable = field(
-        default=AugmentTable(brightness=0.2, contrast=0.2, saturation=0.2, hue=0.1, blur=1.15),
-        validator=without_labels,
+        default=AugmentTable(brightness=0.2, contrast=0.2, saturation=0.2, hue=0.1, blur=1.15), validator=without_labels
     )
 
 

@@ -134,17 +134,9 @@ def row_to_json(row: Row, classes: Sequence[str]) -> dict[str, Any]:
 
 def results_to_json(results: Results) -> dict[str, Any]:
     """The content of results.json, but for its digest."""
-    return {
-        "recipe": results.recipe,
-        "seed": results.seed,
-        "classes": list(results.classes),
-        "metrics": [asdict(one) for one in results.metrics],
-        "note": results.note,
-        "images": results.images,
-        "rows": [{"method": row.method} | row_to_json(row, results.classes) for row in results.rows],
-        "seconds": results.seconds,
-        "environment": results.environment,
-    }
+    rows = [{"method": row.method} | row_to_json(row, results.classes) for row in results.rows]
+    content = asdict(results) | {"rows": rows}
+    return {key: content[key] for key in (*_FOUND, *_MADE)}
 
 
 def write_results(path: Path, results: Results) -> None:

@@ -62,13 +62,7 @@ def start(
     # A group of its own: Ctrl-C in a terminal reaches this process alone, which passes it on once. The pipe is never
     # written to: it closes when this process ends, however it ends, and the other ends with it.
     return subprocess.Popen(
-        command,
-        stdin=subprocess.PIPE,
-        stdout=output,
-        stderr=output,
-        env=environment,
-        cwd=working,
-        process_group=0,
+        command, stdin=subprocess.PIPE, stdout=output, stderr=output, env=environment, cwd=working, process_group=0
     )
 
 

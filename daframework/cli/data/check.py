@@ -4,7 +4,6 @@ import sys
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -48,8 +47,7 @@ def command(request: Request, workers: int | None, images_only: bool, json_to: s
     """
     from daframework.report.table import make_console
 
-    if json_to not in (None, "-") and not overwrite:
-        refuse_existing(Path(json_to))
+    refuse_existing(json_to, overwrite=overwrite)
     # The torch behind the datasets takes seconds to import.
     progress = FileProgress(make_console(stderr=json_to == "-"))
     progress.say(f"checking {request}")
@@ -63,7 +61,14 @@ def command(request: Request, workers: int | None, images_only: bool, json_to: s
     if sets:
         progress.console.print(_table(sets, findings))
     if json_to is not None:
-        _write_json(json_to, sets, findings, complete=not stopped)
+        content = {
+            "complete": not stopped,
+            "errors": findings.errors,
+            "warnings": findings.warnings,
+            "sets": [_described(part, found) for part, found in sets],
+            "problems": findings.lines,
+        }
+        write_json(json_to, content)
     images = sum(audit.read for _, audit in sets)
     if stopped:
         total = sum(len(part.dataset) for part in parts)
@@ -87,9 +92,12 @@ class _Findings:
         self.lines.append({"level": level, "set": part, "image": image, "message": message})
         self.errors += level == "error"
 
+    @property
+    def warnings(self) -> int:
+        return len(self.lines) - self.errors
+
     def summary(self) -> str:
-        warnings = len(self.lines) - self.errors
-        return f"{self.errors:,} error{'s' * (self.errors != 1)}, {warnings:,} warning{'s' * (warnings != 1)}"
+        return f"{self.errors:,} error{'s' * (self.errors != 1)}, {self.warnings:,} warning{'s' * (self.warnings != 1)}"
 
 
 def _open(plugins: Plugins, request: Request, images_only: bool, findings: _Findings) -> "list[DomainPart]":
@@ -183,21 +191,24 @@ def _compare(sets: "list[tuple[DomainPart, SetAudit]]", findings: _Findings) -> 
 def _table(sets: "list[tuple[DomainPart, SetAudit]]", findings: _Findings) -> Table:
     """A column a set, which three of them leave room for in a narrow terminal."""
     count = Counter((line["set"], line["level"]) for line in findings.lines)
-    rows: dict[str, Callable[[DomainPart, SetAudit], str]] = {
-        "images": lambda part, found: f"{found.read:,}",
-        "labels": _labels,
-        "height x width": lambda part, found: _size(found),
-        "mean RGB": lambda part, found: _channels(found.mean),
-        "contrast RGB": lambda part, found: _channels(found.contrast),
-        "classes seen": lambda part, found: _seen(found),
-        "errors": lambda part, found: f"{count[part.title, 'error']:,}",
-        "warnings": lambda part, found: f"{count[part.title, 'warning']:,}",
-    }
+    columns = [
+        {
+            "images": f"{found.read:,}",
+            "labels": _labels(part, found),
+            "height x width": _size(found),
+            "mean RGB": _channels(found.mean),
+            "contrast RGB": _channels(found.contrast),
+            "classes seen": f"{len(found.classes) - len(found.never)} of {len(found.classes)}" if found.labels else "-",
+            "errors": f"{count[part.title, 'error']:,}",
+            "warnings": f"{count[part.title, 'warning']:,}",
+        }
+        for part, found in sets
+    ]
     table = Table("", box=box.SIMPLE)
     for part, _ in sets:
         table.add_column(Text(part.title))
-    for head, cell in rows.items():
-        table.add_row(head, *(cell(part, found) for part, found in sets))
+    for head in columns[0]:
+        table.add_row(head, *(column[head] for column in columns))
     return table
 
 
@@ -219,25 +230,8 @@ def _size(found: "SetAudit") -> str:
     return f"{len(found.sizes):,} sizes" if found.sizes else "-"
 
 
-def _seen(found: "SetAudit") -> str:
-    return f"{len(found.classes) - len(found.never)} of {len(found.classes)}" if found.labels else "-"
-
-
 def _channels(values: list[float] | None) -> str:
     return "-" if values is None else " ".join(f"{value:.0f}" for value in values)
-
-
-def _write_json(
-    json_to: str, sets: "list[tuple[DomainPart, SetAudit]]", findings: _Findings, *, complete: bool
-) -> None:
-    content: dict[str, Any] = {
-        "complete": complete,
-        "errors": findings.errors,
-        "warnings": len(findings.lines) - findings.errors,
-        "sets": [_described(part, found) for part, found in sets],
-        "problems": findings.lines,
-    }
-    write_json(json_to, content)
 
 
 def _described(part: "DomainPart", found: "SetAudit") -> dict[str, Any]:

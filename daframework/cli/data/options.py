@@ -50,14 +50,14 @@ def request_arguments(command: Callable[..., None]) -> Callable[..., None]:
     return with_request
 
 
-def refuse_existing(*files: Path) -> None:
-    """Say at once, not after an hour, that a file to be written is there already.
+def refuse_existing(*files: str | Path | None, overwrite: bool) -> None:
+    """Say at once, not after an hour, that a file to be written is there already; None and - are no files.
 
     Raises:
         DataError: one is.
     """
     for file in files:
-        if file.exists():
+        if not overwrite and file and file != "-" and Path(file).exists():
             raise DataError(f"{file} is there already; add --overwrite to replace it, or give another name")
 
 

@@ -11,7 +11,7 @@ from daframework.errors import DataError, RecipeError, unknown
 from daframework.interfaces import SEMANTIC, ImageDataset, LabelType, Task
 from daframework.recipes.read import apply_override, locate, read
 from daframework.recipes.tables import Recipe
-from daframework.registry import Plugins, find, names
+from daframework.registry import Plugins, components, find
 from daframework.runs.context import source_types
 from daframework.runs.datasets import open_datasets
 
@@ -58,7 +58,7 @@ def find_recipe(plugins: Plugins, request: Request) -> Recipe | None:
     try:
         path = locate(plugins, request.what)
     except RecipeError as error:
-        datasets = names(plugins, "dataset")
+        datasets = components(plugins, "dataset")
         if request.what in datasets:
             return None
         raise RecipeError(f"{error}; and {unknown('dataset', request.what, datasets)}") from error

@@ -33,8 +33,7 @@ def command(request: Request, count: int, out: Path | None, overwrite: bool) -> 
     file = out or Path(f"preview_{Path(request.what).stem}.png")
     if file.suffix.lower() != ".png":
         raise click.BadParameter(f"the sheet is a PNG file, got '{file}'", param_hint="--out")
-    if not overwrite:
-        refuse_existing(file)
+    refuse_existing(file, overwrite=overwrite)
 
     from daframework.report.figures import save_figure
     from daframework.report.sheets import contact_sheet

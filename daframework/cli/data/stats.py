@@ -57,15 +57,14 @@ def command(
     from daframework.report.table import make_console
 
     written = [] if plot is None else [plot.with_name(f"{plot.name}.{ending}") for ending in ("png", "svg")]
-    written += [] if json_to in (None, "-") else [Path(json_to)]
-    if not overwrite:
-        refuse_existing(*written)
+    refuse_existing(*written, json_to, overwrite=overwrite)
     progress = FileProgress(make_console(stderr=json_to == "-"))
     progress.say(f"counting classes of {request}")
     counted: dict[str, tuple[DomainPart, Occurrence]] = {}
     plugins = installed_plugins()
     # Importing torch, as this does, takes seconds: something is to be seen before.
     from daframework.data.frequencies import class_shares
+    from daframework.report.figures import class_shares_figure, save_figure
 
     with stop_on_signal() as stopping, progress:
         for part in _parts(plugins, request, target_labels, progress):
@@ -78,7 +77,8 @@ def command(
     tables = {title: class_shares(part.dataset.classes, found) for title, (part, found) in counted.items()}
     _print(tables, counted, progress)
     if plot is not None:
-        _draw(tables, plot, request.what)
+        pixels = {title: {name: share.pixels for name, share in table.items()} for title, table in tables.items()}
+        save_figure(class_shares_figure(pixels, f"{request.what}: how often classes occur"), plot.parent, plot.name)
         progress.say(f"drawn in {written[0]} and {written[1]}")
     if json_to is not None:
         _write_json(json_to, tables, counted)
@@ -149,13 +149,6 @@ def _print(tables: "Tables", counted: "Mapping[str, tuple[DomainPart, Occurrence
 def _classes(tables: "Tables") -> list[str]:
     """The classes of all sets, each once."""
     return list(dict.fromkeys(name for shares in tables.values() for name in shares))
-
-
-def _draw(tables: "Tables", plot: Path, what: str) -> None:
-    from daframework.report.figures import class_shares_figure, save_figure
-
-    shares = {title: {name: share.pixels for name, share in table.items()} for title, table in tables.items()}
-    save_figure(class_shares_figure(shares, f"{what}: how often classes occur"), plot.parent, plot.name)
 
 
 def _write_json(json_to: str, tables: "Tables", counted: "Mapping[str, tuple[DomainPart, Occurrence]]") -> None:
