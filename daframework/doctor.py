@@ -41,7 +41,7 @@ def examine() -> list[Finding]:
     torch, broken = _import_torch()
     looks: list[Callable[[], Iterable[Finding]]] = [_cores, _compiler, _packages, _extras, _plugins, _disk, _memory]
     if torch is not None:
-        looks[:0] = [lambda: _gpus(torch), lambda: _cpu_bf16(), lambda: _threads(torch)]
+        looks[:0] = [lambda: _gpus(torch), _cpu_bf16, lambda: _threads(torch)]
     found = [broken]
     for look in looks:
         try:
@@ -75,10 +75,8 @@ def _gpus(torch: Any) -> Iterator[Finding]:
     for number in range(torch.cuda.device_count() if there else 0):
         card = torch.cuda.get_device_properties(number)
         yield Finding("GPU", OK, f"{card.name}, {card.total_memory / _GIB:.0f} GiB, driver {driver or 'unknown'}")
-    if there and torch.cuda.is_bf16_supported(including_emulation=False):
-        yield Finding("bf16 on the GPU", OK, "in hardware")
-    elif there:
-        yield Finding("bf16 on the GPU", NOTE, "not in hardware", 'hardware.precision = "auto" computes in float32')
+    if there:
+        yield _bf16("GPU", torch.cuda.is_bf16_supported(including_emulation=False))
 
 
 def _driver() -> str | None:
@@ -93,11 +91,14 @@ def _driver() -> str | None:
 def _cpu_bf16() -> Iterator[Finding]:
     from daframework.compute.acceleration import cpu_has_bf16
 
-    if cpu_has_bf16():
-        yield Finding("bf16 on the CPU", OK, "in hardware")
-    else:
-        remedy = 'hardware.precision = "auto" computes in float32'
-        yield Finding("bf16 on the CPU", NOTE, "not in hardware (no AVX512-BF16, no AMX)", remedy)
+    yield _bf16("CPU", cpu_has_bf16(), " (no AVX512-BF16, no AMX)")
+
+
+def _bf16(device: str, there: bool, lacking: str = "") -> Finding:
+    what = f"bf16 on the {device}"
+    if there:
+        return Finding(what, OK, "in hardware")
+    return Finding(what, NOTE, f"not in hardware{lacking}", 'hardware.precision = "auto" computes in float32')
 
 
 def _threads(torch: Any) -> Iterator[Finding]:
@@ -148,11 +149,10 @@ def _extras() -> Iterator[Finding]:
         if extra == "test":
             continue
         states = [state(one) for one in requirements(extra=extra)]
-        said = ", ".join(text for _, text in states)
-        if all(fits for fits, _ in states):
-            yield Finding(f"extra {extra}", OK, said)
-        else:
-            yield Finding(f"extra {extra}", NOTE, said, f'for what needs it: pip install "daframework[{extra}]"')
+        room, remedy = OK, ""
+        if not all(fits for fits, _ in states):
+            room, remedy = NOTE, f'for what needs it: pip install "daframework[{extra}]"'
+        yield Finding(f"extra {extra}", room, ", ".join(text for _, text in states), remedy)
 
 
 def _plugins() -> Iterator[Finding]:

@@ -132,11 +132,6 @@ def _kept_alive(connection: socket.socket) -> Connection:
     return Connection(connection.detach())
 
 
-def _send(connection: Connection, message: dict[str, Any]) -> None:
-    with suppress(OSError):  # whoever is gone is noticed when reading
-        connection.send_bytes(json.dumps(message).encode())
-
-
 class _Watcher(threading.Thread):
     """Listens to the other processes; ends this one when one of them has ended too soon."""
 
@@ -165,7 +160,8 @@ class _Watcher(threading.Thread):
     def _tell(self, message: dict[str, Any], *, besides: int | None = None) -> None:
         for connection, rank in self._connections.items():
             if rank != besides:
-                _send(connection, message)
+                with suppress(OSError):  # whoever is gone is noticed when reading
+                    connection.send_bytes(json.dumps(message).encode())
 
     def _hear(self, connection: Connection) -> bool:
         """Read what another process says; whether it has said good-bye."""
