@@ -33,16 +33,12 @@ def _place(context: click.Context, parameter: click.Parameter, value: str | None
 jobs_option = click.option(
     "--jobs", type=click.IntRange(min=1), help="Runs at a time; one a GPU, or one a core up to 8, unless given."
 )
-on_option = click.option(
-    "--on", callback=_place, metavar="ray[:ADDRESS]", help="Run on the nodes of a Ray cluster, not here."
-)
+on_option = click.option("--on", callback=_place, metavar="ray[:ADDRESS]", help="Run on a Ray cluster, not here.")
 
 
 @click.command("bench")
 @click.argument("suite", shell_complete=complete_offered)
-@click.option(
-    "--seeds", multiple=True, callback=_numbers, metavar="N,N,...", help="Seeds to run, instead of the suite's."
-)
+@click.option("--seeds", multiple=True, callback=_numbers, metavar="N,N,...", help="Seeds, instead of the suite's.")
 @click.option(
     "--only", multiple=True, callback=_parts, metavar="METHOD,...", help="These methods, beside source_only and oracle."
 )
@@ -97,10 +93,8 @@ def command(
     left = "tables, figures and report.html" if RunFolder(plan.out).report.exists() else "tables and figures"
     console.print(f"{left} in {plan.out}", markup=False, highlight=False, soft_wrap=True)
     if failures:
-        raise RunError(
-            f"{len(failures)} of {len(plan.cells)} runs failed ({', '.join(failures)}); "
-            f"their logs are in {plan.out / LOGS}"
-        )
+        logs = plan.out / LOGS
+        raise RunError(f"{len(failures)} of {len(plan.cells)} runs failed ({', '.join(failures)}); logs are in {logs}")
 
 
 def _tell(plugins: Plugins, plan: Plan) -> None:

@@ -61,10 +61,8 @@ def _check(plugins: "Plugins", drafted: "Recipe", where: str, *, own: bool) -> N
     from daframework.runs.check import check
 
     if own and not (learned := make_task(plugins, drafted, 2).label_type).of_classes:
-        raise RecipeError(
-            f"{where}: its task learns '{learned.name}', and only labels of classes are looked for; leave --source and "
-            "--target out, and say in the recipe where those are, as docs/depth.md does"
-        )
+        why = f"only labels of classes are looked for, not '{learned.name}'"
+        raise RecipeError(f"{where}: {why}; leave --source and --target out, and write it as docs/depth.md does")
     if (lacking := check(plugins, drafted, where)) and own:
         raise DataError("\n".join(f"{where}: {line}" for line in lacking))
 
@@ -93,9 +91,7 @@ def _own(source: Path, target: Path, labels: Path | None) -> tuple[dict[str, str
     downstream = [] if oracle else ["oracle = false            # the target's training images have no labels"]
     if meant is None:
         downstream.append("score = false             # and none to score on")
-        click.echo(
-            "nothing can be scored: the target has no folder test or val of labelled images beside a folder train"
-        )
+        click.echo("nothing can be scored: the target has no labelled folder test or val beside a folder train")
     named = _classes([one for one in (found.labels, meant, train.labels if oracle else None) if one is not None])
     source_table = _domain(source, source_parts, found.labels, named)
     tables = {"source": source_table, "target": _domain(target, parts, meant, named), "data": _data(train)}
@@ -107,9 +103,8 @@ def _tell(title: str, found: "Found") -> None:
     if found.labels is not None:
         labels = found.labels
         what = labels.kind if labels.kind in ("ids", "colours") else f"ids in the {labels.kind} channel"
-        click.echo(
-            visible(f"  labels in {labels.folder}: {what} {' '.join(labels.written())} ({labels.read} files were read)")
-        )
+        values = " ".join(labels.written())
+        click.echo(visible(f"  labels in {labels.folder}: {what} {values} ({labels.read} files were read)"))
 
 
 def _classes(sets: "list[LabelFiles]") -> dict[str, str]:

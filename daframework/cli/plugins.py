@@ -38,10 +38,8 @@ def command(component: str | None, check: bool, as_data: bool) -> None:
     if as_data:
         echo_json([listed(one) for one in rows])
     else:
-        echo_named(
-            (f"{one.kind}:{one.name}", f"{one.origin.distribution} {one.origin.version} ({one.origin.plugin})")
-            for one in rows
-        )
+        origins = {f"{one.kind}:{one.name}": one.origin for one in rows}
+        echo_named((name, f"{one.distribution} {one.version} ({one.plugin})") for name, one in origins.items())
     for kind in KINDS:
         for line in clashes(plugins, kind):
             click.echo(visible(f"clash: {line}"), err=True)

@@ -30,9 +30,7 @@ if TYPE_CHECKING:
 @click.command("run")
 @recipe_options
 @click.option("--out", type=PATH, help="The run's folder; runs/<name>/seed<seed> unless given.")
-@click.option(
-    "--profile", is_flag=True, help="Show where the time of a training step goes; traces go to profile/ in the folder."
-)
+@click.option("--profile", is_flag=True, help="Show where the time of a training step goes; traces go to profile/.")
 @click.option("--devices", type=click.IntRange(min=1), help="Devices of this machine to compute on; 1 unless given.")
 @click.option("--until-stdin-closes", "supervised", is_flag=True, hidden=True, help="End with the process that asked.")
 def command(
