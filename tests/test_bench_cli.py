@@ -159,8 +159,8 @@ def test_fewer_test_images_than_the_bootstrap_needs_are_refused_before_anything_
     for arguments in ((), ("--dry-run",)):
         code, text, errors = daf("bench", path, *arguments)
         assert (code, text) == (1, "") and errors.splitlines()[1:] == [
-            "error: small: the target's test set has 19 images, and intervals by bootstrap need at least 20; give more "
-            "test images, or add --set bootstrap=0"
+            "error: small: intervals by bootstrap need 20 test images of the target, and it has 19; give more, or add "
+            "--set bootstrap=0"
         ]
     assert not list(Path().iterdir())
 
