@@ -3,6 +3,9 @@
 What daframework knows better than the user is supplied by name to a factory that asks for it: see `SUPPLIED`.
 """
 
+# mypy: disable-error-code="no-any-return"
+# `make` has looked at what it returns.
+
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -85,11 +88,9 @@ def make(component: Component, options: Mapping[str, Any], where: str, **supplie
         raise RecipeError(f"{title}: {error}{hint}") from error
     except Exception as error:  # sizes that nothing can hold make torch and Python raise almost anything
         raise RecipeError(f"{title} cannot be built with these options: {first_line(error)}") from error
-    if not isinstance(built, _KINDS[component.kind]):
-        raise PluginError(
-            f"{component.kind} '{component.name}' of plugin {component.origin} must be a "
-            f"{_KINDS[component.kind].__name__}, got {type(built).__name__}"
-        )
+    kind = _KINDS[component.kind]
+    if not isinstance(built, kind):
+        raise PluginError(f"{title} of plugin {component.origin} must be a {kind.__name__}, got {type(built).__name__}")
     return built
 
 
@@ -120,30 +121,26 @@ def first_line(error: Exception) -> str:
 def _arguments(
     component: Component, options: Mapping[str, Any], where: str, supplied: Mapping[str, Any]
 ) -> dict[str, Any]:
+    title = f"{component.kind} '{component.name}'"
     try:
         parameters = inspect.signature(component.factory, eval_str=True).parameters
     except (NameError, ValueError, TypeError) as error:
-        raise PluginError(
-            f"{component.kind} '{component.name}' of plugin {component.origin}: its options cannot be read: {error}"
-        ) from error
+        raise PluginError(f"{title} of plugin {component.origin}: its options cannot be read: {error}") from error
     takes_any = any(one.kind is inspect.Parameter.VAR_KEYWORD for one in parameters.values())
     arguments = {name: value for name, value in supplied.items() if name in parameters}
-    problems = [
-        f"{where}: {component.kind} '{component.name}' reads the {name}, which cannot be built"
-        for name in arguments
-        if arguments[name] is None
-    ]
+    lacking = [name for name, value in arguments.items() if value is None]
+    problems = [f"{where}: {title} reads the {name}, which cannot be built" for name in lacking]
     for key, value in options.items():
         if key not in parameters and not takes_any:
             known = [name for name in parameters if name not in SUPPLIED]
-            problems.append(f"{where}: {component.kind} '{component.name}' has {unknown('option', key, known)}")
+            problems.append(f"{where}: {title} has {unknown('option', key, known)}")
             continue
         annotation = parameters[key].annotation if key in parameters else Any
         arguments[key], wrong = structure(value, annotation, f"{where}.{key}")
         problems += wrong
     for name in required(parameters):
         if name not in arguments and name not in options:
-            problems.append(f"{where}: {component.kind} '{component.name}' needs the option '{name}'")
+            problems.append(f"{where}: {title} needs the option '{name}'")
     if problems:
         raise RecipeError(problems)
     return arguments
@@ -183,23 +180,19 @@ def make_dataset(plugins: Plugins, recipe: Recipe, domain: str, split: str) -> I
         RecipeError: its options are wrong.
         DataError: its files are.
     """
-    table: ComponentTable = getattr(recipe, domain)
-    dataset: ImageDataset = _make_named(plugins, "dataset", table, domain, split=split)
-    return dataset
+    return _make_named(plugins, "dataset", getattr(recipe, domain), domain, split=split)
 
 
 def make_task(plugins: Plugins, recipe: Recipe, num_classes: int) -> Task:
     """The recipe's task."""
-    task: Task = _make_named(plugins, "task", recipe.task, "task", num_classes=num_classes)
-    return task
+    return _make_named(plugins, "task", recipe.task, "task", num_classes=num_classes)
 
 
 def make_generator(plugins: Plugins, recipe: Recipe, direction: str, num_classes: int) -> Generator:
     """The recipe's generator for one of the two directions."""
     assert recipe.generator is not None, "a recipe without [generator] translates nothing"
     with global_seed(recipe.seed, "generator", direction):
-        generator: Generator = _make_named(plugins, "generator", recipe.generator, "generator", num_classes=num_classes)
-    return generator
+        return _make_named(plugins, "generator", recipe.generator, "generator", num_classes=num_classes)
 
 
 def make_also(plugins: Plugins, recipe: Recipe, num_classes: int) -> list[Generator]:
@@ -210,13 +203,11 @@ def make_also(plugins: Plugins, recipe: Recipe, num_classes: int) -> list[Genera
     """
     made: list[Generator] = []
     for name in recipe.translation.also if recipe.translation else ():
-        table = ComponentTable(name, {})
+        table = ComponentTable(name)
         generator: Generator = _make_named(plugins, "generator", table, "translation.also", num_classes=num_classes)
         if any(weight.requires_grad for weight in generator.parameters()):
-            raise RecipeError(
-                f"translation.also: generator '{name}' has weights, which nothing would train; name generators that "
-                "only measure, such as color_transfer, histogram_matching and fda"
-            )
+            remedy = "name generators that only measure, such as color_transfer and fda"
+            raise RecipeError(f"translation.also: generator '{name}' has weights, which nothing would train; {remedy}")
         made.append(generator)
     return made
 
@@ -225,25 +216,18 @@ def make_discriminator(plugins: Plugins, recipe: Recipe, domain: str, num_classe
     """The recipe's discriminator for one of the two domains."""
     assert recipe.discriminator is not None, "a recipe without [discriminator] has none"
     with global_seed(recipe.seed, "discriminator", domain):
-        discriminator: Discriminator = _make_named(
-            plugins, "discriminator", recipe.discriminator, "discriminator", num_classes=num_classes
-        )
-    return discriminator
+        return _make_named(plugins, "discriminator", recipe.discriminator, "discriminator", num_classes=num_classes)
 
 
-def make_term(
-    plugins: Plugins, recipe: Recipe, table: LossTable, num_classes: int, generator: Generator | None
-) -> Term:
+def make_term(plugins: Plugins, recipe: Recipe, loss: LossTable, num_classes: int, generator: Generator | None) -> Term:
     """One loss of the recipe, with its weight; ``generator`` translates from source to target.
 
     Raises:
         RecipeError: an option is wrong, or the loss reads the generator's sizes and there is None to read.
     """
-    with global_seed(recipe.seed, "loss", table.name):
-        loss: Loss = _make_named(
-            plugins, "loss", table, f"losses.{table.name}", num_classes=num_classes, generator=generator
-        )
-    return Term(table.name, table.weight, loss)
+    with global_seed(recipe.seed, "loss", loss.name):
+        supplied = {"num_classes": num_classes, "generator": generator}
+        return Term(loss.name, loss.weight, _make_named(plugins, "loss", loss, f"losses.{loss.name}", **supplied))
 
 
 def judged_domains(recipe: Recipe) -> list[str]:
@@ -260,18 +244,14 @@ def make_networks(plugins: Plugins, recipe: Recipe, num_classes: int) -> Network
     has no discriminator.
     """
     assert recipe.translation is not None, "a recipe without [translation] has no networks"
-    generators: dict[str, Generator] = {
-        direction: make_generator(plugins, recipe, direction, num_classes)
-        for direction in recipe.translation.directions
-    }
-    return Networks(
-        generators,
-        {domain: make_discriminator(plugins, recipe, domain, num_classes) for domain in judged_domains(recipe)},
-        [make_term(plugins, recipe, table, num_classes, generators[DIRECTIONS[0]]) for table in recipe.losses],
-    )
+    directions: Sequence[str] = recipe.translation.directions
+    generators = {one: make_generator(plugins, recipe, one, num_classes) for one in directions}
+    discriminators = {one: make_discriminator(plugins, recipe, one, num_classes) for one in judged_domains(recipe)}
+    terms = [make_term(plugins, recipe, loss, num_classes, generators[DIRECTIONS[0]]) for loss in recipe.losses]
+    return Networks(generators, discriminators, terms)
 
 
-def _make_named(plugins: Plugins, kind: str, table: ComponentTable | LossTable, where: str, **supplied: Any) -> Any:
+def _make_named(plugins: Plugins, kind: str, table: ComponentTable, where: str, **supplied: Any) -> Any:
     return make(_find(plugins, kind, table.name, where), table.options, where, **supplied)
 
 

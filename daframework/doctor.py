@@ -5,6 +5,7 @@ import re
 import shutil
 import warnings
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from importlib.metadata import metadata, version
 from itertools import chain
 from pathlib import Path
@@ -81,11 +82,10 @@ def _gpus(torch: Any) -> Iterator[Finding]:
 
 def _driver() -> str | None:
     """The version of NVIDIA's driver, where one is loaded."""
-    try:
+    with suppress(OSError):
         found = re.search(r"\s(\d+\.\d+(\.\d+)?)\s", Path("/proc/driver/nvidia/version").read_text(encoding="utf-8"))
-    except OSError:
-        return None
-    return found[1] if found else "unknown"
+        return found[1] if found else "unknown"
+    return None
 
 
 def _cpu_bf16() -> Iterator[Finding]:
@@ -136,9 +136,8 @@ def _compiler() -> Iterator[Finding]:
 
 def _packages() -> Iterator[Finding]:
     states = [(one, *state(one)) for one in requirements()]
-    yield Finding(
-        "packages", OK, ", ".join([f"daframework {version('daframework')}", *(s for _, ok, s in states if ok)])
-    )
+    fitting = [said for _, fits, said in states if fits]
+    yield Finding("packages", OK, ", ".join([f"daframework {version('daframework')}", *fitting]))
     for one, fits, said in states:
         if not fits:
             yield Finding("packages", PROBLEM, said, f'pip install "{one.name}{one.specifier}"')
@@ -200,10 +199,8 @@ def _memory() -> Iterator[Finding]:
     batch = f"{_BATCH[0]} images of {_BATCH[1]} x {_BATCH[2]}"
     said = f"{free / _MIB:,.0f} MiB free in {shared}, room for {free // _SHARED} workers with batches of {batch}"
     if free < count * _SHARED:
-        remedy = (
-            f"set hardware.workers to no more, or make it {count * _SHARED / _MIB:,.0f} MiB for one a core: "
-            f"docker run --shm-size={count * _SHARED // _MIB}m"
-        )
+        need = count * _SHARED // _MIB
+        remedy = f"lower hardware.workers, or make it {need:,} MiB for one a core: docker run --shm-size={need}m"
         yield Finding("shared memory", NOTE, said, remedy)
     else:
         yield Finding("shared memory", OK, said)

@@ -129,10 +129,8 @@ def _entries(plugins: Plugins) -> list[EntryPoint]:
 
 def origin_of(entry: EntryPoint) -> Origin:
     """Where the plugin of an entry point comes from."""
-    distribution = entry.dist
-    if distribution is None:
-        return Origin(entry.name, "unknown", "unknown")
-    return Origin(entry.name, distribution.name or "unknown", distribution.version or "unknown")
+    name, version = (entry.dist.name, entry.dist.version) if entry.dist else ("", "")
+    return Origin(entry.name, name or "unknown", version or "unknown")
 
 
 def _register(plugins: Plugins, module: Any, origin: Origin) -> None:
@@ -254,10 +252,8 @@ def _clash(found: list[Component]) -> str:
     plugins = [one.origin.plugin for one in found]
     distinct = plugins if len(set(plugins)) == len(found) else [one.origin.distribution for one in found]
     switches = " or ".join(f"{BLOCK}={name}" for name in distinct)
-    return (
-        f"{number} plugins offer the {found[0].kind} '{found[0].name}': {offering}; "
-        f"uninstall one of them, or switch one off with {switches}"
-    )
+    offer = f"{number} plugins offer the {found[0].kind} '{found[0].name}': {offering}"
+    return f"{offer}; uninstall one of them, or switch one off with {switches}"
 
 
 def _ask(plugins: Plugins, hook: str, read: Callable[[Any], T]) -> list[tuple[Origin, T]]:
@@ -275,11 +271,9 @@ def _ask(plugins: Plugins, hook: str, read: Callable[[Any], T]) -> list[tuple[Or
 
 
 def _factories(answer: Any) -> dict[str, Factory]:
-    if not isinstance(answer, Mapping) or not all(
-        isinstance(name, str) and callable(factory) for name, factory in answer.items()
-    ):
-        raise TypeError("a mapping of names to factories")
-    return dict(answer)
+    if isinstance(answer, Mapping) and all(isinstance(name, str) and callable(one) for name, one in answer.items()):
+        return dict(answer)
+    raise TypeError("a mapping of names to factories")
 
 
 def _folder(answer: Any) -> Path:

@@ -47,11 +47,10 @@ def _commit() -> str | None:
     root = Path(daframework.__file__).parent.parent
     if not (root / ".git").exists():
         return None
-    try:
+    with suppress(OSError, subprocess.SubprocessError):
         command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        return None
+    return None
 
 
 def _processor() -> str:

@@ -103,10 +103,8 @@ def _meet(place: Place) -> dict[Connection, int]:
         with server:
             return _accept_all(server, token, place.ranks)
     except OSError as error:
-        raise RunError(
-            f"process {place.rank} of {place.ranks} and the first, at {place.address}, port {port}, do not reach one "
-            f"another ({error}); can these machines open connections to one another?"
-        ) from error
+        both = f"process {place.rank} of {place.ranks} and the first, at {place.address}, port {port},"
+        raise RunError(f"{both} do not reach one another ({error}); let their machines connect") from error
 
 
 def _accept_all(server: socket.socket, token: str, ranks: int) -> dict[Connection, int]:

@@ -44,9 +44,8 @@ def draft(text: str, name: str, tables: Mapping[str, str] = _NONE, keys: Mapping
     for table, lines in tables.items():
         blocks = {header: block for header, block in blocks.items() if not header.startswith(f"{table}.")}
         blocks[table] = f"[{table}]\n{lines}"
-    for table in _TABLES:
-        if table in ("log", "hardware"):
-            blocks.setdefault(table, f"[{table}]")
+    for table in ("log", "hardware"):
+        blocks.setdefault(table, f"[{table}]")
     for table, added in keys.items():
         for line in added:
             key = re.escape(line.partition(" =")[0])
