@@ -39,10 +39,6 @@ from daframework.suites.outcome import Bench as Bench
 _NOBODY = Listener()
 
 
-def _never() -> bool:
-    return False
-
-
 def recipe(name_or_path: str | Path, **overrides: Any) -> Recipe:
     """The recipe in a file, or the one that a plugin offers under this name, with keys set anew.
 
@@ -196,7 +192,7 @@ class Run:
         overwrite: bool = False,
         tile: tuple[int, int] | None = None,
         listener: Listener = _NOBODY,
-        stopping: Callable[[], bool] = _never,
+        stopping: Callable[[], bool] = lambda: False,
         failed: Callable[[DataError], None] = raise_it,
     ) -> int:
         """Translate every image below a folder into another, as ``daf translate`` does; how many there are.
@@ -209,7 +205,6 @@ class Run:
             RunError: the run has no generator, or not yet.
             StoppedError: ``stopping``, asked between images, said so.
         """
-        scaling = scaling_of(self.recipe.source.options)
         return translate_folder(
             attrs.evolve(self._in_its_precision, log=listener, stopping=stopping),
             self._generator,
@@ -218,7 +213,7 @@ class Run:
             overwrite=overwrite,
             seed=self.recipe.seed,
             tile=tile,
-            scaling=scaling,
+            scaling=scaling_of(self.recipe.source.options),
             failed=failed,
         )
 
@@ -231,7 +226,7 @@ class Run:
         write: str = "index",
         overwrite: bool = False,
         listener: Listener = _NOBODY,
-        stopping: Callable[[], bool] = _never,
+        stopping: Callable[[], bool] = lambda: False,
         failed: Callable[[DataError], None] = raise_it,
     ) -> int:
         """Predict every image below a folder into files below another, as ``daf predict`` does; how many there are.
@@ -282,12 +277,12 @@ class Run:
 
     @cached_property
     def _session(self) -> Session:
-        return Session(make_fabric(self.recipe, SINGLE), _NOBODY, _never)
+        return Session(make_fabric(self.recipe, SINGLE), _NOBODY)
 
     @cached_property
     def _in_its_precision(self) -> Session:
         """That of the generator: of translation, on this device, which need not be the one that trained it."""
-        return Session(open_device(self._plugins, self.recipe)[0], _NOBODY, _never)
+        return Session(open_device(self._plugins, self.recipe)[0], _NOBODY)
 
     @cached_property
     def _generator(self) -> Generator:

@@ -49,8 +49,7 @@ def make(component: Component, options: Mapping[str, Any], where: str, **supplie
     wanted = _interface(component.kind)
     if not isinstance(built, wanted):
         raise PluginError(
-            f"{component.kind} '{component.name}' of plugin {component.origin} must be a {wanted.__name__}, got "
-            f"{type(built).__name__}"
+            f"{title} of plugin {component.origin} must be a {wanted.__name__}, got {type(built).__name__}"
         )
     return built
 
@@ -97,30 +96,26 @@ def first_line(error: Exception) -> str:
 def _arguments(
     component: Component, options: Mapping[str, Any], where: str, supplied: Mapping[str, Any]
 ) -> dict[str, Any]:
+    title = f"{component.kind} '{component.name}'"
     try:
         parameters = inspect.signature(component.factory, eval_str=True).parameters
     except (NameError, ValueError, TypeError) as error:
-        raise PluginError(
-            f"{component.kind} '{component.name}' of plugin {component.origin}: its options cannot be read: {error}"
-        ) from error
+        raise PluginError(f"{title} of plugin {component.origin}: its options cannot be read: {error}") from error
     takes_any = any(one.kind is inspect.Parameter.VAR_KEYWORD for one in parameters.values())
     arguments = {name: value for name, value in supplied.items() if name in parameters}
-    problems = [
-        f"{where}: {component.kind} '{component.name}' reads the {name}, which cannot be built"
-        for name in arguments
-        if arguments[name] is None
-    ]
+    lacking = [name for name, value in arguments.items() if value is None]
+    problems = [f"{where}: {title} reads the {name}, which cannot be built" for name in lacking]
     for key, value in options.items():
         if key not in parameters and not takes_any:
             known = [name for name in parameters if name not in SUPPLIED]
-            problems.append(f"{where}: {component.kind} '{component.name}' has {unknown('option', key, known)}")
+            problems.append(f"{where}: {title} has {unknown('option', key, known)}")
             continue
         annotation = parameters[key].annotation if key in parameters else Any
         arguments[key], wrong = structure(value, annotation, f"{where}.{key}")
         problems += wrong
     for name in required(parameters):
         if name not in arguments and name not in options:
-            problems.append(f"{where}: {component.kind} '{component.name}' needs the option '{name}'")
+            problems.append(f"{where}: {title} needs the option '{name}'")
     if problems:
         raise RecipeError(problems)
     return arguments

@@ -18,7 +18,8 @@ _SPIN = ("OMP_WAIT_POLICY", *WAITING)
 
 _USER = "set by the user"
 
-chosen: dict[str, dict[str, str | None]] = {}
+Chosen = dict[str, dict[str, str | None]]
+chosen: Chosen = {}
 """What `share_cores` found for this process: ``value``, None where none is set, and ``why``, by variable."""
 
 
@@ -37,9 +38,7 @@ def given_cores(environment: Mapping[str, str] = os.environ, root: Path = _ROOT)
     return max(1, int(min(affinity_cores(), *core_limits(environment, root).values())))
 
 
-def share_cores(
-    environment: MutableMapping[str, str] = os.environ, root: Path = _ROOT
-) -> dict[str, dict[str, str | None]]:
+def share_cores(environment: MutableMapping[str, str] = os.environ, root: Path = _ROOT) -> Chosen:
     """Set, for libraries that are loaded later, how many threads compute and how they wait; what is set stays.
 
     Returns the ``value`` of each variable, None where none is set, and ``why``.
@@ -94,8 +93,7 @@ def _quota(folder: Path) -> Iterator[float]:
         if (folder / "cpu.max").exists():
             quota, period = (folder / "cpu.max").read_text(encoding="utf-8").split()
         else:
-            quota, period = (
-                (folder / f"cpu.cfs_{name}_us").read_text(encoding="utf-8").strip() for name in ("quota", "period")
-            )
+            files = (folder / f"cpu.cfs_{name}_us" for name in ("quota", "period"))
+            quota, period = (file.read_text(encoding="utf-8") for file in files)
         if int(quota) > 0:
             yield int(quota) / int(period)

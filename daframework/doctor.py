@@ -5,6 +5,7 @@ import re
 import shutil
 import warnings
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from importlib.metadata import metadata, version
 from itertools import chain
 from pathlib import Path
@@ -41,7 +42,7 @@ def examine() -> list[Finding]:
     torch, broken = _import_torch()
     looks: list[Callable[[], Iterable[Finding]]] = [_cores, _compiler, _packages, _extras, _plugins, _disk, _memory]
     if torch is not None:
-        looks[:0] = [lambda: _gpus(torch), lambda: _cpu_bf16(), lambda: _threads(torch)]
+        looks[:0] = [lambda: _gpus(torch), _cpu_bf16, lambda: _threads(torch)]
     found = [broken]
     for look in looks:
         try:
@@ -75,29 +76,29 @@ def _gpus(torch: Any) -> Iterator[Finding]:
     for number in range(torch.cuda.device_count() if there else 0):
         card = torch.cuda.get_device_properties(number)
         yield Finding("GPU", OK, f"{card.name}, {card.total_memory / _GIB:.0f} GiB, driver {driver or 'unknown'}")
-    if there and torch.cuda.is_bf16_supported(including_emulation=False):
-        yield Finding("bf16 on the GPU", OK, "in hardware")
-    elif there:
-        yield Finding("bf16 on the GPU", NOTE, "not in hardware", 'hardware.precision = "auto" computes in float32')
+    if there:
+        yield _bf16("GPU", torch.cuda.is_bf16_supported(including_emulation=False))
 
 
 def _driver() -> str | None:
     """The version of NVIDIA's driver, where one is loaded."""
-    try:
+    with suppress(OSError):
         found = re.search(r"\s(\d+\.\d+(\.\d+)?)\s", Path("/proc/driver/nvidia/version").read_text(encoding="utf-8"))
-    except OSError:
-        return None
-    return found[1] if found else "unknown"
+        return found[1] if found else "unknown"
+    return None
 
 
 def _cpu_bf16() -> Iterator[Finding]:
     from daframework.compute.acceleration import cpu_has_bf16
 
-    if cpu_has_bf16():
-        yield Finding("bf16 on the CPU", OK, "in hardware")
-    else:
-        remedy = 'hardware.precision = "auto" computes in float32'
-        yield Finding("bf16 on the CPU", NOTE, "not in hardware (no AVX512-BF16, no AMX)", remedy)
+    yield _bf16("CPU", cpu_has_bf16(), " (no AVX512-BF16, no AMX)")
+
+
+def _bf16(device: str, there: bool, lacking: str = "") -> Finding:
+    what = f"bf16 on the {device}"
+    if there:
+        return Finding(what, OK, "in hardware")
+    return Finding(what, NOTE, f"not in hardware{lacking}", 'hardware.precision = "auto" computes in float32')
 
 
 def _threads(torch: Any) -> Iterator[Finding]:
@@ -135,9 +136,8 @@ def _compiler() -> Iterator[Finding]:
 
 def _packages() -> Iterator[Finding]:
     states = [(one, *state(one)) for one in requirements()]
-    yield Finding(
-        "packages", OK, ", ".join([f"daframework {version('daframework')}", *(s for _, ok, s in states if ok)])
-    )
+    fitting = [said for _, fits, said in states if fits]
+    yield Finding("packages", OK, ", ".join([f"daframework {version('daframework')}", *fitting]))
     for one, fits, said in states:
         if not fits:
             yield Finding("packages", PROBLEM, said, f'pip install "{one.name}{one.specifier}"')
@@ -148,11 +148,10 @@ def _extras() -> Iterator[Finding]:
         if extra == "test":
             continue
         states = [state(one) for one in requirements(extra=extra)]
-        said = ", ".join(text for _, text in states)
-        if all(fits for fits, _ in states):
-            yield Finding(f"extra {extra}", OK, said)
-        else:
-            yield Finding(f"extra {extra}", NOTE, said, f'for what needs it: pip install "daframework[{extra}]"')
+        room, remedy = OK, ""
+        if not all(fits for fits, _ in states):
+            room, remedy = NOTE, f'for what needs it: pip install "daframework[{extra}]"'
+        yield Finding(f"extra {extra}", room, ", ".join(text for _, text in states), remedy)
 
 
 def _plugins() -> Iterator[Finding]:
@@ -200,10 +199,8 @@ def _memory() -> Iterator[Finding]:
     batch = f"{_BATCH[0]} images of {_BATCH[1]} x {_BATCH[2]}"
     said = f"{free / _MIB:,.0f} MiB free in {shared}, room for {free // _SHARED} workers with batches of {batch}"
     if free < count * _SHARED:
-        remedy = (
-            f"set hardware.workers to no more, or make it {count * _SHARED / _MIB:,.0f} MiB for one a core: "
-            f"docker run --shm-size={count * _SHARED // _MIB}m"
-        )
+        need = count * _SHARED // _MIB
+        remedy = f"lower hardware.workers, or make it {need:,} MiB for one a core: docker run --shm-size={need}m"
         yield Finding("shared memory", NOTE, said, remedy)
     else:
         yield Finding("shared memory", OK, said)

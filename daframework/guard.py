@@ -4,7 +4,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
 
 SLOW = 1.0
@@ -42,7 +42,6 @@ def guarded(plugin: str, warn: Callable[[str], None]) -> Iterator[None]:
 
 def _working_directory() -> Path | None:
     """None where it was deleted."""
-    try:
+    with suppress(OSError):
         return Path.cwd()
-    except OSError:
-        return None
+    return None

@@ -49,10 +49,8 @@ def confusion_matrix(prediction: Tensor, label: Tensor, num_classes: int) -> Ten
     counted = label != IGNORE_INDEX
     truth, guess = label[counted].long(), prediction[counted].long()
     if not _within(truth, num_classes):
-        raise DataError(
-            f"a label holds {_outside(truth, num_classes)}, but with {num_classes} classes only 0 to {num_classes - 1} "
-            f"and {IGNORE_INDEX} (ignore) are allowed; check the dataset's id map"
-        )
+        held, allowed = _outside(truth, num_classes), f"0 to {num_classes - 1} and {IGNORE_INDEX} (ignore)"
+        raise DataError(f"a label holds {held}, and only {allowed} are allowed; check the dataset's id map")
     if not _within(guess, num_classes):
         raise ValueError(f"a prediction holds {_outside(guess, num_classes)}, but there are {num_classes} classes")
     return torch.bincount(truth * num_classes + guess, minlength=num_classes**2).reshape(num_classes, num_classes)

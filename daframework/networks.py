@@ -60,13 +60,11 @@ def make_also(plugins: Plugins, recipe: Recipe, num_classes: int) -> list[Genera
     """
     made: list[Generator] = []
     for name in recipe.translation.also if recipe.translation else ():
-        table = ComponentTable(name, {})
+        table = ComponentTable(name)
         generator: Generator = make_named(plugins, "generator", table, "translation.also", num_classes=num_classes)
         if any(weight.requires_grad for weight in generator.parameters()):
-            raise RecipeError(
-                f"translation.also: generator '{name}' has weights, which nothing would train; name generators that "
-                "only measure, such as color_transfer, histogram_matching and fda"
-            )
+            remedy = "name generators that only measure, such as color_transfer and fda"
+            raise RecipeError(f"translation.also: generator '{name}' has weights, which nothing would train; {remedy}")
         made.append(generator)
     return made
 
@@ -81,19 +79,15 @@ def make_discriminator(plugins: Plugins, recipe: Recipe, domain: str, num_classe
     return discriminator
 
 
-def make_term(
-    plugins: Plugins, recipe: Recipe, table: LossTable, num_classes: int, generator: Generator | None
-) -> Term:
+def make_term(plugins: Plugins, recipe: Recipe, loss: LossTable, num_classes: int, generator: Generator | None) -> Term:
     """One loss of the recipe, with its weight; ``generator`` translates from source to target.
 
     Raises:
         RecipeError: an option is wrong, or the loss reads the generator's sizes and there is None to read.
     """
-    with global_seed(recipe.seed, "loss", table.name):
-        loss: Loss = make_named(
-            plugins, "loss", table, f"losses.{table.name}", num_classes=num_classes, generator=generator
-        )
-    return Term(table.name, table.weight, loss)
+    with global_seed(recipe.seed, "loss", loss.name):
+        supplied = {"num_classes": num_classes, "generator": generator}
+        return Term(loss.name, loss.weight, make_named(plugins, "loss", loss, f"losses.{loss.name}", **supplied))
 
 
 def judged_domains(recipe: Recipe) -> list[str]:
@@ -110,12 +104,8 @@ def make_networks(plugins: Plugins, recipe: Recipe, num_classes: int) -> Network
     has no discriminator.
     """
     assert recipe.translation is not None, "a recipe without [translation] has no networks"
-    generators: dict[str, Generator] = {
-        direction: make_generator(plugins, recipe, direction, num_classes)
-        for direction in recipe.translation.directions
-    }
-    return Networks(
-        generators,
-        {domain: make_discriminator(plugins, recipe, domain, num_classes) for domain in judged_domains(recipe)},
-        [make_term(plugins, recipe, table, num_classes, generators[DIRECTIONS[0]]) for table in recipe.losses],
-    )
+    directions: Sequence[str] = recipe.translation.directions
+    generators = {one: make_generator(plugins, recipe, one, num_classes) for one in directions}
+    discriminators = {one: make_discriminator(plugins, recipe, one, num_classes) for one in judged_domains(recipe)}
+    terms = [make_term(plugins, recipe, loss, num_classes, generators[DIRECTIONS[0]]) for loss in recipe.losses]
+    return Networks(generators, discriminators, terms)

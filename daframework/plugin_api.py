@@ -33,10 +33,7 @@ def check_made_for(version: object) -> None:
     theirs, own = version_numbers(version), version_numbers(API_VERSION)
     if theirs[0] != own[0] or theirs > own:
         newer = "daframework" if theirs > own else "version of the plugin"
-        raise ValueError(
-            f"made for version {version} of the plugin API, and daframework here has {API_VERSION}; "
-            f"install a newer {newer}"
-        )
+        raise ValueError(f"made for version {version} of the plugin API, not {API_VERSION}; install a newer {newer}")
 
 
 def deprecated(old: str, *, since: str, use: str) -> FutureWarning:
@@ -45,9 +42,7 @@ def deprecated(old: str, *, since: str, use: str) -> FutureWarning:
     For a hook: ``@hookspec(warn_on_impl=deprecated("daf_old", since="1.1", use="daf_new"))``.
     """
     gone = version_numbers(since)[0] + 1
-    return FutureWarning(
-        f"{old} is deprecated since version {since} of the plugin API and goes with {gone}.0; use {use}"
-    )
+    return FutureWarning(f"{old} is deprecated since version {since} of the API and goes with {gone}.0; use {use}")
 
 
 def deprecated_names(module: str, **names: tuple[str, str]) -> Callable[[str], Any]:

@@ -129,10 +129,8 @@ def _entries(plugins: Plugins) -> list[EntryPoint]:
 
 def origin_of(entry: EntryPoint) -> Origin:
     """Where the plugin of an entry point comes from."""
-    distribution = entry.dist
-    if distribution is None:
-        return Origin(entry.name, "unknown", "unknown")
-    return Origin(entry.name, distribution.name or "unknown", distribution.version or "unknown")
+    name, version = (entry.dist.name, entry.dist.version) if entry.dist else ("", "")
+    return Origin(entry.name, name or "unknown", version or "unknown")
 
 
 def _register(plugins: Plugins, module: Any, origin: Origin) -> None:
@@ -212,11 +210,6 @@ def find(plugins: Plugins, kind: str, name: str) -> Component:
     return offered[name][0]
 
 
-def names(plugins: Plugins, kind: str) -> list[str]:
-    """The names of all components of a kind, sorted."""
-    return sorted(components(plugins, kind))
-
-
 def left_out(plugins: Plugins) -> list[str]:
     """A line for each plugin, or part of one, that is not there: why something may not be found."""
     return plugins.broken + [f"plugin {origin} is blocked by {BLOCK}" for origin in plugins.blocked]
@@ -259,10 +252,8 @@ def _clash(found: list[Component]) -> str:
     plugins = [one.origin.plugin for one in found]
     distinct = plugins if len(set(plugins)) == len(found) else [one.origin.distribution for one in found]
     switches = " or ".join(f"{BLOCK}={name}" for name in distinct)
-    return (
-        f"{number} plugins offer the {found[0].kind} '{found[0].name}': {offering}; "
-        f"uninstall one of them, or switch one off with {switches}"
-    )
+    offer = f"{number} plugins offer the {found[0].kind} '{found[0].name}': {offering}"
+    return f"{offer}; uninstall one of them, or switch one off with {switches}"
 
 
 def _ask(plugins: Plugins, hook: str, read: Callable[[Any], T]) -> list[tuple[Origin, T]]:
@@ -280,11 +271,9 @@ def _ask(plugins: Plugins, hook: str, read: Callable[[Any], T]) -> list[tuple[Or
 
 
 def _factories(answer: Any) -> dict[str, Factory]:
-    if not isinstance(answer, Mapping) or not all(
-        isinstance(name, str) and callable(factory) for name, factory in answer.items()
-    ):
-        raise TypeError("a mapping of names to factories")
-    return dict(answer)
+    if isinstance(answer, Mapping) and all(isinstance(name, str) and callable(one) for name, one in answer.items()):
+        return dict(answer)
+    raise TypeError("a mapping of names to factories")
 
 
 def _folder(answer: Any) -> Path:

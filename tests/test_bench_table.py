@@ -261,7 +261,7 @@ def test_notes_say_which_seeds_are_missing_stale_or_failed(plan):
 def test_runs_of_different_classes_cannot_stand_in_one_table(plan):
     found = made(plan, ALL)
     found["t/one/seed1"] = made(plan, ALL, classes=("sky", "road"))["t/one/seed1"]
-    with pytest.raises(RunError, match=r"runs of task 't' in .* have different classes"):
+    with pytest.raises(RunError, match=r"runs of task 't' in .* differ in classes"):
         task_table(plan, "t", found, {}, None)
 
 

@@ -172,7 +172,7 @@ def test_layouts_of_the_field_give_recipes_that_daf_check_accepts(daf, layout):
     "recipe, to, says",
     [
         ("cyclegan", lambda label: label[:40], r"mine\.toml is not written: game/labels/0000\.png: 40 x 64 pixels"),
-        ("depth_semantic_cyclegan", plain, r"not written: its task learns 'depth', and only labels of classes are"),
+        ("depth_semantic_cyclegan", plain, r"not written: only labels of classes are looked for, not 'depth'"),
         ("broken.toml", plain, r"not written: .*no generator named 'gone'"),
     ],
 )

@@ -35,9 +35,7 @@ def other(tmp_path):
 
 
 def test_a_folder_in_use_says_who_uses_it(tmp_path, other):
-    said = (
-        rf"{tmp_path} is in use by process {other.pid} on .* since 20\d\d-.* UTC; wait for it, stop it, or give another"
-    )
+    said = rf"{tmp_path} is in use by process {other.pid} on .* since 20\d\d-.* UTC; wait, stop it, or give another"
     with pytest.raises(RunError, match=said), held(tmp_path):
         pass
 

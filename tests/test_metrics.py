@@ -132,7 +132,7 @@ def test_perfect_prediction_scores_one():
 
 @pytest.mark.parametrize("wrong", [3, 254, -1])
 def test_label_out_of_range_is_an_error_that_names_it(wrong):
-    with pytest.raises(DataError, match=rf"a label holds {wrong}, but with 3 classes only 0 to 2 and 255"):
+    with pytest.raises(DataError, match=rf"a label holds {wrong}, and only 0 to 2 and 255"):
         confuse([[[0, 1]]], [[[0, wrong]]], 3)
 
 

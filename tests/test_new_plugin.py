@@ -115,7 +115,7 @@ def test_its_ci_file_gets_daframework_from_where_the_author_says():
 @pytest.mark.parametrize(
     "name, kind, says",
     [
-        ("soft-focus", "loss", "'soft-focus' cannot be a plugin's name: it must be an identifier"),
+        ("soft-focus", "loss", "'soft-focus' cannot be a plugin's name: it must be small letters a-z"),
         ("Tint", "loss", "'Tint' cannot be a plugin's name"),
         ("class", "loss", "'class' cannot be a plugin's name"),
         ("../up", "loss", "cannot be a plugin's name"),

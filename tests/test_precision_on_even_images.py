@@ -9,7 +9,7 @@ from torch import nn
 
 from daf_cyclegan.layers import group_norm, reflected
 from daframework.interfaces import DiscriminatorOutput
-from daframework.registry import find, load_plugins, names
+from daframework.registry import components, find, load_plugins
 
 PLUGINS = load_plugins()
 SEMANTIC = {"num_classes": 3, "channels": 8, "decoder_channels": 8}
@@ -107,7 +107,7 @@ def spread(output):
 
 def test_every_registered_network_is_held_to_it():
     for kind in BOUNDS:
-        assert {name for listed, name, _ in NETWORKS if listed == kind} == set(names(PLUGINS, kind))
+        assert {name for listed, name, _ in NETWORKS if listed == kind} == components(PLUGINS, kind).keys()
 
 
 @pytest.mark.parametrize(("kind", "name", "options"), NETWORKS)

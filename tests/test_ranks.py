@@ -217,7 +217,7 @@ def test_the_place_of_a_process_is_read_from_what_started_it():
     [
         ({"WORLD_SIZE": "2"}, "has no RANK; start them with torchrun, srun or daf run --devices"),
         ({"WORLD_SIZE": "two"}, "makes no sense: invalid literal"),
-        (variables(Place(2, 2, 0, 1)), "makes no sense: process 2 of 2, number 0 of 1 on its machine"),
+        (variables(Place(2, 2, 0, 1)), "makes no sense: rank 2 of 2, 0 of 1 on its node"),
         ({"SLURM_STEP_NUM_TASKS": "2"}, "has no SLURM_STEP_NODELIST"),
     ],
 )

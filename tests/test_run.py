@@ -353,7 +353,7 @@ def changed(tables, path, value):
 def test_another_recipe_is_refused_by_the_key_that_differs(tables, tmp_path, path, value, says):
     open_folder(tmp_path / "run", parse(tables, "r"))
     with pytest.raises(
-        RunError, match=rf"run holds a run of another recipe \({says}\); give another folder with --out"
+        RunError, match=rf"run holds a run of another recipe \({says}\); give another with --out, or delete it"
     ):
         open_folder(tmp_path / "run", changed(tables, path, value))
 

@@ -277,7 +277,9 @@ def test_what_cannot_work_is_told_before_anything_is_run(daf, write, tables, sou
     refused(errors_of(path, "--set", f"name={'n' * 96}"), "name: must be at most 100 bytes long")
     streets = {"name": "streets", "size": [32, 48], "train_images": 2, "test_images": 1}
     depth = {"source": streets | {"look": "game"}, "target": streets | {"look": "camera"}, "task": {"name": "depth"}}
-    refused(errors_of(write(tables | depth, "depth.toml")), "task 'depth' has no score without labels, which is what")
+    refused(
+        errors_of(write(tables | depth, "depth.toml")), "task 'depth' has no score without labels; compare by daf bench"
+    )
     monkeypatch.setitem(sys.modules, "optuna", None)
     refused(errors_of(path), r"daf tune needs Optuna \(.*\); install it with: pip install 'daframework\[tune\]'")
     assert [one.name for one in Path().iterdir()] == ["space.toml"]

@@ -134,21 +134,14 @@ def _end_workers() -> None:
 
 
 def _complain(error: Exception) -> None:
-    if isinstance(error, DafError):
-        complain(error)
-        return
     if isinstance(error, OSError) and error.errno in _DISK:  # of a file none of ours, such as where output goes
-        click.echo(f"error: {visible(str(error.filename or 'the output'))}: {error.strerror}", err=True)
-        return
-    first = (str(error).splitlines() or [""])[0]
-    notes = "".join(f", {note}" for note in getattr(error, "__notes__", ()))
-    click.echo(
-        visible(
-            f"error: unexpected {type(error).__name__}: {first}{notes} "
-            f"(a fault of daframework or of {_plugin(error)}; the same command with --debug shows where)"
-        ),
-        err=True,
-    )
+        error = DafError(visible(f"{error.filename or 'the output'}: {error.strerror}"))
+    elif not isinstance(error, DafError):
+        first = (str(error).splitlines() or [""])[0]
+        notes = "".join(f", {note}" for note in getattr(error, "__notes__", ()))
+        where = f"(a fault of daframework or of {_plugin(error)}; the same command with --debug shows where)"
+        error = DafError(visible(f"unexpected {type(error).__name__}: {first}{notes} {where}"))
+    complain(error)
 
 
 def _plugin(error: Exception) -> str:

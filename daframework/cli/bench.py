@@ -4,33 +4,24 @@ from pathlib import Path
 
 import click
 
-from daframework.cli.options import PATH, complete_offered, format_option, installed_plugins, set_option
+from daframework.cli.options import PATH, complete_offered, echo_named, format_option, installed_plugins, set_option
 from daframework.errors import RunError, warn
 from daframework.registry import Plugins
 from daframework.suites.bench_folder import LOGS
 from daframework.suites.plan import Plan
 
 
-def _parts(given: tuple[str, ...]) -> list[str] | None:
+def _parts(context: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> list[str] | None:
     """What stands between commas; an option that is given twice asks for both, and not for the last alone."""
-    return [part.strip() for one in given for part in one.split(",")] or None
+    return [part.strip() for one in value for part in one.split(",")] or None
 
 
 def _numbers(context: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> list[int] | None:
-    parts = _parts(value)
-    if parts is None:
-        return None
+    parts = _parts(context, parameter, value) or []
     numbers = [int(part) for part in parts if part.isdecimal() and len(part) <= 10]
     if len(set(numbers)) < len(parts):
         raise click.BadParameter("must be different whole numbers with commas between them, as in 0,1,2")
-    return numbers
-
-
-def _names(context: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> list[str] | None:
-    parts = _parts(value)
-    if parts and not all(parts):
-        raise click.BadParameter("must be names with commas between them, as in fda,cyclegan")
-    return parts
+    return numbers or None
 
 
 def _place(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
@@ -42,18 +33,14 @@ def _place(context: click.Context, parameter: click.Parameter, value: str | None
 jobs_option = click.option(
     "--jobs", type=click.IntRange(min=1), help="Runs at a time; one a GPU, or one a core up to 8, unless given."
 )
-on_option = click.option(
-    "--on", callback=_place, metavar="ray[:ADDRESS]", help="Run on the nodes of a Ray cluster, not here."
-)
+on_option = click.option("--on", callback=_place, metavar="ray[:ADDRESS]", help="Run on a Ray cluster, not here.")
 
 
 @click.command("bench")
 @click.argument("suite", shell_complete=complete_offered)
+@click.option("--seeds", multiple=True, callback=_numbers, metavar="N,N,...", help="Seeds, instead of the suite's.")
 @click.option(
-    "--seeds", multiple=True, callback=_numbers, metavar="N,N,...", help="Seeds to run, instead of the suite's."
-)
-@click.option(
-    "--only", multiple=True, callback=_names, metavar="METHOD,...", help="These methods, beside source_only and oracle."
+    "--only", multiple=True, callback=_parts, metavar="METHOD,...", help="These methods, beside source_only and oracle."
 )
 @format_option
 @click.option("--per-class", is_flag=True, help="Print the IoU of every class too.")
@@ -106,10 +93,8 @@ def command(
     left = "tables, figures and report.html" if RunFolder(plan.out).report.exists() else "tables and figures"
     console.print(f"{left} in {plan.out}", markup=False, highlight=False, soft_wrap=True)
     if failures:
-        raise RunError(
-            f"{len(failures)} of {len(plan.cells)} runs failed ({', '.join(failures)}); "
-            f"their logs are in {plan.out / LOGS}"
-        )
+        logs = plan.out / LOGS
+        raise RunError(f"{len(failures)} of {len(plan.cells)} runs failed ({', '.join(failures)}); logs are in {logs}")
 
 
 def _tell(plugins: Plugins, plan: Plan) -> None:
@@ -122,11 +107,11 @@ def _tell(plugins: Plugins, plan: Plan) -> None:
         warn(line)
     found = statuses(plan)
     left = left_by_cell(plan, found)
-    width = max(len(name) for name in found)
+    lines = []
     for name, one in found.items():
-        seconds = left.get(name)
-        about = f", about {duration(seconds)}" if seconds is not None else ""
-        click.echo(f"{name:{width}}  {one.state.value}{about}{f' ({one.problem})' if one.problem else ''}")
+        about = "" if (seconds := left.get(name)) is None else f", about {duration(seconds)}"
+        lines.append((name, f"{one.state.value}{about}{f' ({one.problem})' if one.problem else ''}"))
+    echo_named(lines)
     known = [seconds for seconds in left.values() if seconds is not None]
     total = f"about {duration(sum(known))} one after another" if len(known) == len(left) else "never measured here"
     click.echo(f"{len(left)} of {len(found)} runs to do, {total}")

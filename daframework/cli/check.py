@@ -2,21 +2,12 @@
 
 import click
 
-from daframework.cli.options import (
-    installed_plugins,
-    read_recipe,
-    recipe_argument,
-    seed_option,
-    set_option,
-    uncollected,
-)
+from daframework.cli.options import installed_plugins, read_recipe, recipe_options, uncollected
 from daframework.errors import visible, warn
 
 
 @click.command("check")
-@recipe_argument
-@set_option
-@seed_option
+@recipe_options
 def command(recipe: str, overrides: tuple[str, ...], seed: int | None) -> None:
     """Check RECIPE without computing anything: every key, every component, the first step of every stage.
 

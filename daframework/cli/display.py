@@ -11,16 +11,20 @@ from rich.text import Text
 from daframework.listener import Listener
 
 
-class Bar:
-    """A line with a bar, where ``console`` is a terminal. Use it as a context manager."""
+class Display(Listener):
+    """Shows stage, step, rate, time left and current losses, live in a terminal and in plain lines elsewhere.
 
-    def __init__(self, console: Console, *columns: ProgressColumn, transient: bool = False) -> None:
-        """``columns`` stand behind the bar; a ``transient`` one is gone when it ends."""
+    Use it as a context manager.
+    """
+
+    def __init__(self, console: Console, *, transient: bool = False) -> None:
+        """``console`` decides between the two; a ``transient`` bar is gone when it ends."""
         self.console = console
         named = TextColumn("{task.description}", markup=False)
-        parts = (named, BarColumn(bar_width=24), MofNCompleteColumn(), *columns)
+        losses = TextColumn("{task.fields[losses]}", markup=False, style="dim")
+        parts = (named, BarColumn(bar_width=24), MofNCompleteColumn(), _Rate(), TimeRemainingColumn(), losses)
         self._progress = Progress(*parts, console=console, disable=not console.is_terminal, transient=transient)
-        self._total = 0
+        self._stage, self._total = "", 0
         self._task = self._progress.add_task("", visible=False, losses="")
 
     def __enter__(self) -> Self:
@@ -31,16 +35,6 @@ class Bar:
     def __exit__(self, *_: object) -> None:
         """Leave the terminal as it was."""
         self._progress.stop()
-
-
-class Display(Bar, Listener):
-    """Shows stage, step, rate, time left and current losses, live in a terminal and in plain lines elsewhere."""
-
-    def __init__(self, console: Console) -> None:
-        """``console`` decides between the two."""
-        losses = TextColumn("{task.fields[losses]}", markup=False, style="dim")
-        super().__init__(console, _Rate(), TimeRemainingColumn(), losses)
-        self._stage = ""
 
     def begin(self, stage: str, total: int, done: int) -> None:
         """A new line for a new stage."""

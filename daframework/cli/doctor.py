@@ -4,8 +4,7 @@ import sys
 
 import click
 
-from daframework.cli.options import echo_json, json_option
-from daframework.errors import visible
+from daframework.cli.options import echo_json, echo_named, json_option
 
 
 @click.command("doctor")
@@ -23,9 +22,6 @@ def command(as_data: bool) -> None:
     if as_data:
         echo_json([asdict(one) for one in findings])
     else:
-        width = max(len(one.what) for one in findings)
-        for one in findings:
-            remedy = f"; {one.remedy}" if one.remedy else ""
-            click.echo(visible(f"{one.state:7}  {one.what:{width}}  {one.found}{remedy}"))
+        echo_named((f"{one.state:7}  {one.what}", "; ".join(filter(None, (one.found, one.remedy)))) for one in findings)
     if any(one.state == PROBLEM for one in findings):
         sys.exit(1)

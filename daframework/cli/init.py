@@ -46,10 +46,7 @@ def command(recipe: str, source: Path | None, target: Path | None, labels: Path 
         raise RunError(f"{out} is there already; give another file with --out")
     plugins = installed_plugins()
     text = read_toml(locate(plugins, recipe))
-    tables: dict[str, str] = {}
-    keys: dict[str, list[str]] = {}
-    if source is not None and target is not None:
-        tables, keys = _own(source, target, labels)
+    tables, keys = ({}, {}) if source is None or target is None else _own(source, target, labels)
     text = draft(text, out.stem, tables, keys)
     drafted = parse(tomllib.loads(text), str(out))  # before a file is left that does not work
     if tables or Path(recipe).is_file():  # those that plugins offer are sound
@@ -64,10 +61,8 @@ def _check(plugins: "Plugins", drafted: "Recipe", where: str, *, own: bool) -> N
     from daframework.runs.check import check
 
     if own and not (learned := make_task(plugins, drafted, 2).label_type).of_classes:
-        raise RecipeError(
-            f"{where}: its task learns '{learned.name}', and only labels of classes are looked for; leave --source and "
-            "--target out, and say in the recipe where those are, as docs/depth.md does"
-        )
+        why = f"only labels of classes are looked for, not '{learned.name}'"
+        raise RecipeError(f"{where}: {why}; leave --source and --target out, and write it as docs/depth.md does")
     if (lacking := check(plugins, drafted, where)) and own:
         raise DataError("\n".join(f"{where}: {line}" for line in lacking))
 
@@ -92,16 +87,15 @@ def _own(source: Path, target: Path, labels: Path | None) -> tuple[dict[str, str
         _tell(f"target {one}", test)
     parts = {split: train} | tests
     meant = next((one.labels for one in tests.values()), None)
-    scored, oracle = meant is not None, meant is not None and train.labels is not None
-    if not scored:
-        click.echo(
-            "nothing can be scored: the target has no folder test or val of labelled images beside a folder train"
-        )
+    oracle = meant is not None and train.labels is not None
+    downstream = [] if oracle else ["oracle = false            # the target's training images have no labels"]
+    if meant is None:
+        downstream.append("score = false             # and none to score on")
+        click.echo("nothing can be scored: the target has no labelled folder test or val beside a folder train")
     named = _classes([one for one in (found.labels, meant, train.labels if oracle else None) if one is not None])
-    keys = {"downstream": _downstream(oracle=oracle, score=scored)}
     source_table = _domain(source, source_parts, found.labels, named)
     tables = {"source": source_table, "target": _domain(target, parts, meant, named), "data": _data(train)}
-    return tables, keys
+    return tables, {"downstream": downstream}
 
 
 def _tell(title: str, found: "Found") -> None:
@@ -109,9 +103,8 @@ def _tell(title: str, found: "Found") -> None:
     if found.labels is not None:
         labels = found.labels
         what = labels.kind if labels.kind in ("ids", "colours") else f"ids in the {labels.kind} channel"
-        click.echo(
-            visible(f"  labels in {labels.folder}: {what} {' '.join(labels.written())} ({labels.read} files were read)")
-        )
+        values = " ".join(labels.written())
+        click.echo(visible(f"  labels in {labels.folder}: {what} {values} ({labels.read} files were read)"))
 
 
 def _classes(sets: "list[LabelFiles]") -> dict[str, str]:
@@ -163,8 +156,3 @@ def _data(target: "Found") -> str:
     scale = min(1.0, _LONGEST / max(target.size))
     size = [max(2, round(side * scale / _MULTIPLE)) * _MULTIPLE for side in target.size]
     return f"resize = {size}\ncrop_size = {size}\nbatch_size = 4"
-
-
-def _downstream(*, oracle: bool, score: bool) -> list[str]:
-    lines = [] if oracle else ["oracle = false            # the target's training images have no labels"]
-    return lines + ([] if score else ["score = false             # and none to score on"])

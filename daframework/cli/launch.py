@@ -28,7 +28,8 @@ def launch(arguments: Sequence[str], processes: int) -> int:
     Raises:
         RunError: they cannot be started.
     """
-    port = _free_port()
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
     children: list[subprocess.Popen[bytes]] = []
 
     def pass_on(number: int, frame: FrameType | None) -> None:
@@ -59,9 +60,3 @@ def _wait(children: Sequence["subprocess.Popen[bytes]"]) -> int:
         if None not in codes or time.monotonic() > until:
             return bad if bad >= 0 else 128 - bad  # of a process that a signal ended: what a shell would give
         time.sleep(_POLL_SECONDS)
-
-
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])

@@ -1,15 +1,16 @@
 """What several commands share: arguments, options, and the plugins with a word on those that are broken."""
 
 import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
+from attrs import asdict
 from click.shell_completion import CompletionItem
 
-from daframework.errors import DafError, RecipeError, warn
+from daframework.errors import DafError, RecipeError, visible, warn
 from daframework.recipes.read import dump, flat, locate, offered_files, read, read_tables
 from daframework.recipes.tables import Recipe
 from daframework.registry import KINDS, Component, Plugins, components, load_plugins
@@ -53,7 +54,6 @@ def complete_components(context: click.Context, parameter: click.Parameter, inco
 
 
 PATH = click.Path(path_type=Path)
-recipe_argument = click.argument("recipe", shell_complete=complete_offered)
 set_option = click.option(
     "--set",
     "overrides",
@@ -69,12 +69,14 @@ json_option = click.option("--json", "as_data", is_flag=True, help="Print JSON, 
 def format_option(command: Callable[..., None]) -> Callable[..., None]:
     """Give ``command`` the options ``--format``, as ``form``, and ``--json``, which is one of them."""
     command = click.option("--json", "form", flag_value="json", help="Print JSON, for a script.")(command)
-    return click.option(
-        "--format", "form", type=click.Choice(FORMATS), default="rich", help="How to print the tables."
-    )(command)
+    forms = click.Choice(FORMATS)
+    return click.option("--format", "form", type=forms, default="rich", help="How to print the tables.")(command)
 
 
-seed_option = click.option("--seed", type=int, help="The recipe's seed, instead of the one written in it.")
+def recipe_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give ``command`` what `read_recipe` reads: the argument RECIPE, and the options ``--set`` and ``--seed``."""
+    command = click.option("--seed", type=int, help="The recipe's seed, instead of the one written in it.")(command)
+    return click.argument("recipe", shell_complete=complete_offered)(set_option(command))
 
 
 def echo_json(content: Any) -> None:
@@ -84,14 +86,17 @@ def echo_json(content: Any) -> None:
     click.echo(as_json(content), nl=False)
 
 
+def echo_named(texts: Iterable[tuple[str, str]]) -> None:
+    """Print each text behind its name, all of them in one column."""
+    named = list(texts)
+    width = max((len(name) for name, _ in named), default=0)
+    for name, text in named:
+        click.echo(visible(f"{name:{width}}  {text}"))
+
+
 def listed(component: Component) -> dict[str, Any]:
     """A component for a script: its kind and name, and where it comes from."""
-    origin = component.origin
-    return {"kind": component.kind, "name": component.name} | {
-        "plugin": origin.plugin,
-        "distribution": origin.distribution,
-        "version": origin.version,
-    }
+    return {"kind": component.kind, "name": component.name} | asdict(component.origin)
 
 
 def installed_plugins() -> Plugins:

@@ -6,7 +6,7 @@ from collections import Counter
 
 import click
 
-from daframework.cli.options import complete_components, echo_json, installed_plugins, json_option, listed
+from daframework.cli.options import complete_components, echo_json, echo_named, installed_plugins, json_option, listed
 from daframework.errors import PluginError, unknown, visible
 from daframework.registry import KINDS, Component, Plugins, clashes, components, find
 
@@ -38,10 +38,8 @@ def command(component: str | None, check: bool, as_data: bool) -> None:
     if as_data:
         echo_json([listed(one) for one in rows])
     else:
-        width = max((len(f"{one.kind}:{one.name}") for one in rows), default=0)
-        for one in rows:
-            title, origin = f"{one.kind}:{one.name}", one.origin
-            click.echo(visible(f"{title:{width}}  {origin.distribution} {origin.version} ({origin.plugin})"))
+        origins = {f"{one.kind}:{one.name}": one.origin for one in rows}
+        echo_named((name, f"{one.distribution} {one.version} ({one.plugin})") for name, one in origins.items())
     for kind in KINDS:
         for line in clashes(plugins, kind):
             click.echo(visible(f"clash: {line}"), err=True)

@@ -14,16 +14,13 @@ WRITTEN = ("index", "id", "colour")
 @click.argument("run", type=PATH, shell_complete=complete_runs)
 @click.argument("images", type=PATH)
 @click.argument("out", type=PATH)
-@click.option(
-    "--row", shell_complete=complete_rows, help="Whose model: a row of the run's table; the recipe's own unless given."
-)
+@click.option("--row", shell_complete=complete_rows, help="The row of the model; the recipe's own unless given.")
 @click.option(
     "--write",
     "kind",
     type=click.Choice(WRITTEN),
     default="index",
-    help="Class indices (for cityscapes19 these are the train ids), the label space's ids, as official servers want "
-    "them, or colours.",
+    help="Class indices (train ids, of cityscapes19), the label space's ids, as official servers want, or colours.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace files that are there already.")
 def command(run: Path, images: Path, out: Path, row: str | None, kind: str, overwrite: bool) -> None:

@@ -2,7 +2,7 @@
 
 import click
 
-from daframework.cli.options import complete_offered, echo_json, installed_plugins, json_option
+from daframework.cli.options import complete_offered, echo_json, echo_named, installed_plugins, json_option
 from daframework.recipes.read import locate, offered_files, read_tables, read_toml
 
 
@@ -23,9 +23,7 @@ def command(name: str | None, as_data: bool) -> None:
         keys = ("name", "description", "file", "plugin")
         echo_json([dict(zip(keys, map(str, one), strict=True)) for one in offered])
         return
-    width = max((len(stem) for stem, *_ in offered), default=0)
-    for stem, comment, *_ in offered:
-        click.echo(f"{stem:{width}}  {comment}")
+    echo_named((stem, comment) for stem, comment, *_ in offered)
 
 
 def _first_comment(text: str) -> str:

@@ -10,15 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from daframework.cli.interrupt import stop_on_signal
-from daframework.cli.options import (
-    PATH,
-    installed_plugins,
-    read_recipe,
-    recipe_argument,
-    seed_option,
-    set_option,
-    uncollected,
-)
+from daframework.cli.options import PATH, installed_plugins, read_recipe, recipe_options, uncollected
 from daframework.compute.place import Place, find_place
 from daframework.compute.signals import end_with_stdin
 from daframework.errors import RunError, StoppedError
@@ -36,13 +28,9 @@ if TYPE_CHECKING:
 
 
 @click.command("run")
-@recipe_argument
+@recipe_options
 @click.option("--out", type=PATH, help="The run's folder; runs/<name>/seed<seed> unless given.")
-@set_option
-@seed_option
-@click.option(
-    "--profile", is_flag=True, help="Show where the time of a training step goes; traces go to profile/ in the folder."
-)
+@click.option("--profile", is_flag=True, help="Show where the time of a training step goes; traces go to profile/.")
 @click.option("--devices", type=click.IntRange(min=1), help="Devices of this machine to compute on; 1 unless given.")
 @click.option("--until-stdin-closes", "supervised", is_flag=True, hidden=True, help="End with the process that asked.")
 def command(

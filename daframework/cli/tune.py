@@ -5,29 +5,17 @@ from pathlib import Path
 import click
 
 from daframework.cli.bench import jobs_option, on_option
-from daframework.cli.options import (
-    PATH,
-    format_option,
-    installed_plugins,
-    read_recipe,
-    recipe_argument,
-    seed_option,
-    set_option,
-)
+from daframework.cli.options import PATH, format_option, installed_plugins, read_recipe, recipe_options
 
 
 @click.command("tune")
-@recipe_argument
+@recipe_options
 @click.option("--trials", type=click.IntRange(min=1), default=20, show_default=True, help="How many in all.")
-@click.option(
-    "--space", type=PATH, help="A TOML file of keys and their ranges; loss weights and learning rates unless given."
-)
+@click.option("--space", type=PATH, help="A TOML file of ranges by key; loss weights and learning rates unless given.")
 @click.option("--out", type=PATH, help="The search's folder; tune/<name>/seed<seed> unless given.")
 @jobs_option
 @on_option
 @format_option
-@set_option
-@seed_option
 def command(
     recipe: str,
     trials: int,
@@ -51,21 +39,13 @@ def command(
 
     plugins = installed_plugins()
     path, loaded = read_recipe(plugins, recipe, overrides, seed)
-    folder = out or search_folder(loaded)
+    out = out or search_folder(loaded)
     # The table alone goes to standard output, so that it can be piped.
     console = make_console(stderr=True)
-    click.echo(f"recipe {path}, seed {loaded.seed}, into {folder}", err=True)
-    with stop_on_signal("the same command goes on from there") as stopping:
+    click.echo(f"recipe {path}, seed {loaded.seed}, into {out}", err=True)
+    with stop_on_signal("the same command goes on from there") as asked:
         made = tune(
-            loaded,
-            folder,
-            trials=trials,
-            space=space,
-            jobs=jobs,
-            on=on,
-            plugins=plugins,
-            console=console,
-            stopping=stopping,
+            loaded, out, trials=trials, space=space, jobs=jobs, on=on, plugins=plugins, console=console, stopping=asked
         )
     if form == "json":
         click.echo(made.text("json"), nl=False)

@@ -52,16 +52,14 @@ class BatchNorm(_BatchNorm):
         scaled = centred * (variance + self.eps).rsqrt().view(shape)
         if self.affine:
             scaled = scaled * self.weight.view(shape) + self.bias.view(shape)
-        self._remember(mean.detach(), variance.detach(), count_ranks() * input.numel() // input.shape[1])
-        normed: Tensor = scaled.to(input.dtype)
-        return normed
-
-    def _remember(self, mean: Tensor, variance: Tensor, values: int) -> None:
-        assert self.running_mean is not None and self.running_var is not None and self.num_batches_tracked is not None
+        assert self.num_batches_tracked is not None
         self.num_batches_tracked.add_(1)
         share = 1 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
-        self.running_mean.lerp_(mean, share)
-        self.running_var.lerp_(variance * values / max(1, values - 1), share)
+        values = count_ranks() * input.numel() // input.shape[1]
+        self.running_mean.lerp_(mean.detach(), share)
+        self.running_var.lerp_(variance.detach() * values / max(1, values - 1), share)
+        normed: Tensor = scaled.to(input.dtype)
+        return normed
 
     def _check_input_dim(self, input: Tensor) -> None:
         """Any number of dimensions will do."""

@@ -53,8 +53,6 @@ def make_fabric(recipe: Recipe, precision: str, place: Place = ALONE) -> Fabric:
         try:
             fabric.launch()
         except (RuntimeError, ValueError) as error:
-            raise RunError(
-                f"process {place.rank} of {place.ranks} cannot join the others at {place.address}, port {place.port}: "
-                f"{one_line(error)}"
-            ) from error
+            others = f"the others at {place.address}, port {place.port}"
+            raise RunError(f"process {place.rank} of {place.ranks} cannot join {others}: {one_line(error)}") from error
     return fabric

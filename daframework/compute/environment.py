@@ -5,7 +5,7 @@ import subprocess
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ def describe(device: torch.device) -> dict[str, Any]:
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": _commit(),
-        "versions": {"python": platform.python_version()} | {name: _version(name) for name in _PACKAGES},
+        "versions": {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES},
         "system": f"{platform.system()} {platform.machine()}",
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         "processor": _processor(),
@@ -38,14 +38,7 @@ def describe(device: torch.device) -> dict[str, Any]:
 
 def software() -> dict[str, str | None]:
     """The ``version`` of daframework that runs, and its ``commit`` where it is a checkout."""
-    return {"version": _version("daframework"), "commit": _commit()}
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
+    return {"version": version("daframework"), "commit": _commit()}
 
 
 @cache
@@ -54,11 +47,10 @@ def _commit() -> str | None:
     root = Path(daframework.__file__).parent.parent
     if not (root / ".git").exists():
         return None
-    try:
+    with suppress(OSError, subprocess.SubprocessError):
         command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        return None
+    return None
 
 
 def _processor() -> str:

@@ -26,6 +26,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 def out_of_memory(recipe: Recipe, stage: str, error: BaseException) -> str:
     """The line for a user whose ``stage`` ran out of memory: at which sizes, and which keys of the recipe to change."""
     data, downstream = recipe.data, recipe.downstream
+    smaller = ["lower downstream.batch_size"] if downstream.batch_size > 1 else []
     crop = f"data.crop_size = {list(data.crop_size)}"
     if stage == TRANSLATION:
         at = f"{crop} and data.batch_size = {data.batch_size}"
@@ -34,19 +35,15 @@ def out_of_memory(recipe: Recipe, stage: str, error: BaseException) -> str:
         change = [*smaller, "lower data.crop_size", *recompute]
     elif trained_in(stage) is not None:
         at = f"{crop} and downstream.batch_size = {downstream.batch_size}"
-        change = [*_smaller_batch(recipe), "lower data.crop_size"]
+        change = [*smaller, "lower data.crop_size"]
     elif stage in _ON_WHOLE_IMAGES:
         size = "their own size" if data.resize is None else f"data.resize = {list(data.resize)}"
         at = f"whole images at {size} and downstream.batch_size = {downstream.batch_size}"
-        change = [*_smaller_batch(recipe), "set data.resize" if data.resize is None else "lower data.resize"]
+        change = [*smaller, "set data.resize" if data.resize is None else "lower data.resize"]
     else:  # what reads images and computes nothing large
         return f"{stage}: out of memory{_asked(error)}; lower hardware.workers or hardware.cache_mb"
     either = " or ".join(filter(None, (", ".join(change[:-1]), change[-1])))
     return f"{stage}: out of memory{_asked(error)} with {at}; {either}"
-
-
-def _smaller_batch(recipe: Recipe) -> list[str]:
-    return ["lower downstream.batch_size"] if recipe.downstream.batch_size > 1 else []
 
 
 def _asked(error: BaseException) -> str:

@@ -46,10 +46,8 @@ def find_place(environment: Mapping[str, str]) -> Place:
         if int(environment.get("SLURM_STEP_NUM_TASKS", 1)) > 1:
             return _slurm_place(environment)
     except KeyError as error:
-        raise RunError(
-            f"the environment says that several processes compute together, and has no {error.args[0]}; start them "
-            "with torchrun, srun or daf run --devices"
-        ) from error
+        lacking = f"the environment is that of several processes, and has no {error.args[0]}"
+        raise RunError(f"{lacking}; start them with torchrun, srun or daf run --devices") from error
     except ValueError as error:
         raise RunError(f"the environment's word on which process this is makes no sense: {error}") from error
     return ALONE
@@ -88,7 +86,5 @@ def _slurm_place(environment: Mapping[str, str]) -> Place:
 
 def _checked(place: Place) -> Place:
     if not (0 <= place.rank < place.ranks and 0 <= place.local_rank < place.local_ranks <= place.ranks):
-        raise ValueError(
-            f"process {place.rank} of {place.ranks}, number {place.local_rank} of {place.local_ranks} on its machine"
-        )
+        raise ValueError(f"rank {place.rank} of {place.ranks}, {place.local_rank} of {place.local_ranks} on its node")
     return place

@@ -170,10 +170,7 @@ class StepProfiler(Listener):
         with TemporaryDirectory() as folder:
             profiler.export_chrome_trace(f"{folder}/trace.json.gz")
             write_bytes(found.trace, Path(folder, "trace.json.gz").read_bytes())
-        write_text(self.folder / f"{name}.json", json.dumps(_to_json(found), indent=2) + "\n")
+        shares = [asdict(one) | {"share": one.ms / found.ms} for one in parts]
+        content = asdict(found) | {"ms": found.ms, "trace": found.trace.name, "parts": shares}
+        write_text(self.folder / f"{name}.json", json.dumps(content, indent=2) + "\n")
         self.profiles.append(found)
-
-
-def _to_json(found: Profile) -> dict[str, Any]:
-    parts = [asdict(one) | {"share": one.ms / found.ms} for one in found.parts]
-    return asdict(found) | {"ms": found.ms, "trace": found.trace.name, "parts": parts}

@@ -22,7 +22,7 @@ class Session:
 
     fabric: "Fabric"
     log: Listener
-    stopping: Callable[[], bool]
+    stopping: Callable[[], bool] = lambda: False
     saving: Callable[[], bool] = lambda: False
 
     def steps(self, stage: str, items: Iterable[T], total: int) -> Iterator[T]:

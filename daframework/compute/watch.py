@@ -103,10 +103,8 @@ def _meet(place: Place) -> dict[Connection, int]:
         with server:
             return _accept_all(server, token, place.ranks)
     except OSError as error:
-        raise RunError(
-            f"process {place.rank} of {place.ranks} and the first, at {place.address}, port {port}, do not reach one "
-            f"another ({error}); can these machines open connections to one another?"
-        ) from error
+        both = f"process {place.rank} of {place.ranks} and the first, at {place.address}, port {port},"
+        raise RunError(f"{both} do not reach one another ({error}); let their machines connect") from error
 
 
 def _accept_all(server: socket.socket, token: str, ranks: int) -> dict[Connection, int]:
@@ -130,11 +128,6 @@ def _kept_alive(connection: socket.socket) -> Connection:
         if hasattr(socket, name):  # not everywhere
             connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
     return Connection(connection.detach())
-
-
-def _send(connection: Connection, message: dict[str, Any]) -> None:
-    with suppress(OSError):  # whoever is gone is noticed when reading
-        connection.send_bytes(json.dumps(message).encode())
 
 
 class _Watcher(threading.Thread):
@@ -165,7 +158,8 @@ class _Watcher(threading.Thread):
     def _tell(self, message: dict[str, Any], *, besides: int | None = None) -> None:
         for connection, rank in self._connections.items():
             if rank != besides:
-                _send(connection, message)
+                with suppress(OSError):  # whoever is gone is noticed when reading
+                    connection.send_bytes(json.dumps(message).encode())
 
     def _hear(self, connection: Connection) -> bool:
         """Read what another process says; whether it has said good-bye."""

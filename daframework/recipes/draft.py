@@ -30,12 +30,7 @@ _WIDTH = 100
 _NONE: Mapping[str, Any] = {}
 
 
-def draft(
-    text: str,
-    name: str,
-    tables: Mapping[str, str] = _NONE,
-    keys: Mapping[str, Sequence[str]] = _NONE,
-) -> str:
+def draft(text: str, name: str, tables: Mapping[str, str] = _NONE, keys: Mapping[str, Sequence[str]] = _NONE) -> str:
     """The recipe ``text`` called ``name``; what it leaves out stands in it as comments, with its default and meaning.
 
     ``tables`` has the lines of tables to take the place of the text's, and ``keys`` lines to add to tables.
@@ -49,9 +44,8 @@ def draft(
     for table, lines in tables.items():
         blocks = {header: block for header, block in blocks.items() if not header.startswith(f"{table}.")}
         blocks[table] = f"[{table}]\n{lines}"
-    for table in _TABLES:
-        if table in ("log", "hardware"):
-            blocks.setdefault(table, f"[{table}]")
+    for table in ("log", "hardware"):
+        blocks.setdefault(table, f"[{table}]")
     for table, added in keys.items():
         for line in added:
             key = re.escape(line.partition(" =")[0])

@@ -1,6 +1,7 @@
 """Read a recipe: find the file, apply overrides, check every key; all problems are reported at once."""
 
 import tomllib
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -10,7 +11,7 @@ import attrs
 
 from daframework.errors import PluginError, RecipeError, unknown
 from daframework.recipes.strict import shown, structure
-from daframework.recipes.tables import ComponentTable, LossTable, Recipe
+from daframework.recipes.tables import Recipe
 from daframework.registry import Plugins, folders
 from daframework.text_file import read_text
 
@@ -38,11 +39,9 @@ def locate(plugins: Plugins, argument: str, hook: str = "daf_recipes") -> Path:
             return path
     kind = hook.removeprefix("daf_").removesuffix("s")
     offered: dict[str, Path] = {}
-    for name, file, origin in offered_files(plugins, hook):
+    for name, file, _ in offered_files(plugins, hook):
         if name in offered and path.stem == name:
-            raise PluginError(
-                f"two plugins offer the {kind} '{name}': {offered[name]} and {file} ({origin}); give a path"
-            )
+            raise PluginError(f"two plugins offer the {kind} '{name}': {offered[name]} and {file}; give a path")
         offered[name] = file
     if path.parent in (Path(), Path(f"{kind}s")) and path.suffix in ("", _SUFFIX) and path.stem in offered:
         return offered[path.stem]
@@ -157,11 +156,9 @@ def put(tables: dict[str, Any], key: str, value: Any, where: str) -> None:
 
 def _entry(entries: list[Any], step: str, where: str) -> Any:
     named = {entry.get("name"): entry for entry in entries if isinstance(entry, dict)}
-    if step in named:
-        return named[step]
-    by_place = {str(place): entry for place, entry in enumerate(entries)}
-    if step in by_place:
-        return by_place[step]
+    known = {str(place): entry for place, entry in enumerate(entries)} | named
+    if step in known:
+        return known[step]
     raise RecipeError(f"{where}: {unknown('entry', step, [str(name) for name in named])}")
 
 
@@ -214,32 +211,22 @@ def _contradictions(recipe: Recipe) -> list[str]:
             if getattr(recipe, table)
         ]
     if recipe.translation is None:
-        problems.append(
-            "translation: missing; a [generator] needs a [translation] table with at least 'steps', 0 for one that has "
-            "nothing to train"
-        )
+        problems.append("translation: missing; a [generator] needs 'steps' there, 0 for one that has nothing to train")
     elif recipe.translation.steps > 0 and not recipe.losses:
-        problems.append(
-            "losses: missing; training a [generator] needs at least one [[losses]]; one that has nothing to train "
-            "needs translation.steps = 0"
-        )
-    names = [loss.name for loss in recipe.losses]
-    problems += [
-        f"losses: '{name}' is there twice" for name in sorted({name for name in names if names.count(name) > 1})
-    ]
-    return problems
+        problems.append("losses: missing; a [generator] needs one to be trained by, or else translation.steps = 0")
+    times = Counter(loss.name for loss in recipe.losses)
+    return problems + [f"losses: '{name}' is there twice" for name in sorted(times) if times[name] > 1]
 
 
 def dump(recipe: Recipe) -> dict[str, Any]:
     """The recipe as TOML tables, defaults written out; ``parse`` of it gives the same recipe."""
 
     def table(value: Any) -> Any:
-        if isinstance(value, ComponentTable | LossTable):
-            fields = {name: inner for name, inner in attrs.asdict(value, recurse=False).items() if name != "options"}
-            return fields | value.options
         if attrs.has(type(value)):
             items = attrs.asdict(value, recurse=False).items()
-            return {name: table(inner) for name, inner in items if inner is not None}
+            fields = {name: table(inner) for name, inner in items if inner is not None}
+            options = fields.pop("options", {})  # which stand beside a component's name
+            return fields | options
         return [table(inner) for inner in value] if isinstance(value, tuple) else value
 
     written: dict[str, Any] = table(recipe)

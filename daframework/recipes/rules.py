@@ -27,11 +27,6 @@ def at_least(low: float) -> Any:
     return rule(f"at least {low}", lambda value: value >= low)
 
 
-def at_most(high: float) -> Any:
-    """A validator: ``high`` or less."""
-    return rule(f"at most {high}", lambda value: value <= high)
-
-
 def within(low: float, high: float) -> Any:
     """A validator: from ``low`` to ``high``, both included."""
     return rule(f"between {low} and {high}", lambda value: low <= value <= high)

@@ -55,10 +55,8 @@ def _read(value: Any, kind: Any, path: str, problems: list[str]) -> Any:
     try:
         if origin in (Sequence, tuple, list):
             _require(isinstance(value, list | tuple), "a list", value)
-            steps = [_entry_name(entry, place) for place, entry in enumerate(value)]
-            return tuple(
-                _read(one, inner[0], _join(path, step), problems) for step, one in zip(steps, value, strict=True)
-            )
+            paths = [_join(path, _entry_name(entry, place)) for place, entry in enumerate(value)]
+            return tuple(_read(one, inner[0], where, problems) for where, one in zip(paths, value, strict=True))
         if origin in (Mapping, dict):
             _require(isinstance(value, dict), "a table", value)
             return {key: _read(one, inner[1], _join(path, key), problems) for key, one in value.items()}

@@ -3,11 +3,10 @@
 from typing import Any, Literal
 
 from attrs import field, frozen
-from attrs.validators import and_, optional
+from attrs.validators import optional
 
 from daframework.recipes.rules import (
     at_least,
-    at_most,
     betas,
     directions,
     factors,
@@ -32,12 +31,10 @@ class ComponentTable:
 
 
 @frozen
-class LossTable:
-    """A loss by ``name``, its ``weight`` in the objective, and its factory's keyword arguments."""
+class LossTable(ComponentTable):
+    """A loss, and its ``weight`` in the objective."""
 
-    name: str
     weight: float = 1.0
-    options: dict[str, Any] = field(factory=dict, metadata=REST)
 
 
 @frozen
@@ -62,14 +59,14 @@ class DataTable:
     """
 
     crop_size: tuple[int, ...] = field(validator=size)
-    batch_size: int = field(default=1, validator=and_(at_least(1), at_most(_MOST_IMAGES)))
+    batch_size: int = field(default=1, validator=within(1, _MOST_IMAGES))
     resize: tuple[int, ...] | None = field(default=None, validator=optional(size))
     flip: bool = True
     classes: str | None = None
     source_map: dict[str, str] = field(factory=dict)
     target_map: dict[str, str] = field(factory=dict)
     rare_class_temperature: float = field(default=0.0, validator=at_least(0))
-    matched_crops: int = field(default=0, validator=and_(at_least(0), at_most(10_000)))
+    matched_crops: int = field(default=0, validator=within(0, 10_000))
     cache: bool = False
 
 
@@ -175,8 +172,7 @@ class SelfTrainingTable:
     confidence: float = field(default=0.968, validator=within(0, 1))
     teacher_decay: float = field(default=0.99, validator=within(0, 0.9999999))
     augment: AugmentTable = field(
-        default=AugmentTable(brightness=0.2, contrast=0.2, saturation=0.2, hue=0.1, blur=1.15),
-        validator=without_labels,
+        default=AugmentTable(brightness=0.2, contrast=0.2, saturation=0.2, hue=0.1, blur=1.15), validator=without_labels
     )
 
 
@@ -206,7 +202,7 @@ class DownstreamTable:
     """
 
     steps: int = field(validator=at_least(1))
-    batch_size: int = field(default=8, validator=and_(at_least(1), at_most(_MOST_IMAGES)))
+    batch_size: int = field(default=8, validator=within(1, _MOST_IMAGES))
     lr: float = field(default=1e-3, validator=positive)
     weight_decay: float = field(default=1e-4, validator=at_least(0))
     oracle: bool = True
@@ -258,7 +254,7 @@ class HardwareTable:
     compile: Literal["auto", "always", "never"] = "auto"
     channels_last: Literal["auto", "always", "never"] = "auto"
     checkpoint_activations: bool = False
-    workers: int = field(default=0, validator=and_(at_least(0), at_most(1024)))
+    workers: int = field(default=0, validator=within(0, 1024))
     cache_mb: int = field(default=1024, validator=at_least(0))
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from daframework.errors import RunError
 from daframework.recipes.read import differing, dump, flat
-from daframework.report.table import Column, Grid, grid
+from daframework.report.table import Column, Grid, Record, grid
 from daframework.scores import PERCENT, Metric
 from daframework.storage.results import read_results
 from daframework.storage.run_folder import RunFolder, read_recipe
@@ -24,8 +24,8 @@ def differences(first: Path, second: Path) -> Differences:
     """
     parts = [_parts(RunFolder(folder)) for folder in (first, second)]
     return {
-        part: {key: list(pair) for key, pair in differing(one, other, missing=None).items()}
-        for part, one, other in ((part, parts[0][part], parts[1][part]) for part in parts[0])
+        part: {key: list(pair) for key, pair in differing(values, parts[1][part], missing=None).items()}
+        for part, values in parts[0].items()
     }
 
 
@@ -55,19 +55,16 @@ def difference_grids(found: Differences, folders: Sequence[Path]) -> list[Grid]:
     metrics = _metrics(folders)
     percent = all(one.unit == PERCENT for one in metrics.values())
     columns: list[Column] = [("key", "key"), *((str(folder), str(place)) for place, folder in enumerate(folders))]
-    return [
-        grid(
-            f"{part}{', percent' * (part == 'results' and percent)}",
-            [
-                {"key": key} | {str(place): _shown(units, key, one) for place, one in enumerate(keys[key])}
-                for key in keys
-            ],
-            columns,
-        )
-        for part, keys in found.items()
-        for units in [metrics if part == "results" else {}]
-        if keys
-    ]
+    grids = []
+    for part, keys in found.items():
+        units = metrics if part == "results" else {}
+        rows: list[Record] = [
+            {"key": key} | {str(place): _shown(units, key, one) for place, one in enumerate(pair)}
+            for key, pair in keys.items()
+        ]
+        if rows:
+            grids.append(grid(f"{part}{', percent' * (part == 'results' and percent)}", rows, columns))
+    return grids
 
 
 def _metrics(folders: Sequence[Path]) -> dict[str, Metric]:

@@ -66,10 +66,8 @@ def score_figure(
         names = [wrapped(f"{name} {metric.text(value)}", 60) for name, value in lines.items()]
         _legend(figure, axes.lines[-len(lines) :] if lines else [], names)
         better = "" if metric.higher_is_better else ", lower is better"
-        axes.set_xlabel(
-            f"{metric.title}{metric.shown_in}{better}\n"
-            "bar: mean over seeds   whisker: ± one standard deviation   dot: one seed"
-        )
+        marks = "bar: mean over seeds   whisker: ± one standard deviation   dot: one seed"
+        axes.set_xlabel(f"{metric.title}{metric.shown_in}{better}\n{marks}")
     return figure
 
 
@@ -87,9 +85,8 @@ def class_figure(values: Mapping[str, Mapping[str, float | None]], title: str) -
         axes.set(xlim=(0, len(classes)), facecolor="#f2f2f2")
         axes.xaxis.tick_top()
         turned: dict[str, Any] = {"rotation": 45, "ha": "left", "rotation_mode": "anchor"} if len(classes) > 4 else {}
-        axes.set_xticks(
-            [place + 0.5 for place in range(len(classes))], [wrapped(name, 20) for name in classes], **turned
-        )
+        places = [place + 0.5 for place in range(len(classes))]
+        axes.set_xticks(places, [wrapped(name, 20) for name in classes], **turned)
         edges = [place - 0.5 for place in range(len(rows) + 1)]
         cells = np.array(rows, dtype=float)  # NaN for None, which is not coloured
         axes.pcolormesh(range(len(classes) + 1), edges, cells, vmin=0, vmax=end, edgecolors="white", linewidth=1)

@@ -31,10 +31,9 @@ def pick_notes(rows: Sequence[Record], metric: Metric) -> list[str]:
         sure = "of one seed"
     else:
         sure = f"{'more' if lead > max(deviations) else 'less'} than it differs over seeds"
-    lines = [
-        f"pick: {chosen[0]['method']}, by mutual information on the target's training images, which needs no label; "
-        f"{100 * lead:.1f} points of mutual information before {chosen[1]['method']}, {sure}"
-    ]
+    why = "by mutual information on the target's training images, which needs no label"
+    ahead = f"{100 * lead:.1f} points of mutual information before {chosen[1]['method']}, {sure}"
+    lines = [f"pick: {chosen[0]['method']}, {why}; {ahead}"]
     found = ((row[SCORE]["mean"], row[metric.name]["mean"]) for row in chosen)
     scored = [(score, -metric.rank(value)) for score, value in found if value is not None]
     agreement = rank_correlation(*zip(*scored, strict=True)) if scored else None

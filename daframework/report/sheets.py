@@ -1,6 +1,7 @@
 """Sheets of pictures: the same images under every method, and a dataset's images with their labels over them."""
 
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 import torch
@@ -11,7 +12,6 @@ from daframework.errors import visible
 from daframework.report.figures import INK, SMALL, SOFT, WIDTH, plain_style, titled
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _TALLEST = 1.5  # of an image's height to its width, before it is made narrower
@@ -57,14 +57,15 @@ def contact_sheet(
         for part, (heading, tiles) in zip(parts, sections.items(), strict=True):
             look = {"fontsize": 9, "fontweight": "bold", "color": INK}
             part.suptitle(shortened(heading, 90), x=0.01, ha="left", **look)
-            grid = list(part.subplots(-(-len(tiles) // columns), columns, squeeze=False).flat)
-            for place, axes in enumerate(grid):
-                if place < len(tiles):
-                    _show(axes, tiles[place].picture)
-                    name = shortened(tiles[place].name, _LONGEST)
-                    axes.set_xlabel(name, fontsize=SMALL - 1, color=SOFT)
-                else:
+            grid = part.subplots(-(-len(tiles) // columns), columns, squeeze=False)
+            for axes, tile in zip_longest(grid.flat, tiles):
+                if tile is None:
                     axes.remove()
+                    continue
+                axes.imshow(tile.picture.permute(1, 2, 0).contiguous().cpu().numpy())
+                axes.set(xticks=[], yticks=[])
+                axes.spines[:].set_visible(False)
+                axes.set_xlabel(shortened(tile.name, _LONGEST), fontsize=SMALL - 1, color=SOFT)
         if legend:
             shades = [(red / 255, green / 255, blue / 255) for red, green, blue in legend.values()]
             marks = [Patch(facecolor=shade, edgecolor="#888888") for shade in shades]
@@ -77,10 +78,3 @@ def shortened(name: str, length: int) -> str:
     text = visible(name)
     kept = length - 1
     return text if len(text) <= length else f"{text[: kept // 3]}…{text[-(kept - kept // 3) :]}"
-
-
-def _show(axes: "Axes", picture: Tensor) -> None:
-    """A picture (3, H, W) uint8 without a frame."""
-    axes.imshow(picture.permute(1, 2, 0).contiguous().cpu().numpy())
-    axes.set(xticks=[], yticks=[])
-    axes.spines[:].set_visible(False)

@@ -29,18 +29,14 @@ def gather(folders: Sequence[Path]) -> list[Results]:
             one = read_results(file)
             first, before = known.setdefault((one.recipe, one.seed), (file, one))
             if before.rows != one.rows:
-                raise RunError(
-                    f"{first.parent} and {file.parent} hold different results of recipe '{one.recipe}' with seed "
-                    f"{one.seed}; report them apart, or give one of the recipes another name"
-                )
+                what = f"different results of recipe '{one.recipe}' with seed {one.seed}"
+                raise RunError(f"{first.parent} and {file.parent} hold {what}; report them apart, or rename a recipe")
             results.append(one)
     for other in results[1:]:
         what = "classes" if other.classes != results[0].classes else "metrics"
         if (other.classes, other.metrics) != (results[0].classes, results[0].metrics):
-            raise RunError(
-                f"runs of '{results[0].recipe}' and '{other.recipe}' have different {what}, and one table cannot "
-                "hold both; report them apart"
-            )
+            runs = f"runs of '{results[0].recipe}' and '{other.recipe}'"
+            raise RunError(f"{runs} have different {what}, and one table cannot hold both; report them apart")
     return results
 
 

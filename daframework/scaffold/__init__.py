@@ -50,7 +50,8 @@ def scaffold(name: str, kind: str) -> dict[str, str]:
     words = {f"PLUGIN_{table.upper()}": text for table, text in recipe.items()} | {
         "PLUGIN_API": API_VERSION,
         "PLUGIN_USE": _USE.get(kind, _COMPONENT_USE),
-        "PluginClass": _class_name(name, kind),
+        # Such as SoftFocusGenerator: no class of daframework is called so.
+        "PluginClass": name.title().replace("_", "") + {"dataset": "Images"}.get(kind, kind.title()),
         "plugin_hook": HOOKS.get(kind, ""),
         "plugin_kind": kind,
         "plugin_name": name,
@@ -66,11 +67,6 @@ def scaffold(name: str, kind: str) -> dict[str, str]:
                 path, text = path.replace(word, meant), text.replace(word, meant)
             written[path] = text
     return written
-
-
-def _class_name(name: str, kind: str) -> str:
-    """``soft_focus`` -> SoftFocusGenerator; no class of daframework is called so."""
-    return name.title().replace("_", "") + {"dataset": "Images"}.get(kind, kind.title())
 
 
 def write_scaffold(plugins: Plugins, name: str, kind: str, out: Path, *, commands: Iterable[str]) -> None:
@@ -103,10 +99,8 @@ def write_scaffold(plugins: Plugins, name: str, kind: str, out: Path, *, command
 
 def _check_name(name: str) -> None:
     if not _NAME.fullmatch(name) or len(name) > _LONGEST or keyword.iskeyword(name):
-        raise PluginError(
-            f"'{name}' cannot be a plugin's name: it must be an identifier of small letters a-z and digits, words "
-            f"joined by _, at most {_LONGEST} letters, and no word of Python's, as in soft_focus"
-        )
+        allowed = f"small letters a-z and digits, words joined by _, at most {_LONGEST} letters, no word of Python's"
+        raise PluginError(f"'{name}' cannot be a plugin's name: it must be {allowed}, as in soft_focus")
     for module in (name, f"daf_{name}"):
         if module in sys.stdlib_module_names or _is_installed(module):
             raise PluginError(f"'{name}' would shadow the module {module}, which is installed; choose another name")

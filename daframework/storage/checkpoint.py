@@ -28,12 +28,9 @@ def save(path: Path, state: Mapping[str, Any], *, keep_previous: bool = False) -
         RunError: it cannot be written.
     """
     previous = _previous(path)
+    kept = previous if keep_previous else None
     try:
-        write_whole(
-            path,
-            lambda file: torch.save({**state, _NAME: _name(path)}, file),
-            previous=previous if keep_previous else None,
-        )
+        write_whole(path, lambda file: torch.save({**state, _NAME: _name(path)}, file), previous=kept)
         if not keep_previous:
             previous.unlink(missing_ok=True)
     except (OSError, RuntimeError) as error:

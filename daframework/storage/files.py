@@ -109,13 +109,10 @@ def log_entry(line: str | bytes) -> dict[str, Any] | None:
 
 def last_entry(path: Path) -> dict[str, Any] | None:
     """The last line of the log at ``path``, as `log_entry` gives it; None where none can be read."""
-    try:
-        with path.open("rb") as file:
-            file.seek(max(0, file.seek(0, os.SEEK_END) - _LONGEST_LINE))
-            lines = file.read().splitlines()
-    except OSError:
-        return None
-    return next(filter(None, map(log_entry, reversed(lines))), None)
+    with suppress(OSError), path.open("rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - _LONGEST_LINE))
+        return next(filter(None, map(log_entry, reversed(file.read().splitlines()))), None)
+    return None
 
 
 def append_line(path: Path, line: str) -> None:

@@ -28,17 +28,13 @@ def held(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
     except Timeout:
-        raise RunError(
-            f"{folder} is in use by {_told(holder)[0]}; wait for it, stop it, or give another folder with --out"
-        ) from None
+        who = _told(holder)[0]
+        raise RunError(f"{folder} is in use by {who}; wait, stop it, or give another folder with --out") from None
     except (OSError, NotImplementedError) as error:  # the latter where a file system knows no locks
         raise RunError(f"{folder} cannot be written: {getattr(error, 'strerror', None) or error}") from error
     try:
-        mine = {
-            "process": os.getpid(),
-            "machine": socket.gethostname(),
-            "since": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
-        }
+        since = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
+        mine = {"process": os.getpid(), "machine": socket.gethostname(), "since": since}
         write_text(holder, json.dumps(mine) + "\n")
         yield
     finally:
@@ -55,13 +51,12 @@ def in_use(folder: Path) -> str | None:
 
 def _told(holder: Path) -> tuple[str, bool]:
     """Who holds it, as far as it told, and whether that one may still be there."""
-    try:
+    with suppress(OSError, ValueError, KeyError, TypeError, OverflowError):
         told = json.loads(holder.read_text(encoding="utf-8"))
         here = told["machine"] == socket.gethostname()
         said = f"process {told['process']} on {told['machine']} since {told['since']}"
         return said, not here or _is_alive(int(told["process"]))
-    except (OSError, ValueError, KeyError, TypeError, OverflowError):
-        return "another process", False
+    return "another process", False
 
 
 def _is_alive(process: int) -> bool:

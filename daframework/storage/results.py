@@ -67,20 +67,14 @@ class Results:
         (``IoU/<class>``) and, where images were translated, ``content_preservation``, the oracle's primary metric on
         them; ``mutual_information``. Fractions in [0, 1], or in the metric's unit.
         """
-        return [
-            {
-                "method": row.method,
-                **row.scores.values,
-                **{
-                    f"{title}/{name}": value
-                    for title, parts in row.scores.by_class.items()
-                    for name, value in zip(self.classes, parts, strict=True)
-                },
-                "content_preservation": row.preserved,
-                "mutual_information": row.mutual_information,
-            }
-            for row in self.rows
-        ]
+        rows = []
+        for row in self.rows:
+            plain: dict[str, Any] = {"method": row.method, **row.scores.values}
+            for title, parts in row.scores.by_class.items():
+                plain |= {f"{title}/{name}": value for name, value in zip(self.classes, parts, strict=True)}
+            plain |= {"content_preservation": row.preserved, "mutual_information": row.mutual_information}
+            rows.append(plain)
+        return rows
 
 
 def scores_to_json(scores: MetricValues, classes: Sequence[str]) -> dict[str, Any]:
@@ -89,9 +83,7 @@ def scores_to_json(scores: MetricValues, classes: Sequence[str]) -> dict[str, An
     return {**scores.values, **parts}
 
 
-def scores_from_json(
-    table: Mapping[str, Any], classes: Sequence[str], metrics: Sequence[Metric] = SEGMENTATION
-) -> MetricValues:
+def scores_from_json(table: Mapping[str, Any], classes: Sequence[str], metrics: Sequence[Metric]) -> MetricValues:
     """The values of ``metrics`` that `scores_to_json` wrote.
 
     Raises:
@@ -125,11 +117,9 @@ def fraction(value: Any) -> float | None:
 
 def row_to_json(row: Row, classes: Sequence[str]) -> dict[str, Any]:
     """A row's scores, those of the oracle on what was translated, and mutual_information."""
-    preservation = row.content_preservation and scores_to_json(row.content_preservation, classes)
-    return scores_to_json(row.scores, classes) | {
-        CONTENT_PRESERVATION: preservation,
-        "mutual_information": row.mutual_information,
-    }
+    kept = row.content_preservation and scores_to_json(row.content_preservation, classes)
+    also = {CONTENT_PRESERVATION: kept, "mutual_information": row.mutual_information}
+    return scores_to_json(row.scores, classes) | also
 
 
 def results_to_json(results: Results) -> dict[str, Any]:
@@ -160,18 +150,14 @@ def results_from_json(content: Mapping[str, Any]) -> Results:
         ValueError, KeyError, TypeError or AttributeError: it did not write that.
     """
     classes, metrics = tuple(content["classes"]), metrics_from_json(content.get("metrics"))
-    rows = tuple(
-        Row(
-            row["method"],
-            scores_from_json(row, classes, metrics),
-            row[CONTENT_PRESERVATION] and scores_from_json(row[CONTENT_PRESERVATION], classes, metrics),
-            fraction(row.get("mutual_information")),
-        )
-        for row in content["rows"]
-    )
+    rows = []
+    for row in content["rows"]:
+        scores, kept = scores_from_json(row, classes, metrics), row[CONTENT_PRESERVATION]
+        kept = kept and scores_from_json(kept, classes, metrics)
+        rows.append(Row(row["method"], scores, kept, fraction(row.get("mutual_information"))))
     if not all(isinstance(content.get(key, {}), dict) for key in ("images", *_MADE)):
         raise TypeError(f"images, {' and '.join(_MADE)} must be objects")
-    found, note = (content["recipe"], content["seed"], classes, rows), content.get("note", "")
+    found, note = (content["recipe"], content["seed"], classes, tuple(rows)), content.get("note", "")
     return Results(*found, content["seconds"], content["environment"], content.get("images", {}), metrics, note)
 
 

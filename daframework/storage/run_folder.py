@@ -110,9 +110,7 @@ def find_folder(path: Path, recipe: Recipe) -> RunFolder:
     if folder.recipe.exists():
         changed = difference_in(folder, recipe)
         if changed is not None:
-            raise RunError(
-                f"{path} holds a run of another recipe ({changed}); give another folder with --out, or delete this one"
-            )
+            raise RunError(f"{path} holds a run of another recipe ({changed}); give another with --out, or delete it")
         return folder
     if holds_other_files(path):
         raise RunError(f"{path} is not empty and holds no run; give another folder with --out")

@@ -26,7 +26,7 @@ from daframework.suites.estimate import left_by_cell
 from daframework.suites.outcome import Bench
 from daframework.suites.plan import Plan, make_plan
 from daframework.suites.processes import choose_slots, run_cells
-from daframework.suites.status import State, Status, status
+from daframework.suites.status import State, Statuses, status
 from daframework.suites.suite import read_suite
 from daframework.suites.work import Executor
 
@@ -50,7 +50,7 @@ def open_suite(
     return make_plan(plugins, loaded, path, out or Path("bench") / loaded.name, seeds=seeds, only=only)
 
 
-def statuses(plan: Plan) -> dict[str, Status]:
+def statuses(plan: Plan) -> Statuses:
     """How far each run is, by its name."""
     return {cell.name: status(cell) for cell in plan.cells}
 
@@ -142,9 +142,7 @@ def _reasons(rows: Sequence[Record]) -> list[str]:
     return [f"{', '.join(of)}: {note}" for note, of in methods.items()]
 
 
-def _table(
-    plugins: Plugins, plan: Plan, task: str, found: Mapping[str, Status], failures: Mapping[str, str]
-) -> TaskTable:
+def _table(plugins: Plugins, plan: Plan, task: str, found: Statuses, failures: Mapping[str, str]) -> TaskTable:
     cells = [cell for cell in plan.cells if cell.task == task]
     classes = next((results.classes for cell in cells if (results := found[cell.name].results)), ())
     built = make_task(plugins, cells[0].recipe, len(classes)) if classes else None

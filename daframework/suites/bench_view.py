@@ -28,7 +28,7 @@ class BenchView(Progress):
         self._left, self._jobs = left, jobs
         self._names = set(names)
         self._running: dict[str, TaskID] = {}
-        self._time_left = self._estimate()
+        self._until = self._estimate()
         super().__init__(
             TextColumn("{task.description}", markup=False),
             TimeElapsedColumn(),
@@ -58,24 +58,23 @@ class BenchView(Progress):
         self._names.discard(work.name)
         self._done += failure is None
         self._failed += failure is not None
-        self._time_left = self._estimate()
+        self._until = self._estimate()
         how = f"failed after {duration(seconds)}: {failure}" if failure else f"done in {duration(seconds)}"
         self._say(f"{work.name}: {how}; {self._summary()}")
 
-    def _estimate(self) -> tuple[float, float] | None:
-        """When it was made, and how long everything takes from then on; None while something was never measured."""
+    def _estimate(self) -> float | None:
+        """When everything will have ended, by `time.monotonic`; None while something was never measured."""
         left = [seconds for name, seconds in self._left().items() if name in self._names]
         known = [seconds for seconds in left if seconds is not None]
-        return (time.monotonic(), sum(known) / self._jobs) if len(known) == len(left) else None
+        return time.monotonic() + sum(known) / self._jobs if len(known) == len(left) else None
 
     def _summary(self) -> str:
         waiting = self._total - self._done - self._failed - len(self._running)
         counts = f"{self._done} of {self._total} runs done, {len(self._running)} running, {waiting} left"
         failed = f", {self._failed} failed" if self._failed else ""
-        if self._time_left is None:
+        if self._until is None:
             return f"{counts}{failed}, time left not known yet"
-        made, seconds = self._time_left
-        return f"{counts}{failed}, about {duration(max(0.0, seconds - (time.monotonic() - made)))} left"
+        return f"{counts}{failed}, about {duration(max(0.0, self._until - time.monotonic()))} left"
 
     def _say(self, line: str) -> None:
         if not self.console.is_terminal:

@@ -91,12 +91,7 @@ def _expanded_tail(images: int) -> float:
 
 
 def paired_difference(
-    first: Sequence[Tensor],
-    second: Sequence[Tensor],
-    score: Callable[[Tensor], Tensor],
-    *,
-    repetitions: int,
-    seed: int,
+    first: Sequence[Tensor], second: Sequence[Tensor], score: Callable[[Tensor], Tensor], *, repetitions: int, seed: int
 ) -> Difference:
     """The first method's score less the second's, mean over seeds, with the 95 % `interval` over test images.
 

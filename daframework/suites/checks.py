@@ -26,10 +26,9 @@ def check_cells(plugins: Plugins, plan: Plan, cells: Iterable[Cell]) -> list[str
     for (task, method), cell in seen.items():
         try:
             warnings |= dict.fromkeys(check(plugins, cell.recipe, f"{plan.name}: {task}: {method}", tell))
-            if not cell.recipe.downstream.score:
-                raise RecipeError(f"{plan.name}: downstream.score: a suite compares scores; leave it out")
-            if not cell.recipe.downstream.source_only:
-                raise RecipeError(f"{plan.name}: downstream.source_only: a suite compares with it; leave it out")
+            for key in ("score", "source_only"):
+                if not getattr(cell.recipe.downstream, key):
+                    raise RecipeError(f"{plan.name}: downstream.{key}: a suite compares that; leave it out")
         except RecipeError as error:
             # The same fault of the data or task would be told once a method.
             problems += [line for line in error.problems if _fault(line) not in map(_fault, problems)]
@@ -38,10 +37,8 @@ def check_cells(plugins: Plugins, plan: Plan, cells: Iterable[Cell]) -> list[str
     if plan.bootstrap and seen and not warnings:
         count = len(open_datasets(plugins, next(iter(seen.values())).recipe).target_test)
         if count < MIN_IMAGES:
-            raise RecipeError(
-                f"{plan.name}: the target's test set has {count} images, and intervals by bootstrap need at least "
-                f"{MIN_IMAGES}; give more test images, or add --set bootstrap=0"
-            )
+            need = f"intervals by bootstrap need {MIN_IMAGES} test images of the target, and it has {count}"
+            raise RecipeError(f"{plan.name}: {need}; give more, or add --set bootstrap=0")
     return list(warnings)
 
 

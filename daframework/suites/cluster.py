@@ -12,7 +12,7 @@ import socket
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
 from typing import Any
 
@@ -82,10 +82,7 @@ def ray_cluster(address: str | None, jobs: int | None) -> Iterator["RayCluster"]
     """
     given = address or os.environ.get("RAY_ADDRESS", "")
     if "://" in given:
-        raise RunError(
-            "Ray Client (ray://) is not supported: start daf on a node of the cluster, which sees the shared "
-            "folder, with --on ray or --on ray:HOST:PORT, or hand it to ray job submit"
-        )
+        raise RunError("Ray Client (ray://) is not supported: start daf on a node of the cluster, or by ray job submit")
     handler = signal.getsignal(signal.SIGTERM)
     # Ray tells at length on standard output which nodes died, and tables alone belong there.
     with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
@@ -199,13 +196,11 @@ class _Task:
         return not late and not self._work.folder.results.exists()
 
     def says(self) -> str:
-        try:
-            with self._log.open("rb") as file:
-                file.seek(self._before)
-                _, _, node = file.readline().decode(errors="replace").rpartition(", on ")
-        except OSError:
-            return ""
-        return f"{node.strip()}: {last_line(self._log)}"
+        with suppress(OSError), self._log.open("rb") as file:
+            file.seek(self._before)
+            _, _, node = file.readline().decode(errors="replace").rpartition(", on ")
+            return f"{node.strip()}: {last_line(self._log)}"
+        return ""
 
     def stop(self) -> None:
         if self._lost is None:
@@ -217,19 +212,16 @@ class _Task:
 
 
 def _size(path: Path) -> int:
-    try:
+    with suppress(OSError):
         return path.stat().st_size
-    except OSError:
-        return 0
+    return 0
 
 
 def _is_free(folder: Path) -> bool:
     """Whether no process, of a node that is only cut off, still runs in ``folder``."""
-    try:
-        with held(folder):
-            return True
-    except RunError:
-        return False
+    with suppress(RunError), held(folder):
+        return True
+    return False
 
 
 def _first_line(error: BaseException) -> str:

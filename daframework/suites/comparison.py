@@ -18,7 +18,7 @@ from daframework.storage.row_names import ORACLE, SOURCE_ONLY, TRANSLATING, TRAN
 from daframework.suites.bootstrap import paired_difference
 from daframework.suites.facts import facts
 from daframework.suites.plan import REFERENCES, Cell, Plan
-from daframework.suites.status import State, Status
+from daframework.suites.status import State, Status, Statuses
 
 BOOTSTRAP_SEED = 0
 
@@ -53,9 +53,11 @@ class Scored:
     cell: Cell
 
 
-def task_table(
-    plan: Plan, task: str, found: Mapping[str, Status], failures: Mapping[str, str], built: Task | None
-) -> TaskTable:
+ScoredRows = Mapping[str, Mapping[int, Scored]]
+"""By method, and by seed."""
+
+
+def task_table(plan: Plan, task: str, found: Statuses, failures: Mapping[str, str], built: Task | None) -> TaskTable:
     """The table of one task from the statuses of its cells, by name; ``built`` computes the intervals.
 
     Raises:
@@ -65,24 +67,20 @@ def task_table(
     scored = {method: _scored(plan, task, method, found) for method in plan.methods}
     results = [one.results for by_seed in scored.values() for one in by_seed.values()]
     if len({(one.classes, one.metrics) for one in results}) > 1:
-        raise RunError(
-            f"runs of task '{task}' in {plan.out} have different classes or metrics, and one table cannot hold them"
-        )
+        raise RunError(f"runs of task '{task}' in {plan.out} differ in classes or metrics, and no table can hold both")
     metrics = results[0].metrics if results else SEGMENTATION if built is None else tuple(built.metrics)
-    rows = ranked(
-        (
-            _record(plan, method, scored, metrics[0], built) | {"notes": _notes(plan, task, method, found, failures)}
-            for method in plan.methods
-        ),
-        metrics[0],
-    )
+    records = [
+        _record(plan, method, scored, metrics[0], built) | {"notes": _notes(plan, task, method, found, failures)}
+        for method in plan.methods
+    ]
+    rows = ranked(records, metrics[0])
     lines = [f"{row['method']}: {note}" for row in rows for note in row["notes"]]
     classes = results[0].classes if results else ()
     notes = (*facts(plan, task, results, metrics[0]), *pick_notes(rows, metrics[0]), *lines)
     return TaskTable(task, classes, plan.baseline, tuple(rows), notes, metrics)
 
 
-def _scored(plan: Plan, task: str, method: str, found: Mapping[str, Status]) -> dict[int, Scored]:
+def _scored(plan: Plan, task: str, method: str, found: Statuses) -> dict[int, Scored]:
     """What the method's finished runs found, by seed."""
     scored: dict[int, Scored] = {}
     for seed in plan.seeds:
@@ -94,20 +92,17 @@ def _scored(plan: Plan, task: str, method: str, found: Mapping[str, Status]) -> 
     return scored
 
 
-def _record(
-    plan: Plan, method: str, scored: Mapping[str, dict[int, Scored]], metric: Metric, built: Task | None
-) -> Record:
+def _record(plan: Plan, method: str, scored: ScoredRows, metric: Metric, built: Task | None) -> Record:
     own, values = scored[method], {name: _values(by_seed) for name, by_seed in scored.items()}
     gap = (values[method], values[SOURCE_ONLY], values.get(ORACLE, {}))
     common = set.intersection(*map(set, gap))  # seeds
+    closed = gap_closed(metric, *(mean(one[seed] for seed in common) for one in gap))
     return {
         "method": method,
         metric.name: over_seeds(values[method].values()),
         "to_source_only": None if method == SOURCE_ONLY else _mean_difference(values[method], values[SOURCE_ONLY]),
         **_to_baseline(plan, method, scored, metric, built),
-        "gap_closed": None
-        if method in REFERENCES
-        else gap_closed(metric, *(mean(one[seed] for seed in common) for one in gap)),
+        "gap_closed": None if method in REFERENCES else closed,
         "mutual_information": over_seeds(one.row.mutual_information for one in own.values()),
         "minutes": _minutes(own.values()),
         "images_per_second": _images_per_second(own.values()),
@@ -136,21 +131,14 @@ def gap_closed(metric: Metric, reached: float | None, low: float | None, high: f
     return (reached - low) / (high - low)
 
 
-def _to_baseline(
-    plan: Plan, method: str, scored: Mapping[str, dict[int, Scored]], metric: Metric, built: Task | None
-) -> Record:
+def _to_baseline(plan: Plan, method: str, scored: ScoredRows, metric: Metric, built: Task | None) -> Record:
     """The difference to the baseline over the seeds that both have, its 95 % interval, and what follows from that."""
     own, others = scored[method], scored.get(plan.baseline or "", {})
     seeds = [seed for seed in own if seed in others and method != plan.baseline]
     estimate, interval = _mean_difference(_values(own), _values({seed: others[seed] for seed in seeds})), None
     if seeds and plan.bootstrap and built is not None:
-        found = paired_difference(
-            [_statistics(own[seed], built) for seed in seeds],
-            [_statistics(others[seed], built) for seed in seeds],
-            built.primary,
-            repetitions=plan.bootstrap,
-            seed=BOOTSTRAP_SEED,
-        )
+        first, second = ([_statistics(of[seed], built) for seed in seeds] for of in (own, others))
+        found = paired_difference(first, second, built.primary, repetitions=plan.bootstrap, seed=BOOTSTRAP_SEED)
         estimate, interval = found.estimate, [found.interval.low, found.interval.high]
     return {"to_baseline": estimate, "to_baseline_interval": interval, "verdict": verdict(metric, interval)}
 
@@ -166,9 +154,7 @@ def _statistics(one: Scored, built: Task) -> Tensor:
     path = one.cell.folder.statistics(one.row.method)
     state = checkpoint.load(path, torch.device("cpu"))
     if state is None:
-        raise RunError(
-            f"{path} is missing, which intervals are computed from; delete {one.cell.folder.path} to run again"
-        )
+        raise RunError(f"{path} is missing, which intervals need; delete {one.cell.folder.path} to run again")
     found: Tensor = state["statistics"]
     try:
         require_scores(built, found, one.row.scores)
@@ -196,7 +182,7 @@ def _images_per_second(own: Iterable[Scored]) -> float | None:
     )
 
 
-def _notes(plan: Plan, task: str, method: str, found: Mapping[str, Status], failures: Mapping[str, str]) -> list[str]:
+def _notes(plan: Plan, task: str, method: str, found: Statuses, failures: Mapping[str, str]) -> list[str]:
     """What the reader must know about a row's runs, a line each."""
     seeds: dict[str, list[int]] = {}
     for seed in plan.seeds:
@@ -211,10 +197,8 @@ def _note(one: Status, failure: str | None) -> str | None:
     if failure is not None:
         return f"failed: {failure}"
     if one.state is State.FOREIGN:
-        return (
-            f"stale and left out: its folder holds a run of another recipe ({one.problem}); delete the folder, or give "
-            "another one with --out"
-        )
+        left_out = f"stale and left out: its folder holds a run of another recipe ({one.problem})"
+        return f"{left_out}; delete the folder, or give another one with --out"
     if one.state is not State.DONE:
         return f"{one.state.value} ({one.problem})" if one.problem else str(one.state.value)
     if one.stale:

@@ -1,7 +1,6 @@
 """A suite's figures: scores by method, scores by class, and what every method makes of the same images."""
 
 import re
-from collections.abc import Mapping
 
 from torch import Tensor
 
@@ -13,7 +12,7 @@ from daframework.report.sheets import Tile, contact_sheet
 from daframework.report.table import mean
 from daframework.suites.comparison import TaskTable
 from daframework.suites.plan import REFERENCES, Plan
-from daframework.suites.status import State, Status
+from daframework.suites.status import State, Statuses
 
 SHEET_IMAGES = 8
 
@@ -44,7 +43,7 @@ def draw_scores(plan: Plan, table: TaskTable) -> None:
     save_figure(class_figure(by_class, title), plan.out, f"{table.task}_classes")
 
 
-def draw_sheet(plan: Plan, found: Mapping[str, Status], source: ImageDataset) -> None:
+def draw_sheet(plan: Plan, found: Statuses, source: ImageDataset) -> None:
     """The same eight images of ``source``, checked, under every method that translated them, as PNG and SVG.
 
     ``found`` are the statuses of the runs by name: what another recipe made is left out.

@@ -4,10 +4,10 @@ import statistics
 from collections.abc import Iterable, Mapping
 
 from daframework.suites.plan import Cell, Plan
-from daframework.suites.status import SHARED_STAGES, State, Status, stage_seconds
+from daframework.suites.status import SHARED_STAGES, State, Status, Statuses, stage_seconds
 
 
-def left_by_cell(plan: Plan, found: Mapping[str, Status]) -> dict[str, float | None]:
+def left_by_cell(plan: Plan, found: Statuses) -> dict[str, float | None]:
     """Seconds that each unfinished cell still needs, by its name; None where nothing like it has been measured.
 
     A cell takes as long as finished ones of its method and task did; else as its method in other tasks; else as the

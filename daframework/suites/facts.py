@@ -12,32 +12,29 @@ _LONG = 60  # characters of an option
 
 def facts(plan: Plan, task: str, results: Sequence[Results], metric: Metric) -> list[str]:
     """Lines to stand under the table of a task; ``results`` are those in it."""
-    cells = [cell for cell in plan.cells if cell.task == task]
-    recipe = cells[0].recipe
+    recipes = [cell.recipe for cell in plan.cells if cell.task == task]
+    recipe = recipes[0]
     data, downstream = recipe.data, recipe.downstream
     images = next((one.images for one in results if one.images), {})
     counts = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in images.items())
     resized = f", resized to {_size(data.resize)}" if data.resize else ""
-    budgets = sorted(
-        {
-            f"{cell.recipe.translation.steps} steps of {cell.recipe.data.batch_size}"
-            for cell in cells
-            if cell.recipe.translation is not None and cell.recipe.translation.steps
-        }
-    )
+    budgets = {
+        f"{one.translation.steps} steps of {one.data.batch_size}"
+        for one in recipes
+        if one.translation is not None and one.translation.steps
+    }
     lines = [
         f"{component_text(recipe.source)} to {component_text(recipe.target)}; images: {counts or 'not counted'}; "
         f"crops of {_size(data.crop_size)}{resized} (height x width)",
-        f"translation: {' or '.join(budgets) or 'nothing is trained'}; task {component_text(recipe.task)}: "
+        f"translation: {' or '.join(sorted(budgets)) or 'nothing is trained'}; task {component_text(recipe.task)}: "
         f"{downstream.steps} steps of {downstream.batch_size}; seeds {', '.join(map(str, plan.seeds))}",
     ]
     lines += dict.fromkeys(one.note for one in results if one.note)
     if plan.baseline is not None:
-        interval = (
-            f", with the 95 % interval of {plan.bootstrap} bootstrap draws of the test images, paired by image and seed"
-            if plan.bootstrap
-            else ""
-        )
+        interval = ""
+        if plan.bootstrap:
+            draws = f"{plan.bootstrap} bootstrap draws of the test images, paired by image and seed"
+            interval = f", with the 95 % interval of {draws}"
         unit = f"{metric.shown_in.removeprefix(', ')}; " if metric.unit else ""
         better = "" if metric.higher_is_better else ", lower is better"
         lines.append(f"{unit}vs {plan.baseline}: difference of {metric.title}{better}{interval}")
@@ -61,7 +58,5 @@ def maker(results: Results) -> str:
     version = environment.get("versions", {}).get("daframework")
     machine = environment.get("processor") if environment.get("device") == "cpu" else environment.get("device")
     day = str(environment.get("date", "")).partition("T")[0]
-    return (
-        f"daframework {version}, commit {environment.get('commit') or 'unknown'}, on {machine}, "
-        f"{environment.get('threads', '?')} of {environment.get('cores', '?')} cores a run, {day}"
-    )
+    cores = f"{environment.get('threads', '?')} of {environment.get('cores', '?')} cores a run"
+    return f"daframework {version}, commit {environment.get('commit') or 'unknown'}, on {machine}, {cores}, {day}"

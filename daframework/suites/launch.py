@@ -62,25 +62,17 @@ def start(
     # A group of its own: Ctrl-C in a terminal reaches this process alone, which passes it on once. The pipe is never
     # written to: it closes when this process ends, however it ends, and the other ends with it.
     return subprocess.Popen(
-        command,
-        stdin=subprocess.PIPE,
-        stdout=output,
-        stderr=output,
-        env=environment,
-        cwd=working,
-        process_group=0,
+        command, stdin=subprocess.PIPE, stdout=output, stderr=output, env=environment, cwd=working, process_group=0
     )
 
 
 def last_line(path: Path) -> str:
     """The last line of a text file that is not empty; an empty one where there is none."""
-    try:
-        with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - _TAIL_BYTES))
-            lines = file.read().decode("utf-8", errors="replace").splitlines()
-    except OSError:
-        return ""
-    return next((line for line in reversed(lines) if line.strip()), "")
+    with suppress(OSError), path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - _TAIL_BYTES))
+        lines = file.read().decode("utf-8", errors="replace").splitlines()
+        return next((line for line in reversed(lines) if line.strip()), "")
+    return ""
 
 
 def run_on_node(
@@ -125,10 +117,9 @@ def _problem(node: str, recipe: Path, content: bytes, working: Path, version: st
         return f"node {node} has no daframework ({sys.executable}); install version {version} there"
     if found != version:
         return f"node {node} has daframework {found}, and it was started by {version}; install one on all nodes"
-    try:
+    seen = None
+    with suppress(OSError):
         seen = recipe.read_bytes()
-    except OSError:
-        seen = None
     if seen != content:
         return f"{recipe.parent} is not a folder that all nodes share: node {node} does not see its {recipe.name}"
     if not working.is_dir():

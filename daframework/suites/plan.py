@@ -125,10 +125,8 @@ def _recipes(plugins: Plugins, suite: Suite, path: Path) -> dict[str, dict[str, 
         if name in found:
             raise RecipeError(f"{path}: recipes: two are named '{name}', and a table needs a name for each row")
         if name not in REFERENCES and not {"generator", "augment"} & tables.keys():
-            raise RecipeError(
-                f"{path}: recipes: '{name}' has no [generator] and no [augment], so it is {SOURCE_ONLY} under another "
-                "name, and every table has that row; leave it out"
-            )
+            why = f"'{name}' has no [generator] and no [augment], so it is {SOURCE_ONLY} under another name"
+            raise RecipeError(f"{path}: recipes: {why}; leave it out")
         found[name] = tables
     return found
 
@@ -154,11 +152,9 @@ def _cells(
     for name, recipe in recipes.items():
         differs = difference(_shared(first), _shared(recipe))
         if differs is not None:
-            raise RecipeError(
-                f"{path}: recipes '{first.name}' and '{name}' cannot be compared: "
-                f"{differs.replace(', now ', ' and ')}; "
-                "write [source], [target], [data], [downstream] and [[tasks]] into the suite"
-            )
+            differs = differs.replace(", now ", " and ")
+            remedy = "write [source], [target], [data], [downstream] and [[tasks]] into the suite"
+            raise RecipeError(f"{path}: recipes '{first.name}' and '{name}' cannot be compared: {differs}; {remedy}")
     own = {SOURCE_ONLY: reference} | {name: recipe for name, recipe in recipes.items() if name not in REFERENCES}
     places = {name: f"{label}/{name}/seed{seed}" for name in own}
     return [Cell(places[name], one, RunFolder(out / places[name]), label, name, seed) for name, one in own.items()]
@@ -188,14 +184,6 @@ def _components(tables: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _shared(recipe: Recipe) -> Recipe:
     """What must be the same in all recipes of a suite, so that their rows can be compared."""
-    return attrs.evolve(
-        recipe,
-        name="shared",
-        data=attrs.evolve(recipe.data, batch_size=1),
-        augment=None,
-        generator=None,
-        discriminator=None,
-        losses=(),
-        translation=None,
-        log=LogTable(),
-    )
+    own: dict[str, Any] = dict.fromkeys(("augment", "generator", "discriminator", "translation"))
+    data = attrs.evolve(recipe.data, batch_size=1)
+    return attrs.evolve(recipe, name="shared", data=data, losses=(), log=LogTable(), **own)

@@ -1,5 +1,7 @@
 """How far a run of a suite is, told from its folder alone."""
 
+from collections.abc import Mapping
+from contextlib import suppress
 from enum import Enum
 
 from attrs import frozen
@@ -39,6 +41,10 @@ class Status:
     problem: str | None = None
 
 
+Statuses = Mapping[str, Status]
+"""Of the runs of a suite, by their names."""
+
+
 def status(work: Work) -> Status:
     """The state of ``work``. Nothing is changed."""
     folder = work.folder
@@ -75,7 +81,6 @@ def stage_seconds(work: Work, one: Status) -> dict[str, float]:
     """Seconds that each stage of ``work`` has taken so far; none where its folder does not say."""
     if one.results is not None:
         return one.results.seconds
-    try:
+    with suppress(RunError):
         return read_seconds(work.folder)
-    except RunError:
-        return {}
+    return {}

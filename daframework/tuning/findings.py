@@ -50,8 +50,7 @@ class Tuning:
 
     def grid(self) -> Grid:
         """The best trials and the recipe itself: score, by how much it is above the recipe's, and the values."""
-        ranked = self._ranked()
-        shown = [one for place, one in enumerate(ranked) if place < _SHOWN or one.number == 0]
+        shown = [one for place, one in enumerate(self._ranked()) if place < _SHOWN or one.number == 0]
         own = self.trials[0].score
 
         def above(row: Record) -> str | None:
@@ -67,8 +66,7 @@ class Tuning:
             *map(value, self.space),
         ]
         title = f"{self.method}: {SCORE} on the target's training images, percent; no label went into it"
-        best = frozenset({0}) if ranked else frozenset[int]()
-        return grid(title, [asdict(one) for one in shown], columns, best=best, notes=self._notes())
+        return grid(title, [asdict(one) for one in shown], columns, best=frozenset({0}), notes=self._notes())
 
     def _notes(self) -> list[str]:
         own, best = self.trials[0].score, self.best

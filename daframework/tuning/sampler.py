@@ -4,13 +4,13 @@ Optuna keeps nothing: what was tried is told anew for each question, so that the
 a trial's random numbers follow from its own number, so that the same search asks the same however often it was stopped.
 """
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 from daframework.compute.randomness import derive
 from daframework.errors import needing
 from daframework.tuning.space import Range, Space
 
+Values = dict[str, Any]
 _DIGITS = 4  # of a number; more would only make it harder to read
 
 
@@ -25,13 +25,7 @@ def require_optuna() -> Any:
     return optuna
 
 
-def ask(
-    space: Space,
-    seed: int,
-    number: int,
-    told: Sequence[tuple[Mapping[str, Any], float]],
-    pending: Sequence[Mapping[str, Any]],
-) -> dict[str, Any]:
+def ask(space: Space, seed: int, number: int, told: list[tuple[Values, float]], pending: list[Values]) -> Values:
     """The values of trial ``number``, given the scores ``told`` of others, the higher the better, and those still
     ``pending``, which it keeps away from. Values outside the space, as a recipe's own may be, are left out.
     """
@@ -42,10 +36,8 @@ def ask(
         sampler = optuna.samplers.TPESampler(seed=derive(seed, "tune", number) % 2**32, multivariate=True)
         study = optuna.create_study(direction="maximize", sampler=sampler)
         distributions = {key: _distribution(optuna, one) for key, one in space.items()}
-        running = optuna.trial.TrialState.RUNNING
-        for values, outcome in [*((values, {"value": score}) for values, score in told)] + [
-            (values, {"state": running}) for values in pending
-        ]:
+        known, running = [(values, {"value": score}) for values, score in told], optuna.trial.TrialState.RUNNING
+        for values, outcome in (*known, *((values, {"state": running}) for values in pending)):
             if all(values[key] in one for key, one in space.items()):
                 params = {key: _parameter(one, values[key]) for key, one in space.items()}
                 study.add_trial(optuna.create_trial(params=params, distributions=distributions, **outcome))

@@ -30,7 +30,6 @@ from daframework.tuning.space import Space, default_space, make_space, own_value
 
 _MOST_FAILURES = 3
 """Where so many trials have failed and none has been scored, it may be no fault of their values."""
-_BEST = "best.toml"
 
 
 def tune(
@@ -68,16 +67,14 @@ def tune(
         raise DataError(missing)
     # The number of classes changes nothing here: the data need not be opened twice.
     if make_task(plugins, recipe, 2).label_free(nn.Identity()) is None:
-        raise RecipeError(
-            f"{recipe.name}: task '{recipe.task.name}' has no score without labels, which is what trials are compared "
-            "by; compare recipes by daf bench, on a target with labels"
-        )
-    tuned = f"{recipe.name}_tuned"
+        raise RecipeError(f"{recipe.name}: task '{recipe.task.name}' has no score without labels; compare by daf bench")
+    tuned, best = f"{recipe.name}_tuned", folder / "best.toml"
     with_values(recipe, {}, tuned)  # so that a name that grows too long is refused now
     read_trials(folder, recipe, found)  # before anything is left in a folder that is another's
     with held(folder):
         tried = read_trials(folder, recipe, found)
-        _require_own(folder / _BEST)
+        if best.exists() and not is_as_written(read_toml(best)):
+            raise RunError(f"{best} was changed since the search wrote it; give it another name")
         search = _Search(folder, recipe, found, max(trials, len(tried)), tried)
         if search.left:
             with open_executor(on, jobs) as executor:
@@ -86,7 +83,7 @@ def tune(
                 done = search.total - search.left
                 with BenchView(console, names, done, search.seconds_left, executor.places) as view:
                     carry_out(search, folder, executor, view, stopping)
-        made = Tuning(folder, found, tuple(search.trials), recipe.name, folder / _BEST)
+        made = Tuning(folder, found, tuple(search.trials), recipe.name, best)
         changed = {} if made.best.number == 0 else made.best.values
         write_text(made.recipe, recipe_text(with_values(recipe, changed, tuned)))
     return made
@@ -100,12 +97,6 @@ def search_folder(recipe: Recipe) -> Path:
 def without_labels(recipe: Recipe) -> Recipe:
     """``recipe`` with its own row alone, for which no label of the target is read, and no score that needs one."""
     return evolve(recipe, downstream=evolve(recipe.downstream, source_only=False, oracle=False, score=False))
-
-
-def _require_own(path: Path) -> None:
-    """What lies at ``path`` must be what a search left there, or it would be lost."""
-    if path.exists() and not is_as_written(read_toml(path)):
-        raise RunError(f"{path} was changed since the search wrote it; give it another name")
 
 
 @frozen
@@ -187,10 +178,8 @@ class _Search:
         self._keep()
         self._failures += failure is not None
         if self._failures == _MOST_FAILURES and all(one.score is None for one in self.trials):
-            raise RunError(
-                f"{_MOST_FAILURES} trials failed and none was scored, so it may not be their values; the last, "
-                f"{work.folder.path}: {failure}; mend it, delete the folders of those to try again, and run again"
-            )
+            last = f"the last, {work.folder.path}: {failure}"
+            raise RunError(f"{_MOST_FAILURES} trials failed and none was scored; {last}; mend it, delete their folders")
 
     def _keep(self) -> None:
         write_trials(self.out, self.recipe, self.space, self.trials)

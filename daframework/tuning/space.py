@@ -67,10 +67,7 @@ def default_space(recipe: Recipe) -> Space:
         RecipeError: nothing is trained for the translation.
     """
     if recipe.translation is None or recipe.translation.steps == 0:
-        raise RecipeError(
-            f"{recipe.name}: trains no translation, and by default loss weights and learning rates of one are "
-            "searched; say what to search with --space"
-        )
+        raise RecipeError(f"{recipe.name}: trains no translation, which is searched by default; say what with --space")
     weights = {f"losses.{loss.name}.weight": loss.weight for loss in recipe.losses if loss.weight > 0}
     lr = recipe.translation.lr
     rates = {_LR: lr} | ({_DISCRIMINATOR_LR: recipe.translation.discriminator_lr or lr} if recipe.discriminator else {})

@@ -2,9 +2,7 @@
 
 import sys
 from collections import Counter
-from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,18 +11,11 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from daframework.cli.data.options import (
-    Request,
-    json_option,
-    overwrite_option,
-    refuse_existing,
-    request_arguments,
-    workers_option,
-    write_json,
-)
+from daframework.cli.data.options import Request, json_option, request_arguments, workers_option, write_json
 from daframework.cli.data.progress import FileProgress
 from daframework.cli.interrupt import stop_on_signal
 from daframework.cli.options import installed_plugins
+from daframework.compute.signals import Signals
 from daframework.errors import DataError, visible
 from daframework.registry import Plugins
 
@@ -38,8 +29,7 @@ if TYPE_CHECKING:
 @workers_option
 @click.option("--images-only", is_flag=True, help="Look at no label, as of a target that has none.")
 @json_option
-@overwrite_option
-def command(request: Request, workers: int | None, images_only: bool, json_to: str | None, overwrite: bool) -> None:
+def command(request: Request, workers: int | None, images_only: bool, json_to: str | None) -> None:
     """Check every file of RECIPE's domains, or of both splits of the dataset NAME in the folder ROOT.
 
     Every file is decoded; images and labels are paired and of one size, ids known, no image is smaller than RECIPE's
@@ -48,8 +38,7 @@ def command(request: Request, workers: int | None, images_only: bool, json_to: s
     """
     from daframework.report.table import make_console
 
-    if json_to not in (None, "-") and not overwrite:
-        refuse_existing(Path(json_to))
+    request.refuse_existing(json_to)
     # The torch behind the datasets takes seconds to import.
     progress = FileProgress(make_console(stderr=json_to == "-"))
     progress.say(f"checking {request}")
@@ -63,7 +52,14 @@ def command(request: Request, workers: int | None, images_only: bool, json_to: s
     if sets:
         progress.console.print(_table(sets, findings))
     if json_to is not None:
-        _write_json(json_to, sets, findings, complete=not stopped)
+        content = {
+            "complete": not stopped,
+            "errors": findings.errors,
+            "warnings": findings.warnings,
+            "sets": [_described(part, found) for part, found in sets],
+            "problems": findings.lines,
+        }
+        write_json(json_to, content)
     images = sum(audit.read for _, audit in sets)
     if stopped:
         total = sum(len(part.dataset) for part in parts)
@@ -87,9 +83,12 @@ class _Findings:
         self.lines.append({"level": level, "set": part, "image": image, "message": message})
         self.errors += level == "error"
 
+    @property
+    def warnings(self) -> int:
+        return len(self.lines) - self.errors
+
     def summary(self) -> str:
-        warnings = len(self.lines) - self.errors
-        return f"{self.errors:,} error{'s' * (self.errors != 1)}, {warnings:,} warning{'s' * (warnings != 1)}"
+        return f"{self.errors:,} error{'s' * (self.errors != 1)}, {self.warnings:,} warning{'s' * (self.warnings != 1)}"
 
 
 def _open(plugins: Plugins, request: Request, images_only: bool, findings: _Findings) -> "list[DomainPart]":
@@ -113,9 +112,8 @@ def _open(plugins: Plugins, request: Request, images_only: bool, findings: _Find
         # A model is scored on the target's test set; a dataset that is only a source never uses its own.
         level = "warning" if recipe is None else "error"
         first, second = parts[-2:]
-        findings.add(
-            level, second.title, f"{second.title}: the same {len(second.dataset):,} files as {first.title}; {_APART}"
-        )
+        same = f"the same {len(second.dataset):,} files as {first.title}"
+        findings.add(level, second.title, f"{second.title}: {same}; {_APART}")
         parts[-2:] = [evolve(first, split="train and test", labelled=first.labelled or second.labelled)]
     return [evolve(part, labelled=False) for part in parts] if images_only else parts
 
@@ -123,9 +121,7 @@ def _open(plugins: Plugins, request: Request, images_only: bool, findings: _Find
 _APART = "give each split files of its own, by the dataset's options, if models are to be scored on it"
 
 
-def _check_part(
-    part: "DomainPart", workers: int | None, findings: _Findings, stopping: Callable[[], bool]
-) -> "SetAudit":
+def _check_part(part: "DomainPart", workers: int | None, findings: _Findings, stopping: Signals) -> "SetAudit":
     """Look at every image of one set, until asked to stop."""
     from daframework.data.checks.audit import SetAudit, audit, turned_differently
     from daframework.data.parallel import in_parallel
@@ -152,23 +148,18 @@ def _check_part(
         more = f" (and of {len(found.doubts) - 1:,} more files)" if len(found.doubts) > 1 else ""
         findings.add("warning", part.title, f"{part.title}: {found.doubts[0]}{more}")
     if found.never:
-        findings.add(
-            "warning",
-            part.title,
-            f"{part.title}: {', '.join(found.never)} never occur{'s' * (len(found.never) == 1)} in its "
-            f"{found.labels:,} labels; nothing can be learned or scored there",
-        )
+        occur = "occurs" if len(found.never) == 1 else "occur"
+        never = f"{', '.join(found.never)} never {occur} in its {found.labels:,} labels"
+        findings.add("warning", part.title, f"{part.title}: {never}; nothing can be learned or scored there")
     return found
 
 
 def _too_small(part: "DomainPart", found: "Audited") -> list[str]:
     if found.size is None or all(side >= least for side, least in zip(found.size, part.crop_size, strict=True)):
         return []
-    sizes = ("{} x {}".format(*size) for size in (found.size, part.crop_size))
-    return [
-        "{}: {} pixels (height x width), smaller than data.crop_size, {}; take it away, lower the crop or set "
-        "data.resize".format(found.where, *sizes)
-    ]
+    size, crop = ("{} x {}".format(*size) for size in (found.size, part.crop_size))
+    what = f"{size} pixels (height x width), smaller than data.crop_size, {crop}"
+    return [f"{found.where}: {what}; take it away, lower the crop or set data.resize"]
 
 
 def _compare(sets: "list[tuple[DomainPart, SetAudit]]", findings: _Findings) -> None:
@@ -183,21 +174,24 @@ def _compare(sets: "list[tuple[DomainPart, SetAudit]]", findings: _Findings) -> 
 def _table(sets: "list[tuple[DomainPart, SetAudit]]", findings: _Findings) -> Table:
     """A column a set, which three of them leave room for in a narrow terminal."""
     count = Counter((line["set"], line["level"]) for line in findings.lines)
-    rows: dict[str, Callable[[DomainPart, SetAudit], str]] = {
-        "images": lambda part, found: f"{found.read:,}",
-        "labels": _labels,
-        "height x width": lambda part, found: _size(found),
-        "mean RGB": lambda part, found: _channels(found.mean),
-        "contrast RGB": lambda part, found: _channels(found.contrast),
-        "classes seen": lambda part, found: _seen(found),
-        "errors": lambda part, found: f"{count[part.title, 'error']:,}",
-        "warnings": lambda part, found: f"{count[part.title, 'warning']:,}",
-    }
+    columns = [
+        {
+            "images": f"{found.read:,}",
+            "labels": _labels(part, found),
+            "height x width": _size(found),
+            "mean RGB": _channels(found.mean),
+            "contrast RGB": _channels(found.contrast),
+            "classes seen": f"{len(found.classes) - len(found.never)} of {len(found.classes)}" if found.labels else "-",
+            "errors": f"{count[part.title, 'error']:,}",
+            "warnings": f"{count[part.title, 'warning']:,}",
+        }
+        for part, found in sets
+    ]
     table = Table("", box=box.SIMPLE)
     for part, _ in sets:
         table.add_column(Text(part.title))
-    for head, cell in rows.items():
-        table.add_row(head, *(cell(part, found) for part, found in sets))
+    for head in columns[0]:
+        table.add_row(head, *(column[head] for column in columns))
     return table
 
 
@@ -219,25 +213,8 @@ def _size(found: "SetAudit") -> str:
     return f"{len(found.sizes):,} sizes" if found.sizes else "-"
 
 
-def _seen(found: "SetAudit") -> str:
-    return f"{len(found.classes) - len(found.never)} of {len(found.classes)}" if found.labels else "-"
-
-
 def _channels(values: list[float] | None) -> str:
     return "-" if values is None else " ".join(f"{value:.0f}" for value in values)
-
-
-def _write_json(
-    json_to: str, sets: "list[tuple[DomainPart, SetAudit]]", findings: _Findings, *, complete: bool
-) -> None:
-    content: dict[str, Any] = {
-        "complete": complete,
-        "errors": findings.errors,
-        "warnings": len(findings.lines) - findings.errors,
-        "sets": [_described(part, found) for part, found in sets],
-        "problems": findings.lines,
-    }
-    write_json(json_to, content)
 
 
 def _described(part: "DomainPart", found: "SetAudit") -> dict[str, Any]:

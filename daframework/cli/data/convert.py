@@ -32,9 +32,7 @@ _TOLD = 20  # values that are told of one by one
 @click.option("--from-train-ids", is_flag=True, help="The labels hold the places of the classes, 0, 1, 2 ..., and 255.")
 @click.option("--to-train-ids", is_flag=True, help="Write the places of the classes, and 255 for what is ignored.")
 @click.option("--map", "own", multiple=True, metavar="CLASS=CLASS", help="What a class becomes, or ignore; repeatable.")
-@click.option(
-    "--ignore", "ignored", multiple=True, metavar="VALUE", help="An id, a colour R,G,B, or others. Repeatable."
-)
+@click.option("--ignore", "ignored", multiple=True, metavar="VALUE", help="An id, colour R,G,B, or others; repeatable.")
 @click.option("--channel", type=click.Choice(["red", "green", "blue"]), help="The ids are in this channel, as CARLA's.")
 @workers_option
 @overwrite_option
@@ -60,10 +58,9 @@ def command(
     """
     if (from_ids is None) == (from_colours is None):
         raise click.UsageError("give what the labels hold: either --from SPACE (ids) or --from-colours SPACE")
-    if from_train_ids and from_ids is None:
-        raise click.UsageError("--from-train-ids is about ids, and --from-colours reads colours")
-    if channel and from_ids is None:
-        raise click.UsageError("--channel is about ids, and --from-colours reads colours")
+    for option, given in (("--from-train-ids", from_train_ids), ("--channel", channel)):
+        if given and from_ids is None:
+            raise click.UsageError(f"{option} is about ids, and --from-colours reads colours")
 
     from daframework.data.conversion.labels import convert_file
     from daframework.data.conversion.outputs import planned_outputs

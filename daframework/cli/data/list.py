@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from daframework.cli.options import echo_json, installed_plugins, json_option, listed
+from daframework.cli.options import echo_json, echo_named, installed_plugins, json_option, listed
 from daframework.errors import visible
 from daframework.registry import Component, components
 
@@ -27,22 +27,20 @@ def command(as_data: bool) -> None:
     plugins = installed_plugins()
     spaces = label_spaces(plugins)
     data = os.environ.get("DAF_DATA")
+    found = [one for _, one in sorted(components(plugins, "dataset").items())]
     if as_data:
-        found = sorted(components(plugins, "dataset").items())
-        rows = [listed(one) | {"description": _first_line(one), "files": _files(one, data)} for _, one in found]
+        rows = [listed(one) | {"description": _first_line(one), "files": _files(one, data)} for one in found]
         echo_json({"datasets": rows, "label_spaces": {space.name: space.classes for space in spaces}})
         return
     click.echo(f"DAF_DATA is {visible(data)}" if data else "DAF_DATA is not set: no folder to look for datasets in")
-    for name, component in sorted(components(plugins, "dataset").items()):
+    for component in found:
         origin = component.origin
-        click.echo(f"\n{name}  {origin.distribution} {origin.version} ({origin.plugin})")
+        click.echo(f"\n{component.name}  {origin.distribution} {origin.version} ({origin.plugin})")
         click.echo(f"  {_first_line(component)}")
         click.echo(f"  {_classes(component, spaces)}")
         click.echo(f"  {visible(_files(component, data))}")
     click.echo("\nlabel spaces")
-    width = max((len(space.name) for space in spaces), default=0)
-    for space in spaces:
-        click.echo(f"  {space.name:{width}}  {len(space.classes)} classes: {', '.join(space.classes)}")
+    echo_named((f"  {one.name}", f"{len(one.classes)} classes: {', '.join(one.classes)}") for one in spaces)
 
 
 def _first_line(component: Component) -> str:

@@ -27,38 +27,42 @@ overwrite_option = click.option("--overwrite", is_flag=True, help="Replace files
 
 @frozen
 class Request:
-    """What to look at: the recipe ``what``, or the dataset of that name in the folder ``root``, and its ``--set``."""
+    """What to look at: the recipe ``what``, or the dataset of that name in the folder ``root``, and its ``--set``.
+
+    ``overwrite`` says whether files that are there may be replaced.
+    """
 
     what: str
     root: str | None
     overrides: tuple[str, ...]
+    overwrite: bool
 
     def __str__(self) -> str:
         return self.what if self.root is None else f"{self.what} in {self.root}"
 
+    def refuse_existing(self, *files: str | Path | None) -> None:
+        """Say at once, not after an hour, that a file to be written is there already; None and - are no files.
+
+        Raises:
+            DataError: one is.
+        """
+        for file in files:
+            if not self.overwrite and file and file != "-" and Path(file).exists():
+                raise DataError(f"{file} is there already; add --overwrite to replace it, or give another name")
+
 
 def request_arguments(command: Callable[..., None]) -> Callable[..., None]:
-    """Give ``command`` the arguments RECIPE|NAME and ROOT and the option ``--set``, as one `Request`."""
+    """Give ``command`` the arguments RECIPE|NAME and ROOT, ``--set`` and ``--overwrite``, as one `Request`."""
 
     @click.argument("what", metavar="RECIPE|NAME")
     @click.argument("root", required=False)
     @set_option
+    @overwrite_option
     @wraps(command)
-    def with_request(what: str, root: str | None, overrides: tuple[str, ...], **options: Any) -> None:
-        command(Request(what, root, overrides), **options)
+    def with_request(what: str, root: str | None, overrides: tuple[str, ...], overwrite: bool, **options: Any) -> None:
+        command(Request(what, root, overrides, overwrite), **options)
 
     return with_request
-
-
-def refuse_existing(*files: Path) -> None:
-    """Say at once, not after an hour, that a file to be written is there already.
-
-    Raises:
-        DataError: one is.
-    """
-    for file in files:
-        if file.exists():
-            raise DataError(f"{file} is there already; add --overwrite to replace it, or give another name")
 
 
 def write_json(json_to: str, content: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ from daframework.errors import DataError, RecipeError, unknown
 from daframework.label_types import SEMANTIC, LabelType
 from daframework.recipes.read import apply_override, locate, read
 from daframework.recipes.tables import Recipe
-from daframework.registry import Plugins, find, names
+from daframework.registry import Plugins, components, find
 from daframework.runs.datasets import open_datasets, source_types
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def find_recipe(plugins: Plugins, request: Request) -> Recipe | None:
     try:
         path = locate(plugins, request.what)
     except RecipeError as error:
-        datasets = names(plugins, "dataset")
+        datasets = components(plugins, "dataset")
         if request.what in datasets:
             return None
         raise RecipeError(f"{error}; and {unknown('dataset', request.what, datasets)}") from error

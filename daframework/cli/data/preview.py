@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 from attrs import evolve
 
-from daframework.cli.data.options import Request, overwrite_option, refuse_existing, request_arguments
+from daframework.cli.data.options import Request, request_arguments
 from daframework.cli.options import PATH, installed_plugins
 from daframework.errors import visible
 from daframework.registry import Plugins
@@ -23,8 +23,7 @@ _SIDE = 480  # pixels: the longer side of an image on the sheet, more than its p
 @request_arguments
 @click.option("--count", type=click.IntRange(1, 200), default=8, show_default=True, help="Images of each set.")
 @click.option("--out", type=PATH, metavar="FILE.png", help="preview_<name>.png unless given.")
-@overwrite_option
-def command(request: Request, count: int, out: Path | None, overwrite: bool) -> None:
+def command(request: Request, count: int, out: Path | None) -> None:
     """Draw a sheet of images spread over RECIPE's domains, or over both splits of the dataset NAME in the folder ROOT.
 
     Labels lie over the images in their classes' colours, and what is ignored is dark; labels of another type, if
@@ -33,19 +32,16 @@ def command(request: Request, count: int, out: Path | None, overwrite: bool) -> 
     file = out or Path(f"preview_{Path(request.what).stem}.png")
     if file.suffix.lower() != ".png":
         raise click.BadParameter(f"the sheet is a PNG file, got '{file}'", param_hint="--out")
-    if not overwrite:
-        refuse_existing(file)
+    request.refuse_existing(file)
 
     from daframework.report.figures import save_figure
     from daframework.report.sheets import contact_sheet
 
     parts = _parts(installed_plugins(), request)
-    sections = {}
+    sections, legend = {}, dict[str, tuple[int, int, int]]()
     for part in parts:
         labels = "" if part.types_read else ", without labels"
         sections[f"{part.title}: {len(part.dataset):,} images{labels}"] = _tiles(part, count)
-    legend: dict[str, tuple[int, int, int]] = {}
-    for part in parts:
         if any(one.of_classes for one in part.types_read):
             legend |= dict(zip(part.dataset.classes, part.dataset.palette, strict=True))
             legend.setdefault("ignored", _DARK)

@@ -1,7 +1,8 @@
 """``daf data stats``."""
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,15 +11,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from daframework.cli.data.options import (
-    Request,
-    json_option,
-    overwrite_option,
-    refuse_existing,
-    request_arguments,
-    workers_option,
-    write_json,
-)
+from daframework.cli.data.options import Request, json_option, request_arguments, workers_option, write_json
 from daframework.cli.data.progress import FileProgress
 from daframework.cli.interrupt import stop_on_signal
 from daframework.cli.options import PATH, installed_plugins
@@ -39,15 +32,8 @@ if TYPE_CHECKING:
 @click.option("--target-labels", is_flag=True, help="Read the labels of the target's training images, not of its test.")
 @click.option("--plot", type=PATH, metavar="STEM", help="Draw STEM.png and STEM.svg.")
 @json_option
-@overwrite_option
 def command(
-    request: Request,
-    workers: int | None,
-    images: int,
-    target_labels: bool,
-    plot: Path | None,
-    json_to: str | None,
-    overwrite: bool,
+    request: Request, workers: int | None, images: int, target_labels: bool, plot: Path | None, json_to: str | None
 ) -> None:
     """Show how often each class occurs in RECIPE's source and target, or in the dataset NAME in the folder ROOT.
 
@@ -57,15 +43,14 @@ def command(
     from daframework.report.table import make_console
 
     written = [] if plot is None else [plot.with_name(f"{plot.name}.{ending}") for ending in ("png", "svg")]
-    written += [] if json_to in (None, "-") else [Path(json_to)]
-    if not overwrite:
-        refuse_existing(*written)
+    request.refuse_existing(*written, json_to)
     progress = FileProgress(make_console(stderr=json_to == "-"))
     progress.say(f"counting classes of {request}")
     counted: dict[str, tuple[DomainPart, Occurrence]] = {}
     plugins = installed_plugins()
     # Importing torch, as this does, takes seconds: something is to be seen before.
     from daframework.data.frequencies import class_shares
+    from daframework.report.figures import class_shares_figure, save_figure
 
     with stop_on_signal() as stopping, progress:
         for part in _parts(plugins, request, target_labels, progress):
@@ -78,7 +63,8 @@ def command(
     tables = {title: class_shares(part.dataset.classes, found) for title, (part, found) in counted.items()}
     _print(tables, counted, progress)
     if plot is not None:
-        _draw(tables, plot, request.what)
+        pixels = {title: {name: share.pixels for name, share in table.items()} for title, table in tables.items()}
+        save_figure(class_shares_figure(pixels, f"{request.what}: how often classes occur"), plot.parent, plot.name)
         progress.say(f"drawn in {written[0]} and {written[1]}")
     if json_to is not None:
         _write_json(json_to, tables, counted)
@@ -121,11 +107,14 @@ def _count(
     return found
 
 
-def _ratio(tables: "Tables", name: str) -> float | None:
+def _ratios(tables: "Tables") -> dict[str, float | None]:
+    """Of the shares of pixels in two sets, by class; nothing where there is but one."""
     from daframework.data.frequencies import pixel_ratio
 
+    if len(tables) != 2:
+        return {}
     first, second = tables.values()
-    return pixel_ratio(first.get(name), second.get(name))
+    return {name: pixel_ratio(first.get(name), second.get(name)) for name in {**first, **second}}
 
 
 def _print(tables: "Tables", counted: "Mapping[str, tuple[DomainPart, Occurrence]]", progress: FileProgress) -> None:
@@ -133,29 +122,19 @@ def _print(tables: "Tables", counted: "Mapping[str, tuple[DomainPart, Occurrence
     for title, (_, found) in counted.items():
         table.add_column(f"{title}\npercent of pixels", justify="right")
         table.add_column(f"\nof {found.images:,} images", justify="right")
-    if len(tables) == 2:
+    ratios = _ratios(tables)
+    if ratios:
         table.add_column("ratio\nof pixels", justify="right")
-    for name in _classes(tables):
+    names: Iterable[str] = ratios or chain.from_iterable(tables.values())
+    for name in names:
         cells: list[str] = []
         for shares in tables.values():
             cells += [f"{100 * share:.2f}" if share else "-" for share in shares.get(name, (0.0, 0.0))]
-        if len(tables) == 2:
-            times = _ratio(tables, name)
+        if ratios:
+            times = ratios[name]
             cells.append("-" if times is None else f"{times:.2f}")
         table.add_row(Text(visible(name)), *cells)
     progress.console.print(table)
-
-
-def _classes(tables: "Tables") -> list[str]:
-    """The classes of all sets, each once."""
-    return list(dict.fromkeys(name for shares in tables.values() for name in shares))
-
-
-def _draw(tables: "Tables", plot: Path, what: str) -> None:
-    from daframework.report.figures import class_shares_figure, save_figure
-
-    shares = {title: {name: share.pixels for name, share in table.items()} for title, table in tables.items()}
-    save_figure(class_shares_figure(shares, f"{what}: how often classes occur"), plot.parent, plot.name)
 
 
 def _write_json(json_to: str, tables: "Tables", counted: "Mapping[str, tuple[DomainPart, Occurrence]]") -> None:
@@ -163,6 +142,6 @@ def _write_json(json_to: str, tables: "Tables", counted: "Mapping[str, tuple[Dom
     for title, (part, found) in counted.items():
         shares = {name: share._asdict() for name, share in tables[title].items()}
         content["sets"].append({"set": title, "images": found.images, "of": len(part.dataset), "shares": shares})
-    if len(tables) == 2:
-        content["ratio"] = {name: _ratio(tables, name) for name in _classes(tables)}
+    if ratios := _ratios(tables):
+        content["ratio"] = ratios
     write_json(json_to, content)
