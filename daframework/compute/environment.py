@@ -5,7 +5,7 @@ import subprocess
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ def describe(device: torch.device) -> dict[str, Any]:
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": _commit(),
-        "versions": {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES},
+        "versions": {"python": platform.python_version()} | {name: _version(name) for name in _PACKAGES},
         "system": f"{platform.system()} {platform.machine()}",
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         "processor": _processor(),
@@ -38,7 +38,13 @@ def describe(device: torch.device) -> dict[str, Any]:
 
 def software() -> dict[str, str | None]:
     """The ``version`` of daframework that runs, and its ``commit`` where it is a checkout."""
-    return {"version": version("daframework"), "commit": _commit()}
+    return {"version": _version("daframework"), "commit": _commit()}
+
+
+def _version(package: str) -> str | None:
+    with suppress(PackageNotFoundError):  # a run may need none of it
+        return version(package)
+    return None
 
 
 @cache

@@ -39,9 +39,10 @@ def locate(plugins: Plugins, argument: str, hook: str = "daf_recipes") -> Path:
             return path
     kind = hook.removeprefix("daf_").removesuffix("s")
     offered: dict[str, Path] = {}
-    for name, file, _ in offered_files(plugins, hook):
+    for name, file, origin in offered_files(plugins, hook):
         if name in offered and path.stem == name:
-            raise PluginError(f"two plugins offer the {kind} '{name}': {offered[name]} and {file}; give a path")
+            both = f"{offered[name]} and {file} ({origin})"
+            raise PluginError(f"two plugins offer the {kind} '{name}': {both}; give a path")
         offered[name] = file
     if path.parent in (Path(), Path(f"{kind}s")) and path.suffix in ("", _SUFFIX) and path.stem in offered:
         return offered[path.stem]

@@ -82,7 +82,8 @@ def ray_cluster(address: str | None, jobs: int | None) -> Iterator["RayCluster"]
     """
     given = address or os.environ.get("RAY_ADDRESS", "")
     if "://" in given:
-        raise RunError("Ray Client (ray://) is not supported: start daf on a node of the cluster, or by ray job submit")
+        instead = "start daf on a node of the cluster, with --on ray or ray:HOST:PORT, or by ray job submit"
+        raise RunError(f"Ray Client (ray://) is not supported: {instead}")
     handler = signal.getsignal(signal.SIGTERM)
     # Ray tells at length on standard output which nodes died, and tables alone belong there.
     with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):

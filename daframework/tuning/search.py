@@ -179,7 +179,9 @@ class _Search:
         self._failures += failure is not None
         if self._failures == _MOST_FAILURES and all(one.score is None for one in self.trials):
             last = f"the last, {work.folder.path}: {failure}"
-            raise RunError(f"{_MOST_FAILURES} trials failed and none was scored; {last}; mend it, delete their folders")
+            raise RunError(
+                f"{_MOST_FAILURES} trials failed and none was scored; {last}; mend it, delete their folders, run again"
+            )
 
     def _keep(self) -> None:
         write_trials(self.out, self.recipe, self.space, self.trials)
