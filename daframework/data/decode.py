@@ -157,7 +157,7 @@ def write_values(path: Path, values: ArrayLike) -> None:
     Raises:
         DataError: the file cannot be written.
     """
-    _write(path, lambda file: np.save(file, np.ascontiguousarray(values)))
+    _write(path, lambda file: np.save(file, np.asarray(values)))
 
 
 def read_values(path: Path) -> NDArray[Any]:
