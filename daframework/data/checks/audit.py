@@ -3,7 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from attrs import define, evolve, field, frozen
@@ -83,28 +83,16 @@ def audit(
         counts = tuple(label_counts(label, len(dataset.classes), found.name).tolist())
         if not any(counts):
             warnings.append(f"{where}: its label ignores every pixel; take the pair away, or look at the label")
-    audited = Audited(
-        where,
-        tuple(errors),
-        tuple(warnings),
-        counts=counts,
-        others=tuple(others),
-        turned=found.turned,
-        doubt=doubt,
-    )
-    if image is None:
-        return audited
-    sums, squares = _sums(image)
-    pixels = image.shape[1] * image.shape[2]
-    spread = max(map(lambda total, square: _deviation(pixels, total, square), sums, squares))
-    if spread < LOW_CONTRAST:
-        empty = (
-            f"{where}: shows next to nothing (its values, 0 to 255, have a standard deviation of {spread:.1f}); look "
-            "at it, and take it away if it is empty"
-        )
-        audited = evolve(audited, warnings=(*warnings, empty))
-    size = (image.shape[1], image.shape[2])
-    return evolve(audited, size=size, sums=sums, squares=squares, digest=content_digest(image))
+    told: dict[str, Any] = {"counts": counts, "others": tuple(others), "turned": found.turned, "doubt": doubt}
+    if image is not None:
+        sums, squares = _sums(image)
+        pixels = image.shape[1] * image.shape[2]
+        spread = max(map(lambda total, square: _deviation(pixels, total, square), sums, squares))
+        if spread < LOW_CONTRAST:
+            why = f"its values, 0 to 255, have a standard deviation of {spread:.1f}"
+            warnings.append(f"{where}: shows next to nothing ({why}); look at it, and take it away if it is empty")
+        told |= {"size": image.shape[1:], "sums": sums, "squares": squares, "digest": content_digest(image)}
+    return Audited(where, tuple(errors), tuple(warnings), **told)
 
 
 def turned_differently(title: str, images: Sequence[str]) -> str:
@@ -132,10 +120,9 @@ def _read(dataset: ImageDataset, labelled: bool, index: int) -> Inspection:
 
 
 def _sums(image: Array) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Exact sums of each channel's values and of their squares, from its histogram."""
-    levels = np.arange(256)
-    histogram = np.stack([np.bincount(channel.ravel(), minlength=256) for channel in image])
-    return tuple((histogram @ levels).tolist()), tuple((histogram @ levels**2).tolist())
+    """Exact sums of each channel's values and of their squares."""
+    squares = (np.square(channel, dtype=np.uint32) for channel in image)
+    return tuple(int(channel.sum()) for channel in image), tuple(int(channel.sum()) for channel in squares)
 
 
 def _deviation(count: int, total: int, squares: int) -> float:
