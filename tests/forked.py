@@ -4,8 +4,10 @@ Each is a fork of one that has imported what all need and done nothing else, and
 group, an environment and a folder of its own. Where the start is the subject, a test starts Python.
 """
 
+import ctypes
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -22,6 +24,7 @@ _CONTEXT.set_forkserver_preload(
 )
 # Threads cannot be forked, and what torch says of weights that are not used is switched off before it is imported.
 _IMPORTS_WITH = {"OMP_NUM_THREADS": "1", "TORCH_CPP_LOG_LEVEL": "ERROR"}
+_PR_SET_PDEATHSIG = 1  # of Linux: the signal that a process gets when its parent has ended
 
 
 class Forked:
@@ -80,6 +83,7 @@ class Forked:
 def _be(code, arguments, environment, folder, out, errors):
     """What a fork does."""
     multiprocessing.set_start_method(None, force=True)  # its own processes are started as any's
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # or it outlives tests that are killed
     os.setsid()
     os.chdir(folder)
     for path, descriptor in ((out, 1), (errors, 2)):

@@ -3,6 +3,9 @@
 import json
 import os
 import re
+import select
+import subprocess
+import sys
 from functools import partial
 from multiprocessing import active_children
 from pathlib import Path
@@ -132,6 +135,23 @@ def test_an_error_keeps_its_type_comes_in_its_place_and_ends_the_processes(worke
     with pytest.raises(DataError, match=r"^40 is wrong$") as raised:
         next(results)
     assert before - len(active_children()) == workers, raised  # however long the error is held
+
+
+def test_processes_end_with_one_that_is_killed():
+    script = """
+import os, signal
+from daframework.data.parallel import in_parallel
+def wait(index):
+    os.write(1, b"%d\\n" % os.getpid())
+    signal.pause()
+list(in_parallel(wait, range(100), workers=2))
+"""
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as parent:
+        ends = [os.pidfd_open(int(parent.stdout.readline())) for _ in range(2)]
+        parent.kill()
+    for end in ends:
+        assert select.select([end], [], [], 60)[0], "it lives on"
+        os.close(end)
 
 
 # --- duplicates ---
