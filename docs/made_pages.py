@@ -12,7 +12,8 @@ from daframework.cli import cli
 from daframework.registry import KINDS, components, load_plugins
 
 DOCS = Path(__file__).parent
-MODULES = tuple(f"daframework.{name}" for name in ("interfaces", "listener", "metrics", "errors", "testing"))
+INTERFACES = ("interfaces", "dataset_interface", "task_interface", "label_types")
+MODULES = tuple(f"daframework.{name}" for name in (*INTERFACES, "listener", "metrics", "errors", "testing"))
 
 
 def navigation(page):
