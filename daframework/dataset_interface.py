@@ -86,6 +86,8 @@ class Sample:
 def _tensor(values: "Array | Tensor") -> "Tensor":
     import torch
 
+    if isinstance(values, np.ndarray):  # one that was flipped or is read-only makes no tensor
+        values = np.require(values, requirements=["C", "W"])
     return torch.as_tensor(values)
 
 

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import tiny
 import torch
@@ -72,6 +73,26 @@ def test_an_image_of_another_shape_or_type_is_refused(image, says):
 def test_a_label_of_another_type_is_refused():
     with pytest.raises(DataError, match=r"label of x: must be uint8 .* got int64"):
         check_sample(Sample(sample().image, sample().label.long(), "x"), 3, (SEMANTIC,))
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("kind", ["array", "flipped", "read-only", "tensor"])
+def test_a_sample_of_arrays_is_one_of_tensors(kind):
+    image, label = np.arange(72, dtype=np.uint8).reshape(3, 4, 6), np.arange(24, dtype=np.uint8).reshape(4, 6)
+    depth = label.astype(np.float32)
+    parts = [image, label, depth]
+    if kind == "flipped":
+        parts = [np.flip(part, -1).copy()[..., ::-1] for part in parts]
+    if kind == "read-only":
+        for part in parts:
+            part.setflags(write=False)
+    given = [torch.tensor(part) if kind == "tensor" else part for part in parts]
+    made = Sample(given[0], given[1], "x", {"depth": given[2]})
+    for found, part in zip((made.image, made.label, made.labelled("depth")), parts, strict=True):
+        assert found.dtype == torch.from_numpy(part.copy()).dtype and np.array_equal(found, part)
+    arrays = made.as_arrays()
+    assert arrays.labels == ["semantic", "depth"] and np.array_equal(arrays.image, image)
+    assert Sample(image, None, "x").as_arrays().labels == []
 
 
 def test_a_missing_label_is_refused_only_where_it_is_needed():
