@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from daframework.dataset_interface import ImageDataset, Sample
+from daframework.dataset_interface import Array, ImageDataset, Sample
 from daframework.errors import DataError
 from daframework.label_types import IGNORE_INDEX, SEMANTIC, LabelType
 
@@ -120,13 +119,17 @@ def check_sample(sample: Sample, num_classes: int, types: Sequence[LabelType]) -
         if problem := one.problem(label, image.shape[1], image.shape[2]):
             raise DataError(f"{kind} of {sample.name}: {problem}")
         if classes is not None and one.of_classes:
-            _check_classes(classes, num_classes, sample.name)
+            check_classes(classes, num_classes, sample.name)
 
 
-def _check_classes(label: NDArray[Any], num_classes: int, name: str) -> None:
+def check_classes(label: Array, num_classes: int, name: str) -> None:
+    """Whether the label (H, W) of the image ``name`` has ids of classes, or 255.
+
+    Raises:
+        DataError: it has others.
+    """
     outside = label[(label >= num_classes) & (label != IGNORE_INDEX)]
     if outside.size:
-        raise DataError(
-            f"label of {name}: id {int(outside[0])} ({outside.size} pixels have such ids) is not a class; "
-            f"allowed: 0 to {num_classes - 1}, and {IGNORE_INDEX} to ignore; map it to a class or to ignore"
-        )
+        found = f"id {int(outside[0])} ({outside.size} pixels have such ids) is not a class"
+        allowed = f"0 to {num_classes - 1}, and {IGNORE_INDEX} to ignore"
+        raise DataError(f"label of {name}: {found}; allowed: {allowed}; map it to a class or to ignore")

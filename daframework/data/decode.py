@@ -238,10 +238,8 @@ def _levels(image: Image.Image, path: Path) -> NDArray[np.uint16]:
 def _from_16_bits(image: Image.Image, path: Path, scaling: Scaling | None) -> NDArray[np.uint8]:
     """The RGB (H, W, 3) of a PNG of 16 bits a channel."""
     if scaling is None:
-        raise DataError(
-            f"{path}: holds 16 bits a channel, of which nothing says what is black and what white; an image_folder "
-            "with value_range = [0, 65535], or value_percentiles = [1, 99], reads it"
-        )
+        remedy = "an image_folder with value_range = [0, 65535], or value_percentiles = [1, 99], reads it"
+        raise DataError(f"{path}: holds 16 bits a channel, and nothing says what is black and what white; {remedy}")
     levels = _levels(image, path)
     hidden = image.info.get("transparency")  # a colour that is transparent
     colours = levels[..., : 1 if levels.shape[-1] < 3 else 3]
@@ -259,6 +257,4 @@ def _write(path: Path, save: Callable[[BinaryIO], object]) -> None:
     try:
         write_whole(path, save, shared=True, synced=False)
     except OSError as error:
-        raise DataError(
-            f"{path}: cannot be written ({one_line(error)}); check the disk's space and the folder's rights"
-        ) from error
+        raise DataError(f"{path}: cannot be written ({one_line(error)}); check the disk's space and rights") from error
