@@ -43,12 +43,11 @@ def read_label(path: Path) -> NDArray[Any]:
     """
     with opened(path, ("PNG",)) as image:
         if image.mode not in ("1", "L", "P", "I", "I;16"):
-            raise DataError(
-                f"{path}: a label image must hold class ids, this one holds colours (mode {image.mode}); if one "
-                'channel holds the ids, take an image_folder with channel = "red", or --channel red of daf data '
-                "convert, else turn them into ids with: "
-                f"daf data convert {shlex.quote(str(path.parent))} OUT --from-colours SPACE --to SPACE"
-            )
+            must = f"must hold class ids, this one holds colours (mode {image.mode})"
+            channel = 'take an image_folder with channel = "red", or --channel red of daf data convert'
+            convert = f"daf data convert {shlex.quote(str(path.parent))} OUT --from-colours SPACE --to SPACE"
+            remedy = f"if one channel holds the ids, {channel}, else turn them into ids with: {convert}"
+            raise DataError(f"{path}: a label image {must}; {remedy}")
         turned, stretch = orientation_of(image), _stretch(image)
         ids = _upright(np.array(image), turned)
     if stretch > 1:

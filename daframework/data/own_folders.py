@@ -130,8 +130,7 @@ def _pairing(files: Sequence[str], labels: Sequence[str]) -> tuple[tuple[str, st
         if same >= same_end:
             endings, beginnings = (first.name[same:], label.name[same:]), ("", "")
         else:
-            endings = (first.suffix, label.suffix)
-            beginnings = (first.stem[: len(first.stem) - same_end], label.stem[: len(label.stem) - same_end])
+            endings, beginnings = (first.suffix, label.suffix), (first.stem[:-same_end], label.stem[:-same_end])
         paired = [one for file in files if (one := _label_of(Path(file), endings, beginnings)) in there]
         if len(paired) > len(best[2]):
             best = endings, beginnings, paired

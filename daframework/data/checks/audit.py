@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from attrs import define, evolve, field, frozen
+from attrs import Factory, define, evolve, field, frozen
 
 from daframework.data.checked import check_sample
 from daframework.data.checks.duplicates import content_digest
@@ -98,10 +98,8 @@ def audit(
 def turned_differently(title: str, images: Sequence[str]) -> str:
     """The warning about ``images`` of a set, which EXIF turns differently from their labels."""
     count = f"{len(images):,} images" if len(images) > 1 else "1 image"
-    return (
-        f"{title}: {count}, such as {images[0]}, turned by EXIF otherwise than the label; look at them with daf data "
-        "preview, and save them turned and without EXIF if their labels lie wrong"
-    )
+    remedy = "look at them with daf data preview, and save them turned and without EXIF if their labels lie wrong"
+    return f"{title}: {count}, such as {images[0]}, turned by EXIF otherwise than the label; {remedy}"
 
 
 def _read(dataset: ImageDataset, labelled: bool, index: int) -> Inspection:
@@ -142,17 +140,14 @@ class SetAudit:
     read: int = 0
     labels: int = 0
     sizes: Counter[tuple[int, int]] = field(factory=Counter)
-    pixels: list[int] = field(init=False)
-    shown: list[int] = field(init=False)
+    pixels: list[int] = field(init=False, default=Factory(lambda self: [0] * len(self.classes), takes_self=True))
+    shown: list[int] = field(init=False, default=Factory(lambda self: [0] * len(self.classes), takes_self=True))
     contents: list[tuple[str, str]] = field(factory=list)
     others: Counter[str] = field(factory=Counter)
     turned: list[str] = field(factory=list)
     doubts: list[str] = field(factory=list)
     _sums: list[int] = field(factory=lambda: [0, 0, 0])
     _squares: list[int] = field(factory=lambda: [0, 0, 0])
-
-    def __attrs_post_init__(self) -> None:
-        self.pixels, self.shown = [0] * len(self.classes), [0] * len(self.classes)
 
     def add(self, found: Audited) -> None:
         """Count one image in."""

@@ -55,11 +55,8 @@ def find_duplicates(sets: Sequence[Contents]) -> tuple[list[tuple[str, str]], li
             if one.test != other.test:
                 errors += [(one.title, _shared(where, one.title, before, other.title)) for where, before in shared]
             elif shared:
-                line = (
-                    f"{shared[0][0]}: {one.title} and {other.title} share {len(shared)} images, this one among them; "
-                    "take them out of one"
-                )
-                warnings.append((one.title, line))
+                both = f"{one.title} and {other.title} share {len(shared)} images"
+                warnings.append((one.title, f"{shared[0][0]}: {both}, this one among them; take them out of one"))
         known.append(own)
     return errors, warnings
 
