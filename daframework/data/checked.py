@@ -107,19 +107,19 @@ def check_sample(sample: Sample, num_classes: int, types: Sequence[LabelType]) -
         DataError: it is not so.
     """
     arrays = sample.as_arrays()
-    image, classes = arrays.image, arrays.label
+    image = arrays.image
     assert image is not None, "a sample has an image"
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[0] != 3:
         raise DataError(f"image {sample.name}: must be uint8 (3, H, W), got {image.dtype} {image.shape}")
     for one in types:
-        label: Any = classes if one.of_classes else sample.labelled(one.name)  # an array: classes take no torch
+        label: Any = arrays.label if one.of_classes else sample.labelled(one.name)  # an array: classes take no torch
         kind = "label" if one.of_classes else f"{one.name} label"
         if label is None:
             raise DataError(f"image {sample.name}: has no {kind}, and this domain's labels are needed here")
         if problem := one.problem(label, image.shape[1], image.shape[2]):
             raise DataError(f"{kind} of {sample.name}: {problem}")
-        if classes is not None and one.of_classes:
-            check_classes(classes, num_classes, sample.name)
+        if one.of_classes:
+            check_classes(label, num_classes, sample.name)
 
 
 def check_classes(label: Array, num_classes: int, name: str) -> None:

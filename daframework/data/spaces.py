@@ -6,9 +6,7 @@ indices, ``id`` being what stands for the class in label files and left out wher
 one, with what its classes become here. A class that both spaces name alike needs no line there.
 """
 
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
-from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +16,12 @@ from numpy.typing import NDArray
 from daframework.data.checked import DerivedDataset
 from daframework.data.label_files import colour_code, map_ids, value_name
 from daframework.dataset_interface import ImageDataset, Inspection, Sample
-from daframework.errors import DataError, RecipeError, one_line, unknown
+from daframework.errors import DataError, RecipeError, unknown
 from daframework.fingerprint import digest
 from daframework.label_types import IGNORE_INDEX
-from daframework.recipes.read import locate, offered_files
+from daframework.recipes.read import locate, offered_files, read_tables
 from daframework.recipes.strict import structure
 from daframework.registry import Plugins
-from daframework.text_file import read_text
 
 IGNORE = "ignore"
 """What a class becomes whose pixels are to be ignored."""
@@ -98,19 +95,13 @@ def colours_of(space: LabelSpace) -> dict[str, int]:
     return codes
 
 
-def read_space(file: Path | Traversable) -> LabelSpace:
+def read_space(file: Path) -> LabelSpace:
     """The label space in a TOML file; its name is the file's.
 
     Raises:
         RecipeError: the file cannot be read, or is wrong; every problem is in it.
     """
-    try:
-        tables = tomllib.loads(read_text(file))
-    except OSError as error:
-        raise RecipeError(f"{file}: cannot be read ({error.strerror})") from error
-    except (ValueError, RecursionError) as error:
-        raise RecipeError(f"{file}: not TOML: {one_line(error)}") from error
-    table, problems = structure(tables, SpaceTable)
+    table, problems = structure(read_tables(file), SpaceTable)
     if table is not None:
         problems = _faults(table)
     if table is None or problems:

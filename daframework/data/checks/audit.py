@@ -65,26 +65,25 @@ def audit(
         return Audited(where, (f"{where}: unexpected {type(error).__name__}: {error} (a fault of the dataset)",))
     if file is None:
         where = found.name
-    errors, warnings = list(found.problems), []
-    image, label, others, doubt = found.image, found.label, found.others, found.doubt
-    if image is not None:
-        sample = Sample(image, label, found.name, others)
+    errors, warnings, doubt = list(found.problems), [], found.doubt
+    if found.image is not None:
+        sample = Sample(found.image, found.label, found.name, found.others)
         try:
             check_sample(sample, len(dataset.classes), [one for one in types if one.name in found.labels])
         except DataError as error:
             errors.append(str(error))
-            image, label, others = None, None, {}
+            found = evolve(found, image=None, label=None, others={})
         else:
             learned = None if task is None else sample.labelled(task.label_type.name)
             said = None if task is None or learned is None else task.doubt(learned)
             doubt = doubt or (said and f"{where}: {said}")
     counts: tuple[int, ...] | None = None
-    if label is not None:
-        counts = tuple(label_counts(label, len(dataset.classes), found.name).tolist())
+    if found.label is not None:
+        counts = tuple(label_counts(found.label, len(dataset.classes), found.name).tolist())
         if not any(counts):
             warnings.append(f"{where}: its label ignores every pixel; take the pair away, or look at the label")
-    told: dict[str, Any] = {"counts": counts, "others": tuple(others), "turned": found.turned, "doubt": doubt}
-    if image is not None:
+    told: dict[str, Any] = {"counts": counts, "others": tuple(found.others), "turned": found.turned, "doubt": doubt}
+    if (image := found.image) is not None:
         sums, squares = _sums(image)
         pixels = image.shape[1] * image.shape[2]
         spread = max(map(lambda total, square: _deviation(pixels, total, square), sums, squares))
