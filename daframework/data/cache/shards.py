@@ -21,7 +21,6 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Self
 from uuid import uuid4
 
 import torch
@@ -166,22 +165,17 @@ class CachePart:
 
 
 class ShardWriter:
-    """Writes one shard; it appears whole or not at all. Use it as a context manager, and `finish` it at the end."""
+    """Writes one shard; it appears whole or not at all: `finish` it once all is added, and `close` it in any case."""
 
     def __init__(self, part: CachePart, number: int) -> None:
         """Make an empty file beside where the pixels will be."""
-        self._part, self._number = part, number
-        self._heights, self._widths, self._names = list[int](), list[int](), list[str]()
-        self._checksum = 0
+        self._part, self._checksum = part, 0
+        self._shard = Shard(part.key, number, [], [], [], 0, [])  # its lists grow with what is added
         self._partial = part.folder / f".{number:05d}.{uuid4().hex}"
         with filling(part.folder):
             self._file = self._partial.open("wb")
 
-    def __enter__(self) -> Self:
-        """Nothing more is needed."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
         """Throw away what was not finished."""
         with suppress(OSError):  # what could not be written when it was added cannot be written now
             self._file.close()
@@ -198,10 +192,10 @@ class ShardWriter:
         with filling(self._part.folder):
             self._file.write(content)
         self._checksum = zlib.crc32(content, self._checksum)
-        self._heights.append(pixels.shape[-2])
-        self._widths.append(pixels.shape[-1])
+        self._shard.heights.append(pixels.shape[-2])
+        self._shard.widths.append(pixels.shape[-1])
         if self._part.kind == IMAGES:
-            self._names.append(name)
+            self._shard.names.append(name)
 
     def finish(self) -> None:
         """All entries are there: give the shard its name.
@@ -209,14 +203,13 @@ class ShardWriter:
         Raises:
             DataError: there is no room for it.
         """
-        part, number, pixels = self._part, self._number, self._part.pixels(self._number)
-        with filling(part.folder):
+        pixels = self._part.pixels(self._shard.number)
+        with filling(self._part.folder):
             self._file.flush()
             os.fsync(self._file.fileno())  # or a power cut could leave the size right and the pixels empty
             self._file.close()
             self._partial.replace(pixels)
-            sizes = (self._heights, self._widths)
-            part.describe(Shard(part.key, number, *sizes, self._names, self._checksum, _stamp(pixels)))
+            self._part.describe(evolve(self._shard, crc32=self._checksum, stamp=_stamp(pixels)))
 
 
 def _stamp(path: Path) -> list[int]:

@@ -3,7 +3,7 @@
 import shutil
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from typing import Any
 
 import torch
@@ -98,7 +98,7 @@ class _Builder(IterableDataset[str | DataError | None]):
         kinds, whole = {part.kind for part in parts}, True
         types = [one for one in self.types if labels_folder(one.name) in kinds]
         with ExitStack() as stack:
-            writers = [(part, stack.enter_context(ShardWriter(part, number))) for part in parts]
+            writers = [(part, stack.enter_context(closing(ShardWriter(part, number)))) for part in parts]
             for index in parts[0].entries(number):
                 try:
                     sample = self.dataset[index] if types else self.dataset.unlabelled(index)
