@@ -220,8 +220,7 @@ def _collate(crops: list[Crop | DafError]) -> tuple[Tensor, Tensor | None] | Daf
     One, since each tensor that a worker hands over costs as much as a crop. `default_collate` stacks straight into
     memory that worker and parent share.
     """
-    planes: list[Tensor] = []
-    others: list[Tensor] = []
+    planes, others = list[Tensor](), list[Tensor]()
     for crop in crops:
         if isinstance(crop, DafError):
             return crop

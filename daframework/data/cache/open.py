@@ -16,7 +16,7 @@ from daframework.data.cache.cached import Cached, Stored
 from daframework.data.cache.layout import cache_root, note_use
 from daframework.data.cache.shards import IMAGES, CachePart, DamagedError, Shard
 from daframework.data.cache.writing import build
-from daframework.errors import DataError, StoppedError, warn
+from daframework.errors import StoppedError, warn
 from daframework.fingerprint import digest
 from daframework.interfaces import ImageDataset, LabelType
 from daframework.label_types import labels_folder
@@ -79,18 +79,11 @@ def open_cached(
         found = []
     session.fabric.barrier()
     found = found or [_read(session, part, name) for part in parts]
-    stored = [_stored(part, shards) for part, shards in zip(parts, found, strict=True)]
+    stored = [Stored(part, shards) for part, shards in zip(parts, found, strict=True)]
     for part in parts:
         note_use(part)
     labels = {one.name: kept for one, kept in zip(types, stored[1:], strict=True)}
     return Cached(stored[0], labels, dataset.classes, dataset.palette)
-
-
-def _stored(part: CachePart, shards: Sequence[Shard | None]) -> Stored:
-    whole = [shard for shard in shards if shard is not None]
-    if len(whole) < part.shards:
-        raise DataError(f"cache {part.folder}: was deleted or changed while it was opened; run again")
-    return Stored(part, whole)
 
 
 def _read(session: Session, part: CachePart, name: str) -> list[Shard | None]:
