@@ -97,8 +97,7 @@ class SemanticLabels(LabelType):
         found = np.asarray(label)
         if found.dtype == np.uint8 and found.shape == (height, width):
             return None
-        wanted = f"uint8 ({height}, {width}) (height, width) as its image"
-        return f"must be {wanted}, got {found.dtype} {found.shape}"
+        return f"must be uint8 ({height}, {width}) (height, width) as its image, got {found.dtype} {found.shape}"
 
     def example(self, height: int, width: int, num_classes: int, random: "torch.Generator") -> "Tensor":
         import torch

@@ -48,23 +48,18 @@ def confusion_matrix(prediction: Tensor, label: Tensor, num_classes: int) -> Ten
         raise ValueError(f"prediction {tuple(prediction.shape)} and label {tuple(label.shape)} must have one shape")
     counted = label != IGNORE_INDEX
     truth, guess = label[counted].long(), prediction[counted].long()
-    if not _within(truth, num_classes):
-        held, allowed = _outside(truth, num_classes), f"0 to {num_classes - 1} and {IGNORE_INDEX} (ignore)"
+    if (held := _outside(truth, num_classes)) is not None:
+        allowed = f"0 to {num_classes - 1} and {IGNORE_INDEX} (ignore)"
         raise DataError(f"a label holds {held}, and only {allowed} are allowed; check the dataset's id map")
-    if not _within(guess, num_classes):
-        raise ValueError(f"a prediction holds {_outside(guess, num_classes)}, but there are {num_classes} classes")
+    if (held := _outside(guess, num_classes)) is not None:
+        raise ValueError(f"a prediction holds {held}, but there are {num_classes} classes")
     return torch.bincount(truth * num_classes + guess, minlength=num_classes**2).reshape(num_classes, num_classes)
 
 
-def _within(values: Tensor, num_classes: int) -> bool:
-    if not values.numel():
-        return True
-    low, high = torch.aminmax(values)
-    return bool((low >= 0) & (high < num_classes))
-
-
-def _outside(values: Tensor, num_classes: int) -> int:
-    return int(values[(values < 0) | (values >= num_classes)][0])
+def _outside(values: Tensor, num_classes: int) -> int | None:
+    """The lowest or highest of ``values`` where it is no class, else None."""
+    low, high = torch.stack(torch.aminmax(values)).tolist() if values.numel() else (0, 0)
+    return low if low < 0 else high if high >= num_classes else None
 
 
 def class_iou(confusion: Tensor) -> tuple[float | None, ...]:

@@ -1,4 +1,4 @@
-"""What a task of classes does unless it says otherwise: several models as one, and how good one is without labels."""
+"""What a task does unless it says otherwise: several models as one, and how good one of classes is without labels."""
 
 import math
 from collections.abc import Sequence
@@ -7,13 +7,21 @@ import torch
 from torch import Tensor, nn
 
 
-class MeanProbability(nn.Module):
-    """Several task models as one, whose class probabilities are the mean of theirs."""
+class MeanOf(nn.Module):
+    """Several models as one that predicts the mean of what they do."""
 
     def __init__(self, models: Sequence[nn.Module]) -> None:
-        """Models that map images to logits."""
+        """Models of one task."""
         super().__init__()
         self.models = nn.ModuleList(models)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """(N, 3, H, W) in [-1, 1] -> a prediction of the same shape as theirs."""
+        return torch.stack([model(image) for model in self.models]).mean(0)
+
+
+class MeanProbability(MeanOf):
+    """Several models that map images to logits as one, whose class probabilities are the mean of theirs."""
 
     def forward(self, image: Tensor) -> Tensor:
         """Images (N, 3, H, W) in [-1, 1] -> logits (N, num_classes, H, W): logarithms of probabilities."""

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from daframework.label_types import SEMANTIC, LabelType
 from daframework.scores import SEGMENTATION, Metric, MetricValues
-from daframework.semantics import MeanProbability, MutualInformation
+from daframework.semantics import MeanOf, MeanProbability, MutualInformation
 
 
 class Task(ABC):
@@ -65,23 +65,19 @@ class Task(ABC):
 
     def ensemble(self, models: Sequence[nn.Module]) -> nn.Module:
         """Several models as one, for an ensemble of translations: the mean of their probabilities or predictions."""
-        return MeanProbability(models) if self._of_classes else MeanOf(models)
+        return MeanProbability(models) if self.label_type.of_classes else MeanOf(models)
 
     def predicted(self, prediction: Tensor) -> Tensor:
         """A prediction (N, ...) as a label: the most probable class, (N, H, W) int64, or the prediction as it is."""
-        return prediction.argmax(1) if self._of_classes else prediction
+        return prediction.argmax(1) if self.label_type.of_classes else prediction
 
     def label_free(self, model: nn.Module) -> "LabelFree | None":
         """How good ``model`` is, guessed from what it predicts without labels; None where nobody can say."""
-        return MutualInformation(model) if self._of_classes else None
+        return MutualInformation(model) if self.label_type.of_classes else None
 
     def doubt(self, label: Tensor) -> str | None:
         """What to warn of where nothing of an image's ``label``, as its dataset gives it, would count; else None."""
         return None
-
-    @property
-    def _of_classes(self) -> bool:
-        return self.label_type.of_classes
 
 
 class LabelFree(Protocol):
@@ -93,16 +89,3 @@ class LabelFree(Protocol):
     def model(self) -> nn.Module: ...
     def statistics(self, prediction: Tensor) -> Sequence[Tensor]: ...
     def score(self, statistics: Tensor) -> float: ...
-
-
-class MeanOf(nn.Module):
-    """Several models as one that predicts the mean of what they do."""
-
-    def __init__(self, models: Sequence[nn.Module]) -> None:
-        """Models of one task."""
-        super().__init__()
-        self.models = nn.ModuleList(models)
-
-    def forward(self, image: Tensor) -> Tensor:
-        """(N, 3, H, W) in [-1, 1] -> a prediction of the same shape as theirs."""
-        return torch.stack([model(image) for model in self.models]).mean(0)

@@ -242,7 +242,7 @@ def test_a_disk_that_fills_up_is_a_line_and_leaves_nothing_half_written(session,
 def test_a_folder_that_cannot_be_made_is_a_line(session, dataset, tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setenv("DAF_CACHE", str(tmp_path / "file"))
-    with pytest.raises(DataError, match=r"file/images-\w+: cannot be made \(.*\); set DAF_CACHE to a folder you may"):
+    with pytest.raises(DataError, match=r"file/images-\w+: cannot be written \(.*\); make room .* set DAF_CACHE"):
         cached(session(), dataset)
 
 

@@ -190,7 +190,7 @@ def test_a_wrong_space_is_refused_by_file_and_key(plugins, space, changes, says)
 def test_a_file_that_is_no_toml_is_refused(tmp_path):
     path = tmp_path / "space.toml"
     path.write_bytes(b"\xff\xfe")
-    with pytest.raises(RecipeError, match=r"space\.toml: not TOML"):
+    with pytest.raises(RecipeError, match=r"space\.toml: not a TOML file"):
         read_space(path)
 
 

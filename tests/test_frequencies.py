@@ -50,7 +50,7 @@ def test_counts_agree_with_counting_one_pixel_after_the_other():
 
 
 def test_an_unknown_class_is_named_with_its_image_and_number_of_pixels():
-    message = "the label of image 'image 1' has class 3 in 2 pixels; allowed are 0 to 2 and 255 \\(ignore\\)"
+    message = r"label of image 1: id 3 \(3 pixels have such ids\) is not a class; allowed: 0 to 2, and 255 to ignore"
     with pytest.raises(DataError, match=message):
         count_classes(Labels([[[0]], [[3, 3, 254]]]))
 

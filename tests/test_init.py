@@ -218,7 +218,9 @@ def test_what_cannot_be_a_domain_is_named_and_nothing_is_written(daf):
     refused(init("photos", "game/images", "--labels", "photos"), "holds the images too")
     images(Path("rides/a/images"), "dark")
     labels(Path("rides/a/labels"))
-    refused(init("rides", "photos"), "rides: holds labels among its images, such as a/labels/0000.png; name the folder")
+    refused(
+        init("rides", "photos"), "rides: holds labels among its images, such as a/labels/0000.png; name both folders"
+    )
     refused(init("photos", "rides", "--labels", "gone"), "gone: no such folder of labels")
     labels(Path("half"), count=2)
     refused(init("photos", "game/images", "--labels", "half"), "2 of 4 images of photos have no label")

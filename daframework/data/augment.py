@@ -53,11 +53,11 @@ def augment_geometry(
     # Here, because it takes half a second to import and most recipes do without.
     from kornia.geometry.transform import get_rotation_matrix2d, warp_affine
 
-    count, size = len(image), (image.shape[-2], image.shape[-1])
+    size = (image.shape[-2], image.shape[-1])
     low, high = table.scale
-    scale = _draw(count, low, high, random, image).view(-1, 1).repeat(1, 2)
-    angle = _draw(count, -table.rotation, table.rotation, random, image)
-    centre = image.new_tensor([(size[1] - 1) / 2, (size[0] - 1) / 2]).repeat(count, 1)
+    scale = _draw(low, high, random, image).view(-1, 1).repeat(1, 2)
+    angle = _draw(-table.rotation, table.rotation, random, image)
+    centre = image.new_tensor([(size[1] - 1) / 2, (size[0] - 1) / 2]).repeat(len(image), 1)
     matrix = get_rotation_matrix2d(centre, angle, scale)
     moved = warp_affine(image, matrix, size, mode="bilinear", padding_mode="reflection")
     warp = partial(warp_affine, M=matrix, dsize=size, mode="nearest", padding_mode="zeros")
@@ -73,7 +73,7 @@ def augment_classes(image: Tensor, label: Tensor, table: AugmentTable, random: t
         return image
 
     def draw(*shape: int) -> Tensor:
-        return _draw(len(image), -1, 1, random, image, shape)
+        return _draw(-1, 1, random, image, shape)
 
     strength = table.class_colors * draw(1, 1).abs() * (draw(1, 1) < 0)
     # 256 draws for each image, so that they do not depend on which classes it shows.
@@ -95,7 +95,7 @@ def augment_colors(image: Tensor, table: AugmentTable, random: torch.Generator) 
     from kornia.filters import gaussian_blur2d
 
     def draw(low: float, high: float) -> Tensor:
-        return _draw(len(image), low, high, random, image)
+        return _draw(low, high, random, image)
 
     def share(by: float) -> Tensor:
         return draw(1 - by, 1 + by)
@@ -122,12 +122,10 @@ def augment_colors(image: Tensor, table: AugmentTable, random: torch.Generator) 
     return unit * 2 - 1
 
 
-def _draw(
-    count: int, low: float, high: float, random: torch.Generator, like: Tensor, shape: Sequence[int] = ()
-) -> Tensor:
-    """(count, *shape) uniform numbers, drawn on the CPU so that one seed draws the same on every device.
+def _draw(low: float, high: float, random: torch.Generator, image: Tensor, shape: Sequence[int] = ()) -> Tensor:
+    """(N, *shape) uniform numbers for N images, drawn on the CPU so that one seed draws the same on every device.
 
     Drawn for the images of all ranks, so that they are the same however many processes share those.
     """
-    drawn = own_share(torch.rand(count * count_ranks(), *shape, generator=random))
-    return (drawn * (high - low) + low).to(like.device)
+    drawn = own_share(torch.rand(len(image) * count_ranks(), *shape, generator=random))
+    return (drawn * (high - low) + low).to(image.device)

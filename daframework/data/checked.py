@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from daframework.dataset_interface import ImageDataset, Sample
+from daframework.dataset_interface import Array, ImageDataset, Sample
 from daframework.errors import DataError
 from daframework.label_types import IGNORE_INDEX, SEMANTIC, LabelType
 
@@ -108,25 +107,29 @@ def check_sample(sample: Sample, num_classes: int, types: Sequence[LabelType]) -
         DataError: it is not so.
     """
     arrays = sample.as_arrays()
-    image, classes = arrays.image, arrays.label
+    image = arrays.image
     assert image is not None, "a sample has an image"
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[0] != 3:
         raise DataError(f"image {sample.name}: must be uint8 (3, H, W), got {image.dtype} {image.shape}")
     for one in types:
-        label: Any = classes if one.of_classes else sample.labelled(one.name)  # an array: classes take no torch
+        label: Any = arrays.label if one.of_classes else sample.labelled(one.name)  # an array: classes take no torch
         kind = "label" if one.of_classes else f"{one.name} label"
         if label is None:
             raise DataError(f"image {sample.name}: has no {kind}, and this domain's labels are needed here")
         if problem := one.problem(label, image.shape[1], image.shape[2]):
             raise DataError(f"{kind} of {sample.name}: {problem}")
-        if classes is not None and one.of_classes:
-            _check_classes(classes, num_classes, sample.name)
+        if one.of_classes:
+            check_classes(label, num_classes, sample.name)
 
 
-def _check_classes(label: NDArray[Any], num_classes: int, name: str) -> None:
+def check_classes(label: Array, num_classes: int, name: str) -> None:
+    """Whether the label (H, W) of the image ``name`` has ids of classes, or 255.
+
+    Raises:
+        DataError: it has others.
+    """
     outside = label[(label >= num_classes) & (label != IGNORE_INDEX)]
     if outside.size:
-        raise DataError(
-            f"label of {name}: id {int(outside[0])} ({outside.size} pixels have such ids) is not a class; "
-            f"allowed: 0 to {num_classes - 1}, and {IGNORE_INDEX} to ignore; map it to a class or to ignore"
-        )
+        found = f"id {int(outside[0])} ({outside.size} pixels have such ids) is not a class"
+        allowed = f"0 to {num_classes - 1}, and {IGNORE_INDEX} to ignore"
+        raise DataError(f"label of {name}: {found}; allowed: {allowed}; map it to a class or to ignore")

@@ -43,12 +43,11 @@ def read_label(path: Path) -> NDArray[Any]:
     """
     with opened(path, ("PNG",)) as image:
         if image.mode not in ("1", "L", "P", "I", "I;16"):
-            raise DataError(
-                f"{path}: a label image must hold class ids, this one holds colours (mode {image.mode}); if one "
-                'channel holds the ids, take an image_folder with channel = "red", or --channel red of daf data '
-                "convert, else turn them into ids with: "
-                f"daf data convert {shlex.quote(str(path.parent))} OUT --from-colours SPACE --to SPACE"
-            )
+            must = f"must hold class ids, this one holds colours (mode {image.mode})"
+            channel = 'take an image_folder with channel = "red", or --channel red of daf data convert'
+            convert = f"daf data convert {shlex.quote(str(path.parent))} OUT --from-colours SPACE --to SPACE"
+            remedy = f"if one channel holds the ids, {channel}, else turn them into ids with: {convert}"
+            raise DataError(f"{path}: a label image {must}; {remedy}")
         turned, stretch = orientation_of(image), _stretch(image)
         ids = _upright(np.array(image), turned)
     if stretch > 1:
@@ -238,10 +237,8 @@ def _levels(image: Image.Image, path: Path) -> NDArray[np.uint16]:
 def _from_16_bits(image: Image.Image, path: Path, scaling: Scaling | None) -> NDArray[np.uint8]:
     """The RGB (H, W, 3) of a PNG of 16 bits a channel."""
     if scaling is None:
-        raise DataError(
-            f"{path}: holds 16 bits a channel, of which nothing says what is black and what white; an image_folder "
-            "with value_range = [0, 65535], or value_percentiles = [1, 99], reads it"
-        )
+        remedy = "an image_folder with value_range = [0, 65535], or value_percentiles = [1, 99], reads it"
+        raise DataError(f"{path}: holds 16 bits a channel, and nothing says what is black and what white; {remedy}")
     levels = _levels(image, path)
     hidden = image.info.get("transparency")  # a colour that is transparent
     colours = levels[..., : 1 if levels.shape[-1] < 3 else 3]
@@ -259,6 +256,4 @@ def _write(path: Path, save: Callable[[BinaryIO], object]) -> None:
     try:
         write_whole(path, save, shared=True, synced=False)
     except OSError as error:
-        raise DataError(
-            f"{path}: cannot be written ({one_line(error)}); check the disk's space and the folder's rights"
-        ) from error
+        raise DataError(f"{path}: cannot be written ({one_line(error)}); check the disk's space and rights") from error

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from daframework.data.checked import check_classes
 from daframework.data.parallel import in_parallel
 from daframework.data.spread import evenly_spread
 from daframework.dataset_interface import Array, ImageDataset
@@ -58,9 +59,7 @@ def count_classes(dataset: ImageDataset, *, limit: int = 2000) -> ClassCounts:
     taken = evenly_spread(len(dataset), limit)
     counts = torch.tensor(list(image_counts(dataset, taken, workers=0)))
     if not counts.any():
-        raise DataError(
-            f"no pixel is labelled in the {len(taken)} images read of {len(dataset)}; check the labels' ids"
-        )
+        raise DataError(f"no pixel is labelled in {len(taken)} of {len(dataset)} images; check the labels' ids")
     return ClassCounts(counts.sum(0), (counts.sum(1, keepdim=True) * (counts > 0)).sum(0))
 
 
@@ -74,14 +73,8 @@ def label_counts(label: Array | None, num_classes: int, name: str) -> NDArray[np
     """
     if label is None:
         raise DataError(f"image '{name}' has no label, and classes are to be counted; give a labelled set")
-    counts: NDArray[np.int64] = np.bincount(label.ravel(), minlength=IGNORE_INDEX + 1)[:IGNORE_INDEX]
-    if counts[num_classes:].any():
-        unknown = num_classes + int(counts[num_classes:].argmax())
-        raise DataError(
-            f"the label of image '{name}' has class {unknown} in {counts[unknown]} pixels; allowed are "
-            f"0 to {num_classes - 1} and {IGNORE_INDEX} (ignore)"
-        )
-    return counts[:num_classes]
+    check_classes(label, num_classes, name)
+    return np.bincount(label.ravel(), minlength=IGNORE_INDEX + 1)[:num_classes]
 
 
 def occurrence(dataset: ImageDataset, indices: Sequence[int], *, workers: int | None) -> Iterator[Occurrence]:

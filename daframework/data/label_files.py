@@ -122,19 +122,16 @@ def map_ids(label: NDArray[Any], table: Mapping[int, int], *, where: str) -> NDA
             lookup[raw] = index
     mapped: NDArray[np.uint8] = lookup[label]
     if (mapped == unmapped).any():
-        ids, counts = np.unique(label[mapped == unmapped], return_counts=True)
-        raise DataError(_unmapped(dict(zip(ids.tolist(), counts.tolist(), strict=True)), table, where))
+        found = name_values(count_values(label[mapped == unmapped]), colours=False)
+        known = _ranges(sorted(table))
+        raise DataError(f"{where}: {found} is not in the id map (known: {known}); map it to a class or to ignore")
     return mapped
 
 
-def _unmapped(found: Mapping[int, int], table: Mapping[int, int], where: str) -> str:
-    shown = [f"{raw} ({count} pixels)" for raw, count in found.items()][:5]
-    more = f" and {len(found) - 5} more" if len(found) > 5 else ""
-    what, verb, it = ("id", "is", "it") if len(found) == 1 else ("ids", "are", "them")
-    return (
-        f"{where}: {what} {', '.join(shown)}{more} {verb} not in the id map (known: {_ranges(sorted(table))}); "
-        f"map {it} to a class or to ignore"
-    )
+def count_values(values: NDArray[Any]) -> dict[int, int]:
+    """How many pixels have each value."""
+    found, pixels = np.unique(values, return_counts=True)
+    return dict(zip(found.tolist(), pixels.tolist(), strict=True))
 
 
 def _ranges(ids: list[int]) -> str:
@@ -162,8 +159,7 @@ def replace_values(
     mapped[~found] = rest
     counts = np.bincount(place[found], minlength=len(known))
     occurring = {value: count for value, count in zip(known.tolist(), counts.tolist(), strict=True) if count}
-    others, pixels = np.unique(values[~found], return_counts=True)
-    return mapped, occurring, dict(zip(others.tolist(), pixels.tolist(), strict=True))
+    return mapped, occurring, count_values(values[~found])
 
 
 def name_values(counts: Mapping[int, int], *, colours: bool) -> str:

@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from random import Random
 
 import torch
-from attrs import define, field, frozen
+from attrs import frozen
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, normalize
 
-from daframework.compute.randomness import derive, generator
-from daframework.data.stream import CropPlace
+from daframework.compute.randomness import derive
+from daframework.data.stream import CropPlace, shuffled
 from daframework.interfaces import ImageDataset
 
 _CELLS = 4  # a layout's rows and columns
@@ -35,7 +35,7 @@ def nearest_layouts(target: Tensor, source: Tensor, count: int) -> Tensor:
     return torch.cat([(part @ source.T).topk(min(count, len(source)), dim=1).indices for part in parts])
 
 
-@define(eq=False)
+@frozen(eq=False)
 class Pairing:
     """Which pair of crops is drawn at each position, and whether it is mirrored; both domains ask the same one.
 
@@ -46,15 +46,12 @@ class Pairing:
 
     pairs: int
     seed: int
-    _order: tuple[int, Tensor] = field(init=False, factory=lambda: (-1, torch.empty(0)))
 
     def at(self, position: int) -> tuple[int, bool]:
         """The pair drawn at ``position``, and whether it is mirrored."""
         epoch, place = divmod(position, self.pairs)
-        if self._order[0] != epoch:
-            self._order = (epoch, torch.randperm(self.pairs, generator=generator(self.seed, "pairs", epoch)))
         mirrored = Random(derive(self.seed, "pairs", "mirrored", position)).random() < 0.5
-        return int(self._order[1][place]), mirrored
+        return int(shuffled(self.pairs, self.seed, "pairs", epoch)[place]), mirrored
 
 
 @frozen(eq=False)

@@ -72,11 +72,9 @@ def opened(
         raise DataError(_unidentified(path, formats)) from error
     except Image.DecompressionBombError as error:  # of a WebP
         raise DataError(_too_large(path, "far too many pixels", most)) from error
-    except OSError as error:
-        if error.errno is not None:
+    except (OSError, *_DAMAGED) as error:
+        if isinstance(error, OSError) and error.errno is not None:
             raise DataError(f"{path}: cannot be read ({one_line(error)})") from error
-        raise DataError(f"{path}: truncated or damaged ({one_line(error)}); copy or download it again") from error
-    except _DAMAGED as error:
         raise DataError(f"{path}: truncated or damaged ({one_line(error)}); copy or download it again") from error
 
 

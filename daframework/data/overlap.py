@@ -1,8 +1,8 @@
 """Read before it is needed and write after the next is begun: files are handled in threads beside the network."""
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -19,19 +19,10 @@ def in_threads(function: Callable[[T], R], items: Iterable[T], *, threads: int, 
     images does.
     """
     begun: deque[Future[R]] = deque()
-    failed: Exception | None = None
-    remaining = iter(items)
     with ThreadPoolExecutor(threads) as pool:
         try:
-            while True:
-                try:
-                    item = next(remaining)
-                except StopIteration:
-                    break
-                except Exception as error:
-                    failed = error
-                    break
-                begun.append(pool.submit(function, item))
+            for future in _submitted(pool, function, items):
+                begun.append(future)
                 if len(begun) > most:
                     yield begun.popleft().result()
             while begun:
@@ -39,5 +30,14 @@ def in_threads(function: Callable[[T], R], items: Iterable[T], *, threads: int, 
         finally:
             for future in begun:
                 future.cancel()
-    if failed is not None:
-        raise failed
+
+
+def _submitted(pool: Executor, function: Callable[[T], R], items: Iterable[T]) -> Iterator[Future[R]]:
+    """A future for each of ``items``; what they raise is the last one's."""
+    try:
+        for item in items:
+            yield pool.submit(function, item)
+    except Exception as error:
+        failed = Future[R]()
+        failed.set_exception(error)
+        yield failed

@@ -2,15 +2,15 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from attrs import frozen
 from numpy.typing import NDArray
 
 from daframework.data.decode import IMAGE_SUFFIXES, image_size, read_label
-from daframework.data.label_files import CHANNELS, TRANSPARENT, read_colours, value_name
+from daframework.data.label_files import CHANNELS, TRANSPARENT, count_values, read_colours, value_name
 from daframework.data.spread import evenly_spread
 from daframework.data.walk import walk
 from daframework.errors import DataError
@@ -65,9 +65,7 @@ def look(folder: Path, labels: Path | None = None) -> Found:
     labels = labels or beside
     files = _files(images, IMAGE_SUFFIXES)
     if mixed := next((one for one in files if _LABEL_FOLDERS & {*one.lower().split("/")[:-1]}), None):
-        raise DataError(
-            f"{images}: holds labels among its images, such as {mixed}; name the folder of each, with --labels"
-        )
+        raise DataError(f"{images}: holds labels among its images, such as {mixed}; name both folders, with --labels")
     if labels is not None and labels.resolve() in (images.resolve(), *images.resolve().parents) and labels != beside:
         raise DataError(f"{labels}: holds the images too; give images and labels folders of their own")
     sizes = Counter(image_size(images / files[place]) for place in evenly_spread(len(files), _READ))
@@ -105,18 +103,14 @@ def _look_at_labels(images: Path, files: Sequence[str], labels: Path) -> LabelFi
         raise DataError(f"{labels}: holds no labels; a label is a PNG of class ids or colours")
     endings, beginnings, paired = _pairing(files, there)
     if not paired:
-        raise DataError(
-            f"{labels}: no label belongs to an image of {images} by its name, such as {there[0]} to {files[0]}"
-        )
+        raise DataError(f"{labels}: no label belongs to an image of {images}, such as {there[0]} to {files[0]}")
     if lacking := len(files) - len(paired):
         raise DataError(f"{labels}: {lacking} of {len(files)} images of {images} have no label; add or remove them")
     chosen = [labels / paired[place] for place in evenly_spread(len(paired), _READ)]
     kind, values = _values(chosen)
     if len(values) > _MOST_VALUES + 1:
-        raise DataError(
-            f"{labels}: {len(values)} different {kind} in {len(chosen)} labels, more than classes can be told apart "
-            f"({_MOST_VALUES}); they may be photographs, or were smeared by another format"
-        )
+        many = f"{len(values)} different {kind} in {len(chosen)} labels, more than the {_MOST_VALUES} classes allowed"
+        raise DataError(f"{labels}: {many}; they may be photographs, or were smeared by another format")
     return LabelFiles(labels, endings, beginnings, kind, values, len(chosen))
 
 
@@ -131,13 +125,12 @@ def _pairing(files: Sequence[str], labels: Sequence[str]) -> tuple[tuple[str, st
     beside = [Path(one) for one in labels if Path(one).parent == first.parent]
     for label in sorted(beside, key=lambda one: _likely(first.stem, one.stem))[:_TRIED]:
         same, same_end = _alike(first.stem, label.stem)
+        if not same and not same_end:
+            continue
         if same >= same_end:
             endings, beginnings = (first.name[same:], label.name[same:]), ("", "")
         else:
-            endings = (first.suffix, label.suffix)
-            beginnings = (first.stem[: len(first.stem) - same_end], label.stem[: len(label.stem) - same_end])
-        if max(same, same_end) == 0:
-            continue
+            endings, beginnings = (first.suffix, label.suffix), (first.stem[:-same_end], label.stem[:-same_end])
         paired = [one for file in files if (one := _label_of(Path(file), endings, beginnings)) in there]
         if len(paired) > len(best[2]):
             best = endings, beginnings, paired
@@ -155,8 +148,7 @@ def _alike(one: str, other: str) -> tuple[int, int]:
     """How many letters two names share at their beginnings, and at their ends."""
 
     def shared(first: str, second: str) -> int:
-        pairs = enumerate(zip(first, second, strict=False))
-        return next((place for place, (a, b) in pairs if a != b), min(len(one), len(other)))
+        return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(first, second, strict=False)))
 
     return shared(one, other), shared(one[::-1], other[::-1])
 
@@ -186,6 +178,5 @@ def _values(files: Sequence[Path]) -> tuple[str, dict[int, int]]:
 def _counted(read: Callable[[Path], NDArray[Any]], files: Sequence[Path]) -> dict[int, int]:
     counts: Counter[int] = Counter()
     for file in files:
-        values, pixels = np.unique(read(file), return_counts=True)
-        counts.update(dict(zip(values.tolist(), pixels.tolist(), strict=True)))
-    return dict(counts)
+        counts.update(count_values(read(file)))
+    return counts

@@ -62,8 +62,7 @@ def open_png(file: BinaryIO, *, head: bool = False) -> Image.Image:
     Raises:
         ValueError, SyntaxError: it is no PNG, ends early, or is damaged.
     """
-    chunks = [*png_chunks(file, head=head), *([(b"IDAT", b"")] if head else [])]
-    return _opened(chunks)
+    return _opened([*png_chunks(file, head=head), *([(b"IDAT", b"")] if head else [])])
 
 
 def png_levels(file: BinaryIO) -> NDArray[np.uint16]:

@@ -23,8 +23,7 @@ def rare_class_probabilities(pixels: Tensor, temperature: float) -> Tensor:
     the Rare Class Sampling of DAFormer, arXiv 2111.14887. A class that does not occur is never drawn.
     """
     share = pixels.double() / pixels.sum()
-    exponents = torch.where(pixels > 0, (1 - share) / temperature, -torch.inf)
-    return exponents.softmax(0)
+    return torch.where(pixels > 0, (1 - share) / temperature, -torch.inf).softmax(0)
 
 
 @frozen(eq=False)

@@ -6,9 +6,7 @@ indices, ``id`` being what stands for the class in label files and left out wher
 one, with what its classes become here. A class that both spaces name alike needs no line there.
 """
 
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
-from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +16,12 @@ from numpy.typing import NDArray
 from daframework.data.checked import DerivedDataset
 from daframework.data.label_files import colour_code, map_ids, value_name
 from daframework.dataset_interface import ImageDataset, Inspection, Sample
-from daframework.errors import DataError, RecipeError, one_line, unknown
+from daframework.errors import DataError, RecipeError, unknown
 from daframework.fingerprint import digest
 from daframework.label_types import IGNORE_INDEX
-from daframework.recipes.read import locate, offered_files
+from daframework.recipes.read import locate, offered_files, read_tables
 from daframework.recipes.strict import structure
 from daframework.registry import Plugins
-from daframework.text_file import read_text
 
 IGNORE = "ignore"
 """What a class becomes whose pixels are to be ignored."""
@@ -93,26 +90,18 @@ def colours_of(space: LabelSpace) -> dict[str, int]:
     first: dict[int, str] = {}
     for name, code in codes.items():
         if (other := first.setdefault(code, name)) != name:
-            raise DataError(
-                f"label space '{space.name}': {other} and {name} share the colour {value_name(code, colours=True)}, "
-                "which does not say which is meant; give a palette with a colour for each class"
-            )
+            both = f"label space '{space.name}': {other} and {name} share the colour {value_name(code, colours=True)}"
+            raise DataError(f"{both}, so labels do not say which is meant; give each class a colour of its own")
     return codes
 
 
-def read_space(file: Path | Traversable) -> LabelSpace:
+def read_space(file: Path) -> LabelSpace:
     """The label space in a TOML file; its name is the file's.
 
     Raises:
         RecipeError: the file cannot be read, or is wrong; every problem is in it.
     """
-    try:
-        tables = tomllib.loads(read_text(file))
-    except OSError as error:
-        raise RecipeError(f"{file}: cannot be read ({error.strerror})") from error
-    except (ValueError, RecursionError) as error:
-        raise RecipeError(f"{file}: not TOML: {one_line(error)}") from error
-    table, problems = structure(tables, SpaceTable)
+    table, problems = structure(read_tables(file), SpaceTable)
     if table is not None:
         problems = _faults(table)
     if table is None or problems:
@@ -139,20 +128,20 @@ def _faults(table: SpaceTable) -> list[str]:
         faults.append(f"classes: '{IGNORE}' is no class; it is what a class becomes that is left out")
     for entry in table.classes:
         if len(entry.colour) != 3 or not all(0 <= value <= 255 for value in entry.colour):
-            faults.append(
-                f"classes.{entry.name}.colour: must be [red, green, blue], 0 to 255, got {list(entry.colour)}"
-            )
+            colour = f"classes.{entry.name}.colour"
+            faults.append(f"{colour}: must be [red, green, blue], 0 to 255, got {list(entry.colour)}")
     if ids and (len(ids) < len(names) or len(set(ids)) < len(ids) or not all(0 <= one <= IGNORE_INDEX for one in ids)):
         faults.append(f"classes: either no class has an id, or each has one of its own, 0 to {IGNORE_INDEX}")
     if not 0 <= table.ignored_id <= IGNORE_INDEX or table.ignored_id in ids:
         faults.append(f"ignored_id: must be 0 to {IGNORE_INDEX} and no class's id, got {table.ignored_id}")
     for other, meanings in table.maps.items():
-        faults += [
-            f"maps.{other}.{name}: {unknown('class', meaning, [*names, IGNORE])}"
-            for name, meaning in meanings.items()
-            if meaning not in (*names, IGNORE)
-        ]
+        faults += _unknown_meanings(f"maps.{other}", meanings, names)
     return faults
+
+
+def _unknown_meanings(where: str, meanings: Mapping[str, str], classes: Sequence[str]) -> list[str]:
+    allowed = [*classes, IGNORE]
+    return [f"{where}.{name}: {unknown('class', to, allowed)}" for name, to in meanings.items() if to not in allowed]
 
 
 def class_table(
@@ -166,21 +155,14 @@ def class_table(
     Raises:
         RecipeError: a class has no place in ``space``, or ``own`` names what is not there; ``where`` is its key.
     """
-    allowed = [*space.classes, IGNORE]
     problems = [f"{where}: {unknown('class', name, classes)}" for name in own if name not in classes]
-    problems += [
-        f"{where}.{name}: {unknown('class', meaning, allowed)}"
-        for name, meaning in own.items()
-        if meaning not in allowed
-    ]
+    problems += _unknown_meanings(where, own, space.classes)
     offered = (space.maps[one.name] for one in known if one.classes == tuple(classes) and one.name in space.maps)
     given = {name: name for name in classes if name in space.classes} | dict(next(offered, {})) | dict(own)
     if lost := [name for name in classes if name not in given]:
         lines = ", ".join(f'"{name}" = "..."' for name in lost)
-        problems.append(
-            f"{where}: {', '.join(lost)} have no place in the label space '{space.name}'; say what they become, a "
-            f"class or {IGNORE}: {{ {lines} }}"
-        )
+        no_place = f"{where}: {', '.join(lost)} have no place in the label space '{space.name}'"
+        problems.append(f"{no_place}; say what they become, a class or {IGNORE}: {{ {lines} }}")
     if problems:
         raise RecipeError(problems)
     return {name: given[name] for name in classes}

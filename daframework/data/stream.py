@@ -1,15 +1,17 @@
 """Training crops without end: which image, which crop and whether mirrored follow from (seed, domain, position)."""
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from random import Random
 from typing import Protocol
 
 import torch
-from attrs import define, evolve, field, frozen
+from attrs import evolve, frozen
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
 from daframework.compute.randomness import derive, generator
+from daframework.data.checked import DerivedDataset
 from daframework.data.parallel import leave_interrupts_to_the_parent, until_killed
 from daframework.data.whole import batched
 from daframework.errors import DafError, DataError
@@ -70,27 +72,22 @@ class Blend:
         weight = random.uniform(self.low, self.high)  # drawn in any case: other draws follow from the same stream
         if weight == 1.0:
             return dataset
-        return _Blended(dataset, self.originals, weight, dataset.classes, dataset.palette, dataset.labels)
+        return _Blended(dataset, self.originals, weight)
 
 
-@frozen(eq=False)
-class _Blended(ImageDataset):
-    images: ImageDataset
-    originals: ImageDataset
-    weight: float
-    classes: Sequence[str]
-    palette: Sequence[tuple[int, int, int]]
-    labels: Sequence[str]
+class _Blended(DerivedDataset):
+    unlabelled = ImageDataset.unlabelled  # blended too
 
-    def __len__(self) -> int:
-        return len(self.images)
+    def __init__(self, dataset: ImageDataset, originals: ImageDataset, weight: float) -> None:
+        super().__init__(dataset)
+        self.originals, self.weight = originals, weight
 
     def __getitem__(self, index: int) -> Sample:
-        sample, original = self.images[index], self.originals.unlabelled(index).image
+        sample, original = self.dataset[index], self.originals.unlabelled(index).image
         return evolve(sample, image=torch.lerp(original.float(), sample.image.float(), self.weight).round().byte())
 
 
-@define(eq=False)
+@frozen(eq=False)
 class TrainingStream(Dataset[Crop | DafError]):
     """Random crops of ``dataset`` by position: every image once, in random order, before any comes again.
 
@@ -113,7 +110,6 @@ class TrainingStream(Dataset[Crop | DafError]):
     sampler: CropSampler | None = None
     blend: Blend | None = None
     label_type: LabelType = SEMANTIC
-    _order: tuple[int, Tensor] = field(init=False, factory=lambda: (-1, torch.empty(0)))
 
     def __getitem__(self, position: int) -> Crop | DafError:
         """The crop at ``position``; an error is handed out, since one raised in a worker would lose its type."""
@@ -129,11 +125,15 @@ class TrainingStream(Dataset[Crop | DafError]):
             place = self.sampler.place(dataset, self.crop_size, self.flip, position, random)
             return cut(place, self.crop_size, self.label_type)
         epoch, turn = divmod(position, len(self.dataset))
-        if self._order[0] != epoch:
-            shuffle = generator(self.seed, self.name, "order", epoch)
-            self._order = (epoch, torch.randperm(len(self.dataset), generator=shuffle))
-        place = random_place(dataset[int(self._order[1][turn])], self.crop_size, self.flip, random)
+        index = int(shuffled(len(self.dataset), self.seed, self.name, "order", epoch)[turn])
+        place = random_place(dataset[index], self.crop_size, self.flip, random)
         return cut(place, self.crop_size, self.label_type)
+
+
+@lru_cache(maxsize=8)  # of each stream's epoch: an order is asked for at every position
+def shuffled(count: int, seed: int, *names: str | int) -> Tensor:
+    """The indices below ``count`` in the random order that ``seed`` and ``names`` draw: not to be written to."""
+    return torch.randperm(count, generator=generator(seed, *names))
 
 
 def cut(place: CropPlace, size: Sequence[int], label_type: LabelType = SEMANTIC) -> Crop:
@@ -166,11 +166,9 @@ def random_corner(sample: Sample, size: Sequence[int], random: Random) -> tuple[
     """
     room = [have - want for have, want in zip(sample.image.shape[1:], size, strict=True)]
     if min(room) < 0:
-        have, want = tuple(sample.image.shape[1:]), tuple(size)
-        raise DataError(
-            f"image {sample.name}: {have[0]} x {have[1]} (height x width) is smaller than data.crop_size "
-            f"{want[0]} x {want[1]}; lower crop_size, or set data.resize"
-        )
+        have, want = (f"{one[0]} x {one[1]}" for one in (sample.image.shape[1:], size))
+        is_smaller = f"{have} (height x width) is smaller than data.crop_size {want}"
+        raise DataError(f"image {sample.name}: {is_smaller}; lower crop_size, or set data.resize")
     return random.randint(0, room[0]), random.randint(0, room[1])
 
 
@@ -222,8 +220,7 @@ def _collate(crops: list[Crop | DafError]) -> tuple[Tensor, Tensor | None] | Daf
     One, since each tensor that a worker hands over costs as much as a crop. `default_collate` stacks straight into
     memory that worker and parent share.
     """
-    planes: list[Tensor] = []
-    others: list[Tensor] = []
+    planes, others = list[Tensor](), list[Tensor]()
     for crop in crops:
         if isinstance(crop, DafError):
             return crop

@@ -37,6 +37,5 @@ def _identity(folder: Path) -> tuple[int, int]:
 
 
 def _complain(error: OSError) -> NoReturn:
-    raise DataError(
-        f"{error.filename}: cannot be listed ({error.strerror}); allow it with chmod, or take the folder away"
-    ) from error
+    what = f"{error.filename}: cannot be listed ({error.strerror})"
+    raise DataError(f"{what}; allow it with chmod, or take the folder away") from error

@@ -64,11 +64,9 @@ def apply_padded(
     """
     height, width = image.shape[-2:]
     below, right = (padded_side(side, multiple, smallest) - side for side in (height, width))
-    if not below and not right:
-        output: Tensor = network(image)
-        return output
-    image = pad(image, (0, right, 0, below), mode="replicate")
-    output = network(image)
+    if below or right:
+        image = pad(image, (0, right, 0, below), mode="replicate")
+    output: Tensor = network(image)
     return output[..., :height, :width] if output.shape[-2:] == image.shape[-2:] else output
 
 

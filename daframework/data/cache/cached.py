@@ -16,13 +16,17 @@ from daframework.interfaces import SEMANTIC, ImageDataset, Sample
 class Stored:
     """The images or labels of a whole set, mapped. What is known of each lies in numpy arrays, which do not grow."""
 
-    def __init__(self, part: CachePart, shards: Sequence[Shard]) -> None:
-        """``shards`` are all of the part's, in order, and known to be whole."""
-        self.part = part
-        heights = np.array([height for shard in shards for height in shard.heights], dtype=np.int64)
-        widths = np.array([width for shard in shards for width in shard.widths], dtype=np.int64)
-        self._sizes = np.stack([heights, widths], axis=1)
-        ends = np.cumsum(heights * widths * part.planes)
+    def __init__(self, part: CachePart, found: Sequence[Shard | None]) -> None:
+        """``found`` are all of the part's shards, in order, and known to be whole.
+
+        Raises:
+            DataError: one is missing, or cannot be mapped.
+        """
+        self.part, shards = part, [shard for shard in found if shard is not None]
+        if len(shards) < part.shards:
+            raise DataError(f"cache {part.folder}: was deleted or changed while it was opened; run again")
+        self._sizes = np.concatenate([np.stack([shard.heights, shard.widths], axis=1) for shard in shards])
+        ends = np.cumsum(self._sizes.prod(axis=1) * part.planes)
         before = np.concatenate([[0], ends[:-1]])  # bytes of the whole set before each entry
         self._offsets = before - before[np.arange(part.count) // part.size * part.size]
         names = [name.encode() for shard in shards for name in shard.names]

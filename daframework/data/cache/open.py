@@ -6,7 +6,8 @@ meaning, and the classes or the type. So another mapping shares the images, and 
 may be read: until then no label is looked for.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 
@@ -15,7 +16,7 @@ from daframework.data.cache.cached import Cached, Stored
 from daframework.data.cache.layout import cache_root, note_use
 from daframework.data.cache.shards import IMAGES, CachePart, DamagedError, Shard
 from daframework.data.cache.writing import build
-from daframework.errors import DataError, StoppedError, warn
+from daframework.errors import StoppedError, warn
 from daframework.fingerprint import digest
 from daframework.interfaces import ImageDataset, LabelType
 from daframework.label_types import labels_folder
@@ -78,45 +79,36 @@ def open_cached(
         found = []
     session.fabric.barrier()
     found = found or [_read(session, part, name) for part in parts]
-    stored = [_stored(part, shards) for part, shards in zip(parts, found, strict=True)]
+    stored = [Stored(part, shards) for part, shards in zip(parts, found, strict=True)]
     for part in parts:
         note_use(part)
     labels = {one.name: kept for one, kept in zip(types, stored[1:], strict=True)}
     return Cached(stored[0], labels, dataset.classes, dataset.palette)
 
 
-def _stored(part: CachePart, shards: Sequence[Shard | None]) -> Stored:
-    whole = [shard for shard in shards if shard is not None]
-    if len(whole) < part.shards:
-        raise DataError(f"cache {part.folder}: was deleted or changed while it was opened; run again")
-    return Stored(part, whole)
-
-
 def _read(session: Session, part: CachePart, name: str) -> list[Shard | None]:
     """Every shard of a part, None where it is missing or, which is told, not what was written."""
-    shards: list[Shard | None] = []
+    shards: list[Shard | None] = [None] * part.shards
     for number in range(part.shards):
-        try:
-            shards.append(part.read(number))
-        except DamagedError as damage:
-            shards.append(None)
-            _tell(name, damage)
-    unsure = [number for number, shard in enumerate(shards) if shard is not None and not part.is_known(number, shard)]
+        with _damage_told(name):
+            shards[number] = part.read(number)
+    unsure = [shard for shard in shards if shard is not None and not part.is_known(shard)]
     if unsure:
         session.log.begin(f"checking the cache of {name}", len(unsure), 0)
-    for done, number in enumerate(unsure, start=1):
-        shard = shards[number]
-        assert shard is not None
-        try:
-            part.verify(number, shard)
-        except DamagedError as damage:
-            shards[number] = None
-            _tell(name, damage)
+    for done, shard in enumerate(unsure, start=1):
+        shards[shard.number] = None
+        with _damage_told(name):
+            part.verify(shard)
+            shards[shard.number] = shard
         session.log.advance(done)
         if session.stopping():
             raise StoppedError(f"stopped after {done} of {len(unsure)} parts of the cache of {name} were checked")
     return shards
 
 
-def _tell(name: str, damage: DamagedError) -> None:
-    warn(f"the cache of {name}: {damage}; that part of it is made anew")
+@contextmanager
+def _damage_told(name: str) -> Iterator[None]:
+    try:
+        yield
+    except DamagedError as damage:
+        warn(f"the cache of {name}: {damage}; that part of it is made anew")

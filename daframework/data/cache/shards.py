@@ -18,24 +18,24 @@ from pixels (H, W, 3) a crop takes more than twice as long.
 import json
 import os
 import zlib
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Self, TypeVar
 from uuid import uuid4
 
 import torch
-from attrs import asdict, frozen
+from attrs import asdict, evolve, frozen
 from torch import Tensor
 
 from daframework.errors import DataError, one_line
 from daframework.fingerprint import checksum_file
 from daframework.storage.files import write_whole
 
-T = TypeVar("T")
 _SMALLEST = 64  # entries of a shard: what an interruption may throw away
 _MOST = 512  # shards of a part, each of which is looked at when it is opened
 
+MORE_ROOM = "make room (daf data cache --list shows what lies there), or set DAF_CACHE to a folder on another disk"
+"""What to do about a full disk."""
 IMAGES = "images"
 """The kind of a part that holds images and their names; every other holds labels."""
 
@@ -53,11 +53,11 @@ class Shard:
 
     key: str
     number: int
-    heights: tuple[int, ...]
-    widths: tuple[int, ...]
-    names: tuple[str, ...]
+    heights: list[int]
+    widths: list[int]
+    names: list[str]
     crc32: int
-    stamp: tuple[int, ...]
+    stamp: list[int]
 
 
 @frozen
@@ -101,24 +101,25 @@ class CachePart:
         """The file of a shard's pixels."""
         return self.folder / f"{number:05d}.bin"
 
+    def description(self, number: int) -> Path:
+        """The file that says what is known of a shard."""
+        return self.folder / f"{number:05d}.json"
+
     def read(self, number: int) -> Shard | None:
         """What is known of a shard, without a look at its pixels; None where there is none.
 
         Raises:
             DamagedError: it cannot be what was written.
         """
-        path = _description(self.folder, number)
+        path = self.description(number)
         try:
             content, _, checksum = path.read_bytes().partition(b"\n")
             if zlib.crc32(content) != int(checksum):
                 raise ValueError("its checksum is another")
-            fields: dict[str, Any] = json.loads(content)
-            for name in ("heights", "widths", "names", "stamp"):
-                fields[name] = tuple(fields[name])
-            shard = Shard(**fields)
+            shard = Shard(**json.loads(content))
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, TypeError, KeyError) as error:
+        except (OSError, ValueError, TypeError) as error:
             raise DamagedError(f"{path} is damaged ({one_line(error)})") from error
         if (shard.key, shard.number) != (self.key, number):
             raise DamagedError(f"{path} is of another cache")
@@ -130,19 +131,19 @@ class CachePart:
             raise DamagedError(f"{self.pixels(number)} has {size} bytes instead of {shard.stamp[0]}")
         return shard
 
-    def is_known(self, number: int, shard: Shard) -> bool:
+    def is_known(self, shard: Shard) -> bool:
         """Whether the shard's pixels are untouched since their checksum was last known to hold."""
         with suppress(OSError):  # it was deleted this moment, which `verify` tells
-            return _stamp(self.pixels(number)) == shard.stamp
+            return _stamp(self.pixels(shard.number)) == shard.stamp
         return False
 
-    def verify(self, number: int, shard: Shard) -> None:
+    def verify(self, shard: Shard) -> None:
         """Read the shard's pixels and compare their checksum; they are known from then on.
 
         Raises:
             DamagedError: it is another.
         """
-        path = self.pixels(number)
+        path = self.pixels(shard.number)
         try:
             stamp, checksum = _stamp(path), checksum_file(path)
         except OSError as error:
@@ -150,27 +151,31 @@ class CachePart:
         if checksum != shard.crc32:
             raise DamagedError(f"{path} holds other pixels than were written")
         with suppress(OSError):  # a folder that others share may be read only; then it is checked each time
-            _describe(self.folder, number, asdict(shard) | {"stamp": stamp})
+            self.describe(evolve(shard, stamp=stamp))
+
+    def describe(self, shard: Shard) -> None:
+        """Write down what is known of a shard.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        content = json.dumps(asdict(shard)).encode()
+        whole = b"%b\n%d" % (content, zlib.crc32(content))
+        write_whole(self.description(shard.number), lambda file: file.write(whole), shared=True, synced=False)
 
 
 class ShardWriter:
-    """Writes one shard; it appears whole or not at all. Use it as a context manager, and `finish` it at the end."""
+    """Writes one shard; it appears whole or not at all: `finish` it once all is added, and `close` it in any case."""
 
     def __init__(self, part: CachePart, number: int) -> None:
         """Make an empty file beside where the pixels will be."""
-        self._part, self._number = part, number
-        self._heights: list[int] = []
-        self._widths: list[int] = []
-        self._names: list[str] = []
-        self._checksum = 0
+        self._part, self._checksum = part, 0
+        self._shard = Shard(part.key, number, [], [], [], 0, [])  # its lists grow with what is added
         self._partial = part.folder / f".{number:05d}.{uuid4().hex}"
-        self._file = _or_full(lambda: self._partial.open("wb"), self._partial)
+        with filling(part.folder):
+            self._file = self._partial.open("wb")
 
-    def __enter__(self) -> Self:
-        """Nothing more is needed."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
         """Throw away what was not finished."""
         with suppress(OSError):  # what could not be written when it was added cannot be written now
             self._file.close()
@@ -184,12 +189,13 @@ class ShardWriter:
             DataError: there is no room for it.
         """
         content = pixels.contiguous().numpy().data.cast("B")
-        _or_full(lambda: self._file.write(content), self._partial)
+        with filling(self._part.folder):
+            self._file.write(content)
         self._checksum = zlib.crc32(content, self._checksum)
-        self._heights.append(pixels.shape[-2])
-        self._widths.append(pixels.shape[-1])
+        self._shard.heights.append(pixels.shape[-2])
+        self._shard.widths.append(pixels.shape[-1])
         if self._part.kind == IMAGES:
-            self._names.append(name)
+            self._shard.names.append(name)
 
     def finish(self) -> None:
         """All entries are there: give the shard its name.
@@ -197,39 +203,29 @@ class ShardWriter:
         Raises:
             DataError: there is no room for it.
         """
-        _or_full(self._finish, self._partial)
-
-    def _finish(self) -> None:
-        self._file.flush()
-        os.fsync(self._file.fileno())  # or a power cut could leave the size right and the pixels empty
-        self._file.close()
-        pixels = self._part.pixels(self._number)
-        self._partial.replace(pixels)
-        found = {"heights": self._heights, "widths": self._widths, "names": self._names}
-        known = {"crc32": self._checksum, "stamp": _stamp(pixels)}
-        _describe(self._part.folder, self._number, {"key": self._part.key, "number": self._number} | found | known)
+        pixels = self._part.pixels(self._shard.number)
+        with filling(self._part.folder):
+            self._file.flush()
+            os.fsync(self._file.fileno())  # or a power cut could leave the size right and the pixels empty
+            self._file.close()
+            self._partial.replace(pixels)
+            self._part.describe(evolve(self._shard, crc32=self._checksum, stamp=_stamp(pixels)))
 
 
-def _describe(folder: Path, number: int, fields: dict[str, Any]) -> None:
-    content = json.dumps(fields).encode()
-    whole = b"%b\n%d" % (content, zlib.crc32(content))
-    write_whole(_description(folder, number), lambda file: file.write(whole), shared=True, synced=False)
-
-
-def _description(folder: Path, number: int) -> Path:
-    return folder / f"{number:05d}.json"
-
-
-def _stamp(path: Path) -> tuple[int, ...]:
+def _stamp(path: Path) -> list[int]:
     status = path.stat()
-    return status.st_size, status.st_mtime_ns, status.st_ctime_ns
+    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns]
 
 
-def _or_full(write: Callable[[], T], path: Path) -> T:
+@contextmanager
+def filling(folder: Path) -> Iterator[None]:
+    """Inside, files of the cache in ``folder`` are written.
+
+    Raises:
+        DataError: there is no room for them, or no right to.
+    """
     try:
-        return write()
+        yield
     except OSError as error:
-        raise DataError(
-            f"cache {path.parent}: cannot be written ({error.strerror}); make room (daf data cache --list shows what "
-            "lies there), or set DAF_CACHE to a folder on another disk; the same command goes on from what is finished"
-        ) from error
+        what = f"cache {folder}: cannot be written ({error.strerror}); {MORE_ROOM}"
+        raise DataError(f"{what}; the same command goes on from what is finished") from error

@@ -3,7 +3,7 @@
 import shutil
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from typing import Any
 
 import torch
@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from daframework.compute.session import Session
 from daframework.data.cache.layout import cache_root, describe, gigabytes
-from daframework.data.cache.shards import IMAGES, CachePart, Shard, ShardWriter
+from daframework.data.cache.shards import IMAGES, MORE_ROOM, CachePart, Shard, ShardWriter, filling
 from daframework.data.checked import check_sample, labels_of, resize_sample
 from daframework.data.parallel import leave_interrupts_to_the_parent, until_killed
 from daframework.data.spread import evenly_spread
@@ -45,12 +45,8 @@ def build(
         StoppedError: the user asked to stop; finished shards are kept.
         DataError: a file cannot be used, or there is no room.
     """
-    missing: dict[int, list[CachePart]] = {}
-    for part, shards in parts:
-        for number, shard in enumerate(shards):
-            if shard is None:
-                missing.setdefault(number, []).append(part)
-    todo = sorted(missing.items())
+    missing = ([part for part, shards in parts if shards[number] is None] for number in range(parts[0][0].shards))
+    todo = [(number, wanted) for number, wanted in enumerate(missing) if wanted]
     _make_folders([part for part, _ in parts], name, resize)
     _check_room(dataset, todo, name, resize)
     left = sum(len(wanted[0].entries(number)) for number, wanted in todo)
@@ -102,7 +98,7 @@ class _Builder(IterableDataset[str | DataError | None]):
         kinds, whole = {part.kind for part in parts}, True
         types = [one for one in self.types if labels_folder(one.name) in kinds]
         with ExitStack() as stack:
-            writers = [(part, stack.enter_context(ShardWriter(part, number))) for part in parts]
+            writers = [(part, stack.enter_context(closing(ShardWriter(part, number)))) for part in parts]
             for index in parts[0].entries(number):
                 try:
                     sample = self.dataset[index] if types else self.dataset.unlabelled(index)
@@ -125,12 +121,8 @@ class _Builder(IterableDataset[str | DataError | None]):
 def _make_folders(parts: Sequence[CachePart], name: str, resize: Sequence[int] | None) -> None:
     """Make the folders, and throw away what killed processes left there."""
     for part in parts:
-        try:
+        with filling(part.folder):
             describe(part, name, resize)
-        except OSError as error:
-            raise DataError(
-                f"cache {part.folder}: cannot be made ({error.strerror}); set DAF_CACHE to a folder you may write to"
-            ) from error
         for path in part.folder.glob(".*"):
             with suppress(OSError):
                 if path.stat().st_mtime < time.time() - _ABANDONED:
@@ -149,8 +141,5 @@ def _check_room(
     needed = area * sum(part.planes * len(part.entries(number)) for number, parts in todo for part in parts)
     free = shutil.disk_usage(cache_root()).free
     if needed > free:
-        raise DataError(
-            f"cache {cache_root()}: {name} needs about {gigabytes(needed)} more, and {gigabytes(free)} are free; make "
-            "room (daf data cache --list shows what lies there), set DAF_CACHE to a folder on another disk, or lower "
-            "data.resize"
-        )
+        lacks = f"{name} needs about {gigabytes(needed)} more, and {gigabytes(free)} are free"
+        raise DataError(f"cache {cache_root()}: {lacks}; {MORE_ROOM}, or lower data.resize")

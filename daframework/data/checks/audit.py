@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from attrs import define, evolve, field, frozen
+from attrs import Factory, define, evolve, field, frozen
 
 from daframework.data.checked import check_sample
 from daframework.data.checks.duplicates import content_digest
@@ -65,26 +65,25 @@ def audit(
         return Audited(where, (f"{where}: unexpected {type(error).__name__}: {error} (a fault of the dataset)",))
     if file is None:
         where = found.name
-    errors, warnings = list(found.problems), []
-    image, label, others, doubt = found.image, found.label, found.others, found.doubt
-    if image is not None:
-        sample = Sample(image, label, found.name, others)
+    errors, warnings, doubt = list(found.problems), [], found.doubt
+    if found.image is not None:
+        sample = Sample(found.image, found.label, found.name, found.others)
         try:
             check_sample(sample, len(dataset.classes), [one for one in types if one.name in found.labels])
         except DataError as error:
             errors.append(str(error))
-            image, label, others = None, None, {}
+            found = evolve(found, image=None, label=None, others={})
         else:
             learned = None if task is None else sample.labelled(task.label_type.name)
             said = None if task is None or learned is None else task.doubt(learned)
             doubt = doubt or (said and f"{where}: {said}")
     counts: tuple[int, ...] | None = None
-    if label is not None:
-        counts = tuple(label_counts(label, len(dataset.classes), found.name).tolist())
+    if found.label is not None:
+        counts = tuple(label_counts(found.label, len(dataset.classes), found.name).tolist())
         if not any(counts):
             warnings.append(f"{where}: its label ignores every pixel; take the pair away, or look at the label")
-    told: dict[str, Any] = {"counts": counts, "others": tuple(others), "turned": found.turned, "doubt": doubt}
-    if image is not None:
+    told: dict[str, Any] = {"counts": counts, "others": tuple(found.others), "turned": found.turned, "doubt": doubt}
+    if (image := found.image) is not None:
         sums, squares = _sums(image)
         pixels = image.shape[1] * image.shape[2]
         spread = max(map(lambda total, square: _deviation(pixels, total, square), sums, squares))
@@ -98,10 +97,8 @@ def audit(
 def turned_differently(title: str, images: Sequence[str]) -> str:
     """The warning about ``images`` of a set, which EXIF turns differently from their labels."""
     count = f"{len(images):,} images" if len(images) > 1 else "1 image"
-    return (
-        f"{title}: {count}, such as {images[0]}, turned by EXIF otherwise than the label; look at them with daf data "
-        "preview, and save them turned and without EXIF if their labels lie wrong"
-    )
+    remedy = "look at them with daf data preview, and save them turned and without EXIF if their labels lie wrong"
+    return f"{title}: {count}, such as {images[0]}, turned by EXIF otherwise than the label; {remedy}"
 
 
 def _read(dataset: ImageDataset, labelled: bool, index: int) -> Inspection:
@@ -142,17 +139,14 @@ class SetAudit:
     read: int = 0
     labels: int = 0
     sizes: Counter[tuple[int, int]] = field(factory=Counter)
-    pixels: list[int] = field(init=False)
-    shown: list[int] = field(init=False)
+    pixels: list[int] = field(init=False, default=Factory(lambda self: [0] * len(self.classes), takes_self=True))
+    shown: list[int] = field(init=False, default=Factory(lambda self: [0] * len(self.classes), takes_self=True))
     contents: list[tuple[str, str]] = field(factory=list)
     others: Counter[str] = field(factory=Counter)
     turned: list[str] = field(factory=list)
     doubts: list[str] = field(factory=list)
     _sums: list[int] = field(factory=lambda: [0, 0, 0])
     _squares: list[int] = field(factory=lambda: [0, 0, 0])
-
-    def __attrs_post_init__(self) -> None:
-        self.pixels, self.shown = [0] * len(self.classes), [0] * len(self.classes)
 
     def add(self, found: Audited) -> None:
         """Count one image in."""

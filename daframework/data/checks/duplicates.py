@@ -41,26 +41,22 @@ def find_duplicates(sets: Sequence[Contents]) -> tuple[list[tuple[str, str]], li
     An image of a test set that a training set holds is an error; one that its own set holds before is a warning. Two
     training sets that share images are a warning, one for all.
     """
-    errors: list[tuple[str, str]] = []
-    warnings: list[tuple[str, str]] = []
-    known: list[dict[str, str]] = []
-    for place, one in enumerate(sets):
+    errors, warnings = list[tuple[str, str]](), list[tuple[str, str]]()
+    known: list[tuple[Contents, dict[str, str]]] = []
+    for one in sets:
         own: dict[str, str] = {}
         for where, digest in one.images:
             if (before := own.setdefault(digest, where)) != where:
                 line = f"{where}: the same image as {before}, also of {one.title}; keep one of them"
                 warnings.append((one.title, line))
-        for other, first in zip(sets[:place], known, strict=True):
+        for other, first in known:
             shared = [(where, first[digest]) for digest, where in own.items() if digest in first]
             if one.test != other.test:
                 errors += [(one.title, _shared(where, one.title, before, other.title)) for where, before in shared]
             elif shared:
-                line = (
-                    f"{shared[0][0]}: {one.title} and {other.title} share {len(shared)} images, this one among them; "
-                    "take them out of one"
-                )
-                warnings.append((one.title, line))
-        known.append(own)
+                both = f"{one.title} and {other.title} share {len(shared)} images"
+                warnings.append((one.title, f"{shared[0][0]}: {both}, this one among them; take them out of one"))
+        known.append((one, own))
     return errors, warnings
 
 

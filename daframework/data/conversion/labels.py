@@ -6,13 +6,7 @@ from pathlib import Path
 from attrs import field, frozen
 
 from daframework.data.decode import write_label
-from daframework.data.label_files import (
-    TRANSPARENT,
-    Channel,
-    name_values,
-    read_values,
-    replace_values,
-)
+from daframework.data.label_files import TRANSPARENT, Channel, name_values, read_values, replace_values
 from daframework.data.spaces import IGNORE, LabelSpace
 from daframework.errors import DataError
 from daframework.label_types import IGNORE_INDEX
