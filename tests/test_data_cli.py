@@ -10,6 +10,7 @@ from functools import partial
 from multiprocessing import active_children
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from conftest import install
@@ -220,3 +221,16 @@ def test_a_dataset_needs_no_more_than_its_samples():
     assert audit(dataset, True, 0).errors == ("image one: has no label",)
     damaged = audit(dataset, True, 1)
     assert damaged.digest is damaged.counts is None and damaged.errors == ("two.png: damaged; fetch it again",)
+
+
+def test_classes_are_checked_where_another_label_is_asked_for_too():
+    class Wrong(Files):
+        classes = ("road", "sky")
+
+        def __getitem__(self, index):
+            return Sample(np.zeros((3, 1, 2), np.uint8), np.array([[1, 7]], np.uint8), "one")
+
+        file = ImageDataset.file
+
+    found = audit(Wrong([None]), True, 0, types=())
+    assert found.counts is None and "id 7 (1 pixels have such ids) is not a class" in found.errors[0]

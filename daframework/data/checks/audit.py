@@ -54,7 +54,8 @@ def audit(
 ) -> Audited:
     """Decode one image, and its labels if ``labelled``; whatever is wrong is in the result, a line each.
 
-    Labels of ``types`` must be as these say; others are as good as the dataset finds them. ``task`` may doubt its own.
+    Classes, which are counted, and labels of ``types`` must be as these say; others are as good as the dataset finds
+    them. ``task`` may doubt its own.
     """
     where = f"image {index}"
     try:
@@ -69,7 +70,9 @@ def audit(
     if found.image is not None:
         sample = Sample(found.image, found.label, found.name, found.others)
         try:
-            check_sample(sample, len(dataset.classes), [one for one in types if one.name in found.labels])
+            others = [one for one in types if not one.of_classes]
+            wanted = [one for one in (SEMANTIC, *others) if one.name in found.labels]
+            check_sample(sample, len(dataset.classes), wanted)
         except DataError as error:
             errors.append(str(error))
             found = evolve(found, image=None, label=None, others={})
