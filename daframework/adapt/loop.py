@@ -57,13 +57,8 @@ def train(
     nets = networks.trained
     for network in nets:
         network.train()
-    generator_objective = GeneratorObjective(
-        networks.generators,
-        networks.discriminators,
-        networks.terms,
-        recompute=recipe.hardware.checkpoint_activations,
-    )
-    discriminator_objective = DiscriminatorObjective(networks.discriminators, networks.terms)
+    generator_objective = GeneratorObjective(networks, recompute=recipe.hardware.checkpoint_activations)
+    discriminator_objective = DiscriminatorObjective(networks)
     generator_lr, discriminator_lr = table.lr, table.discriminator_lr or table.lr
     generator_step, generator_optimizer = _set_up(session, generator_objective, generator_lr, table.betas)
     discriminator_step, discriminator_optimizer = _set_up(

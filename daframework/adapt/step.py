@@ -4,7 +4,7 @@ All forward passes of the networks happen inside the objectives, so that distrib
 see one module each.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple, TypeVar, cast
 
@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from daframework.errors import DataError, PluginError
-from daframework.interfaces import Batch, Discriminator, DiscriminatorOutput, Generator
-from daframework.networks import DOMAINS, Term
+from daframework.interfaces import Batch, DiscriminatorOutput, Generator
+from daframework.networks import DOMAINS, Networks, Term
 from daframework.spans import span
 
 T = TypeVar("T")
@@ -47,34 +47,26 @@ class DiscriminatorStep(NamedTuple):
 class GeneratorObjective(nn.Module):
     """What both generators, and the losses' own weights, minimise. The discriminators are used as they are."""
 
-    def __init__(
-        self,
-        generators: Mapping[str, Generator],
-        discriminators: Mapping[str, Discriminator],
-        terms: Iterable[Term],
-        *,
-        recompute: bool = False,
-    ) -> None:
-        """``generators`` by direction and the losses become submodules; ``discriminators`` by domain do not.
+    def __init__(self, networks: Networks, *, recompute: bool = False) -> None:
+        """The generators and the losses become submodules; the discriminators do not.
 
         ``recompute`` keeps none of the generators' activations and computes them once more in the backward pass.
         """
         super().__init__()
-        self._recompute = recompute
-        self.generators = nn.ModuleDict(dict(generators))
-        self.terms = list(terms)
-        self.losses = nn.ModuleDict({term.name: term.loss for term in self.terms})
-        # A plain tuple, so that they are neither trained, synchronised nor saved from here.
-        self._discriminators = tuple(discriminators.items())
+        # No module, so that the discriminators in it are neither trained, synchronised nor saved from here.
+        self._networks, self._recompute = networks, recompute
+        self.generators = nn.ModuleDict(dict(networks.generators))
+        self.losses = nn.ModuleDict({term.name: term.loss for term in networks.terms})
 
     def forward(self, source: Tensor, source_label: Tensor | None, target: Tensor) -> GeneratorStep:
         """One step's images (N, 3, H, W) in [-1, 1] and the source's classes (N, H, W), None where it has none -> the
         sum of weighted losses.
         """
         generators = cast("dict[str, Generator]", dict(self.generators.items()))
-        images = StepImages(generators, dict(self._discriminators), source, source_label, target, self._recompute)
+        judges = self._networks.discriminators
+        images = StepImages(generators, judges, source, source_label, target, self._recompute)
         total, values = source.new_zeros(()), {}
-        for term in self.terms:
+        for term in self._networks.terms:
             value = _scalar(term, term.loss.generator_loss, images)
             if value is not None:
                 total = total + term.weight * value
@@ -85,11 +77,11 @@ class GeneratorObjective(nn.Module):
 class DiscriminatorObjective(nn.Module):
     """What the discriminators minimise, both domains together."""
 
-    def __init__(self, discriminators: Mapping[str, Discriminator], terms: Iterable[Term]) -> None:
-        """``discriminators`` by domain become submodules; the losses belong to the generators' objective."""
+    def __init__(self, networks: Networks) -> None:
+        """The discriminators become submodules; the losses belong to the generators' objective."""
         super().__init__()
-        self.discriminators = nn.ModuleDict(dict(discriminators))
-        self._terms = tuple(terms)
+        self.discriminators = nn.ModuleDict(dict(networks.discriminators))
+        self._terms = networks.terms
 
     def forward(
         self,

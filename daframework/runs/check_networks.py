@@ -18,6 +18,7 @@ from daframework.interfaces import SEMANTIC, Discriminator, Generator
 from daframework.networks import (
     DIRECTIONS,
     DOMAINS,
+    Networks,
     Term,
     judged_domains,
     make_also,
@@ -195,15 +196,15 @@ def _step_problems(
     assert recipe.translation is not None, "a recipe without [translation] has no step"
     batch, (height, width) = trials["generator"].batch, recipe.data.crop_size
     translator = cast(Generator, _Once(trials["generator"].built.network.train()))
-    generators: dict[str, Generator] = {direction: translator for direction in recipe.translation.directions}
-    discriminators: dict[str, Discriminator] = {}
+    judges: dict[str, Discriminator] = {}
     if "discriminator" in trials:
         judge = cast(Discriminator, _Once(trials["discriminator"].built.network.train()))
-        discriminators = dict.fromkeys(judged_domains(recipe), judge)
+        judges = dict.fromkeys(judged_domains(recipe), judge)
     try:
         image = torch.zeros(batch, 3, height, width)
         label = torch.zeros(batch, height, width, dtype=torch.int64) if num_classes else None
-        values, total = try_step(generators, discriminators, terms, image, label, image)
+        networks = Networks(dict.fromkeys(recipe.translation.directions, translator), judges, terms)
+        values, total = try_step(networks, image, label, image)
         if not any(name.startswith("generator/") for name in values):
             return ["losses: none of them trains the generators"]
         if total.requires_grad:
