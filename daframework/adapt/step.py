@@ -6,7 +6,7 @@ see one module each.
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import NamedTuple, TypeVar, cast
 
 import torch
 from attrs import define, field
@@ -19,7 +19,7 @@ from daframework.networks import DOMAINS, Networks, Term
 from daframework.spans import span
 
 T = TypeVar("T")
-Network = Callable[[Tensor], Any]
+Network = Callable[[Tensor], DiscriminatorOutput]
 
 
 class Fake(NamedTuple):
@@ -214,10 +214,8 @@ class StepImages:
                 checkpoint(generator, image, use_reentrant=False) if self._recompute else generator(image)
             )
         if translated.shape != image.shape:
-            raise PluginError(
-                f"generator {direction} must keep the shape {tuple(image.shape)} of what it translates, "
-                f"got {tuple(translated.shape)}"
-            )
+            wanted, got = tuple(image.shape), tuple(translated.shape)
+            raise PluginError(f"generator {direction} must keep the shape {wanted} of what it translates, got {got}")
         return translated
 
 
@@ -265,5 +263,4 @@ def _domain_of(image: str) -> str:
 
 def _judge(discriminator: Network, image: Tensor) -> DiscriminatorOutput:
     with span("discriminators forward"):
-        output: DiscriminatorOutput = discriminator(image)
-    return output
+        return discriminator(image)
