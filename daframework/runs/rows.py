@@ -114,19 +114,12 @@ def _label_free(run: RunContext, model: nn.Module, row: str) -> float | None:
     looked = run.task.label_free(model)
     if looked is None:
         return None
-    target, stage = run.target, f"looking at what {row} predicts"
-    return looked.score(
-        measure(
-            run.session,
-            run.task,
-            looked.model,
-            target,
-            evenly_spread(len(target), _LOOKED_AT),
-            run.recipe.downstream.batch_size,
-            stage,
-            lambda prediction, _: looked.statistics(prediction),
-        )
+    places, size = evenly_spread(len(run.target), _LOOKED_AT), run.recipe.downstream.batch_size
+    stage = f"looking at what {row} predicts"
+    found = measure(
+        run.session, run.task, looked.model, run.target, places, size, stage, lambda made, _: looked.statistics(made)
     )
+    return looked.score(found)
 
 
 def content_preservation(run: RunContext, translated: Sequence[ImageDataset]) -> MetricValues:
@@ -161,10 +154,7 @@ def load_model(session: Session, task: Task, folder: RunFolder, name: str) -> nn
     model = task.model()
     state = checkpoint.load(folder.checkpoint(name), torch.device("cpu"))
     if state is None:
-        raise RunError(
-            f"{folder.path} has scores of {name} and no longer its model; "
-            f"delete {folder.scores(name)} to train it again"
-        )
+        raise RunError(f"{name} has scores and no longer its model; delete {folder.scores(name)} to train it again")
     model.load_state_dict(state["model"])
     frozen: nn.Module = session.fabric.to_device(model.eval().requires_grad_(False))
     return frozen
@@ -183,9 +173,8 @@ def _once(run: RunContext, row: str, measured: Callable[[], Outcome]) -> Outcome
     outcome = measured()
     if run.session.fabric.is_global_zero:
         checkpoint.save(run.folder.statistics(row), {"statistics": outcome.statistics})
-        content = scores_to_json(outcome.scores, run.source.classes) | {
-            "mutual_information": outcome.mutual_information
-        }
+        found = {"mutual_information": outcome.mutual_information}
+        content = scores_to_json(outcome.scores, run.source.classes) | found
         write_text(run.folder.scores(row), json.dumps(content, indent=2) + "\n")
     return outcome
 

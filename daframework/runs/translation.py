@@ -1,5 +1,7 @@
 """The translation of a run: train it, keep its generator, translate the whole source set."""
 
+from functools import partial
+
 import torch
 from torch import nn
 
@@ -49,15 +51,8 @@ def translate(run: RunContext) -> list[TranslatedSet]:
             for one in also:
                 one.eval().to(_weights_dtype(run.recipe)).prepare(run.source, run.target)
                 one.to(run.session.fabric.device)
-            translate_set(
-                run.session,
-                generator,
-                run.source,
-                run.folder.translated,
-                batch_size=run.recipe.downstream.batch_size,
-                seed=run.recipe.seed,
-                also=also,
-            )
+            to, size, seed = run.folder.translated, run.recipe.downstream.batch_size, run.recipe.seed
+            translate_set(run.session, generator, run.source, to, batch_size=size, seed=seed, also=also)
     return open_translated(run.folder.translated, run.source)
 
 
@@ -74,12 +69,9 @@ def _train(run: RunContext) -> nn.Module:
         "source": stream(run.recipe, run.source, "source", samplers.get("source")),
         "target": stream(run.recipe, run.target, "target", samplers.get("target")),
     }
-
-    def draw(step: int, translator: nn.Module) -> None:
-        _draw_samples(run, networks, step, translator)
-
+    path, draw = run.folder.checkpoint(TRANSLATION), partial(_draw_samples, run, networks)
     with timed(run, TRANSLATION):
-        return train(run.session, networks, streams, run.recipe, run.folder.checkpoint(TRANSLATION), draw)
+        return train(run.session, networks, streams, run.recipe, path, draw)
 
 
 def _weights_dtype(recipe: Recipe) -> torch.dtype:
@@ -101,20 +93,16 @@ def load_generator(session: Session, plugins: Plugins, recipe: Recipe, folder: R
     try:
         generator.load_state_dict(state["generator"])
     except RuntimeError as error:
-        raise RunError(
-            f"{path} does not fit the recipe's generator; was it made by another version of its plugin? "
-            f"({one_line(error)})"
-        ) from error
+        hint = "was it made by another version of its plugin?"
+        raise RunError(f"{path} does not fit the recipe's generator; {hint} ({one_line(error)})") from error
     return generator.to(session.fabric.device).eval()
 
 
 def measure_domains(networks: Networks, source: ImageDataset, target: Unlabelled) -> None:
     """Let generators and losses `prepare`."""
     for direction, generator in networks.generators.items():
-        if direction == DIRECTIONS[0]:
-            generator.prepare(source, target)
-        else:
-            generator.prepare(target, Unlabelled(source))
+        ends = (source, target) if direction == DIRECTIONS[0] else (target, Unlabelled(source))
+        generator.prepare(*ends)
     for term in networks.terms:
         term.loss.prepare(source, target)
 
