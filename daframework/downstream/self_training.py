@@ -113,10 +113,9 @@ class SelfTraining:
         """
         student.load_state_dict(self._teacher.state_dict())
         if not self._most:
-            warn(
-                f"{row}: no pseudo-label reached a probability of {self._table.confidence}, so nothing was learned of "
-                "the target; lower downstream.self_training.confidence, or train the row for longer"
-            )
+            found = f"no pseudo-label reached a probability of {self._table.confidence}"
+            remedy = "lower downstream.self_training.confidence, or train the row for longer"
+            warn(f"{row}: {found}, so nothing was learned of the target; {remedy}")
 
     def state_dict(self) -> dict[str, Any]:
         """For a checkpoint."""

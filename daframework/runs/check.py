@@ -151,17 +151,13 @@ def _size_problems(recipe: Recipe, sizes: Mapping[str, Sizes], tell: Callable[[s
         if len(found.unreadable) > _NAMED:
             problems.append(f"{name}: {len(found.unreadable) - _NAMED} more images cannot be read")
         if found.cut_short:
-            tell(
-                f"{name}: the sizes of {found.seen:,} of its {found.total:,} images were looked at; daf data check "
-                "looks at all"
-            )
+            seen = f"{found.seen:,} of its {found.total:,} images"
+            tell(f"{name}: the sizes of {seen} were looked at; daf data check looks at all")
         small = [size for size in found.counts if size[0] < crop[0] or size[1] < crop[1]]
         if small and name != "target test":
             count = sum(found.counts[size] for size in small)
             which = "the" if len(small) == len(found.counts) else f"{count:,} of the {found.seen:,}"
-            (height, width), example = small[0], found.examples[small[0]]
-            problems.append(
-                f"data.crop_size: {crop[0]} x {crop[1]} (height x width) is larger than {which} images of {name}, "
-                f"{height} x {width} ({example}); lower it, or set data.resize"
-            )
+            larger = "data.crop_size: {} x {} (height x width) is larger than".format(*crop)
+            example = "{} x {} ({})".format(*small[0], found.examples[small[0]])
+            problems.append(f"{larger} {which} images of {name}, {example}; lower it, or set data.resize")
     return problems

@@ -178,10 +178,9 @@ def _fit_together(recipe: Recipe, terms: Sequence[Term], discriminator: Discrimi
         if (term.loss.needs_discriminator or term.loss.needs_semantics) and not judged_domains(recipe):
             problems.append(f"losses.{term.name}: needs a [discriminator], and there is none")
         elif term.loss.needs_semantics and discriminator is not None and not discriminator.has_semantics:
-            problems.append(
-                f"losses.{term.name}: needs a discriminator with a semantic head, and '{name}' has none; "
-                'use [discriminator] name = "semantic", or leave the loss out'
-            )
+            remedy = 'use [discriminator] name = "semantic", or leave the loss out'
+            needed = "needs a discriminator with a semantic head"
+            problems.append(f"losses.{term.name}: {needed}, and '{name}' has none; {remedy}")
     return problems
 
 

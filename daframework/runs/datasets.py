@@ -1,7 +1,5 @@
 """The datasets of a recipe, their labels read in one label space."""
 
-from collections.abc import Sequence
-
 from attrs import frozen
 
 from daframework.build import make_dataset
@@ -44,10 +42,9 @@ def open_datasets(plugins: Plugins, recipe: Recipe) -> Datasets:
             raise RecipeError(f"data.{domain}_map: says what classes become, but data.classes names no label space")
     source, target, target_test = opened
     if SEMANTIC.name in target.labels and tuple(source.classes) != tuple(target.classes):
-        raise RecipeError(
-            f"source and target must have the same classes in the same order, got {_list(source.classes)} "
-            f"and {_list(target.classes)}; name a label space for both in data.classes"
-        )
+        rule = "source and target must have the same classes in the same order"
+        got = f"[{', '.join(source.classes)}] and [{', '.join(target.classes)}]"
+        raise RecipeError(f"{rule}, got {got}; name a label space for both in data.classes")
     return Datasets(source, target, target_test)
 
 
@@ -111,7 +108,3 @@ def _in_one_space(plugins: Plugins, recipe: Recipe, name: str, opened: list[Imag
         dataset if tuple(dataset.classes) == space.classes and table == as_it_is else Mapped(dataset, space, table)
         for dataset, table in zip(opened, (tables[0], tables[1], tables[1]), strict=True)
     ]
-
-
-def _list(names: Sequence[str]) -> str:
-    return f"[{', '.join(names)}]"

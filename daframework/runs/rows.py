@@ -76,22 +76,14 @@ def fit_and_score(run: RunContext, planned: PlannedRow, datasets: Sequence[Image
         table, target = run.recipe.downstream.self_training, None
         if start is not None and table is not None:
             target = Target(stream(run.recipe, run.target, "self-training"), table)
+        models, session, task = list[nn.Module](), run.task_session, run.task
         with timed(run, training_of(row)):
-            models = [
-                fit(
-                    run.task_session,
-                    run.task,
-                    stream(run.recipe, dataset, "task", rare, blend, run.task.label_type),
-                    run.recipe,
-                    row,
-                    run.folder.checkpoint(member_name(row, member)),
-                    planned.augment,
-                    prior=prior,
-                    start=None if start is None else trained(run, member_name(start, member)).state_dict(),
-                    target=target,
-                )
-                for member, dataset in enumerate(datasets)
-            ]
+            for member, dataset in enumerate(datasets):
+                crops = stream(run.recipe, dataset, "task", rare, blend, task.label_type)
+                path = run.folder.checkpoint(member_name(row, member))
+                weights = None if start is None else trained(run, member_name(start, member)).state_dict()
+                given = session, task, crops, run.recipe, row, path, planned.augment
+                models.append(fit(*given, prior=prior, start=weights, target=target))
         model = models[0] if len(models) == 1 else run.task.ensemble(models)
         with timed(run, SCORING):
             if run.recipe.downstream.score:

@@ -119,18 +119,15 @@ def planned_rows(run: RunContext, target: ImageDataset) -> list[PlannedRow]:
     common = downstream.augment
     own = recipe.augment or common
     rows = [PlannedRow(SOURCE_ONLY, lambda: [run.source], common)]
-    if recipe.generator is not None:
+    if (translation := recipe.translation) is not None:
         # The source's model for losses and matched crops, the oracle for content preservation.
         needs = (SOURCE_ONLY,) if downstream.source_only or _needs_source_model(run) else ()
         needs = (*needs, ORACLE) if downstream.oracle else needs
-        translation = recipe.translation
-        shared = len(translation.also) if translation else 0
         low, high = downstream.blend
-        kept = translation.originals if translation else None
-        alone = low == high == 1.0 and not shared and kept is None
-        blend = None if alone else Blend(run.source, low, high, kept=kept)
+        alone = low == high == 1.0 and not translation.also and translation.originals is None
+        blend = None if alone else Blend(run.source, low, high, kept=translation.originals)
         row = PlannedRow(recipe.name, lambda: _translated(run), own, needs=needs, translated=True)
-        rows.append(evolve(row, blend=blend, shared=shared))
+        rows.append(evolve(row, blend=blend, shared=len(translation.also)))
     elif recipe.augment is not None:
         rows.append(PlannedRow(recipe.name, lambda: [run.source], own))
     if recipe.downstream.self_training is not None:

@@ -120,10 +120,8 @@ def _draw_samples(run: RunContext, networks: Networks, step: int, translator: nn
     heads = head_scores(translator, networks, judged, device)
     if heads:
         run.session.log.values(step, {f"semantic head/mIoU of {image}": miou for image, miou in heads.items()})
-    table = run.recipe.translation
-    if table is not None and step == table.steps and heads.get("fake_target", 1.0) < _FLOOR:
-        warn(
-            f"{run.recipe.name}: the semantic head that judges translations segments them with a mIoU of only "
-            f"{100 * heads['fake_target']:.0f} %: it can hardly say whether they still show what they did; train for "
-            "more translation.steps, or raise the weight of semantic_discriminator or set its class_weights"
-        )
+    table, miou = run.recipe.translation, heads.get("fake_target", 1.0)
+    if table is not None and step == table.steps and miou < _FLOOR:
+        found = f"the semantic head that judges translations segments them with a mIoU of only {100 * miou:.0f} %"
+        remedy = "train for more translation.steps, or raise semantic_discriminator's weight or set its class_weights"
+        warn(f"{run.recipe.name}: {found}: it can hardly say whether they still show what they did; {remedy}")

@@ -166,10 +166,8 @@ class Trial:
         return []
 
     def _untried(self, size: Size) -> list[str]:
-        self.tell(
-            f"{self.title} looks at values, and is not tried on images of {_by(size)}, which takes long; "
-            "the run will tell"
-        )
+        found = f"{self.title} looks at values, and is not tried on images of {_by(size)}, which takes long"
+        self.tell(f"{found}; the run will tell")
         return []
 
     def _distinct(self, wholes: Sequence[Whole]) -> list[Whole]:
