@@ -101,12 +101,10 @@ def translate_set(
                     session.log.advance(done)
                     if session.stopping() and done < total:
                         return
-                yield from (
-                    (partial / label_file(name, file), label)
-                    for file, sample in zip(written, samples, strict=True)
-                    for name in dataset.labels
-                    if (label := sample.labelled(name)) is not None
-                )
+                for file, sample in zip(written, samples, strict=True):
+                    for name in dataset.labels:
+                        if (label := sample.labelled(name)) is not None:
+                            yield partial / label_file(name, file), label
                 names.extend(sample.name for sample in samples)
 
     checksums = {str(path.relative_to(partial)): checksum for path, checksum in _write_all(files())}

@@ -31,8 +31,7 @@ def open_datasets(plugins: Plugins, recipe: Recipe) -> Datasets:
     opened = [make_dataset(plugins, recipe, domain, split) for domain, split in parts]
     for (domain, _), dataset in zip(parts, opened, strict=True):
         if len(dataset) == 0:
-            name = getattr(recipe, domain).name
-            raise DataError(f"{domain}: the dataset '{name}' holds no image")
+            raise DataError(f"{domain}: the dataset '{getattr(recipe, domain).name}' holds no image")
     if not recipe.downstream.score:  # there need be no test set, and the training images stand in for it
         opened.append(opened[-1])
     if recipe.data.classes is not None:

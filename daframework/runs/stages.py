@@ -166,10 +166,9 @@ def _translated(run: RunContext) -> list[ImageDataset]:
 
 
 def _finished(folder: RunFolder, recipe: Recipe) -> Results | None:
-    if folder.results.exists():
-        with suppress(RunError):  # a damaged file is written anew, from the scores it was made of
-            results = read_results(folder.results)
-            return results if (results.recipe, results.seed) == (recipe.name, recipe.seed) else None
+    with suppress(RunError):  # none yet; or a damaged file, which is written anew from the scores it was made of
+        results = read_results(folder.results)
+        return results if (results.recipe, results.seed) == (recipe.name, recipe.seed) else None
     return None
 
 
