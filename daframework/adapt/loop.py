@@ -161,7 +161,8 @@ def train(
             with span("saving"):
                 finite.require(kept)
                 require_finite_weights((generator_objective, discriminator_objective), done, kept)
-                save(path, session, (done, seen), parts, pools, last=last)
+                if fabric.is_global_zero:
+                    save(path, (done, seen), parts, pools, last=last)
                 kept = f"the last good checkpoint is {path}"
         if stopping and not last:
             fabric.barrier()  # the others leave when the first rank has saved

@@ -183,9 +183,8 @@ class StepImages:
         if image not in self._judged:
             domain, shown = _domain_of(image), getattr(self, image)
             if domain not in self._discriminators:
-                raise PluginError(
-                    f"a loss asks for a discriminator's output on '{image}', and the recipe has none for the {domain}"
-                )
+                asked = f"a discriminator's output on '{image}'"
+                raise PluginError(f"a loss asks for {asked}, and the recipe has none for the {domain}")
             self._judged[image] = _judge(self._discriminators[domain], shown)
         return self._judged[image]
 
@@ -204,10 +203,9 @@ class StepImages:
             PluginError: there is none, or it changes the image's shape.
         """
         if direction not in self._generators:
-            raise PluginError(
-                "a loss asks for an image translated from target to source, and the recipe has no such generator; "
-                'leave that loss out, or set translation.directions = ["source_to_target", "target_to_source"]'
-            )
+            asked = "an image translated from target to source, and the recipe has no such generator"
+            remedy = 'leave that loss out, or set translation.directions = ["source_to_target", "target_to_source"]'
+            raise PluginError(f"a loss asks for {asked}; {remedy}")
         generator = self._generators[direction]
         with span("generators forward"):
             translated: Tensor = (
@@ -249,10 +247,8 @@ class DomainImages:
     @cached_property
     def rec_output(self) -> DiscriminatorOutput:
         if self._rec is None:
-            raise PluginError(
-                f"a loss asks for the discriminator's output on rec_{self.domain}, which no loss of the generators "
-                "makes; add a reconstruction loss such as 'cycle'"
-            )
+            asked = f"the discriminator's output on rec_{self.domain}, which no loss of the generators makes"
+            raise PluginError(f"a loss asks for {asked}; add a reconstruction loss such as 'cycle'")
         return _judge(self._discriminator, self._rec)
 
 

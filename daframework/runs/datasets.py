@@ -60,10 +60,9 @@ def label_problems(recipe: Recipe, learned: LabelType, datasets: Datasets) -> li
     parts |= {"target test": datasets.target_test} if recipe.downstream.score else {}
     for title, dataset in parts.items():
         if own not in dataset.labels:
-            problems.append(
-                f"task '{recipe.task.name}' learns the label '{own}', which {title} does not have; it has "
-                f"{', '.join(dataset.labels) or 'none'}: say in [{title.split()[0]}] where its labels are"
-            )
+            has, table = ", ".join(dataset.labels) or "none", title.split()[0]
+            problem = f"task '{recipe.task.name}' learns the label '{own}', which {title} does not have; it has {has}"
+            problems.append(f"{problem}: say in [{table}] where its labels are")
     if not learned.of_classes:
         downstream, originals = recipe.downstream, recipe.translation and recipe.translation.originals
         of_classes = {
@@ -98,10 +97,9 @@ def _in_one_space(plugins: Plugins, recipe: Recipe, name: str, opened: list[Imag
         raise RecipeError(problems)
     # The target's need not be complete: a class that never occurs there is left out of the mean.
     if unfilled := [one for one in space.classes if one not in tables[0].values()]:
-        raise RecipeError(
-            f"data.classes: no class of the source becomes {', '.join(unfilled)} of '{space.name}', which would never "
-            "be learned; use a label space that the source fills, or a file of your own with the classes it has"
-        )
+        lost = f"no class of the source becomes {', '.join(unfilled)} of '{space.name}', which would never be learned"
+        remedy = "use a label space that the source fills, or a file of your own with the classes it has"
+        raise RecipeError(f"data.classes: {lost}; {remedy}")
     as_it_is = {name: name for name in space.classes}
     return [
         dataset if tuple(dataset.classes) == space.classes and table == as_it_is else Mapped(dataset, space, table)

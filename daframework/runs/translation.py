@@ -16,7 +16,7 @@ from daframework.data.spread import evenly_spread
 from daframework.data.unlabelled import Unlabelled
 from daframework.errors import RunError, one_line, warn
 from daframework.interfaces import Generator, ImageDataset
-from daframework.networks import DIRECTIONS, Networks, make_also, make_generator, make_networks
+from daframework.networks import DIRECTIONS, DOMAINS, Networks, make_also, make_generator, make_networks
 from daframework.recipes.tables import Recipe
 from daframework.registry import Plugins
 from daframework.runs.class_shares import rare_sampler
@@ -65,10 +65,7 @@ def _train(run: RunContext) -> nn.Module:
     samplers = matched_samplers(run)
     if not samplers and (rare := rare_sampler(run, run.source, "source")) is not None:
         samplers = {"source": rare}
-    streams = {
-        "source": stream(run.recipe, run.source, "source", samplers.get("source")),
-        "target": stream(run.recipe, run.target, "target", samplers.get("target")),
-    }
+    streams = {one: stream(run.recipe, getattr(run, one), one, samplers.get(one)) for one in DOMAINS}
     path, draw = run.folder.checkpoint(TRANSLATION), partial(_draw_samples, run, networks)
     with timed(run, TRANSLATION):
         return train(run.session, networks, streams, run.recipe, path, draw)

@@ -160,11 +160,10 @@ class Trial:
             if error is not None:
                 found = [f"data.resize = {list(crop)}"] if self._works(self.batch, crop, [crop]) else []
                 found += [option] if (option := self._option(crop, [whole.size for whole in tried])) else []
-                return [
-                    f"data.resize: {self.title} takes crops of {_by(crop)}, but not the whole images of {one.domain}, "
-                    f"{one.use}: {_by(one.size)} ({one.example}), {first_line(error)}; "
-                    + (f"set {' or '.join(found)}" if found else "choose another")
-                ]
+                takes = f"{self.title} takes crops of {_by(crop)}, but not the whole images of {one.domain}, {one.use}"
+                remedy = f"set {' or '.join(found)}" if found else "choose another"
+                image = f"{_by(one.size)} ({one.example})"
+                return [f"data.resize: {takes}: {image}, {first_line(error)}; {remedy}"]
         return []
 
     def _untried(self, size: Size) -> list[str]:
