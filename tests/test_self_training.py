@@ -60,7 +60,7 @@ def test_the_loss_on_mixed_images_is_a_weighted_mean_over_pixels():
 
 
 def teaching(student, session, **options):
-    return SelfTraining(student, SelfTrainingTable(**options), session().fabric, 0, cross_entropy, cross_entropy)
+    return SelfTraining(student, SelfTrainingTable(**options), session().fabric, 0, (cross_entropy, cross_entropy))
 
 
 def test_the_teacher_is_the_student_at_first_and_then_its_running_average(session):

@@ -11,7 +11,8 @@ from daf_cyclegan.resnet import ResNet
 from daf_semantic_cyclegan.decoder import Decoder
 from daf_semantic_cyclegan.discriminator import by_class, semantic
 from daf_semantic_cyclegan.losses import SemanticDiscriminator, WeightedReconstruction
-from daframework.adapt.step import DiscriminatorObjective, Fake, GeneratorObjective, Term
+from daframework.adapt.step import DiscriminatorObjective, Fake, GeneratorObjective
+from daframework.networks import Networks, Term
 
 
 def images(*shape, seed=0):
@@ -235,8 +236,8 @@ def operations_of_a_step(build_discriminator, build_losses):
             for direction in ("source_to_target", "target_to_source")
         }
         discriminators = {domain: build_discriminator() for domain in ("source", "target")}
-        train_generators = GeneratorObjective(generators, discriminators, terms)
-        train_discriminators = DiscriminatorObjective(discriminators, terms)
+        networks = Networks(generators, discriminators, terms)
+        train_generators, train_discriminators = GeneratorObjective(networks), DiscriminatorObjective(networks)
         image, label = torch.empty(1, 3, 48, 64), torch.empty(1, 48, 64, dtype=torch.int64)
         train_discriminators.requires_grad_(False)
         step = train_generators(image, label, image)

@@ -9,7 +9,7 @@ import torch
 from daframework.adapt.step import DiscriminatorObjective, DomainImages, Fake, GeneratorObjective, StepImages
 from daframework.errors import PluginError
 from daframework.interfaces import DiscriminatorOutput, Generator, Loss
-from daframework.networks import Term
+from daframework.networks import Networks, Term
 
 GAN, CYCLE, IDENTITY, SEGMENT = tiny.LeastSquares, tiny.Cycle, tiny.Identity, tiny.Segment
 
@@ -35,8 +35,9 @@ class Step:
         self.runs = []
         for name, network in (self.generators | self.discriminators).items():
             network.register_forward_pre_hook(lambda _, given, name=name: self.runs.append((name, given[0].clone())))
-        self.generator_objective = GeneratorObjective(self.generators, self.discriminators, terms)
-        self.discriminator_objective = DiscriminatorObjective(self.discriminators, terms)
+        networks = Networks(self.generators, self.discriminators, terms)
+        self.generator_objective = GeneratorObjective(networks)
+        self.discriminator_objective = DiscriminatorObjective(networks)
         self.source, self.target = torch.rand(2, 2, 3, 8, 8) * 2 - 1
         self.label = torch.randint(3, (2, 8, 8))
 

@@ -252,9 +252,7 @@ def test_recomputing_keeps_less_for_the_way_back(adaptation, tables):
         with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
             one = adaptation(f"{recompute}.pt")
             networks = make_networks(one.plugins, one.recipe, 3)
-            objective = GeneratorObjective(
-                networks.generators, networks.discriminators, networks.terms, recompute=recompute
-            )
+            objective = GeneratorObjective(networks, recompute=recompute)
             image = torch.zeros(2, 3, 32, 48)
             objective(image, torch.zeros(2, 32, 48, dtype=torch.int64), image)
         held.append(size)

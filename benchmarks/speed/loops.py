@@ -134,9 +134,8 @@ def bare_steps(made: Recipe, fabric: Fabric) -> Iterator[None]:
     networks = networks_on(plugins, made, dataset)
     nets = [*networks.generators.values(), *networks.discriminators.values()]
     order = accelerate(nets, made.hardware, table.steps, fabric.device)
-    generators = GeneratorObjective(networks.generators, networks.discriminators, networks.terms)
-    discriminators = DiscriminatorObjective(networks.discriminators, networks.terms)
-    generators, discriminators = generators.to(fabric.device), discriminators.to(fabric.device)
+    generators = GeneratorObjective(networks).to(fabric.device)
+    discriminators = DiscriminatorObjective(networks).to(fabric.device)
     optimizers = [
         torch.optim.Adam(part.parameters(), lr=table.lr, betas=(0.5, 0.999), fused=True)
         for part in (generators, discriminators)

@@ -38,10 +38,8 @@ class FiniteCheck:
         found = [(step, name) for step, name in zip(self._first.tolist(), self._names, strict=True) if step >= 0]
         if found:
             step, name = min(found, key=lambda pair: pair[0])
-            raise TrainingError(
-                f"{name} is not a finite number at step {step}; {kept}; "
-                "lower the learning rate or a loss's weight, and start a new run"
-            )
+            remedy = "lower the learning rate or a loss's weight, and start a new run"
+            raise TrainingError(f"{name} is not a finite number at step {step}; {kept}; {remedy}")
 
 
 def require_finite_weights(modules: Iterable[nn.Module], step: int, kept: str) -> None:
@@ -52,7 +50,6 @@ def require_finite_weights(modules: Iterable[nn.Module], step: int, kept: str) -
     """
     finite = [weight.isfinite().all() for module in modules for weight in module.parameters()]
     if finite and not bool(torch.stack(finite).all()):
-        raise TrainingError(
-            f"weights are not finite numbers after step {step}, so some loss has no finite gradient; {kept}; "
-            "lower the learning rate, or leave losses out one by one, and start a new run"
-        )
+        found = f"weights are not finite numbers after step {step}, so some loss has no finite gradient"
+        remedy = "lower the learning rate, or leave losses out one by one, and start a new run"
+        raise TrainingError(f"{found}; {kept}; {remedy}")

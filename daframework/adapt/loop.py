@@ -57,18 +57,10 @@ def train(
     nets = networks.trained
     for network in nets:
         network.train()
-    generator_objective = GeneratorObjective(
-        networks.generators,
-        networks.discriminators,
-        networks.terms,
-        recompute=recipe.hardware.checkpoint_activations,
-    )
-    discriminator_objective = DiscriminatorObjective(networks.discriminators, networks.terms)
-    generator_lr, discriminator_lr = table.lr, table.discriminator_lr or table.lr
-    generator_step, generator_optimizer = _set_up(session, generator_objective, generator_lr, table.betas)
-    discriminator_step, discriminator_optimizer = _set_up(
-        session, discriminator_objective, discriminator_lr, table.betas
-    )
+    generator_objective = GeneratorObjective(networks, recompute=recipe.hardware.checkpoint_activations)
+    discriminator_objective = DiscriminatorObjective(networks)
+    generator_step, generator_optimizer = _set_up(session, generator_objective, table.betas)
+    discriminator_step, discriminator_optimizer = _set_up(session, discriminator_objective, table.betas)
     judging = [weight for network in networks.discriminators.values() for weight in network.parameters()]
     translator = networks.generators[DIRECTIONS[0]]
     ema: Any = get_ema_multi_avg_fn
@@ -89,9 +81,8 @@ def train(
     done, seen = restore(path, session, parts, pools, table.accumulate * recipe.data.batch_size)
     use_threads(nets, (recipe.data.batch_size, 3, *recipe.data.crop_size), fabric.device)
     order = accelerate(nets, recipe.hardware, table.steps, fabric.device)
-    for optimizer in (generator_optimizer, discriminator_optimizer):
-        if optimizer is not None:
-            lay_out_like_weights(optimizer)
+    for optimizer in filter(None, (generator_optimizer, discriminator_optimizer)):
+        lay_out_like_weights(optimizer)
 
     # Data
     batches = {
@@ -114,6 +105,7 @@ def train(
 
     for step in range(done, table.steps):
         factor = lr_factor(step, table.steps, table.constant_fraction)
+        generator_lr, discriminator_lr = factor * table.lr, factor * (table.discriminator_lr or table.lr)
         with span("waiting for data"):
             pairs = [(next(batches["source"]), next(batches["target"])) for _ in range(table.accumulate)]
         # What a network or loss draws for itself, such as dropout, follows from the seed and the step too:
@@ -132,7 +124,7 @@ def train(
                     with span("generators backward"):
                         _backward(session, made[-1].total, table.accumulate)
         with span("generators update"):
-            _update(generator_optimizer, generator_lr * factor)
+            _update(generator_optimizer, generator_lr)
             if average is not None:
                 average.update_parameters(translator)
         values = _mean([one.values for one in made])
@@ -148,7 +140,7 @@ def train(
                     with span("discriminators backward"):
                         _backward(session, judged[-1].total, table.accumulate)
             with span("discriminators update"):
-                _update(discriminator_optimizer, discriminator_lr * factor)
+                _update(discriminator_optimizer, discriminator_lr)
             values = values | _mean([one.values for one in judged])
 
         # Tell, draw and save
@@ -169,7 +161,8 @@ def train(
             with span("saving"):
                 finite.require(kept)
                 require_finite_weights((generator_objective, discriminator_objective), done, kept)
-                save(path, session, (done, seen), parts, pools, last=last)
+                if fabric.is_global_zero:
+                    save(path, (done, seen), parts, pools, last=last)
                 kept = f"the last good checkpoint is {path}"
         if stopping and not last:
             fabric.barrier()  # the others leave when the first rank has saved
@@ -186,17 +179,18 @@ def lr_factor(step: int, steps: int, constant_fraction: float) -> float:
     return min(1.0, (steps - step) / max(1, steps - decay_from))
 
 
-def _set_up(
-    session: Session, objective: nn.Module, lr: float, betas: tuple[float, ...]
-) -> tuple[nn.Module, Optimizer | None]:
-    """``objective`` and its optimiser on the session's device; no optimiser for what has no weights."""
+def _set_up(session: Session, objective: nn.Module, betas: tuple[float, ...]) -> tuple[nn.Module, Optimizer | None]:
+    """``objective`` and its optimiser on the session's device; no optimiser for what has no weights.
+
+    The learning rate is set at every step.
+    """
     parameters = [parameter for parameter in objective.parameters() if parameter.requires_grad]
     if not parameters:
         return session.fabric.to_device(objective), None
     objective = over_all_ranks(objective, session.fabric.device)
     # One kernel updates many weights at once, where the device has it.
     fused = session.fabric.device.type in ("cpu", "cuda")
-    optimizer = Adam(parameters, lr=lr, betas=(betas[0], betas[1]), fused=fused)
+    optimizer = Adam(parameters, betas=(betas[0], betas[1]), fused=fused)
     module, optimizer = session.fabric.setup(objective, optimizer)
     return module, optimizer
 

@@ -1,5 +1,6 @@
 """Past translations for the discriminators (Shrivastava et al., arXiv 1612.07828), each kept with its label."""
 
+from itertools import repeat
 from typing import Any
 
 import torch
@@ -23,11 +24,8 @@ class ImagePool:
         """New translations (N, 3, H, W) and labels (N, H, W) -> as many, old and new, each with its own label."""
         if self.size == 0:
             return fake
-        images, labels = [], []
-        for index, image in enumerate(fake.image):
-            one, label = self._exchange(image, None if fake.label is None else fake.label[index])
-            images.append(one)
-            labels.append(label)
+        given = repeat(None) if fake.label is None else fake.label
+        images, labels = zip(*map(self._exchange, fake.image, given), strict=True)
         kept = [label for label in labels if label is not None]
         return Fake(torch.stack(images), torch.stack(kept) if kept else None)
 

@@ -9,13 +9,11 @@ from torch import Tensor, nn
 from daframework.adapt.step import DiscriminatorObjective, GeneratorObjective, to_judge
 from daframework.compute.randomness import generator
 from daframework.interfaces import Batch, Discriminator, DiscriminatorOutput, Generator, ImageDataset, Sample
-from daframework.networks import Term
+from daframework.networks import Networks
 
 
 def try_step(
-    generators: Mapping[str, Generator],
-    discriminators: Mapping[str, Discriminator],
-    terms: Iterable[Term],
+    networks: Networks,
     source: Tensor,
     source_label: Tensor | None,
     target: Tensor,
@@ -25,14 +23,12 @@ def try_step(
 
     ``given`` are stand-ins, by name, for images that the discriminators are to judge and no loss makes.
     """
-    terms = list(terms)
-    made = GeneratorObjective(generators, discriminators, terms)(source, source_label, target)
+    made = GeneratorObjective(networks)(source, source_label, target)
     made = made._replace(images={**(given or {}), **made.images})
     values, total = made.values, made.total
-    if discriminators:
-        judged = DiscriminatorObjective(discriminators, terms)(
-            *to_judge(Batch(source, source_label), Batch(target, None), made)
-        )
+    if networks.discriminators:
+        given_to = to_judge(Batch(source, source_label), Batch(target, None), made)
+        judged = DiscriminatorObjective(networks)(*given_to)
         values, total = values | judged.values, total + judged.total
     return values, total
 

@@ -13,23 +13,16 @@ from daframework.storage import checkpoint
 
 
 def save(
-    path: Path,
-    session: Session,
-    counts: tuple[int, int],
-    parts: Mapping[str, Any],
-    pools: Mapping[str, ImagePool],
-    *,
-    last: bool,
+    path: Path, counts: tuple[int, int], parts: Mapping[str, Any], pools: Mapping[str, ImagePool], *, last: bool
 ) -> None:
     """Keep everything that an exact continuation needs; ``counts`` are steps done and images of a domain seen.
 
     ``parts`` hold the objectives as ``generators`` and ``discriminators``; one is None that the recipe does without.
     """
-    if session.fabric.is_global_zero:
-        state = {name: part.state_dict() for name, part in parts.items() if part is not None}
-        pooled = {domain: pool.state_dict() for domain, pool in pools.items()}
-        numbers = {"done": counts[0], "seen": counts[1]}
-        checkpoint.save(path, {**numbers, "pools": pooled, **state}, keep_previous=not last)
+    state = {name: part.state_dict() for name, part in parts.items() if part is not None}
+    pooled = {domain: pool.state_dict() for domain, pool in pools.items()}
+    numbers = {"done": counts[0], "seen": counts[1]}
+    checkpoint.save(path, {**numbers, "pools": pooled, **state}, keep_previous=not last)
 
 
 def restore(

@@ -4,9 +4,9 @@ All forward passes of the networks happen inside the objectives, so that distrib
 see one module each.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import NamedTuple, TypeVar, cast
 
 import torch
 from attrs import define, field
@@ -14,12 +14,12 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from daframework.errors import DataError, PluginError
-from daframework.interfaces import Batch, Discriminator, DiscriminatorOutput, Generator
-from daframework.networks import DOMAINS, Term
+from daframework.interfaces import Batch, DiscriminatorOutput, Generator
+from daframework.networks import DOMAINS, Networks, Term
 from daframework.spans import span
 
 T = TypeVar("T")
-Network = Callable[[Tensor], Any]
+Network = Callable[[Tensor], DiscriminatorOutput]
 
 
 class Fake(NamedTuple):
@@ -47,34 +47,26 @@ class DiscriminatorStep(NamedTuple):
 class GeneratorObjective(nn.Module):
     """What both generators, and the losses' own weights, minimise. The discriminators are used as they are."""
 
-    def __init__(
-        self,
-        generators: Mapping[str, Generator],
-        discriminators: Mapping[str, Discriminator],
-        terms: Iterable[Term],
-        *,
-        recompute: bool = False,
-    ) -> None:
-        """``generators`` by direction and the losses become submodules; ``discriminators`` by domain do not.
+    def __init__(self, networks: Networks, *, recompute: bool = False) -> None:
+        """The generators and the losses become submodules; the discriminators do not.
 
         ``recompute`` keeps none of the generators' activations and computes them once more in the backward pass.
         """
         super().__init__()
-        self._recompute = recompute
-        self.generators = nn.ModuleDict(dict(generators))
-        self.terms = list(terms)
-        self.losses = nn.ModuleDict({term.name: term.loss for term in self.terms})
-        # A plain tuple, so that they are neither trained, synchronised nor saved from here.
-        self._discriminators = tuple(discriminators.items())
+        # No module, so that the discriminators in it are neither trained, synchronised nor saved from here.
+        self._networks, self._recompute = networks, recompute
+        self.generators = nn.ModuleDict(dict(networks.generators))
+        self.losses = nn.ModuleDict({term.name: term.loss for term in networks.terms})
 
     def forward(self, source: Tensor, source_label: Tensor | None, target: Tensor) -> GeneratorStep:
         """One step's images (N, 3, H, W) in [-1, 1] and the source's classes (N, H, W), None where it has none -> the
         sum of weighted losses.
         """
         generators = cast("dict[str, Generator]", dict(self.generators.items()))
-        images = StepImages(generators, dict(self._discriminators), source, source_label, target, self._recompute)
+        judges = self._networks.discriminators
+        images = StepImages(generators, judges, source, source_label, target, self._recompute)
         total, values = source.new_zeros(()), {}
-        for term in self.terms:
+        for term in self._networks.terms:
             value = _scalar(term, term.loss.generator_loss, images)
             if value is not None:
                 total = total + term.weight * value
@@ -85,11 +77,11 @@ class GeneratorObjective(nn.Module):
 class DiscriminatorObjective(nn.Module):
     """What the discriminators minimise, both domains together."""
 
-    def __init__(self, discriminators: Mapping[str, Discriminator], terms: Iterable[Term]) -> None:
-        """``discriminators`` by domain become submodules; the losses belong to the generators' objective."""
+    def __init__(self, networks: Networks) -> None:
+        """The discriminators become submodules; the losses belong to the generators' objective."""
         super().__init__()
-        self.discriminators = nn.ModuleDict(dict(discriminators))
-        self._terms = tuple(terms)
+        self.discriminators = nn.ModuleDict(dict(networks.discriminators))
+        self._terms = networks.terms
 
     def forward(
         self,
@@ -191,9 +183,8 @@ class StepImages:
         if image not in self._judged:
             domain, shown = _domain_of(image), getattr(self, image)
             if domain not in self._discriminators:
-                raise PluginError(
-                    f"a loss asks for a discriminator's output on '{image}', and the recipe has none for the {domain}"
-                )
+                asked = f"a discriminator's output on '{image}'"
+                raise PluginError(f"a loss asks for {asked}, and the recipe has none for the {domain}")
             self._judged[image] = _judge(self._discriminators[domain], shown)
         return self._judged[image]
 
@@ -212,20 +203,17 @@ class StepImages:
             PluginError: there is none, or it changes the image's shape.
         """
         if direction not in self._generators:
-            raise PluginError(
-                "a loss asks for an image translated from target to source, and the recipe has no such generator; "
-                'leave that loss out, or set translation.directions = ["source_to_target", "target_to_source"]'
-            )
+            asked = "an image translated from target to source, and the recipe has no such generator"
+            remedy = 'leave that loss out, or set translation.directions = ["source_to_target", "target_to_source"]'
+            raise PluginError(f"a loss asks for {asked}; {remedy}")
         generator = self._generators[direction]
         with span("generators forward"):
             translated: Tensor = (
                 checkpoint(generator, image, use_reentrant=False) if self._recompute else generator(image)
             )
         if translated.shape != image.shape:
-            raise PluginError(
-                f"generator {direction} must keep the shape {tuple(image.shape)} of what it translates, "
-                f"got {tuple(translated.shape)}"
-            )
+            wanted, got = tuple(image.shape), tuple(translated.shape)
+            raise PluginError(f"generator {direction} must keep the shape {wanted} of what it translates, got {got}")
         return translated
 
 
@@ -259,10 +247,8 @@ class DomainImages:
     @cached_property
     def rec_output(self) -> DiscriminatorOutput:
         if self._rec is None:
-            raise PluginError(
-                f"a loss asks for the discriminator's output on rec_{self.domain}, which no loss of the generators "
-                "makes; add a reconstruction loss such as 'cycle'"
-            )
+            asked = f"the discriminator's output on rec_{self.domain}, which no loss of the generators makes"
+            raise PluginError(f"a loss asks for {asked}; add a reconstruction loss such as 'cycle'")
         return _judge(self._discriminator, self._rec)
 
 
@@ -273,5 +259,4 @@ def _domain_of(image: str) -> str:
 
 def _judge(discriminator: Network, image: Tensor) -> DiscriminatorOutput:
     with span("discriminators forward"):
-        output: DiscriminatorOutput = discriminator(image)
-    return output
+        return discriminator(image)

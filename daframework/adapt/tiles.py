@@ -51,22 +51,18 @@ def apply_in_tiles(
         missing = top + len(down) - first - blended.shape[-2]
         blended, first = pad(blended[..., top - first :, :], (0, 0, 0, missing)), top
         for left, along in columns:
-            part = _part(image, (top, len(down)), (left, len(along)))
+            part = _part(image, top, len(down), left, len(along))
             weight = torch.outer(down, along).to(blended)
             blended[..., left : left + len(along)] += network(part).float() * weight
     done.append(finished(blended[..., : height - first, :width]))
     return torch.cat(done, dim=-2)
 
 
-def _part(image: Tensor, *spans: tuple[int, int]) -> Tensor:
-    """``image`` (N, 3, H, W) from a row on for so many rows, and of columns the same; edges are repeated beyond it."""
-    for axis, (start, length) in zip((-2, -1), spans, strict=True):
-        if start + length <= image.shape[axis]:
-            image = image.narrow(axis, start, length)
-        else:
-            places = torch.arange(start, start + length, device=image.device).clamp(max=image.shape[axis] - 1)
-            image = image.index_select(axis, places)
-    return image
+def _part(image: Tensor, top: int, height: int, left: int, width: int) -> Tensor:
+    """The rows and columns of ``image`` (N, 3, H, W) from ``top`` and ``left`` on; edges are repeated beyond it."""
+    rows = torch.arange(top, top + height, device=image.device).clamp(max=image.shape[-2] - 1)
+    columns = torch.arange(left, left + width, device=image.device).clamp(max=image.shape[-1] - 1)
+    return image[..., rows[:, None], columns]
 
 
 def spans(length: int, tile: int, overlap: int, multiple: int) -> list[tuple[int, Tensor]]:

@@ -17,7 +17,7 @@ from daframework.compute.randomness import start_global
 from daframework.compute.session import Session
 from daframework.compute.threads import keep_threads, use_threads
 from daframework.data.conversion.outputs import planned_outputs, raise_it
-from daframework.data.decode import image_size, read_image, write_image, write_label, write_values
+from daframework.data.decode import image_size, read_image, write_any
 from daframework.data.open_image import MOST_PIXELS
 from daframework.data.overlap import in_threads
 from daframework.data.parallel import default_workers
@@ -101,12 +101,10 @@ def translate_set(
                     session.log.advance(done)
                     if session.stopping() and done < total:
                         return
-                yield from (
-                    (partial / label_file(name, file), label)
-                    for file, sample in zip(written, samples, strict=True)
-                    for name in dataset.labels
-                    if (label := sample.labelled(name)) is not None
-                )
+                for file, sample in zip(written, samples, strict=True):
+                    for name in dataset.labels:
+                        if (label := sample.labelled(name)) is not None:
+                            yield partial / label_file(name, file), label
                 names.extend(sample.name for sample in samples)
 
     checksums = {str(path.relative_to(partial)): checksum for path, checksum in _write_all(files())}
@@ -239,13 +237,8 @@ def _write_all(files: Iterator[tuple[Path, Tensor]], *, waiting: int = _WRITING)
 
 
 def _write(file: tuple[Path, Tensor]) -> tuple[Path, int]:
-    path, pixels = file[0], file[1].cpu()  # copied here: the generator goes on with the next meanwhile
-    if path.suffix == ".npy":
-        write_values(path, pixels)
-    elif pixels.ndim == 3:
-        write_image(path, pixels)
-    else:
-        write_label(path, pixels)
+    path, pixels = file
+    write_any(path, pixels.cpu())  # copied here: the generator goes on with the next meanwhile
     return path, checksum_file(path)
 
 

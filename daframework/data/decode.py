@@ -159,6 +159,12 @@ def write_values(path: Path, values: ArrayLike) -> None:
     _write(path, lambda file: np.save(file, np.asarray(values)))
 
 
+def write_any(path: Path, written: ArrayLike) -> None:
+    """`write_values` to a .npy, else `write_label` of (H, W) and `write_image` of (3, H, W). Raises what they do."""
+    write = write_values if path.suffix == ".npy" else write_label if np.ndim(written) == 2 else write_image
+    write(path, written)
+
+
 def read_values(path: Path) -> NDArray[Any]:
     """The numbers in a .npy file.
 

@@ -85,11 +85,11 @@ def fit(
         model.load_state_dict(state["model"])
         if done < steps:
             optimizer.load_state_dict(state["optimizer"])
-    teaching = (
-        None if target is None else SelfTraining(model, target.table, fabric, recipe.seed, labelled_loss, task.loss)
-    )
-    if teaching is not None and state is not None and done < steps:
-        teaching.load_state_dict(state["self_training"])
+    teaching = None
+    if target is not None:
+        teaching = SelfTraining(model, target.table, fabric, recipe.seed, (labelled_loss, task.loss))
+        if state is not None and done < steps:
+            teaching.load_state_dict(state["self_training"])
     use_threads([model], (table.batch_size, 3, *recipe.data.crop_size), fabric.device)
     order = accelerate([model], recipe.hardware, steps, fabric.device)
     lay_out_like_weights(optimizer)

@@ -11,7 +11,7 @@ from torch.nn.functional import interpolate
 from daframework.compute.session import Session
 from daframework.data.checked import resize_image
 from daframework.data.conversion.outputs import planned_outputs, raise_it
-from daframework.data.decode import read_image, write_image, write_label, write_values
+from daframework.data.decode import read_image, write_any
 from daframework.data.scaling import Scaling
 from daframework.data.stream import to_float
 from daframework.data.whole import apply_padded
@@ -79,13 +79,7 @@ def predict_folder(
             failed(error)
         else:
             device = session.fabric.device
-            made = written.make(predicted(task, model, image.to(device), resize=resize).cpu())
-            if written.suffix == ".npy":
-                write_values(output, made)
-            elif made.ndim == 2:
-                write_label(output, made)
-            else:
-                write_image(output, made)
+            write_any(output, written.make(predicted(task, model, image.to(device), resize=resize).cpu()))
         session.log.advance(done)
         if session.stopping():
             raise StoppedError(f"stopped after {done} of {len(planned)} images")

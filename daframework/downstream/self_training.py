@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 Objective = Callable[[Tensor, Tensor], Tensor]
 """Logits (N, num_classes, H, W) and labels (N, H, W) -> a scalar."""
+Losses = tuple[Objective, Objective]
+"""The loss where a label is the source's, and where it is the teacher's."""
 
 
 @frozen(eq=False)
@@ -44,20 +46,10 @@ class SelfTraining:
     """
 
     def __init__(
-        self,
-        student: nn.Module,
-        table: SelfTrainingTable,
-        fabric: "Fabric",
-        seed: int,
-        labelled: Objective,
-        pseudo: Objective,
+        self, student: nn.Module, table: SelfTrainingTable, fabric: "Fabric", seed: int, losses: Losses
     ) -> None:
-        """The teacher begins as a copy of ``student``, on its device.
-
-        ``labelled`` is the loss where a label is the source's, ``pseudo`` where it is the teacher's.
-        """
-        self._table, self._fabric, self._seed = table, fabric, seed
-        self._losses = labelled, pseudo
+        """The teacher begins as a copy of ``student``, on its device."""
+        self._table, self._fabric, self._seed, self._losses = table, fabric, seed, losses
         self._teacher = deepcopy(student).requires_grad_(False).eval()
         self._steps = 0
         self._trust = torch.zeros((), device=fabric.device)  # the last step's
@@ -113,10 +105,9 @@ class SelfTraining:
         """
         student.load_state_dict(self._teacher.state_dict())
         if not self._most:
-            warn(
-                f"{row}: no pseudo-label reached a probability of {self._table.confidence}, so nothing was learned of "
-                "the target; lower downstream.self_training.confidence, or train the row for longer"
-            )
+            found = f"no pseudo-label reached a probability of {self._table.confidence}"
+            remedy = "lower downstream.self_training.confidence, or train the row for longer"
+            warn(f"{row}: {found}, so nothing was learned of the target; {remedy}")
 
     def state_dict(self) -> dict[str, Any]:
         """For a checkpoint."""
@@ -150,9 +141,7 @@ def pasted_classes(label: Tensor, random: torch.Generator) -> Tensor:
     return chosen.gather(1, label.flatten(1)).view_as(label)
 
 
-def mixed_loss(
-    losses: tuple[Objective, Objective], logits: Tensor, label: Tensor, pasted: Tensor, trust: Tensor
-) -> Tensor:
+def mixed_loss(losses: Losses, logits: Tensor, label: Tensor, pasted: Tensor, trust: Tensor) -> Tensor:
     """The loss of mixed images: the first of ``losses`` where they are pasted, the second times ``trust`` elsewhere.
 
     Each part's mean counts by its share of the pixels: for a loss that is a mean over pixels, their weighted mean.

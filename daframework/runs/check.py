@@ -1,6 +1,6 @@
 """Check a recipe before anything is spent: its data, and its networks on the meta device, which computes nothing."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError
 
@@ -16,12 +16,13 @@ from daframework.recipes.tables import Recipe
 from daframework.registry import Origin, Plugins, components, left_out
 from daframework.runs.check_networks import network_problems
 from daframework.runs.datasets import Datasets, label_problems, open_datasets, source_types
+from daframework.runs.trial import Tell
 
 _SECONDS = 1.0  # for the headers of a set's images: some 10,000 files, where the disk is awake
 _NAMED = 3  # files of a set that cannot be read
 
 
-def check(plugins: Plugins, recipe: Recipe, where: str, tell: Callable[[str], None] = warn) -> list[str]:
+def check(plugins: Plugins, recipe: Recipe, where: str, tell: Tell = warn) -> list[str]:
     """Build everything the recipe names, and try it at every size that a run has; nothing is computed.
 
     Return warnings about data that is not there. ``where`` names the recipe. ``tell`` is told in a line what could not
@@ -89,7 +90,7 @@ def _promised_classes(plugins: Plugins, recipe: Recipe) -> Sequence[str] | None:
     return None if known is None else getattr(known.factory, "classes", None)
 
 
-def _label_problems(recipe: Recipe, task: Task, datasets: Datasets, tell: Callable[[str], None]) -> list[str]:
+def _label_problems(recipe: Recipe, task: Task, datasets: Datasets, tell: Tell) -> list[str]:
     """What is wrong with the first image and label of each set whose labels are read; others are seen when read.
 
     ``tell`` is told where EXIF turns that image and not its label.
@@ -111,7 +112,7 @@ def _label_problems(recipe: Recipe, task: Task, datasets: Datasets, tell: Callab
 
 
 def _sample_problems(
-    title: str, dataset: ImageDataset, types: Sequence[LabelType], task: Task, tell: Callable[[str], None]
+    title: str, dataset: ImageDataset, types: Sequence[LabelType], task: Task, tell: Tell
 ) -> list[str]:
     found = dataset.inspect(0, labelled=True)
     if found is not None and found.turned:
@@ -143,7 +144,7 @@ def _survey(recipe: Recipe, datasets: Datasets) -> dict[str, Sizes]:
     return {name: survey_sizes(dataset, seconds=_SECONDS) for name, dataset in sets.items()}
 
 
-def _size_problems(recipe: Recipe, sizes: Mapping[str, Sizes], tell: Callable[[str], None]) -> list[str]:
+def _size_problems(recipe: Recipe, sizes: Mapping[str, Sizes], tell: Tell) -> list[str]:
     """The files whose size cannot be read, and that the crop must fit into all that are cropped."""
     crop, problems = recipe.data.crop_size, list[str]()
     for name, found in sizes.items():
@@ -151,17 +152,13 @@ def _size_problems(recipe: Recipe, sizes: Mapping[str, Sizes], tell: Callable[[s
         if len(found.unreadable) > _NAMED:
             problems.append(f"{name}: {len(found.unreadable) - _NAMED} more images cannot be read")
         if found.cut_short:
-            tell(
-                f"{name}: the sizes of {found.seen:,} of its {found.total:,} images were looked at; daf data check "
-                "looks at all"
-            )
+            seen = f"{found.seen:,} of its {found.total:,} images"
+            tell(f"{name}: the sizes of {seen} were looked at; daf data check looks at all")
         small = [size for size in found.counts if size[0] < crop[0] or size[1] < crop[1]]
         if small and name != "target test":
             count = sum(found.counts[size] for size in small)
             which = "the" if len(small) == len(found.counts) else f"{count:,} of the {found.seen:,}"
-            (height, width), example = small[0], found.examples[small[0]]
-            problems.append(
-                f"data.crop_size: {crop[0]} x {crop[1]} (height x width) is larger than {which} images of {name}, "
-                f"{height} x {width} ({example}); lower it, or set data.resize"
-            )
+            larger = "data.crop_size: {} x {} (height x width) is larger than".format(*crop)
+            example = "{} x {} ({})".format(*small[0], found.examples[small[0]])
+            problems.append(f"{larger} {which} images of {name}, {example}; lower it, or set data.resize")
     return problems

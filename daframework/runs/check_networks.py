@@ -18,6 +18,7 @@ from daframework.interfaces import SEMANTIC, Discriminator, Generator
 from daframework.networks import (
     DIRECTIONS,
     DOMAINS,
+    Networks,
     Term,
     judged_domains,
     make_also,
@@ -27,14 +28,14 @@ from daframework.networks import (
 )
 from daframework.recipes.tables import Recipe
 from daframework.registry import Plugins, components
-from daframework.runs.trial import Built, Trial, Whole, looks_at_values
+from daframework.runs.trial import Built, Tell, Trial, Whole, looks_at_values
 from daframework.testing import check_discriminator, check_generator, check_task
 
 Build = Callable[[Plugins, Recipe, int], Built]
 
 
 def network_problems(
-    plugins: Plugins, recipe: Recipe, num_classes: int, sizes: Mapping[str, Sizes], tell: Callable[[str], None]
+    plugins: Plugins, recipe: Recipe, num_classes: int, sizes: Mapping[str, Sizes], tell: Tell
 ) -> list[str]:
     """Everything that is wrong with the task's model and the networks of the translation: each is built and tried.
 
@@ -93,9 +94,7 @@ def _discriminator(plugins: Plugins, recipe: Recipe, num_classes: int) -> Built:
 _BUILD: Mapping[str, Build] = {"task": _task, "generator": _generator, "discriminator": _discriminator}
 
 
-def _trial(
-    plugins: Plugins, recipe: Recipe, num_classes: int, kind: str, build: Build, tell: Callable[[str], None]
-) -> Trial:
+def _trial(plugins: Plugins, recipe: Recipe, num_classes: int, kind: str, build: Build, tell: Tell) -> Trial:
     table = getattr(recipe, kind)
 
     def built(options: Mapping[str, Any]) -> Built:
@@ -133,31 +132,16 @@ def _whole(sizes: Mapping[str, Sizes], name: str, use: str) -> list[Whole]:
 
 
 def _loss_problems(
-    plugins: Plugins,
-    recipe: Recipe,
-    num_classes: int,
-    trials: Mapping[str, Trial],
-    tell: Callable[[str], None],
-    *,
-    broken: bool,
+    plugins: Plugins, recipe: Recipe, num_classes: int, trials: Mapping[str, Trial], tell: Tell, *, broken: bool
 ) -> list[str]:
     """What is wrong with the losses, each by itself and with the networks, and in a step unless one is ``broken``."""
     problems: list[str] = []
-    networks = {kind: trial.network for kind, trial in trials.items()}
-    generator = cast("Generator | None", networks["generator"])
+    generator = cast("Generator | None", trials["generator"].network)
     terms: list[Term] = []
     for table in recipe.losses:
         with collected(problems):
             terms.append(make_term(plugins, recipe, table, num_classes, generator))
-    problems += _fit_together(recipe, terms, cast("Discriminator | None", networks.get("discriminator")))
-    task = trials["task"]
-    learned = SEMANTIC if task.network is None else task.built.label_type
-    problems += [
-        f"losses.{term.name}: needs a source model of classes, and task '{recipe.task.name}' learns {learned.name}; "
-        "leave the loss out"
-        for term in terms
-        if term.loss.needs_source_model and not learned.of_classes
-    ]
+    problems += _fit_together(recipe, terms, trials)
     if problems or broken or recipe.translation is None or recipe.translation.steps == 0:
         return problems
     if any(trial.device != "meta" for trial in trials.values()):
@@ -170,40 +154,41 @@ def _loss_problems(
     return _step_problems(recipe, num_classes, terms, trials, tell)
 
 
-def _fit_together(recipe: Recipe, terms: Sequence[Term], discriminator: Discriminator | None) -> list[str]:
+def _fit_together(recipe: Recipe, terms: Sequence[Term], trials: Mapping[str, Trial]) -> list[str]:
+    """What losses need that the discriminator and the task do not have."""
     problems = []
-    name = recipe.discriminator.name if recipe.discriminator else ""
+    judge, task, name = trials.get("discriminator"), trials["task"], recipe.discriminator and recipe.discriminator.name
+    discriminator = cast("Discriminator | None", judge and judge.network)
+    learned = SEMANTIC if task.network is None else task.built.label_type
     for term in terms:
         if (term.loss.needs_discriminator or term.loss.needs_semantics) and not judged_domains(recipe):
             problems.append(f"losses.{term.name}: needs a [discriminator], and there is none")
         elif term.loss.needs_semantics and discriminator is not None and not discriminator.has_semantics:
-            problems.append(
-                f"losses.{term.name}: needs a discriminator with a semantic head, and '{name}' has none; "
-                'use [discriminator] name = "semantic", or leave the loss out'
-            )
+            remedy = 'use [discriminator] name = "semantic", or leave the loss out'
+            problem = f"losses.{term.name}: needs a discriminator with a semantic head"
+            problems.append(f"{problem}, and '{name}' has none; {remedy}")
+        if term.loss.needs_source_model and not learned.of_classes:
+            has = f"task '{recipe.task.name}' learns {learned.name}"
+            problems.append(f"losses.{term.name}: needs a source model of classes, and {has}; leave the loss out")
     return problems
 
 
 def _step_problems(
-    recipe: Recipe,
-    num_classes: int,
-    terms: Sequence[Term],
-    trials: Mapping[str, Trial],
-    tell: Callable[[str], None],
+    recipe: Recipe, num_classes: int, terms: Sequence[Term], trials: Mapping[str, Trial], tell: Tell
 ) -> list[str]:
     """One whole step, forward and backward, in which one generator and one discriminator stand for all."""
     assert recipe.translation is not None, "a recipe without [translation] has no step"
     batch, (height, width) = trials["generator"].batch, recipe.data.crop_size
     translator = cast(Generator, _Once(trials["generator"].built.network.train()))
-    generators: dict[str, Generator] = {direction: translator for direction in recipe.translation.directions}
-    discriminators: dict[str, Discriminator] = {}
+    judges: dict[str, Discriminator] = {}
     if "discriminator" in trials:
         judge = cast(Discriminator, _Once(trials["discriminator"].built.network.train()))
-        discriminators = dict.fromkeys(judged_domains(recipe), judge)
+        judges = dict.fromkeys(judged_domains(recipe), judge)
     try:
         image = torch.zeros(batch, 3, height, width)
         label = torch.zeros(batch, height, width, dtype=torch.int64) if num_classes else None
-        values, total = try_step(generators, discriminators, terms, image, label, image)
+        networks = Networks(dict.fromkeys(recipe.translation.directions, translator), judges, terms)
+        values, total = try_step(networks, image, label, image)
         if not any(name.startswith("generator/") for name in values):
             return ["losses: none of them trains the generators"]
         if total.requires_grad:

@@ -64,8 +64,7 @@ def opened(
     """
     if recipe.data.cache:
         workers = recipe.hardware.workers or default_workers()
-        resize = recipe.data.resize
-        found = open_cached(session, dataset, name=name, resize=resize, workers=workers, types=types)
+        found = open_cached(session, dataset, name=name, resize=recipe.data.resize, workers=workers, types=types)
         if found is not None:
             return found
     return checked(recipe, dataset, types)

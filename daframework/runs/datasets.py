@@ -1,7 +1,5 @@
 """The datasets of a recipe, their labels read in one label space."""
 
-from collections.abc import Sequence
-
 from attrs import frozen
 
 from daframework.build import make_dataset
@@ -33,8 +31,7 @@ def open_datasets(plugins: Plugins, recipe: Recipe) -> Datasets:
     opened = [make_dataset(plugins, recipe, domain, split) for domain, split in parts]
     for (domain, _), dataset in zip(parts, opened, strict=True):
         if len(dataset) == 0:
-            name = getattr(recipe, domain).name
-            raise DataError(f"{domain}: the dataset '{name}' holds no image")
+            raise DataError(f"{domain}: the dataset '{getattr(recipe, domain).name}' holds no image")
     if not recipe.downstream.score:  # there need be no test set, and the training images stand in for it
         opened.append(opened[-1])
     if recipe.data.classes is not None:
@@ -44,10 +41,9 @@ def open_datasets(plugins: Plugins, recipe: Recipe) -> Datasets:
             raise RecipeError(f"data.{domain}_map: says what classes become, but data.classes names no label space")
     source, target, target_test = opened
     if SEMANTIC.name in target.labels and tuple(source.classes) != tuple(target.classes):
-        raise RecipeError(
-            f"source and target must have the same classes in the same order, got {_list(source.classes)} "
-            f"and {_list(target.classes)}; name a label space for both in data.classes"
-        )
+        rule = "source and target must have the same classes in the same order"
+        got = f"[{', '.join(source.classes)}] and [{', '.join(target.classes)}]"
+        raise RecipeError(f"{rule}, got {got}; name a label space for both in data.classes")
     return Datasets(source, target, target_test)
 
 
@@ -64,10 +60,9 @@ def label_problems(recipe: Recipe, learned: LabelType, datasets: Datasets) -> li
     parts |= {"target test": datasets.target_test} if recipe.downstream.score else {}
     for title, dataset in parts.items():
         if own not in dataset.labels:
-            problems.append(
-                f"task '{recipe.task.name}' learns the label '{own}', which {title} does not have; it has "
-                f"{', '.join(dataset.labels) or 'none'}: say in [{title.split()[0]}] where its labels are"
-            )
+            has, table = ", ".join(dataset.labels) or "none", title.split()[0]
+            problem = f"task '{recipe.task.name}' learns the label '{own}', which {title} does not have; it has {has}"
+            problems.append(f"{problem}: say in [{table}] where its labels are")
     if not learned.of_classes:
         downstream, originals = recipe.downstream, recipe.translation and recipe.translation.originals
         of_classes = {
@@ -102,16 +97,11 @@ def _in_one_space(plugins: Plugins, recipe: Recipe, name: str, opened: list[Imag
         raise RecipeError(problems)
     # The target's need not be complete: a class that never occurs there is left out of the mean.
     if unfilled := [one for one in space.classes if one not in tables[0].values()]:
-        raise RecipeError(
-            f"data.classes: no class of the source becomes {', '.join(unfilled)} of '{space.name}', which would never "
-            "be learned; use a label space that the source fills, or a file of your own with the classes it has"
-        )
+        lost = f"no class of the source becomes {', '.join(unfilled)} of '{space.name}', which would never be learned"
+        remedy = "use a label space that the source fills, or a file of your own with the classes it has"
+        raise RecipeError(f"data.classes: {lost}; {remedy}")
     as_it_is = {name: name for name in space.classes}
     return [
         dataset if tuple(dataset.classes) == space.classes and table == as_it_is else Mapped(dataset, space, table)
         for dataset, table in zip(opened, (tables[0], tables[1], tables[1]), strict=True)
     ]
-
-
-def _list(names: Sequence[str]) -> str:
-    return f"[{', '.join(names)}]"

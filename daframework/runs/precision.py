@@ -63,18 +63,12 @@ def open_device(
 
 def _choose(plugins: Plugins, recipe: Recipe, folder: RunFolder | None, device: torch.device) -> Precision:
     told = formats_of(folder) if folder and recipe.hardware.precision == "auto" else []
-    if told:
-        precision = Precision(told[-1]["translation"], told[-1]["task"], "as this run has begun")
-    else:
-        precision = precision_for(plugins, recipe, device)
+    precision = Precision(**told[-1], why="as this run has begun") if told else precision_for(plugins, recipe, device)
     unfinished = folder is not None and not folder.results.exists()
-    if unfinished and MIXED in (precision.translation, precision.task) and not _has_bf16(device):
-        factor = bf16_factor(device)
-        if factor > 1.5:
-            warn(
-                f"{precision}: a convolution in bf16 takes {factor:.3g} times as long here as in float32; stop it, and "
-                f"--set hardware.precision={SINGLE} computes the rest in that"
-            )
+    emulated = MIXED in (precision.translation, precision.task) and not _has_bf16(device)
+    if unfinished and emulated and (factor := bf16_factor(device)) > 1.5:
+        slow = f"a convolution in bf16 takes {factor:.3g} times as long here as in float32"
+        warn(f"{precision}: {slow}; stop it, and --set hardware.precision={SINGLE} computes the rest in that")
     return precision
 
 

@@ -49,10 +49,8 @@ def what_is_written(plugins: Plugins, recipe: Recipe, folder: RunFolder, task: T
         values = _values(plugins, recipe, folder, kind)
         return Written(".png", lambda label: values[label] if values.ndim == 1 else values[label].permute(2, 0, 1))
     if kind == "id":
-        raise RunError(
-            f"{folder.path}: its task '{recipe.task.name}' has no classes and so no ids; write numbers with "
-            "--write index, or --write colour"
-        )
+        hint = "write numbers with --write index, or --write colour"
+        raise RunError(f"{folder.path}: its task '{recipe.task.name}' has no classes and so no ids; {hint}")
     if kind == "colour":
         try:
             task.label_type.render(task.label_type.example(8, 12, 1, torch.Generator())[None], ())
@@ -71,16 +69,14 @@ def _values(plugins: Plugins, recipe: Recipe, folder: RunFolder, kind: str) -> T
     classes = read_results(folder.results).classes
     if kind == "index":
         return torch.arange(len(classes), dtype=torch.uint8)
-    space = _space(plugins, recipe, classes)
+    space, hint = _space(plugins, recipe, classes), "write indices with --write index"
     if space is None:
-        raise RunError(
-            f"{folder.path}: its classes {', '.join(classes)} are those of no label space, so they have no {kind}s; "
-            "write indices with --write index"
-        )
+        found = f"its classes {', '.join(classes)} are those of no label space, so they have no {kind}s"
+        raise RunError(f"{folder.path}: {found}; {hint}")
     if kind == "colour":
         return torch.tensor(space.palette, dtype=torch.uint8)
     if space.ids is None:
-        raise RunError(f"{folder.path}: the label space '{space.name}' has no ids; write indices with --write index")
+        raise RunError(f"{folder.path}: the label space '{space.name}' has no ids; {hint}")
     return torch.tensor(space.ids, dtype=torch.uint8)
 
 

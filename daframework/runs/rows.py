@@ -76,22 +76,14 @@ def fit_and_score(run: RunContext, planned: PlannedRow, datasets: Sequence[Image
         table, target = run.recipe.downstream.self_training, None
         if start is not None and table is not None:
             target = Target(stream(run.recipe, run.target, "self-training"), table)
+        models, session, task = list[nn.Module](), run.task_session, run.task
         with timed(run, training_of(row)):
-            models = [
-                fit(
-                    run.task_session,
-                    run.task,
-                    stream(run.recipe, dataset, "task", rare, blend, run.task.label_type),
-                    run.recipe,
-                    row,
-                    run.folder.checkpoint(member_name(row, member)),
-                    planned.augment,
-                    prior=prior,
-                    start=None if start is None else trained(run, member_name(start, member)).state_dict(),
-                    target=target,
-                )
-                for member, dataset in enumerate(datasets)
-            ]
+            for member, dataset in enumerate(datasets):
+                crops = stream(run.recipe, dataset, "task", rare, blend, task.label_type)
+                path = run.folder.checkpoint(member_name(row, member))
+                weights = None if start is None else trained(run, member_name(start, member)).state_dict()
+                given = session, task, crops, run.recipe, row, path, planned.augment
+                models.append(fit(*given, prior=prior, start=weights, target=target))
         model = models[0] if len(models) == 1 else run.task.ensemble(models)
         with timed(run, SCORING):
             if run.recipe.downstream.score:
@@ -114,19 +106,12 @@ def _label_free(run: RunContext, model: nn.Module, row: str) -> float | None:
     looked = run.task.label_free(model)
     if looked is None:
         return None
-    target, stage = run.target, f"looking at what {row} predicts"
-    return looked.score(
-        measure(
-            run.session,
-            run.task,
-            looked.model,
-            target,
-            evenly_spread(len(target), _LOOKED_AT),
-            run.recipe.downstream.batch_size,
-            stage,
-            lambda prediction, _: looked.statistics(prediction),
-        )
+    places, size = evenly_spread(len(run.target), _LOOKED_AT), run.recipe.downstream.batch_size
+    stage = f"looking at what {row} predicts"
+    found = measure(
+        run.session, run.task, looked.model, run.target, places, size, stage, lambda made, _: looked.statistics(made)
     )
+    return looked.score(found)
 
 
 def content_preservation(run: RunContext, translated: Sequence[ImageDataset]) -> MetricValues:
@@ -161,10 +146,7 @@ def load_model(session: Session, task: Task, folder: RunFolder, name: str) -> nn
     model = task.model()
     state = checkpoint.load(folder.checkpoint(name), torch.device("cpu"))
     if state is None:
-        raise RunError(
-            f"{folder.path} has scores of {name} and no longer its model; "
-            f"delete {folder.scores(name)} to train it again"
-        )
+        raise RunError(f"{name} has scores and no longer its model; delete {folder.scores(name)} to train it again")
     model.load_state_dict(state["model"])
     frozen: nn.Module = session.fabric.to_device(model.eval().requires_grad_(False))
     return frozen
@@ -183,9 +165,8 @@ def _once(run: RunContext, row: str, measured: Callable[[], Outcome]) -> Outcome
     outcome = measured()
     if run.session.fabric.is_global_zero:
         checkpoint.save(run.folder.statistics(row), {"statistics": outcome.statistics})
-        content = scores_to_json(outcome.scores, run.source.classes) | {
-            "mutual_information": outcome.mutual_information
-        }
+        found = {"mutual_information": outcome.mutual_information}
+        content = scores_to_json(outcome.scores, run.source.classes) | found
         write_text(run.folder.scores(row), json.dumps(content, indent=2) + "\n")
     return outcome
 

@@ -23,12 +23,7 @@ from daframework.networks import make_networks
 from daframework.recipes.tables import Recipe
 from daframework.registry import Plugins
 from daframework.runs.beside import rows_beside, trained_beside
-from daframework.runs.context import (
-    RunContext,
-    opened,
-    read_seconds,
-    set_title,
-)
+from daframework.runs.context import RunContext, opened, read_seconds, set_title
 from daframework.runs.datasets import label_problems, open_datasets, source_types
 from daframework.runs.precision import Precision, for_task, formats_of, precision_for
 from daframework.runs.rows import PlannedRow, content_preservation, fit_and_score
@@ -109,42 +104,30 @@ def open_run(
     source = opened(session, recipe, datasets.source, set_title(recipe, "source", "train"), types)
     # Of types none: no label of it is looked for or read, for the cache neither.
     target = Unlabelled(opened(session, recipe, datasets.target, set_title(recipe, "target", "train"), ()))
-    test = set_title(recipe, "target", "test")
-    scored = (
-        opened(session, recipe, datasets.target_test, test, [task.label_type]) if recipe.downstream.score else target
-    )
-    run = RunContext(
-        session=session,
-        task_session=for_task(session, recipe, precision),
-        plugins=plugins,
-        recipe=recipe,
-        folder=folder,
-        source=source,
-        target=target,
-        target_test=scored,
-        task=task,
-    )
+    target_test: ImageDataset = target
+    if recipe.downstream.score:
+        title = set_title(recipe, "target", "test")
+        target_test = opened(session, recipe, datasets.target_test, title, [task.label_type])
+    task_session = for_task(session, recipe, precision)
+    run = RunContext(session, task_session, plugins, recipe, folder, source, target, target_test, task)
     return run, datasets.target
 
 
 def planned_rows(run: RunContext, target: ImageDataset) -> list[PlannedRow]:
     """The rows of the run's table, in its order; ``target`` is the target's training set with its labels."""
-    recipe, common = run.recipe, run.recipe.downstream.augment
+    recipe, downstream = run.recipe, run.recipe.downstream
+    common = downstream.augment
     own = recipe.augment or common
     rows = [PlannedRow(SOURCE_ONLY, lambda: [run.source], common)]
-    if recipe.generator is not None:
+    if (translation := recipe.translation) is not None:
         # The source's model for losses and matched crops, the oracle for content preservation.
-        downstream = recipe.downstream
         needs = (SOURCE_ONLY,) if downstream.source_only or _needs_source_model(run) else ()
         needs = (*needs, ORACLE) if downstream.oracle else needs
-        translation = recipe.translation
-        shared = len(translation.also) if translation else 0
         low, high = downstream.blend
-        kept = translation.originals if translation else None
-        alone = low == high == 1.0 and not shared and kept is None
-        blend = None if alone else Blend(run.source, low, high, kept=kept)
-        translated = PlannedRow(recipe.name, lambda: _translated(run), own, needs=needs, translated=True)
-        rows.append(evolve(translated, blend=blend, shared=shared))
+        alone = low == high == 1.0 and not translation.also and translation.originals is None
+        blend = None if alone else Blend(run.source, low, high, kept=translation.originals)
+        row = PlannedRow(recipe.name, lambda: _translated(run), own, needs=needs, translated=True)
+        rows.append(evolve(row, blend=blend, shared=len(translation.also)))
     elif recipe.augment is not None:
         rows.append(PlannedRow(recipe.name, lambda: [run.source], own))
     if recipe.downstream.self_training is not None:
@@ -183,10 +166,9 @@ def _translated(run: RunContext) -> list[ImageDataset]:
 
 
 def _finished(folder: RunFolder, recipe: Recipe) -> Results | None:
-    if folder.results.exists():
-        with suppress(RunError):  # a damaged file is written anew, from the scores it was made of
-            results = read_results(folder.results)
-            return results if (results.recipe, results.seed) == (recipe.name, recipe.seed) else None
+    with suppress(RunError):  # none yet; or a damaged file, which is written anew from the scores it was made of
+        results = read_results(folder.results)
+        return results if (results.recipe, results.seed) == (recipe.name, recipe.seed) else None
     return None
 
 

@@ -1,5 +1,7 @@
 """The translation of a run: train it, keep its generator, translate the whole source set."""
 
+from functools import partial
+
 import torch
 from torch import nn
 
@@ -14,7 +16,7 @@ from daframework.data.spread import evenly_spread
 from daframework.data.unlabelled import Unlabelled
 from daframework.errors import RunError, one_line, warn
 from daframework.interfaces import Generator, ImageDataset
-from daframework.networks import DIRECTIONS, Networks, make_also, make_generator, make_networks
+from daframework.networks import DIRECTIONS, DOMAINS, Networks, make_also, make_generator, make_networks
 from daframework.recipes.tables import Recipe
 from daframework.registry import Plugins
 from daframework.runs.class_shares import rare_sampler
@@ -49,15 +51,8 @@ def translate(run: RunContext) -> list[TranslatedSet]:
             for one in also:
                 one.eval().to(_weights_dtype(run.recipe)).prepare(run.source, run.target)
                 one.to(run.session.fabric.device)
-            translate_set(
-                run.session,
-                generator,
-                run.source,
-                run.folder.translated,
-                batch_size=run.recipe.downstream.batch_size,
-                seed=run.recipe.seed,
-                also=also,
-            )
+            to, size, seed = run.folder.translated, run.recipe.downstream.batch_size, run.recipe.seed
+            translate_set(run.session, generator, run.source, to, batch_size=size, seed=seed, also=also)
     return open_translated(run.folder.translated, run.source)
 
 
@@ -70,16 +65,10 @@ def _train(run: RunContext) -> nn.Module:
     samplers = matched_samplers(run)
     if not samplers and (rare := rare_sampler(run, run.source, "source")) is not None:
         samplers = {"source": rare}
-    streams = {
-        "source": stream(run.recipe, run.source, "source", samplers.get("source")),
-        "target": stream(run.recipe, run.target, "target", samplers.get("target")),
-    }
-
-    def draw(step: int, translator: nn.Module) -> None:
-        _draw_samples(run, networks, step, translator)
-
+    streams = {one: stream(run.recipe, getattr(run, one), one, samplers.get(one)) for one in DOMAINS}
+    path, draw = run.folder.checkpoint(TRANSLATION), partial(_draw_samples, run, networks)
     with timed(run, TRANSLATION):
-        return train(run.session, networks, streams, run.recipe, run.folder.checkpoint(TRANSLATION), draw)
+        return train(run.session, networks, streams, run.recipe, path, draw)
 
 
 def _weights_dtype(recipe: Recipe) -> torch.dtype:
@@ -101,20 +90,16 @@ def load_generator(session: Session, plugins: Plugins, recipe: Recipe, folder: R
     try:
         generator.load_state_dict(state["generator"])
     except RuntimeError as error:
-        raise RunError(
-            f"{path} does not fit the recipe's generator; was it made by another version of its plugin? "
-            f"({one_line(error)})"
-        ) from error
+        hint = "was it made by another version of its plugin?"
+        raise RunError(f"{path} does not fit the recipe's generator; {hint} ({one_line(error)})") from error
     return generator.to(session.fabric.device).eval()
 
 
 def measure_domains(networks: Networks, source: ImageDataset, target: Unlabelled) -> None:
     """Let generators and losses `prepare`."""
     for direction, generator in networks.generators.items():
-        if direction == DIRECTIONS[0]:
-            generator.prepare(source, target)
-        else:
-            generator.prepare(target, Unlabelled(source))
+        ends = (source, target) if direction == DIRECTIONS[0] else (target, Unlabelled(source))
+        generator.prepare(*ends)
     for term in networks.terms:
         term.loss.prepare(source, target)
 
@@ -132,10 +117,8 @@ def _draw_samples(run: RunContext, networks: Networks, step: int, translator: nn
     heads = head_scores(translator, networks, judged, device)
     if heads:
         run.session.log.values(step, {f"semantic head/mIoU of {image}": miou for image, miou in heads.items()})
-    table = run.recipe.translation
-    if table is not None and step == table.steps and heads.get("fake_target", 1.0) < _FLOOR:
-        warn(
-            f"{run.recipe.name}: the semantic head that judges translations segments them with a mIoU of only "
-            f"{100 * heads['fake_target']:.0f} %: it can hardly say whether they still show what they did; train for "
-            "more translation.steps, or raise the weight of semantic_discriminator or set its class_weights"
-        )
+    table, miou = run.recipe.translation, heads.get("fake_target", 1.0)
+    if table is not None and step == table.steps and miou < _FLOOR:
+        found = f"the semantic head that judges translations segments them with a mIoU of only {100 * miou:.0f} %"
+        remedy = "train for more translation.steps, or raise semantic_discriminator's weight or set its class_weights"
+        warn(f"{run.recipe.name}: {found}: it can hardly say whether they still show what they did; {remedy}")

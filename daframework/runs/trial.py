@@ -17,6 +17,8 @@ from daframework.errors import DafError
 from daframework.interfaces import SEMANTIC, LabelType
 from daframework.testing import check_size
 
+Tell = Callable[[str], None]
+"""Takes a line about what could not be looked at."""
 _BATCHES = (2, 3, 4, 8, 16)  # of which the first that works is named
 _SIZES = 16  # whole images that are tried, where a set's have more sizes
 _COMPUTED = 2**19  # pixels at most that are computed where a network looks at values, which takes some seconds
@@ -69,7 +71,7 @@ class Trial:
     build: Callable[[Mapping[str, Any]], Built]
     options: Mapping[str, Any]
     parameters: Sequence[str]
-    tell: Callable[[str], None]
+    tell: Tell
     device: str = "meta"
     _built: Built | None = field(default=None, init=False)
 
@@ -158,18 +160,15 @@ class Trial:
             if error is not None:
                 found = [f"data.resize = {list(crop)}"] if self._works(self.batch, crop, [crop]) else []
                 found += [option] if (option := self._option(crop, [whole.size for whole in tried])) else []
-                return [
-                    f"data.resize: {self.title} takes crops of {_by(crop)}, but not the whole images of {one.domain}, "
-                    f"{one.use}: {_by(one.size)} ({one.example}), {first_line(error)}; "
-                    + (f"set {' or '.join(found)}" if found else "choose another")
-                ]
+                takes = f"{self.title} takes crops of {_by(crop)}, but not the whole images of {one.domain}, {one.use}"
+                remedy = f"set {' or '.join(found)}" if found else "choose another"
+                image = f"{_by(one.size)} ({one.example})"
+                return [f"data.resize: {takes}: {image}, {first_line(error)}; {remedy}"]
         return []
 
     def _untried(self, size: Size) -> list[str]:
-        self.tell(
-            f"{self.title} looks at values, and is not tried on images of {_by(size)}, which takes long; "
-            "the run will tell"
-        )
+        found = f"{self.title} looks at values, and is not tried on images of {_by(size)}, which takes long"
+        self.tell(f"{found}; the run will tell")
         return []
 
     def _distinct(self, wholes: Sequence[Whole]) -> list[Whole]:
@@ -188,14 +187,13 @@ class Trial:
         size = next((one for one in larger if self._works(self.batch, one)), None)
         found = [f"{self.batch_key} = {batch} or more"] if batch is not None else []
         found += [f"data.crop_size = {list(size)}"] if size is not None else []
+        crops = f"{self.batch} crop{'s' * (self.batch != 1)} of {_by(crop)}"
+        problem = f"{self.batch_key}: {self.title} cannot be trained on {crops} at a time"
         if batch is None:
+            problem = f"data.crop_size: {self.title} cannot take {_by(crop)}"
             option = self._option(crop, [one.size for one in self._distinct(wholes)]) or self._option(crop, [])
             found += [option] if option is not None else []
-        remedy = f"; set {', or '.join(found)}" if found else ""
-        if batch is None:
-            return f"data.crop_size: {self.title} cannot take {_by(crop)}: {first_line(error)}{remedy}"
-        crops = f"{self.batch} crop{'s' * (self.batch != 1)} of {_by(crop)}"
-        return f"{self.batch_key}: {self.title} cannot be trained on {crops} at a time: {first_line(error)}{remedy}"
+        return f"{problem}: {first_line(error)}" + (f"; set {', or '.join(found)}" if found else "")
 
     def _option(self, crop: Size, wholes: Sequence[Size]) -> str | None:
         """An option with which it takes the crop and all ``wholes``, found by trying those that it seems to have."""

@@ -24,7 +24,7 @@ from daframework.interfaces import (
     Sample,
     Task,
 )
-from daframework.networks import DIRECTIONS, DOMAINS, Term
+from daframework.networks import DIRECTIONS, DOMAINS, Networks, Term
 
 
 def check_size(name: str, multiple: int, height: int, width: int) -> None:
@@ -179,7 +179,8 @@ def check_loss(
     judged = [direction.rpartition("_")[2] for direction in directions] if loss.needs_discriminator else []
     if loss.needs_source_model:
         loss.take_source_model(nn.Conv2d(3, num_classes, 1).eval().requires_grad_(False))
-    networks = dict.fromkeys(directions, translator), dict.fromkeys(judged, judge), [Term("loss", 1.0, loss)]
+    judges, terms = dict.fromkeys(judged, judge), [Term("loss", 1.0, loss)]
+    networks = Networks(dict.fromkeys(directions, translator), judges, terms)
     ignored = torch.full((batch_size, height, width), IGNORE_INDEX)
 
     def watch(network: nn.Module, inputs: object, output: object) -> None:
@@ -189,7 +190,7 @@ def check_loss(
         source, target = (_image(translator, batch_size, height, width) for _ in DOMAINS)
         given[:] = with_versions([source, target, label])
         with translator.register_forward_hook(watch), judge.register_forward_hook(watch), _in_bf16(label, autocast):
-            values, total = try_step(*networks, source, label, target, {"fake_target": source, "fake_source": target})
+            values, total = try_step(networks, source, label, target, {"fake_target": source, "fake_source": target})
         if not values:
             raise PluginError(f"{name} must have a side: generator_loss or discriminator_loss must give a scalar")
         for side, value in values.items():
