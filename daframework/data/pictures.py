@@ -28,7 +28,8 @@ def to_network(picture: Any) -> tuple[Tensor, Callable[[Tensor], Any]]:
         return to_float(images), lambda made: Image.fromarray(_array(to_bytes(made))[0])
     if isinstance(picture, np.ndarray) and picture.ndim in (3, 4) and picture.shape[-1] == 3:
         array = picture[None] if picture.ndim == 3 else picture
-        images = torch.from_numpy(np.ascontiguousarray(array)).permute(0, 3, 1, 2)
+        owned = np.require(array, requirements=["C", "W"])  # a copy of what is read-only
+        images = torch.from_numpy(owned).permute(0, 3, 1, 2)
         if picture.dtype == np.uint8:
             return to_float(images), lambda made: _array(to_bytes(made)).reshape(picture.shape)
         if np.issubdtype(picture.dtype, np.floating):
