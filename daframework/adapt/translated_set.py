@@ -10,7 +10,7 @@ from typing import Any
 
 from attrs import field, frozen
 
-from daframework.data.decode import read_image, read_label, read_values
+from daframework.data.decode import read_image, read_label, read_numbers
 from daframework.dataset_interface import Array
 from daframework.errors import DataError, writing
 from daframework.fingerprint import checksum_file, digest, fingerprint_files
@@ -37,7 +37,7 @@ def label_file(name: str, file: str) -> str:
 
 
 def _read_label(path: Path) -> Array:
-    return read_values(path) if path.suffix == ".npy" else read_label(path)
+    return read_numbers(path) if path.suffix == ".npy" else read_label(path)
 
 
 def begin_set(partial: Path, members: int) -> None:

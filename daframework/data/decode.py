@@ -150,7 +150,7 @@ def write_label(path: Path, label: ArrayLike) -> None:
     _write(path, lambda file: picture.save(file, "PNG"))
 
 
-def write_values(path: Path, values: ArrayLike) -> None:
+def write_numbers(path: Path, values: ArrayLike) -> None:
     """Write numbers of any shape, an array or a tensor of the CPU, as .npy; whole or not at all.
 
     Raises:
@@ -160,12 +160,12 @@ def write_values(path: Path, values: ArrayLike) -> None:
 
 
 def write_any(path: Path, written: ArrayLike) -> None:
-    """`write_values` to a .npy, else `write_label` of (H, W) and `write_image` of (3, H, W). Raises what they do."""
-    write = write_values if path.suffix == ".npy" else write_label if np.ndim(written) == 2 else write_image
+    """`write_numbers` to a .npy, else `write_label` of (H, W) and `write_image` of (3, H, W). Raises what they do."""
+    write = write_numbers if path.suffix == ".npy" else write_label if np.ndim(written) == 2 else write_image
     write(path, written)
 
 
-def read_values(path: Path) -> NDArray[Any]:
+def read_numbers(path: Path) -> NDArray[Any]:
     """The numbers in a .npy file.
 
     Raises:
