@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from daframework.dataset_interface import ImageDataset
 from daframework.errors import DafError, PluginError, RecipeError, collected, unknown
 from daframework.recipes.strict import structure
-from daframework.recipes.tables import ComponentTable, LossTable, Recipe
+from daframework.recipes.tables import ComponentTable, Recipe
 from daframework.registry import Component, Plugins, find
 
 if TYPE_CHECKING:
@@ -166,7 +166,7 @@ def make_task(plugins: Plugins, recipe: Recipe, num_classes: int) -> "Task":
     return task
 
 
-def make_named(plugins: Plugins, kind: str, table: ComponentTable | LossTable, where: str, **supplied: Any) -> Any:
+def make_named(plugins: Plugins, kind: str, table: ComponentTable, where: str, **supplied: Any) -> Any:
     """The component that a recipe's ``table`` names, see `make`."""
     return make(_find(plugins, kind, table.name, where), table.options, where, **supplied)
 

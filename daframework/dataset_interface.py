@@ -76,7 +76,8 @@ class Sample:
 
     def labelled(self, name: str) -> "Tensor | None":
         """Its label of the type ``name``, None where it has none."""
-        return self.label if name == SEMANTIC.name else self.others.get(name)
+        found = self._label if name == SEMANTIC.name else self._others.get(name)
+        return None if found is None else _tensor(found)
 
     def as_arrays(self) -> Inspection:
         """What it holds, as numpy arrays of the same memory."""
