@@ -198,6 +198,8 @@ class DownstreamTable:
         blend: low and high share, from 0 to 1, of the translation in an image that a translated row is trained on,
             drawn for each crop; the rest of it is the original. [1, 1] is the translation alone, [0, 1] all that lies
             between (DLOW, arXiv 1812.05418).
+        target_norms: adds to every row but the oracle one whose models' batch norms have the statistics of target
+            images (AdaBN, arXiv 1603.04779), by this share, from 0 (no such rows) to 1; nothing is trained for it.
         self_training: adds to every row but the oracle one whose model is trained on with target images.
     """
 
@@ -211,6 +213,7 @@ class DownstreamTable:
     augment: AugmentTable = AugmentTable()
     class_balance: float = field(default=0.0, validator=within(0, 2))
     blend: tuple[float, ...] = field(default=(1.0, 1.0), validator=shares)
+    target_norms: float = field(default=0.0, validator=within(0, 1))
     self_training: SelfTrainingTable | None = None
 
 

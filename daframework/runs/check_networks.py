@@ -13,6 +13,7 @@ from daframework.adapt.rehearsal import try_step
 from daframework.build import bounded, first_line, make_task
 from daframework.compute.ranks import count_ranks
 from daframework.data.checks.sizes import Sizes
+from daframework.downstream.target_norms import batch_norms
 from daframework.errors import DafError, collected, lines
 from daframework.interfaces import SEMANTIC, Discriminator, Generator
 from daframework.networks import (
@@ -56,6 +57,9 @@ def network_problems(
                     # Nothing is scored, but it is what the model is for.
                     for line in trial.whole_problems(crop, _whole(sizes, "target", "as daf predict gives them")):
                         tell(line)
+    if recipe.downstream.target_norms and trials["task"].network is not None:
+        with collected(problems):
+            batch_norms(trials["task"].built.network)
     with collected(problems):
         make_also(plugins, recipe, num_classes)
     if recipe.generator is not None:

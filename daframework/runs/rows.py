@@ -1,29 +1,32 @@
 """The rows of a run's table: a task model trained on one set, scored on the target's test set."""
 
 import json
+import math
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import torch
 from attrs import evolve, frozen
 from torch import nn
 
-from daframework.compute.ranks import from_first
+from daframework.compute.ranks import count_ranks, from_first
 from daframework.compute.session import Session
 from daframework.data.spread import evenly_spread
-from daframework.data.stream import Blend
+from daframework.data.stream import Blend, training_batches
 from daframework.downstream.fit import fit
 from daframework.downstream.score import Outcome, measure, score
 from daframework.downstream.self_training import Target
+from daframework.downstream.target_norms import adapt_norms
 from daframework.errors import RunError
 from daframework.interfaces import ImageDataset, MetricValues, Task
-from daframework.recipes.tables import AugmentTable
+from daframework.recipes.tables import AugmentTable, DownstreamTable
 from daframework.runs.class_shares import class_prior, rare_sampler
 from daframework.runs.context import RunContext, stream, timed
 from daframework.scores import nothing_measured
 from daframework.storage import checkpoint
 from daframework.storage.files import write_text
 from daframework.storage.results import CONTENT_PRESERVATION, Row, fraction, scores_from_json, scores_to_json
-from daframework.storage.row_names import ORACLE, SCORING, self_trained, training_of
+from daframework.storage.row_names import ORACLE, SCORING, rows_after, target_normed, training_of
 from daframework.storage.run_folder import RunFolder
 
 _LOOKED_AT = 100  # images of the target
@@ -40,7 +43,7 @@ class PlannedRow:
         domain: whose labels the sets carry.
         needs: the rows that must be finished first.
         translated: the sets are images that this run translated: the oracle measures their content preservation.
-        start: the row whose models are trained on, with self-training.
+        start: the row whose models are trained on, with self-training; or with ``target_norms`` adapted.
         blend: what is blended into the sets' images while it is trained on them.
         shared: so many of the sets, the last, are trained on with each of the others instead, as ``blend.others``.
     """
@@ -52,12 +55,16 @@ class PlannedRow:
     needs: tuple[str, ...] = ()
     translated: bool = False
     start: str | None = None
+    target_norms: float = 0.0
     blend: Blend | None = None
     shared: int = 0
 
-    def self_trained(self) -> "PlannedRow":
-        """The row that goes on from this one, on the same sets, with self-training."""
-        return evolve(self, name=self_trained(self.name), needs=(self.name,), start=self.name, translated=False)
+    def and_what_follows(self, table: DownstreamTable) -> Sequence["PlannedRow"]:
+        """This row, and those that begin with its models, on the same sets, as ``table`` asks for them."""
+        after = evolve(self, needs=(self.name,), start=self.name, translated=False)
+        norms = {target_normed(self.name): table.target_norms}
+        names = rows_after(self.name, table)
+        return [self, *(evolve(after, name=name, target_norms=norms.get(name, 0.0)) for name in names)]
 
 
 def fit_and_score(run: RunContext, planned: PlannedRow, datasets: Sequence[ImageDataset]) -> Row:
@@ -81,7 +88,11 @@ def fit_and_score(run: RunContext, planned: PlannedRow, datasets: Sequence[Image
             for member, dataset in enumerate(datasets):
                 crops = stream(run.recipe, dataset, "task", rare, blend, task.label_type)
                 path = run.folder.checkpoint(member_name(row, member))
-                weights = None if start is None else trained(run, member_name(start, member)).state_dict()
+                begun = None if start is None else trained(run, member_name(start, member))
+                if begun is not None and planned.target_norms:
+                    models.append(_target_normed(run, begun, planned.target_norms, path))
+                    continue
+                weights = None if begun is None else begun.state_dict()
                 given = session, task, crops, run.recipe, row, path, planned.augment
                 models.append(fit(*given, prior=prior, start=weights, target=target))
         model = models[0] if len(models) == 1 else run.task.ensemble(models)
@@ -97,6 +108,18 @@ def fit_and_score(run: RunContext, planned: PlannedRow, datasets: Sequence[Image
 
     found = _once(run, row, train)
     return Row(row, found.scores, mutual_information=found.mutual_information)
+
+
+def _target_normed(run: RunContext, model: nn.Module, share: float, path: Path) -> nn.Module:
+    """``model`` with batch norms that go by crops of the target, the same on every rank; it is kept at ``path``."""
+    size, device = run.recipe.downstream.batch_size * count_ranks(), run.session.fabric.device
+    crops = stream(run.recipe, run.target, "target norms")
+    steps = range(math.ceil(_LOOKED_AT / size))
+    batches = training_batches(crops, batch_size=size, steps=steps, rank=0, ranks=1, workers=0, device=device)
+    adapt_norms(model, (batch.image for batch in batches), share)
+    if run.session.fabric.is_global_zero:
+        checkpoint.save(path, {"done": 0, "model": model.state_dict()})
+    return model
 
 
 def _label_free(run: RunContext, model: nn.Module, row: str) -> float | None:

@@ -130,8 +130,7 @@ def planned_rows(run: RunContext, target: ImageDataset) -> list[PlannedRow]:
         rows.append(evolve(row, blend=blend, shared=len(translation.also)))
     elif recipe.augment is not None:
         rows.append(PlannedRow(recipe.name, lambda: [run.source], own))
-    if recipe.downstream.self_training is not None:
-        rows = [one for row in rows for one in (row, row.self_trained())]
+    rows = [one for row in rows for one in row.and_what_follows(downstream)]
     others = [one for one in rows if begun_from(one.name) != SOURCE_ONLY]
     if others and not recipe.downstream.source_only:
         rows = [one for one in rows if one in others or any(one.name in other.needs for other in others)]

@@ -11,7 +11,7 @@ from daframework.errors import RecipeError, unknown
 from daframework.recipes.read import locate, parse, read_tables
 from daframework.recipes.tables import LogTable, Recipe
 from daframework.registry import Plugins
-from daframework.storage.row_names import ORACLE, SOURCE_ONLY, begun_from, self_trained
+from daframework.storage.row_names import ORACLE, SOURCE_ONLY, begun_from, rows_after
 from daframework.storage.run_folder import RunFolder, difference
 from daframework.suites.suite import Suite, TaskEntry
 from daframework.suites.work import Work
@@ -96,8 +96,8 @@ def make_plan(
         raise RecipeError(f"{path}: baseline: {unknown('method', baseline, methods)}")
     chosen = [name for name in methods if only is None or name in (*REFERENCES, *only)]
     planned = [cell for cell in cells if cell.method in chosen]
-    if planned[0].recipe.downstream.self_training is not None:
-        chosen = [row for name in chosen for row in ([name] if name == ORACLE else [name, self_trained(name)])]
+    table = planned[0].recipe.downstream
+    chosen = [row for name in chosen for row in (name, *(() if name == ORACLE else rows_after(name, table)))]
     order = list(tasks)
     # Stable: seeds stay in their order, so that a table of one seed is there as early as can be.
     planned.sort(key=lambda cell: (cell.method != SOURCE_ONLY, order.index(cell.task)))

@@ -10,7 +10,7 @@ from pathlib import Path
 from daframework.errors import writing
 from daframework.runs.context import read_seconds, write_seconds
 from daframework.runs.translation import GENERATOR
-from daframework.storage.row_names import SOURCE_ONLY, self_trained
+from daframework.storage.row_names import SOURCE_ONLY, rows_after
 from daframework.storage.run_folder import RunFolder, open_folder
 from daframework.suites.plan import REFERENCES, Cell, Plan
 from daframework.suites.status import SHARED_STAGES, State, status
@@ -36,7 +36,7 @@ def receive(plan: Plan, cell: Cell) -> None:
             if status(giver).state is State.FOREIGN:
                 continue  # made by another recipe, and this run would pass it off as its own
             if giver.method == REFERENCES[0]:
-                for row in (*REFERENCES, self_trained(SOURCE_ONLY)):
+                for row in (*REFERENCES, *rows_after(SOURCE_ONLY)):
                     _row(giver.folder, cell.folder, row)
             else:
                 _translation(giver.folder, cell.folder)

@@ -14,7 +14,7 @@ from daframework.scores import SEGMENTATION, Metric, metrics_from_json
 from daframework.storage.files import last_entry
 from daframework.storage.lock import in_use
 from daframework.storage.results import Results, Row, read_results
-from daframework.storage.row_names import ORACLE, TRANSLATION, begun_from, trained_in
+from daframework.storage.row_names import ORACLE, TRANSLATION, begun_from, self_trained, trained_in
 from daframework.storage.run_folder import RunFolder, read_recipe
 from daframework.suites.bench_folder import LOGS, TABLE, bench_tables, is_bench
 
@@ -161,7 +161,7 @@ def total_steps(recipe: Recipe, stage: str) -> int | None:
     if stage == TRANSLATION:
         return None if recipe.translation is None else recipe.translation.steps
     table, row = recipe.downstream, trained_in(stage)
-    if row is not None and row != begun_from(row) and table.self_training is not None:
+    if row is not None and row == self_trained(begun_from(row)) and table.self_training is not None:
         return table.self_training.steps or table.steps
     return None if row is None else table.steps
 
