@@ -113,7 +113,7 @@ def test_a_class_without_a_place_is_refused_before_anything_is_written(convert, 
 def test_sixteen_bit_ids_are_read(convert, tmp_path):
     save(tmp_path / "labels/x.png", np.array([[7, 26001]], dtype=np.uint16))
     code, out, _ = convert(tmp_path / "labels", "out", "--from", "cityscapes19", "--to", "cityscapes19")
-    assert code == 1 and "id 26001 (1 pixels) stands for no class" in problems(out)[0]
+    assert code == 1 and "id 26001 (1 pixel) is of no class" in problems(out)[0]
     arguments = ("--from", "cityscapes19", "--to", "cityscapes19", "--ignore", "26001")
     assert convert(tmp_path / "labels", "out", *arguments)[0] == 0 and read("out/x.png") == [[7, 0]]
 
@@ -138,7 +138,7 @@ def test_unknown_colours_are_named_with_their_files_and_counts_and_the_rest_is_w
         save(labels / f"{name}.png", np.full((1, count, 3), (0, 0, 0), dtype=np.uint8))
     code, out, _ = convert(labels, "out", "--from-colours", "cityscapes19", "--to", "cityscapes19")
     first, second = problems(out)
-    assert code == 1 and re.search(r"c/1\.png: colour 0,0,0 \(3 pixels\) stands for no class; not converted", first)
+    assert code == 1 and re.search(r"c/1\.png: colour 0,0,0 \(3 pixels\) is of no class; not converted", first)
     assert "c/2.png: colour 0,0,0 (5 pixels)" in second
     assert "0,0,0 is in 2 files (8 pixels) and stands for no class of 'cityscapes19'; add --ignore 0,0,0" in out
     assert "2 of 4 labels in out" in out and not Path("out/c").exists() and Path("out/a/1.png").exists()
@@ -226,7 +226,7 @@ def test_sixteen_bits_a_channel_are_read_whole(convert, tmp_path, channel, place
 def test_a_file_of_thousands_of_colours_is_one_line(convert, tmp_path):
     save(tmp_path / "labels/x.png", np.random.default_rng(0).integers(0, 256, (50, 50, 3), dtype=np.uint8))
     code, out, _ = convert(tmp_path / "labels", "out", "--from-colours", "camvid11", "--to", "camvid11")
-    assert code == 1 and len(problems(out)) == 1 and re.search(r"and \d{4} more stands for no class", problems(out)[0])
+    assert code == 1 and len(problems(out)) == 1 and re.search(r"and \d{4} more are of no class", problems(out)[0])
     assert "is this the right label space?" in out and len(out.splitlines()) < 30
 
 

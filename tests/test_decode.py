@@ -417,9 +417,9 @@ def test_unmapped_id_is_refused_by_name_and_count():
 
 def test_several_unmapped_ids_are_named_together():
     label = np.arange(10, dtype=np.uint8).reshape(2, 5)
-    with pytest.raises(DataError, match=re.escape("id 0 (1 pixels), 1 (1 pixels)")) as caught:
+    with pytest.raises(DataError, match=re.escape("ids 0 (1 pixel), 1 (1 pixel)")) as caught:
         map_ids(label, {7: 0, 8: 1, 255: 255}, where="a.png")
-    assert "and 3 more is not in the id map (known: 7..8, 255); map it" in str(caught.value)
+    assert "and 3 more are not in the id map (known: 7..8, 255); map it" in str(caught.value)
     # 255 is not ignored unless the map says so.
     with pytest.raises(DataError, match=r"id 255 \(4 pixels\)"):
         map_ids(np.full((2, 2), 255, np.uint8), {0: 0}, where="a.png")

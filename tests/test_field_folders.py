@@ -203,7 +203,7 @@ def test_an_unknown_colour_is_refused_with_its_file_its_pixels_and_a_near_one(tm
     pair(tmp_path, "images/1.png", "labels/1.png", [[(128, 64, 128), (127, 64, 128), (127, 64, 128), (9, 9, 9)]])
     dataset = made_unread(tmp_path, colours={"128,64,128": "road"})
     says = (
-        "labels/1.png: colour 127,64,128 (2 pixels), 9,9,9 (1 pixels) is not among the 1 colours named; "
+        "labels/1.png: colours 127,64,128 (2 pixels), 9,9,9 (1 pixel) are not among the 1 colours named; "
         "127,64,128 is one step from road's 128,64,128; give it a class or ignore in colours"
     )
     with pytest.raises(DataError, match=re.escape(says)):
@@ -217,7 +217,7 @@ def made_unread(root, **options):
 
 def test_an_unknown_id_in_a_channel_is_refused_with_its_file_and_pixels(tmp_path):
     pair(tmp_path, "images/1.png", "labels/1.png", [[(7, 0, 0), (8, 0, 0)]])
-    with pytest.raises(DataError, match=r"labels/1\.png: id 8 \(1 pixels\) is not in the id map \(known: 7\)"):
+    with pytest.raises(DataError, match=r"labels/1\.png: id 8 \(1 pixel\) is not in the id map \(known: 7\)"):
         made_unread(tmp_path, channel="red", ids={"7": "road"})[0]
 
 

@@ -124,7 +124,7 @@ def map_ids(label: NDArray[Any], table: Mapping[int, int], *, where: str) -> NDA
     if (mapped == unmapped).any():
         found = name_values(count_values(label[mapped == unmapped]), colours=False)
         known = _ranges(sorted(table))
-        raise DataError(f"{where}: {found} is not in the id map (known: {known}); map it to a class or to ignore")
+        raise DataError(f"{where}: {found} not in the id map (known: {known}); map it to a class or to ignore")
     return mapped
 
 
@@ -163,11 +163,13 @@ def replace_values(
 
 
 def name_values(counts: Mapping[int, int], *, colours: bool) -> str:
-    """``colour 0,0,0 (12 pixels), 1,1,1 (3 pixels) and 7 more``: the commonest values, each with its pixels."""
+    """``colours 0,0,0 (12 pixels), 1,1,1 (1 pixel) and 7 more are``: the commonest values, each with its pixels."""
+    many = len(counts) > 1
     most = sorted(counts, key=lambda value: -counts[value])[:_SHOWN]
-    shown = ", ".join(f"{value_name(value, colours=colours)} ({counts[value]} pixels)" for value in most)
+    pixels = {value: f"{counts[value]} pixel{'s' * (counts[value] > 1)}" for value in most}
+    shown = ", ".join(f"{value_name(value, colours=colours)} ({pixels[value]})" for value in most)
     more = f" and {len(counts) - _SHOWN} more" if len(counts) > _SHOWN else ""
-    return f"{'colour' if colours else 'id'} {shown}{more}"
+    return f"{'colour' if colours else 'id'}{'s' * many} {shown}{more} {'are' if many else 'is'}"
 
 
 def near_colour(code: int, names: Mapping[int, str]) -> str:

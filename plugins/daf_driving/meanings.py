@@ -53,7 +53,7 @@ def colours_as_classes(codes: Array, table: Mapping[int, int], classes: Sequence
         commonest_first = sorted(others, key=lambda code: -others[code])
         near = next(filter(None, (label_files.near_colour(code, names) for code in commonest_first)), "")
         raise DataError(
-            f"{where}: {label_files.name_values(others, colours=True)} is not among the {len(table)} colours named; "
+            f"{where}: {label_files.name_values(others, colours=True)} not among the {len(table)} colours named; "
             f"{near}{'; ' if near else ''}give it a class or ignore in colours"
         )
     return found

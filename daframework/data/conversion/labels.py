@@ -56,7 +56,7 @@ def convert_file(conversion: Conversion, files: Sequence[Path], outputs: Sequenc
         ids, known, unknown = replace_values(values, numbers, conversion.ignored)
         if unknown and not conversion.ignore_others:
             named = name_values(unknown, colours=conversion.colours)
-            return Converted(f"{file}: {named} stands for no class; not converted", known, unknown)
+            return Converted(f"{file}: {named} of no class; not converted", known, unknown)
         write_label(outputs[index], ids)
     except DataError as error:
         return Converted(str(error))
