@@ -14,6 +14,7 @@ from daframework.downstream.target_norms import adapt_norms
 from daframework.errors import RecipeError
 from daframework.recipes.read import parse
 from daframework.runs.check import check
+from daframework.tuning.search import without_labels
 
 
 @pytest.fixture
@@ -72,6 +73,8 @@ def test_every_row_but_the_oracle_has_one_with_the_targets_norms_and_the_same_we
     )
     changed = {name.rsplit(".")[-1] for name in first if not torch.equal(first[name], second[name])}
     assert changed == {"running_mean", "running_var", "num_batches_tracked"}
+    # On AirSim to CamVid it raises the label-free score and costs ten points: it may not be picked by that.
+    assert [row.mutual_information is not None for row in results.rows] == [True, False, True, False, False]
     scores = {row.method: row.scores for row in results.rows}
     assert scores["source_only"] != scores["source_only+target_norms"]
 
@@ -101,6 +104,10 @@ def test_no_label_of_the_target_is_read_for_it(plugins, normed, tmp_path, sessio
     monkeypatch.setattr(tiny.Blocks, "unlabelled", lambda set, index: evolve(labelled(set, index), label=None))
     results, _ = run(plugins, normed, tmp_path / "run", session)
     assert len(results.rows) == 2 and set(looks) == {0}  # the bright source's
+
+
+def test_a_search_without_labels_has_no_such_row(normed):
+    assert without_labels(parse(normed, "tiny")).downstream.target_norms == 0
 
 
 def test_a_model_without_batch_norm_is_told_before_anything_is_trained(plugins, tmp_path):

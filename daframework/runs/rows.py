@@ -102,7 +102,8 @@ def fit_and_score(run: RunContext, planned: PlannedRow, datasets: Sequence[Image
                 outcome = score(run.session, run.task, model, run.target_test, batch_size, f"scoring {row}")
             else:
                 outcome = Outcome(nothing_measured(run.task.metrics, len(run.source.classes)), torch.zeros(0))
-            if row == ORACLE:  # which is never picked
+            # Never picked: the oracle; nor target norms, which make any model surer, also where it is wrong more often.
+            if row == ORACLE or planned.target_norms:
                 return outcome
             return evolve(outcome, mutual_information=_label_free(run, model, row))
 

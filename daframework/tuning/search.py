@@ -96,7 +96,8 @@ def search_folder(recipe: Recipe) -> Path:
 
 def without_labels(recipe: Recipe) -> Recipe:
     """``recipe`` with its own row alone, for which no label of the target is read, and no score that needs one."""
-    return evolve(recipe, downstream=evolve(recipe.downstream, source_only=False, oracle=False, score=False))
+    needed = evolve(recipe.downstream, source_only=False, oracle=False, score=False, target_norms=0.0)
+    return evolve(recipe, downstream=needed)
 
 
 @frozen

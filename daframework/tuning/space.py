@@ -22,7 +22,7 @@ _LR, _DISCRIMINATOR_LR = "translation.lr", "translation.discriminator_lr"
 _NOT_SEARCHED = (
     *("name", "seed", "target", "log", "hardware"),
     *(f"data.{key}" for key in ("resize", "classes", "source_map", "target_map", "cache")),
-    *(f"downstream.{key}" for key in ("oracle", "source_only", "score")),
+    *(f"downstream.{key}" for key in ("oracle", "source_only", "score", "target_norms")),
 )
 _number = rule("a finite number", lambda value: type(value) in (int, float) and isfinite(value))
 
