@@ -149,6 +149,8 @@ def test_only_leaves_the_references_and_what_it_names(planned):
     assert {cell.method for cell in plan.cells} == {"source_only", "coloured"}
     assert plan.baseline is None  # there is no row to compare with
     assert planned(only=["oracle", "one"]).methods == ("source_only", "oracle", "one")
+    normed = planned(only=["coloured+target_norms"], downstream={"target_norms": 1.0})
+    assert normed.methods == ("source_only", "source_only+target_norms", "oracle", "coloured", "coloured+target_norms")
     with pytest.raises(RecipeError, match=r"--only: no method named 'colored'; did you mean 'coloured'\?"):
         planned(only=["one", "colored"])
 

@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -255,7 +256,7 @@ def test_splits_of_the_same_files_are_read_once_and_told_of(daf, sound, recipe):
     code, out, _ = daf("data", "check", *arguments)
     (line,) = problems(out, "warning")
     assert code == 0 and line.startswith("image_folder test: the same 6 files as image_folder train")
-    assert out.splitlines()[-1] == "6 images: 0 errors, 1 warning"
+    assert out.splitlines()[-1] == "6 images: 0 errors, 1 warning" and cells(out, "warnings") == ["1"]
     # A recipe is scored on them.
     own = {"name": "image_folder", "root": str(sound / "train"), **FOLDER}
     path = recipe(source={**own, "root": str(sound / "test")}, target=own)
@@ -359,6 +360,10 @@ class Strange(ImageDataset):
                 label = None
             if self.fault == "shape":
                 image = image[:2]
+            if self.fault == "empty":
+                image, label = image[:, :0], label[:0]
+            if self.fault == "no image":
+                image = None
             if self.fault == "killed":
                 os.kill(os.getpid(), signal.SIGKILL)
         return Sample(image, label, f"{self.split}/{index}")
@@ -394,7 +399,9 @@ def test_a_dataset_that_knows_nothing_of_checks_is_checked_by_reading_it(strange
         ("data", r"four\.bin: damaged; fetch it again"),
         ("label", r"label of train/3: id 2 \(12 pixels have such ids\) is not a class"),
         ("none", r"image train/3: has no label"),
-        ("shape", r"image train/3: must be uint8 \(3, H, W\)"),
+        ("shape", r"image train/3: must be uint8 \(3, H, W\) with a pixel or more, got uint8 \(2, 8, 12\)"),
+        ("empty", r"image train/3: must be uint8 \(3, H, W\) with a pixel or more, got uint8 \(3, 0, 12\)"),
+        ("no image", r"image train/3: has no image"),
     ],
 )
 def test_whatever_a_strangers_dataset_does_the_rest_is_checked(strange, fault, says):
@@ -412,6 +419,23 @@ def test_an_interruption_ends_cleanly_and_says_how_far_it_got(strange, workers):
     found = json.loads(Path("found.json").read_text())
     assert found["complete"] is False and len(found["sets"]) == 1
     assert found["sets"][0]["read"] == int(stopped[1]) < 400
+
+
+def test_a_second_interruption_ends_it_while_it_waits_for_its_processes(strange, monkeypatch):
+    shut_down = ProcessPoolExecutor.shutdown
+
+    def interrupted(pool, **given):
+        shut_down(pool, **given)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ProcessPoolExecutor, "shutdown", interrupted)
+    code, out, errors = strange("--set", "fault=interrupt", "--set", "images=400", workers=2)
+    assert code == 130 and errors.endswith("stopped\n") and "Traceback" not in out + errors
+
+
+def test_closed_output_is_no_fault(check, sound, monkeypatch):
+    monkeypatch.setattr(sys, "stdout", None)
+    assert check(sound, "--json", "found.json")[0] == 0 and json.loads(Path("found.json").read_text())["complete"]
 
 
 def test_a_process_that_is_killed_is_told_of(strange):

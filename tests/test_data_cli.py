@@ -138,6 +138,46 @@ def test_an_error_keeps_its_type_comes_in_its_place_and_ends_the_processes(worke
     assert before - len(active_children()) == workers, raised  # however long the error is held
 
 
+@pytest.mark.parametrize("workers", [0, 2])
+def test_it_ends_after_the_result_at_which_it_is_told_to(workers):
+    asked = iter([False] * 20 + [True])
+    results = in_parallel(partial(squared, None), range(100), workers=workers, stopping=lambda: next(asked))
+    assert [square for square, _ in results] == [index**2 for index in range(21)]
+
+
+def test_a_strangers_error_says_in_which_line_it_was_raised():
+    with pytest.raises(ZeroDivisionError) as raised:
+        list(in_parallel(divided, range(100), workers=2))
+    assert re.fullmatch(r"line \d+ of .*test_data_cli\.py", *raised.value.__notes__)
+
+
+def divided(index):
+    return 1 // (20 - index)
+
+
+def test_the_death_of_one_process_ends_the_others_which_wait_for_what_it_held(tmp_path):
+    # In a process of its own: where it is not told, it waits for ever.
+    script = """
+import os, signal
+from pathlib import Path
+from daframework.data import parallel
+def kill_the_other(index):
+    other = Path("other")
+    if index == 31:
+        Path("new").write_text(str(os.getpid()))
+        os.rename("new", other)
+    while index == 0 and not other.exists():
+        pass
+    if index == 0:
+        os.kill(int(other.read_text()), signal.SIGKILL)
+parallel._GRACE = 1
+list(parallel.in_parallel(kill_the_other, range(3200), workers=2))
+"""
+    given = {"capture_output": True, "text": True, "timeout": 60, "cwd": tmp_path}
+    done = subprocess.run([sys.executable, "-c", script], **given)
+    assert "RunError: a process that read files was killed" in done.stderr
+
+
 def test_processes_end_with_one_that_is_killed():
     script = """
 import os, signal

@@ -80,7 +80,11 @@ def test_a_value_that_is_no_number_can_stand_for_no_measurement(tmp_path, invali
 
 def test_a_tiff_of_floats_is_metres(tmp_path):
     Image.fromarray(np.array([[0, 1.5], [80.25, 1e-3]], np.float32)).save(tmp_path / "1.tiff")
-    assert read(tmp_path / "1.tiff", format="tiff", scale=None).tolist() == [[0, 1.5], [80.25, np.float32(1e-3)]]
+    metres = [[0, 1.5], [80.25, np.float32(1e-3)]]
+    assert read(tmp_path / "1.tiff", format="tiff", scale=None).tolist() == metres
+    # As programs write images of more than 4 GB.
+    Image.fromarray(np.array(metres, np.float32)).save(tmp_path / "2.tiff", big_tiff=True)
+    assert read(tmp_path / "2.tiff", format="tiff", scale=None).tolist() == metres
 
 
 @pytest.mark.parametrize("alpha", [None, 255, 0])

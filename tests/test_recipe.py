@@ -288,6 +288,7 @@ def test_the_seed_given_wins_over_the_one_written(tables, write):
         ('source.root="quoted"', ("source", "root"), "quoted"),
         ("source.root=", ("source", "root"), ""),
         ("source.sizes={a = 1}", ("source", "sizes"), {"a": 1}),
+        ("downstream.self_training={}", ("downstream", "self_training"), {}),
         ("source.x=1\nsource.y = 2", ("source", "x"), "1\nsource.y = 2"),
         ("source.x=" + "9" * 5000, ("source", "x"), "9" * 5000),
     ],
@@ -299,6 +300,12 @@ def test_an_override_sets_one_key(tables, text, path, value):
     for step in path[:-1]:
         expected = expected[step] if isinstance(expected, list) else expected.setdefault(step, {})
     expected[path[-1]] = value
+    assert tables == before
+
+
+def test_an_empty_table_leaves_one_that_is_there_as_it_is(tables):
+    before = copy.deepcopy(tables)
+    apply_override(tables, "downstream={}")
     assert tables == before
 
 

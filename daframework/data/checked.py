@@ -108,9 +108,9 @@ def check_sample(sample: Sample, num_classes: int, types: Sequence[LabelType]) -
     """
     arrays = sample.as_arrays()
     image = arrays.image
-    assert image is not None, "a sample has an image"
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[0] != 3:
-        raise DataError(f"image {sample.name}: must be uint8 (3, H, W), got {image.dtype} {image.shape}")
+    if image is None or image.dtype != np.uint8 or image.ndim != 3 or image.shape[0] != 3 or not image.size:
+        got = image if image is None else f"{image.dtype} {image.shape}"
+        raise DataError(f"image {sample.name}: must be uint8 (3, H, W) with a pixel or more, got {got}")
     for one in types:
         label: Any = arrays.label if one.of_classes else sample.labelled(one.name)  # an array: classes take no torch
         kind = "label" if one.of_classes else f"{one.name} label"

@@ -1,6 +1,6 @@
 """How often the classes of a labelled set occur."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -77,14 +77,17 @@ def label_counts(label: Array | None, num_classes: int, name: str) -> NDArray[np
     return np.bincount(label.ravel(), minlength=IGNORE_INDEX + 1)[:num_classes]
 
 
-def occurrence(dataset: ImageDataset, indices: Sequence[int], *, workers: int | None) -> Iterator[Occurrence]:
-    """Count classes in the labels at ``indices``, in ``workers`` processes; the sum so far after each image.
+def occurrence(
+    dataset: ImageDataset, indices: Sequence[int], *, workers: int | None, stopping: Callable[[], bool]
+) -> Iterator[Occurrence]:
+    """Count classes in the labels at ``indices``, in ``workers`` processes; the sum so far after each image, until
+    ``stopping`` says so.
 
     Raises:
         DataError: a label cannot be read, has an unknown class or is missing.
     """
     pixels = shown = np.zeros(len(dataset.classes), np.int64)
-    for images, found in enumerate(image_counts(dataset, indices, workers=workers), start=1):
+    for images, found in enumerate(image_counts(dataset, indices, workers=workers, stopping=stopping), start=1):
         counts = np.array(found)
         pixels, shown = pixels + counts, shown + (counts > 0)
         yield Occurrence(images, pixels, shown)
@@ -106,13 +109,15 @@ def pixel_ratio(first: ClassShare | None, second: ClassShare | None) -> float | 
     return first.pixels / second.pixels
 
 
-def image_counts(dataset: ImageDataset, indices: Sequence[int], *, workers: int | None) -> Iterator[list[int]]:
-    """Labelled pixels of each class in the images at ``indices``, in order, counted in ``workers`` processes.
+def image_counts(
+    dataset: ImageDataset, indices: Sequence[int], *, workers: int | None, stopping: Callable[[], bool] = lambda: False
+) -> Iterator[list[int]]:
+    """Labelled pixels of each class in the images at ``indices``, in order, counted as `in_parallel` says.
 
     Raises:
         DataError: a label cannot be read, has an unknown class or is missing.
     """
-    return in_parallel(partial(_counted, dataset), indices, workers=workers)
+    return in_parallel(partial(_counted, dataset), indices, workers=workers, stopping=stopping)
 
 
 def _counted(dataset: ImageDataset, index: int) -> list[int]:

@@ -43,6 +43,8 @@ _OPENERS = (  # by a file's first bytes
     (b"RIFF", "WEBP", WebPImageFile),
     (b"II*\0", "TIFF", _open_tiff),
     (b"MM\0*", "TIFF", _open_tiff),
+    (b"II+\0", "TIFF", _open_tiff),  # BigTIFF
+    (b"MM\0+", "TIFF", _open_tiff),
 )
 
 

@@ -135,7 +135,7 @@ def put(tables: dict[str, Any], key: str, value: Any, where: str) -> None:
     Raises:
         RecipeError: the key leads through something that has no keys; ``where`` says in the message who asked.
     """
-    if isinstance(value, Mapping):
+    if isinstance(value, Mapping) and value:
         for inner, one in value.items():
             put(tables, f"{key}.{inner}", one, where)
         return
@@ -152,7 +152,10 @@ def put(tables: dict[str, Any], key: str, value: Any, where: str) -> None:
             raise RecipeError(f"{where}: {'.'.join(steps[: depth + 1])} is a value, not a table")
     if isinstance(place, list):
         raise RecipeError(f"{where}: {'.'.join(steps[:-1])} is a list; name an entry and a key in it")
-    place[steps[-1]] = value
+    if isinstance(value, Mapping):
+        place.setdefault(steps[-1], {})  # an empty table: it is there, with what it has
+    else:
+        place[steps[-1]] = value
 
 
 def _entry(entries: list[Any], step: str, where: str) -> Any:

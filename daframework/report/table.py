@@ -121,7 +121,8 @@ def show(grids: Sequence[Grid], form: str = "rich", console: Console | None = No
 def make_console(*, stderr: bool = False) -> Console:
     """A console that cuts nothing where output goes to a file or a pipe, which have no width of their own."""
     stream = sys.stderr if stderr else sys.stdout
-    return Console(stderr=stderr, width=None if stream.isatty() else _UNCUT)
+    at_terminal = stream is not None and stream.isatty()  # None where it was closed
+    return Console(stderr=stderr, width=None if at_terminal else _UNCUT)
 
 
 def as_text(grids: Sequence[Grid], form: str) -> str:

@@ -88,16 +88,17 @@ def make_plan(
     ]
     references = REFERENCES if all(cell.recipe.downstream.oracle for cell in cells) else (SOURCE_ONLY,)
     methods = [*references, *(name for name in written if name not in REFERENCES)]
+    table = cells[0].recipe.downstream
+    rows = [row for name in methods for row in (name, *(() if name == ORACLE else rows_after(name, table)))]
     for name in only or ():
-        if name not in methods:
-            raise RecipeError(f"--only: {unknown('method', name, methods)}")
+        if name not in rows:
+            raise RecipeError(f"--only: {unknown('method', name, rows)}")
     baseline = suite.baseline or (BASELINE if BASELINE in methods else None)
-    if baseline is not None and baseline not in methods:
-        raise RecipeError(f"{path}: baseline: {unknown('method', baseline, methods)}")
-    chosen = [name for name in methods if only is None or name in (*REFERENCES, *only)]
-    planned = [cell for cell in cells if cell.method in chosen]
-    table = planned[0].recipe.downstream
-    chosen = [row for name in chosen for row in (name, *(() if name == ORACLE else rows_after(name, table)))]
+    if baseline is not None and baseline not in rows:
+        raise RecipeError(f"{path}: baseline: {unknown('method', baseline, rows)}")
+    kept = methods if only is None else (*REFERENCES, *map(begun_from, only))
+    chosen = [row for row in rows if begun_from(row) in kept]
+    planned = [cell for cell in cells if cell.method in kept]
     order = list(tasks)
     # Stable: seeds stay in their order, so that a table of one seed is there as early as can be.
     planned.sort(key=lambda cell: (cell.method != SOURCE_ONLY, order.index(cell.task)))

@@ -116,7 +116,8 @@ def read_depth(path: Path, coding: DepthCoding) -> NDArray[np.float32]:
                 "with depth_invalid which value stands for no measurement"
             )
     if not metres.any():
-        raise DataError(f"{path}: no depth, all is {coding.invalid:g} or 0; take it away, or correct depth_invalid")
+        all_is = f"{coding.invalid:g} or 0" if coding.invalid else "0"
+        raise DataError(f"{path}: no depth, all is {all_is}; take it away, or correct depth_invalid")
     return metres
 
 

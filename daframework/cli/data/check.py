@@ -113,8 +113,8 @@ def _open(plugins: Plugins, request: Request, images_only: bool, findings: _Find
         level = "warning" if recipe is None else "error"
         first, second = parts[-2:]
         same = f"the same {len(second.dataset):,} files as {first.title}"
-        findings.add(level, second.title, f"{second.title}: {same}; {_APART}")
         parts[-2:] = [evolve(first, split="train and test", labelled=first.labelled or second.labelled)]
+        findings.add(level, parts[-1].title, f"{second.title}: {same}; {_APART}")
     return [evolve(part, labelled=False) for part in parts] if images_only else parts
 
 
@@ -134,14 +134,14 @@ def _check_part(part: "DomainPart", workers: int | None, findings: _Findings, st
     for line in dataset.problems(labelled=part.labelled):
         findings.add("error", part.title, line)
     look = partial(audit, dataset, part.labelled, types=part.types, task=part.task)
-    for one in in_parallel(look, range(len(dataset)), workers=workers):
+    for one in in_parallel(look, range(len(dataset)), workers=workers, stopping=stopping):
         found.add(one)
         for level, lines in (("error", (*one.errors, *_too_small(part, one))), ("warning", one.warnings)):
             for line in lines:
                 findings.add(level, part.title, line, one.where)
         progress.advance(found.read)
-        if stopping():
-            return found
+    if stopping():
+        return found
     if found.turned:
         findings.add("warning", part.title, turned_differently(part.title, found.turned))
     if found.doubts:

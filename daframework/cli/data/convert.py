@@ -79,14 +79,13 @@ def command(
     with stop_on_signal() as stopping, FileProgress(make_console()) as progress:
         progress.begin("labels", len(files))
         convert = partial(convert_file, conversion, files, outputs)
-        for done, one in enumerate(in_parallel(convert, range(len(files)), workers=workers), start=1):
+        converted = in_parallel(convert, range(len(files)), workers=workers, stopping=stopping)
+        for done, one in enumerate(converted, start=1):
             if one.problem is not None:
                 progress.say(one.problem, "error")
             written += one.problem is None
             found.add(one)
             progress.advance(done)
-            if stopping():
-                break
     _tell(progress, conversion, source, found, complete=done == len(files))
     progress.say(f"{written:,} of {len(files):,} labels in {out}")
     if done < len(files):

@@ -100,10 +100,8 @@ def _count(
     indices = evenly_spread(len(part.dataset), images)
     progress.begin(part.title, len(indices))
     found = None
-    for found in occurrence(part.dataset, indices, workers=workers):
+    for found in occurrence(part.dataset, indices, workers=workers, stopping=stopping):
         progress.advance(found.images)
-        if stopping():
-            break
     return found
 
 

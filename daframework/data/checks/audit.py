@@ -111,7 +111,8 @@ def _read(dataset: ImageDataset, labelled: bool, index: int) -> Inspection:
     except DataError as error:
         return Inspection(f"image {index}", None, None, [str(error)])
     found = sample.as_arrays()
-    missing = [
+    missing = [f"image {sample.name}: has no image"] if found.image is None else []
+    missing += [
         f"image {sample.name}: has no label" + ("" if name == SEMANTIC.name else f" '{name}'")
         for name in (dataset.labels if labelled else ())
         if name not in found.labels
