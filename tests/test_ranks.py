@@ -31,6 +31,7 @@ EXACT = TABLES | {
     "translation": {"steps": 4, "pool_size": 6, "originals": {"share": 0.5, "augment": {"gamma": 1.0}}},
     "task": {
         "name": "segmentation",
+        "encoder": "tu-tf_efficientnet_lite0",  # whose batch norms have their activations in them
         "arch_options": {"encoder_depth": 3, "decoder_channels": [8, 8, 8]},
     },
     "downstream": {
@@ -239,9 +240,11 @@ def test_devices_that_contradict_what_started_the_process_are_refused(daf, write
 SCRIPT = """
 import sys
 import torch, torch.distributed as dist
+from timm.layers import BatchNormAct2d
 from torch import nn
 from daframework.compute.batch_norm import over_all_ranks
 from daframework.compute.ranks import all_batches, any_rank, count_ranks, from_first, mean_over_ranks, own_share
+from daframework.errors import PluginError
 
 dist.init_process_group("gloo")
 rank = dist.get_rank()
@@ -255,7 +258,8 @@ assert torch.equal(all_batches(own_share(batch)), batch)
 torch.manual_seed(0)
 whole = torch.randn(6, 3, 5, 4, dtype=torch.float64) * 3 + 1
 wanted = torch.randn_like(whole)
-alone, shared = (nn.Sequential(nn.BatchNorm2d(3), nn.ReLU(), nn.BatchNorm2d(3, affine=False)).double() for _ in "ab")
+made = lambda: nn.Sequential(BatchNormAct2d(3), nn.BatchNorm2d(3), nn.ReLU(), nn.BatchNorm2d(3, affine=False))
+alone, shared = made().double(), made().double()
 alone[0].weight.data.copy_(torch.tensor([0.5, 2.0, -1.0])); shared.load_state_dict(alone.state_dict())
 shared = over_all_ranks(shared, torch.device("cpu"))
 for _ in range(2):
@@ -269,6 +273,16 @@ assert list(shared.state_dict()) == list(alone.state_dict())
 torch.testing.assert_close(dict(shared.state_dict()), dict(alone.state_dict()))
 alone.eval(), shared.eval()
 torch.testing.assert_close(shared(whole), alone(whole))
+# PyTorch's own conversion, for GPUs, keeps the activation in timm's norm too.
+synced = over_all_ranks(BatchNormAct2d(3).eval(), torch.device("cuda"))
+assert isinstance(synced, nn.SyncBatchNorm) and synced(whole.float()).min() == 0
+Doubled = type("Doubled", (nn.BatchNorm2d,), {"forward": lambda self, x: 2 * x})
+try:
+    over_all_ranks(nn.Sequential(Doubled(3)), torch.device("cpu"))
+except PluginError as error:
+    assert "Doubled has a forward of its own" in str(error)
+else:
+    raise AssertionError
 print("agreed")
 """
 

@@ -3,6 +3,7 @@
 PyTorch's SyncBatchNorm does so on GPUs, and is used there; on a CPU it raises an error.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -10,23 +11,44 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from daframework.compute.ranks import count_ranks, mean_over_ranks
+from daframework.errors import PluginError
 
 
 def over_all_ranks(network: nn.Module, device: torch.device) -> nn.Module:
     """``network`` with its batch norms, if it has any and there are several ranks, over all of them.
 
     Weights, and their names, stay what they are. Every rank must have as many images.
+
+    Raises:
+        PluginError: one does more than to normalise, and nobody knows what.
     """
     if count_ranks() == 1:
         return network
-    if device.type == "cuda":
-        converted: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
-        return converted
     if isinstance(network, _BatchNorm):
-        return BatchNorm(network)
+        return _norm_over_all_ranks(network, device)
     for name, child in network.named_children():
         setattr(network, name, over_all_ranks(child, device))
     return network
+
+
+def _norm_over_all_ranks(norm: _BatchNorm, device: torch.device) -> nn.Module:
+    convert: Callable[[_BatchNorm], nn.Module] = nn.SyncBatchNorm.convert_sync_batchnorm
+    over_all = convert(norm) if device.type == "cuda" else BatchNorm(norm)
+    # timm's BatchNormAct2d has its activation in it, which PyTorch's conversion loses without a word.
+    after = dict(norm.named_children())
+    if set(after) == {"drop", "act"}:
+        for name, child in after.items():
+            over_all.add_module(name, child)
+        over_all.register_forward_hook(_dropped_and_activated)
+    elif type(norm).forward is not _BatchNorm.forward:
+        what = f"the batch norm {type(norm).__name__} has a forward of its own"
+        raise PluginError(f"{what}, which several processes cannot share; use one process, or PyTorch's own batch norm")
+    return over_all
+
+
+def _dropped_and_activated(norm: Any, _: object, normed: Tensor) -> Tensor:
+    activated: Tensor = norm.act(norm.drop(normed))
+    return activated
 
 
 class BatchNorm(_BatchNorm):
