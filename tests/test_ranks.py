@@ -276,6 +276,7 @@ torch.testing.assert_close(shared(whole), alone(whole))
 # PyTorch's own conversion, for GPUs, keeps the activation in timm's norm too.
 synced = over_all_ranks(BatchNormAct2d(3).eval(), torch.device("cuda"))
 assert isinstance(synced, nn.SyncBatchNorm) and synced(whole.float()).min() == 0
+assert isinstance(over_all_ranks(nn.SyncBatchNorm(3), torch.device("cuda")), nn.SyncBatchNorm)
 Doubled = type("Doubled", (nn.BatchNorm2d,), {"forward": lambda self, x: 2 * x})
 try:
     over_all_ranks(nn.Sequential(Doubled(3)), torch.device("cpu"))

@@ -40,7 +40,7 @@ def _norm_over_all_ranks(norm: _BatchNorm, device: torch.device) -> nn.Module:
         for name, child in after.items():
             over_all.add_module(name, child)
         over_all.register_forward_hook(_dropped_and_activated)
-    elif type(norm).forward is not _BatchNorm.forward:
+    elif type(norm).forward not in (_BatchNorm.forward, nn.SyncBatchNorm.forward):
         what = f"the batch norm {type(norm).__name__} has a forward of its own"
         raise PluginError(f"{what}, which several processes cannot share; use one process, or PyTorch's own batch norm")
     return over_all
