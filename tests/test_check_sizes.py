@@ -307,7 +307,7 @@ def test_a_file_whose_header_is_damaged_and_a_first_label_with_an_unknown_id_are
     (tmp_path / "own/images/2.png").write_bytes(b"no image")
     write(tmp_path / "other/labels/0.png", picture(0, (32, 48)))
     label, image = problems(plugins, source_only | {"source": own, "target": other})
-    assert label.startswith(f"{tmp_path}/other/labels/0.png: id ") and "is not in the id map" in label
+    assert label.startswith(f"{tmp_path}/other/labels/0.png: ids ") and "are not in the id map" in label
     assert image.startswith(f"{tmp_path}/own/images/2.png: not an image")
 
 
