@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from daframework.compute.ranks import mean_over_ranks
+from daframework.compute.ranks import mean_over_ranks, mean_with_own_gradient
 from daframework.errors import DataError
 from daframework.interfaces import IGNORE_INDEX
 
@@ -33,6 +33,22 @@ def cross_entropy(
         return errors / mean_over_ranks(labelled.sum()).clamp(min=1)
     total = torch.where(labelled, weights[torch.where(labelled, label, 0)], 0.0).sum()
     return errors / mean_over_ranks(total).clamp(min=torch.finfo(total.dtype).tiny)
+
+
+def soft_dice(logits: Tensor, label: Tensor) -> Tensor:
+    """Soft Dice loss (arXiv 1606.04797): the mean over classes of 1 - 2 |P and Y| / (|P| + |Y|).
+
+    P is the softmax of logits (N, C, H, W), Y the label (N, H, W), summed over all pixels not labelled 255. A class
+    that no pixel shows counts 0, whatever is predicted. Of several ranks, sums are over the images of all.
+    """
+    labelled = label != IGNORE_INDEX
+    truth = F.one_hot(torch.where(labelled, label, 0).long(), logits.shape[1]).movedim(-1, 1) * labelled[:, None]
+    chance = logits.to(torch.promote_types(logits.dtype, torch.float32)).softmax(1) * labelled[:, None]
+    sums = torch.stack([one.sum((0, 2, 3)) for one in (chance * truth, truth.to(chance.dtype), chance)])
+    both, shown, guessed = mean_with_own_gradient(sums)
+    missed: Tensor = 1 - 2 * both / (shown + guessed).clamp(min=1e-7)
+    loss: Tensor = (missed * (shown > 0)).mean()
+    return loss
 
 
 def confusion_matrix(prediction: Tensor, label: Tensor, num_classes: int) -> Tensor:

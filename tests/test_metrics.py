@@ -7,12 +7,13 @@ from cityscapesscripts.evaluation.evalPixelLevelSemanticLabeling import args as 
 from cityscapesscripts.evaluation.evalPixelLevelSemanticLabeling import evaluateImgLists
 from cityscapesscripts.helpers.labels import labels as LABELS
 from PIL import Image
+from segmentation_models_pytorch.losses import DiceLoss
 
 from daf_driving.space_files import labels_of
 from daframework.data.decode import read_label
 from daframework.data.label_files import map_ids
 from daframework.errors import DataError
-from daframework.metrics import class_iou, confusion_matrix, mean_iou, mean_iou_of, pixel_accuracy
+from daframework.metrics import class_iou, confusion_matrix, mean_iou, mean_iou_of, pixel_accuracy, soft_dice
 from daframework.scores import Metric
 
 
@@ -43,6 +44,19 @@ def test_scores_are_those_of_the_literal_formulas(num_classes):
     assert class_iou(confusion) == pytest.approx(expected, abs=1e-15)
     assert mean_iou(confusion) == pytest.approx(np.mean(expected), abs=1e-15)
     assert pixel_accuracy(confusion) == pytest.approx(np.mean((prediction == label)[counted]), abs=1e-15)
+
+
+@pytest.mark.parametrize("num_classes", [2, 5])
+def test_soft_dice_is_that_of_segmentation_models_pytorch(num_classes):
+    torch.manual_seed(0)
+    label = torch.as_tensor(random_maps(num_classes, seed=1)[1])
+    label[label == 1] = 0  # a class that no pixel shows
+    logits = torch.randn(3, num_classes, 17, 23, requires_grad=True)
+    wanted = DiceLoss("multiclass", ignore_index=255)(logits, label)
+    (slope,) = torch.autograd.grad(wanted, logits)
+    found = soft_dice(logits, label)
+    assert torch.allclose(found, wanted) and torch.allclose(torch.autograd.grad(found, logits)[0], slope, atol=1e-8)
+    assert float(soft_dice(logits, torch.full_like(label, 255))) == 0
 
 
 def test_rows_are_labels_and_columns_predictions():

@@ -28,7 +28,7 @@ EXACT = TABLES | {
         {"name": "semantic_discriminator", "class_weights": "median_frequency"},
         {"name": "weighted_reconstruction", "weight": 10.0},
     ],
-    "translation": {"steps": 4, "pool_size": 6, "originals": {"share": 0.5, "augment": {"gamma": 1.0}}},
+    "translation": {"steps": 4, "pool_size": 6, "originals": {"share": 0.3, "augment": {"gamma": 1.0}}},
     "task": {
         "name": "segmentation",
         "encoder": "tu-tf_efficientnet_lite0",  # whose batch norms have their activations in them
@@ -245,6 +245,8 @@ from torch import nn
 from daframework.compute.batch_norm import over_all_ranks
 from daframework.compute.ranks import all_batches, any_rank, count_ranks, from_first, mean_over_ranks, own_share
 from daframework.errors import PluginError
+from daframework.metrics import soft_dice
+from daframework.runs.trial import Built, Trial
 
 dist.init_process_group("gloo")
 rank = dist.get_rank()
@@ -276,12 +278,51 @@ torch.testing.assert_close(shared(whole), alone(whole))
 # PyTorch's own conversion, for GPUs, keeps the activation in timm's norm too.
 synced = over_all_ranks(BatchNormAct2d(3).eval(), torch.device("cuda"))
 assert isinstance(synced, nn.SyncBatchNorm) and synced(whole.float()).min() == 0
+logits, label = torch.randn(4, 3, 5, 4, dtype=torch.float64), torch.randint(3, (4, 5, 4))
+label[:2, 0] = 255
+label[:2][label[:2] == 1] = 0  # a class that one rank alone sees
+all_logits, my_logits = logits.clone().requires_grad_(), own_share(logits).clone().requires_grad_()
+soft_dice(all_logits, label).backward(), soft_dice(my_logits, own_share(label)).backward()
+torch.testing.assert_close(my_logits.grad / 2, own_share(all_logits.grad))
+
+# The first rank alone tries networks, also those that look at values and are computed for it.
+class Looks(nn.Module):
+    def forward(self, x):
+        return x if float(x.sum()) else x + 1
+def trained(*, batch_size, height, width):
+    return mean_over_ranks(Looks()(torch.zeros(batch_size, 3, height, width)).sum())
+def build(options):
+    return Built(Looks(), 1, 1, trained, Looks())
+if rank == 0:
+    tried = Trial(table="task", title="t", batch_key="b", batch=2, build=build, options={}, parameters=(), tell=print)
+    assert tried.trains(2, (8, 8)) is None
+
+# However a network holds its norms: twice, in a list of its own, without statistics, with a hook.
+class Odd(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.one = self.again = nn.BatchNorm2d(3)
+        self.box = nn.ModuleList([nn.Sequential(self.one, nn.BatchNorm2d(3, track_running_stats=False))])
+        self.others = [self.one, self.box[0][1]]
+        self.box[0][1].register_forward_hook(lambda norm, _, normed: normed * 2)
+    def forward(self, x):
+        return self.others[1](self.again(self.box[0](x)))
+alone, shared = Odd().double(), over_all_ranks(Odd().double(), torch.device("cpu"))
+torch.testing.assert_close(shared(own_share(whole)), own_share(alone(whole)))
+torch.testing.assert_close(dict(shared.state_dict()), dict(alone.state_dict()))
+for refused, why in ((nn.InstanceNorm2d(3, track_running_stats=True), "InstanceNorm2d has running statistics"),):
+    try:
+        over_all_ranks(nn.Sequential(refused), torch.device("cpu"))
+    except PluginError as error:
+        assert why in str(error)
+    else:
+        raise AssertionError
 assert isinstance(over_all_ranks(nn.SyncBatchNorm(3), torch.device("cuda")), nn.SyncBatchNorm)
 Doubled = type("Doubled", (nn.BatchNorm2d,), {"forward": lambda self, x: 2 * x})
 try:
     over_all_ranks(nn.Sequential(Doubled(3)), torch.device("cpu"))
 except PluginError as error:
-    assert "Doubled has a forward of its own" in str(error)
+    assert "norm Doubled has a forward of its own" in str(error)
 else:
     raise AssertionError
 print("agreed")

@@ -162,3 +162,10 @@ def test_a_target_of_one_image_is_enough(plugins, source_only, tmp_path, session
     source_only["downstream"] |= {"oracle": False, "self_training": {"confidence": 0.2}}
     results, _ = run(plugins, source_only, tmp_path / "run", session)
     assert results.images["target"] == 1 and len(results.rows) == 2
+
+
+def test_a_network_that_casts_nothing_itself_learns_in_double_precision(plugins, source_only, tmp_path, session):
+    source_only["downstream"] |= {"oracle": False, "score": False, "self_training": {"confidence": 0.2, "steps": 1}}
+    source_only["hardware"] = {"accelerator": "cpu", "precision": "64-true"}
+    results, _ = run(plugins, source_only, tmp_path / "run", session)
+    assert len(results.rows) == 2

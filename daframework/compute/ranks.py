@@ -3,7 +3,8 @@
 All ranks must call them, in one order.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any, TypeVar
 
@@ -14,9 +15,23 @@ from torch import Tensor
 T = TypeVar("T")
 
 
+_by_itself = False
+
+
 def count_ranks() -> int:
     """How many processes compute together."""
-    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+    return dist.get_world_size() if not _by_itself and dist.is_available() and dist.is_initialized() else 1
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Inside, this process computes as if there were no others, as where one rank tries what all will train."""
+    global _by_itself
+    before, _by_itself = _by_itself, True
+    try:
+        yield
+    finally:
+        _by_itself = before
 
 
 def from_first(make: Callable[[], T]) -> T:
@@ -49,11 +64,20 @@ def mean_over_ranks(value: Tensor) -> Tensor:
     this mean of it: then the mean of the ranks' losses, and of their gradients, is that of all their images together.
     """
     ranks = count_ranks()
-    if ranks == 1 or value.is_meta:
+    if ranks == 1:
         return value
     total = value.detach().to(torch.promote_types(value.dtype, torch.float32), copy=True)
     dist.all_reduce(total)
     return total / ranks
+
+
+def mean_with_own_gradient(value: Tensor) -> Tensor:
+    """`mean_over_ranks`, with the gradient of this rank's ``value``.
+
+    A loss that is made of such means alone, as a ratio of sums is, has the gradient for all images together in the mean
+    of the ranks' gradients.
+    """
+    return mean_over_ranks(value.detach()) + (value - value.detach())
 
 
 def all_batches(share: Tensor) -> Tensor:

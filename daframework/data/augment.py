@@ -21,15 +21,19 @@ def augmented(
 ) -> tuple[Tensor, Tensor]:
     """Image (N, 3, H, W) in [-1, 1] and label (N, ...), each pair changed as its own of ``tables`` says.
 
-    Those of one table draw together: geometry, colours and the colours of classes from ``random`` in turn.
+    Geometry, colours and the colours of classes are drawn from ``random`` in turn, for each table as if all images were
+    its own: what an image draws hangs on its place alone, and not on which others a rank has.
     """
     together = {table: [place for place, own in enumerate(tables) if own == table] for table in tables}
     if len(together) == 1:
         return _augmented(image, label, tables[0], random, label_type)
-    image, label = image.clone(), label.clone()
+    changed, begun = (image.clone(), label.clone()), [one.get_state() for one in random]
     for table, places in together.items():
-        image[places], label[places] = _augmented(image[places], label[places], table, random, label_type)
-    return image, label
+        for one, state in zip(random, begun, strict=True):
+            one.set_state(state)
+        for whole, part in zip(changed, _augmented(image, label, table, random, label_type), strict=True):
+            whole[places] = part[places]
+    return changed
 
 
 def _augmented(

@@ -17,6 +17,7 @@ from daframework.compute.randomness import generator
 from daframework.compute.ranks import count_ranks, mean_over_ranks, own_share
 from daframework.data.augment import augment_colors
 from daframework.data.stream import TrainingStream
+from daframework.data.whole import weights_dtype
 from daframework.errors import warn
 from daframework.interfaces import IGNORE_INDEX
 from daframework.recipes.tables import SelfTrainingTable
@@ -75,7 +76,7 @@ class SelfTraining:
     def _label(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Target images (N, 3, H, W) -> their pseudo-labels (N, H, W), and how far to trust them, a scalar."""
         with self._fabric.autocast():
-            logits = self._teacher(image)
+            logits = self._teacher(image.to(weights_dtype(self._teacher)))
         # In single precision: bf16 knows no number between 0.9648 and 0.9688.
         probability, label = logits.to(_precise(logits)).softmax(1).max(1)
         self._trust = mean_over_ranks((probability >= self._table.confidence).to(_precise(logits)).mean())

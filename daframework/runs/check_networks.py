@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from daframework.adapt.rehearsal import try_step
 from daframework.build import bounded, first_line, make_task
-from daframework.compute.ranks import count_ranks
+from daframework.compute.ranks import alone, count_ranks
 from daframework.data.checks.sizes import Sizes
 from daframework.downstream.target_norms import batch_norms
 from daframework.errors import DafError, collected, lines
@@ -135,6 +135,7 @@ def _whole(sizes: Mapping[str, Sizes], name: str, use: str) -> list[Whole]:
     return [Whole(size, example, name, use) for size, example in sizes[name].examples.items()] if name in sizes else []
 
 
+@alone()
 def _loss_problems(
     plugins: Plugins, recipe: Recipe, num_classes: int, trials: Mapping[str, Trial], tell: Tell, *, broken: bool
 ) -> list[str]:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from daframework.build import first_line
 from daframework.compute.randomness import global_seed
+from daframework.compute.ranks import alone
 from daframework.data.checks.sizes import Size, telling_sizes
 from daframework.data.whole import apply_padded, padded_side, weights_dtype
 from daframework.errors import DafError
@@ -114,6 +115,7 @@ class Trial:
 
         return self._failure(apply, size[0] * size[1])
 
+    @alone()  # the first rank tries what all will train
     def _failure(self, run: Callable[[], object], pixels: int) -> Exception | None:
         if self.device == "cpu" and pixels > _COMPUTED:
             raise UntriedError

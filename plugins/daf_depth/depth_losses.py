@@ -7,7 +7,7 @@ ranks, the mean of their gradients is the gradient for all their images together
 import torch
 from torch import Tensor
 
-from daframework.compute.ranks import mean_over_ranks
+from daframework.compute.ranks import mean_over_ranks, mean_with_own_gradient
 
 
 def mean_error(prediction: Tensor, truth: Tensor, valid: Tensor) -> Tensor:
@@ -26,12 +26,7 @@ def scale_invariant_error(prediction: Tensor, truth: Tensor, valid: Tensor, *, v
     count = count.clamp(min=1)
     mean = total / count
     # mean(g^2) is split into mean((g - mean)^2) + mean^2, whose difference from variance * mean^2 is never below 0.
-    spread = _over_ranks(torch.where(valid, errors - mean, 0.0).square().sum() / count)
-    square = spread + (1 - variance) * _over_ranks(errors.sum() / count).square()
+    spread = mean_with_own_gradient(torch.where(valid, errors - mean, 0.0).square().sum() / count)
+    square = spread + (1 - variance) * mean_with_own_gradient(errors.sum() / count).square()
     # The root's slope at 0 is infinite, and infinity times 0 is NaN.
     return 10 * square.clamp(min=torch.finfo(square.dtype).tiny).sqrt() * (square > 0)
-
-
-def _over_ranks(share: Tensor) -> Tensor:
-    """The mean of all ranks' ``share``, with the gradient of this rank's."""
-    return mean_over_ranks(share.detach()) + (share - share.detach())

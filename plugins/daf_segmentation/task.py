@@ -6,7 +6,15 @@ from typing import Any
 from torch import Tensor, nn
 
 from daframework.interfaces import IGNORE_INDEX, Scores, Task
-from daframework.metrics import class_iou, confusion_matrix, cross_entropy, mean_iou, mean_iou_of, pixel_accuracy
+from daframework.metrics import (
+    class_iou,
+    confusion_matrix,
+    cross_entropy,
+    mean_iou,
+    mean_iou_of,
+    pixel_accuracy,
+    soft_dice,
+)
 
 
 class Segmentation(Task):
@@ -42,8 +50,6 @@ class Segmentation(Task):
         label_smoothing: float = 0.0,
     ) -> None:
         # Here, because they take longer to import than torch, and every command asks for the name of this task.
-        import segmentation_models_pytorch as smp
-
         from daf_segmentation.network import NetworkOptions
 
         if not 1 <= num_classes <= IGNORE_INDEX:
@@ -57,7 +63,6 @@ class Segmentation(Task):
         )
         self.multiple, self.smallest = self._options.multiple, self._options.smallest
         self._num_classes, self._dice_weight, self._label_smoothing = num_classes, dice_weight, label_smoothing
-        self._dice = smp.losses.DiceLoss("multiclass", ignore_index=IGNORE_INDEX)
 
     def model(self) -> nn.Module:
         """A new network: images (N, 3, H, W) in [-1, 1] -> logits (N, num_classes, H, W).
@@ -73,7 +78,7 @@ class Segmentation(Task):
     def loss(self, prediction: Tensor, label: Tensor) -> Tensor:
         loss = cross_entropy(prediction, label, label_smoothing=self._label_smoothing)
         if self._dice_weight:
-            loss = loss + self._dice_weight * self._dice(prediction.float(), label)
+            loss = loss + self._dice_weight * soft_dice(prediction, label)
         return loss
 
     def statistics(self, prediction: Tensor, label: Tensor) -> Tensor:
