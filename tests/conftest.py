@@ -10,6 +10,7 @@ import pytest
 import tiny
 import tomli_w
 import torch
+from attrs import evolve
 from lightning_fabric import Fabric
 from PIL import Image
 
@@ -250,6 +251,20 @@ def session():
         return Session(cpu(precision), log, stopping)
 
     return make
+
+
+@pytest.fixture
+def looked_at(monkeypatch):
+    """The shift of the tiny set, 0 of the source, for each label that is read from now on."""
+    looks, labelled = [], tiny.Blocks.__getitem__
+
+    def spied(dataset, index):
+        looks.append(dataset.shift)
+        return labelled(dataset, index)
+
+    monkeypatch.setattr(tiny.Blocks, "__getitem__", spied)
+    monkeypatch.setattr(tiny.Blocks, "unlabelled", lambda set, index: evolve(labelled(set, index), label=None))
+    return looks
 
 
 @pytest.fixture(scope="session")

@@ -3,9 +3,7 @@
 import copy
 
 import pytest
-import tiny
 import torch
-from attrs import evolve
 from conftest import TABLES
 from test_run import run
 from torch.nn import functional as F
@@ -118,18 +116,10 @@ def test_a_row_without_self_training_is_what_it_was(plugins, self_trained, tmp_p
     assert [row for row in with_it.rows if "+" not in row.method] == list(without.rows)
 
 
-def test_no_label_of_the_target_is_read_for_it(plugins, source_only, tmp_path, session, monkeypatch):
+def test_no_label_of_the_target_is_read_for_it(plugins, source_only, tmp_path, session, looked_at):
     source_only["downstream"] |= {"oracle": False, "score": False, "self_training": {"confidence": 0.2}}
-    looks, labelled = [], tiny.Blocks.__getitem__
-
-    def spied(dataset, index):
-        looks.append(dataset.shift)
-        return labelled(dataset, index)
-
-    monkeypatch.setattr(tiny.Blocks, "__getitem__", spied)
-    monkeypatch.setattr(tiny.Blocks, "unlabelled", lambda set, index: evolve(labelled(set, index), label=None))
     results, _ = run(plugins, source_only, tmp_path / "run", session)
-    assert len(results.rows) == 2 and set(looks) == {0}  # the bright source's
+    assert len(results.rows) == 2 and set(looked_at) == {0}  # the bright source's
 
 
 @pytest.mark.parametrize("stop_after", [5, 7])

@@ -3,9 +3,7 @@
 import copy
 
 import pytest
-import tiny
 import torch
-from attrs import evolve
 from conftest import TABLES
 from test_run import run
 from torch import nn
@@ -91,19 +89,11 @@ def test_both_kinds_of_rows_may_follow_a_row_and_leave_it_what_it_was(plugins, n
     assert [both.rows[0], both.rows[2]] == list(alone.rows)
 
 
-def test_no_label_of_the_target_is_read_for_it(plugins, normed, tmp_path, session, monkeypatch):
+def test_no_label_of_the_target_is_read_for_it(plugins, normed, tmp_path, session, looked_at):
     alone_on_the_source(normed)
     normed["downstream"]["score"] = False
-    looks, labelled = [], tiny.Blocks.__getitem__
-
-    def spied(dataset, index):
-        looks.append(dataset.shift)
-        return labelled(dataset, index)
-
-    monkeypatch.setattr(tiny.Blocks, "__getitem__", spied)
-    monkeypatch.setattr(tiny.Blocks, "unlabelled", lambda set, index: evolve(labelled(set, index), label=None))
     results, _ = run(plugins, normed, tmp_path / "run", session)
-    assert len(results.rows) == 2 and set(looks) == {0}  # the bright source's
+    assert len(results.rows) == 2 and set(looked_at) == {0}  # the bright source's
 
 
 def test_a_search_without_labels_has_no_such_row(normed):
