@@ -157,7 +157,7 @@ def test_an_id_that_is_no_class_is_not_mapped_in_silence(plugins, mapped):
             return wrong
 
     found.dataset = Wrong("bright", "train", 2, (32, 48), inner.classes)
-    with pytest.raises(DataError, match=rf"label of {wrong.name}: id 7 \(1 pixels\) is not in the id map"):
+    with pytest.raises(DataError, match=rf"label of {wrong.name}: id 7 \(1 pixel\) is not in the id map"):
         found[0]
 
 

@@ -91,7 +91,7 @@ def test_labels_of_2_0_are_never_read_as_those_of_1_2(mapillary):
         made(mapillary)[0]
     (mapillary / "training" / "v2.0" / "labels").rename(mapillary / "training" / "labels")
     with pytest.raises(
-        DataError, match=r"labels/-6-.*\.png: id 66 \(1 pixels\), .* not in the id map \(known: 0\.\.65\)"
+        DataError, match=r"labels/-6-.*\.png: ids 66 \(1 pixel\), .* not in the id map \(known: 0\.\.65\)"
     ):
         made(mapillary)[0]
 
