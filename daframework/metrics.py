@@ -36,10 +36,10 @@ def cross_entropy(
 
 
 def soft_dice(logits: Tensor, label: Tensor) -> Tensor:
-    """Soft Dice loss (arXiv 1606.04797): the mean over classes of 1 - 2 |P and Y| / (|P| + |Y|).
+    """Soft Dice loss (arXiv 1606.04797): the mean over classes of ``1 - 2 * sum(p * y) / (sum(p) + sum(y))``.
 
-    P is the softmax of logits (N, C, H, W), Y the label (N, H, W), summed over all pixels not labelled 255. A class
-    that no pixel shows counts 0, whatever is predicted. Of several ranks, sums are over the images of all.
+    p is the softmax of logits (N, C, H, W), y whether the label (N, H, W) is the class; sums are over all pixels that
+    are not labelled 255, of all ranks. A class that no pixel shows counts 0, whatever is predicted.
     """
     labelled = label != IGNORE_INDEX
     truth = F.one_hot(torch.where(labelled, label, 0).long(), logits.shape[1]).movedim(-1, 1) * labelled[:, None]
