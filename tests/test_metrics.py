@@ -53,9 +53,9 @@ def test_soft_dice_is_that_of_segmentation_models_pytorch(num_classes):
     label[label == 1] = 0  # a class that no pixel shows
     logits = torch.randn(3, num_classes, 17, 23, requires_grad=True)
     wanted = DiceLoss("multiclass", ignore_index=255)(logits, label)
-    (slope,) = torch.autograd.grad(wanted, logits)
+    (gradient,) = torch.autograd.grad(wanted, logits)
     found = soft_dice(logits, label)
-    assert torch.allclose(found, wanted) and torch.allclose(torch.autograd.grad(found, logits)[0], slope, atol=1e-8)
+    assert torch.allclose(found, wanted) and torch.allclose(torch.autograd.grad(found, logits)[0], gradient, atol=1e-8)
     assert float(soft_dice(logits, torch.full_like(label, 255))) == 0
 
 

@@ -24,31 +24,31 @@ def over_all_ranks(network: nn.Module, device: torch.device) -> nn.Module:
         PluginError: a norm keeps statistics in a way that is not known here.
     """
     if count_ranks() > 1:
-        norm: Any
         for norm in network.modules():
             if isinstance(norm, _BatchNorm):
-                norm.__class__ = _shared(type(norm), device.type == "cuda", {*dict(norm.named_children())})
+                norm.__class__ = _shared(norm, device.type == "cuda")
             elif isinstance(norm, _InstanceNorm) and norm.running_mean is not None:
                 raise PluginError(_refused(norm, "running statistics"))
     return network
 
 
-def _shared(kind: Any, synced: bool, children: set[str]) -> Any:
-    """The class of a batch norm of ``kind`` that is over all ranks, by PyTorch's ``SyncBatchNorm`` if ``synced``."""
+def _shared(norm: _BatchNorm, synced: bool) -> Any:
+    """The class of ``norm`` once it is over all ranks, by PyTorch's ``SyncBatchNorm`` if ``synced``."""
+    kind = type(norm)
     if issubclass(kind, _OverAllRanks) or (synced and issubclass(kind, nn.SyncBatchNorm)):
         return kind
     bases: tuple[Any, ...] = (nn.SyncBatchNorm if synced else _OverAllRanks, kind)
     if kind.forward not in (_BatchNorm.forward, nn.SyncBatchNorm.forward):
-        if children != {"drop", "act"}:
-            raise PluginError(_refused(kind, "a forward of its own"))
+        if {name for name, _ in norm.named_children()} != {"drop", "act"}:
+            raise PluginError(_refused(norm, "a forward of its own"))
         # timm's BatchNormAct2d, whose activation PyTorch's own conversion loses without a word.
         bases = (_Activated, *bases)
     return type(kind.__name__, bases, {"process_group": None})  # of SyncBatchNorm: all ranks
 
 
-def _refused(norm: Any, what: str) -> str:
-    name = getattr(norm, "__name__", type(norm).__name__)
-    return f"the norm {name} has {what}, which several processes cannot share; use one process, or PyTorch's batch norm"
+def _refused(norm: nn.Module, what: str) -> str:
+    found = f"the norm {type(norm).__name__} has {what}, which several processes cannot share"
+    return f"{found}; use one process, or PyTorch's batch norm"
 
 
 class _Activated(nn.Module):

@@ -3,7 +3,6 @@
 import json
 import math
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import torch
 from attrs import evolve, frozen
@@ -73,28 +72,14 @@ def fit_and_score(run: RunContext, planned: PlannedRow, datasets: Sequence[Image
     The last models are scored, never the best; and none where the recipe asks for no scores: then they are trained and
     kept.
     """
-    row, domain, start, blend = planned.name, planned.domain, planned.start, planned.blend
-    if blend is not None and planned.shared:
-        blend = evolve(blend, others=datasets[-planned.shared :])
+    row = planned.name
+    if planned.blend is not None and planned.shared:
+        planned = evolve(planned, blend=evolve(planned.blend, others=datasets[-planned.shared :]))
         datasets = datasets[: -planned.shared]
 
     def train() -> Outcome:
-        rare, prior = rare_sampler(run, datasets[0], domain), class_prior(run, datasets[0], domain)
-        table, target = run.recipe.downstream.self_training, None
-        if start is not None and table is not None:
-            target = Target(stream(run.recipe, run.target, "self-training"), table)
-        models, session, task = list[nn.Module](), run.task_session, run.task
-        with timed(run, training_of(row)):
-            for member, dataset in enumerate(datasets):
-                crops = stream(run.recipe, dataset, "task", rare, blend, task.label_type)
-                path = run.folder.checkpoint(member_name(row, member))
-                begun = None if start is None else trained(run, member_name(start, member))
-                if begun is not None and planned.target_norms:
-                    models.append(_target_normed(run, begun, planned.target_norms, path))
-                    continue
-                weights = None if begun is None else begun.state_dict()
-                given = session, task, crops, run.recipe, row, path, planned.augment
-                models.append(fit(*given, prior=prior, start=weights, target=target))
+        make = _target_normed if planned.target_norms else _fitted
+        models = make(run, planned, datasets)
         model = models[0] if len(models) == 1 else run.task.ensemble(models)
         with timed(run, SCORING):
             if run.recipe.downstream.score:
@@ -111,16 +96,40 @@ def fit_and_score(run: RunContext, planned: PlannedRow, datasets: Sequence[Image
     return Row(row, found.scores, mutual_information=found.mutual_information)
 
 
-def _target_normed(run: RunContext, model: nn.Module, share: float, path: Path) -> nn.Module:
-    """``model`` with batch norms that go by crops of the target, the same on every rank; it is kept at ``path``."""
+def _fitted(run: RunContext, planned: PlannedRow, datasets: Sequence[ImageDataset]) -> list[nn.Module]:
+    """A task model trained on each of ``datasets``, begun from those of the row it starts with, if any."""
+    row, start, task = planned.name, planned.start, run.task
+    rare, prior = rare_sampler(run, datasets[0], planned.domain), class_prior(run, datasets[0], planned.domain)
+    table, target = run.recipe.downstream.self_training, None
+    if start is not None and table is not None:
+        target = Target(stream(run.recipe, run.target, "self-training"), table)
+    models = []
+    with timed(run, training_of(row)):
+        for member, dataset in enumerate(datasets):
+            crops = stream(run.recipe, dataset, "task", rare, planned.blend, task.label_type)
+            path = run.folder.checkpoint(member_name(row, member))
+            weights = None if start is None else trained(run, member_name(start, member)).state_dict()
+            given = run.task_session, task, crops, run.recipe, row, path, planned.augment
+            models.append(fit(*given, prior=prior, start=weights, target=target))
+    return models
+
+
+def _target_normed(run: RunContext, planned: PlannedRow, datasets: Sequence[ImageDataset]) -> list[nn.Module]:
+    """The models of the row it starts with, with batch norms that go by crops of the target, the same on every rank."""
+    assert planned.start is not None, "there are models to adapt"
     size, device = run.recipe.downstream.batch_size * count_ranks(), run.session.fabric.device
-    crops = stream(run.recipe, run.target, "target norms")
-    steps = range(math.ceil(_LOOKED_AT / size))
-    batches = training_batches(crops, batch_size=size, steps=steps, rank=0, ranks=1, workers=0, device=device)
-    adapt_norms(model, (batch.image for batch in batches), share)
-    if run.session.fabric.is_global_zero:
-        checkpoint.save(path, {"done": 0, "model": model.state_dict()})
-    return model
+    crops, steps = stream(run.recipe, run.target, "target norms"), range(math.ceil(_LOOKED_AT / size))
+    models = []
+    with timed(run, training_of(planned.name)):
+        for member in range(len(datasets)):
+            model = trained(run, member_name(planned.start, member))
+            batches = training_batches(crops, batch_size=size, steps=steps, rank=0, ranks=1, workers=0, device=device)
+            adapt_norms(model, (batch.image for batch in batches), planned.target_norms)
+            if run.session.fabric.is_global_zero:
+                path = run.folder.checkpoint(member_name(planned.name, member))
+                checkpoint.save(path, {"done": 0, "model": model.state_dict()})
+            models.append(model)
+    return models
 
 
 def _label_free(run: RunContext, model: nn.Module, row: str) -> float | None:

@@ -28,5 +28,5 @@ def scale_invariant_error(prediction: Tensor, truth: Tensor, valid: Tensor, *, v
     # mean(g^2) is split into mean((g - mean)^2) + mean^2, whose difference from variance * mean^2 is never below 0.
     spread = mean_with_own_gradient(torch.where(valid, errors - mean, 0.0).square().sum() / count)
     square = spread + (1 - variance) * mean_with_own_gradient(errors.sum() / count).square()
-    # The root's slope at 0 is infinite, and infinity times 0 is NaN.
+    # The root's derivative at 0 is infinite, and infinity times 0 is NaN.
     return 10 * square.clamp(min=torch.finfo(square.dtype).tiny).sqrt() * (square > 0)
