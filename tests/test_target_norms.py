@@ -24,10 +24,11 @@ def normed(tables):
     return tables
 
 
-def alone_on_the_source(tables):
-    tables["downstream"]["oracle"] = False
-    for key in ("generator", "discriminator", "losses", "translation"):
-        del tables[key]
+@pytest.fixture
+def untranslated(normed, source_only):
+    """The same without a translation and without an oracle."""
+    source_only["downstream"]["oracle"] = False
+    return source_only
 
 
 def norm_that_knows(mean, variance):
@@ -77,22 +78,20 @@ def test_every_row_but_the_oracle_has_one_with_the_targets_norms_and_the_same_we
     assert scores["source_only"] != scores["source_only+target_norms"]
 
 
-def test_both_kinds_of_rows_may_follow_a_row_and_leave_it_what_it_was(plugins, normed, tmp_path, session):
-    alone_on_the_source(normed)
-    normed["downstream"]["self_training"] = {"confidence": 0.2, "steps": 1}
-    both, _ = run(plugins, normed, tmp_path / "both", session)
+def test_both_kinds_of_rows_may_follow_a_row_and_leave_it_what_it_was(plugins, untranslated, tmp_path, session):
+    untranslated["downstream"]["self_training"] = {"confidence": 0.2, "steps": 1}
+    both, _ = run(plugins, untranslated, tmp_path / "both", session)
     assert [row.method for row in both.rows] == [
         f"source_only{kind}" for kind in ("", "+target_norms", "+self_training")
     ]
-    normed["downstream"] |= {"target_norms": 0.0}
-    alone, _ = run(plugins, normed, tmp_path / "alone", session)
+    untranslated["downstream"] |= {"target_norms": 0.0}
+    alone, _ = run(plugins, untranslated, tmp_path / "alone", session)
     assert [both.rows[0], both.rows[2]] == list(alone.rows)
 
 
-def test_no_label_of_the_target_is_read_for_it(plugins, normed, tmp_path, session, looked_at):
-    alone_on_the_source(normed)
-    normed["downstream"]["score"] = False
-    results, _ = run(plugins, normed, tmp_path / "run", session)
+def test_no_label_of_the_target_is_read_for_it(plugins, untranslated, tmp_path, session, looked_at):
+    untranslated["downstream"]["score"] = False
+    results, _ = run(plugins, untranslated, tmp_path / "run", session)
     assert len(results.rows) == 2 and set(looked_at) == {0}  # the bright source's
 
 
