@@ -19,6 +19,7 @@ from daframework.data.spaces import LabelSpace, Mapped
 from daframework.data.stream import TrainingStream, training_batches
 from daframework.data.unlabelled import Unlabelled
 from daframework.errors import DataError
+from daframework.interfaces import SEMANTIC
 
 
 @pytest.fixture(autouse=True)
@@ -102,7 +103,7 @@ def test_reading_every_image_leaves_no_objects_behind(session, root):
 
 def test_a_cache_that_is_deleted_can_still_be_read_where_it_is_open(session, root):
     one = cached(session(), files(root))
-    one.remove()
+    cache.remove_cached(files(root), None, [SEMANTIC])
     assert not any(folder.exists() for folder in folders(one))
     assert_same(one, checked(files(root)))
 

@@ -10,7 +10,7 @@ from conftest import TABLES, Recorder
 
 from daframework.cli.data.cache import command
 from daframework.data.cache.cached import Cached
-from daframework.errors import DataError
+from daframework.errors import DataError, StoppedError
 from daframework.recipes.read import parse
 from daframework.runs.context import opened
 from daframework.runs.stages import execute
@@ -87,9 +87,18 @@ def test_without_oracle_the_labels_of_target_training_images_are_not_looked_for(
     assert len(list((tmp_path / "cache").glob("labels-*"))) == 2
 
 
-def test_a_run_goes_on_with_the_cache_or_without(tables, tmp_path):
-    open_folder(tmp_path / "run", parse(tables, "r"))
-    open_folder(tmp_path / "run", parse(cached(tables), "r"))
+def test_a_run_goes_on_with_the_cache_or_without_and_its_own_images_are_removed(plugins, session, tables, tmp_path):
+    class Stops(Recorder):
+        def stopping(self):
+            return self.stages[-1][0] == "training on tiny"
+
+    with pytest.raises(StoppedError):
+        recipe = parse(cached(tables), "r")
+        execute(session(log=Stops()), plugins, recipe, open_folder(tmp_path / "run", recipe))
+    assert len(list((tmp_path / "cache").iterdir())) == 8
+    recipe = parse(tables, "r")
+    execute(session(), plugins, recipe, open_folder(tmp_path / "run", recipe))
+    assert len(list((tmp_path / "cache").iterdir())) == 6
 
 
 def test_a_set_that_cannot_be_cached_is_read_as_without(plugins, session, capsys):

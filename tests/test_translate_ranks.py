@@ -47,10 +47,10 @@ def given():
     return Listed([blocks[place] for place in range(5)])
 
 
-def run_two(folder):
+def run_two(folder, code=SCRIPT, **environment):
     """The lines that each of two processes prints."""
     shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
-    processes = [Forked([folder], code=SCRIPT, **shared, LOCAL_RANK=str(rank)) for rank in range(2)]
+    processes = [Forked([folder], code=code, **shared, **environment, LOCAL_RANK=str(rank)) for rank in range(2)]
     ended = [process.communicate(timeout=BOUND) for process in processes]
     assert [process.returncode for process in processes] == [0, 0], ended
     return [out.splitlines() for out, _ in ended]

@@ -2,7 +2,6 @@
 
 import logging
 import os
-from datetime import timedelta
 from typing import Any
 
 import torch
@@ -13,6 +12,7 @@ from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvir
 from lightning_fabric.strategies.ddp import DDPStrategy
 
 from daframework.compute.place import ALONE, Place, variables
+from daframework.compute.ranks import PATIENCE
 from daframework.errors import RecipeError, RunError, one_line
 from daframework.recipes.tables import Recipe
 
@@ -37,7 +37,7 @@ def make_fabric(recipe: Recipe, precision: str, place: Place = ALONE) -> Fabric:
         # A network may have weights that its output does not depend on, as an encoder's last stages. And a rank that
         # dies is noticed otherwise, while the first may be busy for hours, as with a cache, and the others wait for it.
         environment = TorchElasticEnvironment()
-        strategy = DDPStrategy(cluster_environment=environment, find_unused_parameters=True, timeout=timedelta(days=7))
+        strategy = DDPStrategy(cluster_environment=environment, find_unused_parameters=True, timeout=PATIENCE)
     try:
         fabric = Fabric(
             accelerator=recipe.hardware.accelerator,

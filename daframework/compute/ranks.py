@@ -5,6 +5,7 @@ All ranks must call them, in one order.
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from functools import cache
 from typing import Any, TypeVar
 
@@ -12,9 +13,13 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from daframework.errors import StoppedError
+
 T = TypeVar("T")
 
 
+PATIENCE = timedelta(days=7)
+"""How long ranks wait for one another: one of them may decode and cache a whole set meanwhile."""
 _by_itself = False
 
 
@@ -39,12 +44,22 @@ def from_first(make: Callable[[], T]) -> T:
 
     For what is read from a disk: two machines that share one need not see the same files at the same moment. Tensors
     must be on the CPU.
+
+    Raises:
+        StoppedError: the first was asked to stop meanwhile, in all of them.
     """
     if count_ranks() == 1:
         return make()
-    made: list[T | None] = [make() if dist.get_rank() == 0 else None]
+    made: list[T | StoppedError | None] = [None]
+    if dist.get_rank() == 0:
+        try:
+            made = [make()]
+        except StoppedError as stopped:
+            made = [stopped]
     dist.broadcast_object_list(made, src=0, group=_on_cpu())
     (given,) = made
+    if isinstance(given, StoppedError):
+        raise given
     return given  # type: ignore[return-value]
 
 
@@ -97,4 +112,6 @@ def own_share(batch: Tensor) -> Tensor:
 @cache
 def _on_cpu() -> Any:
     """A group of all ranks that talks without their devices; None for the default one, where that does."""
-    return None if dist.get_backend() == dist.Backend.GLOO else dist.new_group(backend="gloo")
+    if dist.get_backend() == dist.Backend.GLOO:
+        return None
+    return dist.new_group(backend="gloo", timeout=PATIENCE)

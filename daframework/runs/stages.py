@@ -10,11 +10,12 @@ from typing import Any
 
 from attrs import evolve
 
+from daframework.adapt.translated_set import open_translated
 from daframework.build import make_task
 from daframework.compute.environment import describe
 from daframework.compute.ranks import from_first
 from daframework.compute.session import Session
-from daframework.data.cache.cached import Cached
+from daframework.data.cache.open import remove_cached
 from daframework.data.stream import Blend
 from daframework.data.unlabelled import Unlabelled
 from daframework.errors import RecipeError, RunError
@@ -69,22 +70,18 @@ def _compute(
                     fit_and_score(run, row, row.sets())
             translate(run)
     done: dict[str, Row] = {}
-    translated: list[ImageDataset] = []
     for row in by_needs(rows):
         sets = row.sets()
         done[row.name] = fit_and_score(run, row, sets)
-        if row.translated:
-            translated += sets
-            if recipe.downstream.oracle:
-                own = sets[: len(sets) - row.shared]
-                done[row.name] = evolve(done[row.name], content_preservation=content_preservation(run, own))
+        if row.translated and recipe.downstream.oracle:
+            own = sets[: len(sets) - row.shared]
+            done[row.name] = evolve(done[row.name], content_preservation=content_preservation(run, own))
         del sets  # with the images that they keep in memory
 
     results = from_first(lambda: _keep(run, [done[row.name] for row in rows]))
-    if session.fabric.is_global_zero:
-        for dataset in translated:
-            if isinstance(dataset, Cached):
-                dataset.remove()  # the run is finished, and no other reads its images
+    if session.fabric.is_global_zero and any(row.translated for row in rows):
+        for dataset in open_translated(folder.translated, run.source):  # nobody reads them once more
+            remove_cached(dataset, recipe.data.resize, source_types(run.source, run.task.label_type))
     return results
 
 

@@ -1,6 +1,5 @@
 """A set of images out of the cache: views of mapped files, of which no more is read than a crop covers."""
 
-import shutil
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -99,8 +98,3 @@ class Cached(ImageDataset):
     def unlabelled(self, index: int) -> Sample:
         """The sample without its label."""
         return Sample(self.images[index], None, self.images.name(index))
-
-    def remove(self) -> None:
-        """Delete it from the disk. What is mapped can still be read."""
-        for stored in self.stored:
-            shutil.rmtree(stored.part.folder, ignore_errors=True)

@@ -6,11 +6,13 @@ meaning, and the classes or the type. So another mapping shares the images, and 
 may be read: until then no label is looked for.
 """
 
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
 
+from daframework.compute.ranks import any_rank
 from daframework.compute.session import Session
 from daframework.data.cache.cached import Cached, Stored
 from daframework.data.cache.layout import cache_root, note_use
@@ -46,6 +48,12 @@ def find_parts(
     return parts
 
 
+def remove_cached(dataset: ImageDataset, resize: Sequence[int] | None, types: Sequence[LabelType]) -> None:
+    """Delete from the disk what the cache has of a set, whoever put it there. What is mapped can still be read."""
+    for part in find_parts(dataset, resize, types) or ():
+        shutil.rmtree(part.folder, ignore_errors=True)
+
+
 def open_cached(
     session: Session,
     dataset: ImageDataset,
@@ -72,12 +80,18 @@ def open_cached(
     if parts is None:
         warn(f"{name} is not cached on disk, since its dataset gives no fingerprint; it is read each time")
         return None
-    found = [_read(session, part, name) for part in parts] if session.fabric.local_rank == 0 else []
-    if any(None in shards for shards in found):
-        whole = list(zip(parts, found, strict=True))
-        build(session, dataset, whole, name=name, resize=resize, workers=workers, types=types)
-        found = []
-    session.fabric.barrier()
+    found, stopped = list[list[Shard | None]](), None
+    if session.fabric.local_rank == 0:
+        try:
+            found = [_read(session, part, name) for part in parts]
+            if any(None in shards for shards in found):
+                whole = list(zip(parts, found, strict=True))
+                build(session, dataset, whole, name=name, resize=resize, workers=workers, types=types)
+                found = []
+        except StoppedError as error:
+            stopped = error
+    if any(any_rank(stopped is not None)):  # each waits here for the one that builds, and stops with it
+        raise stopped or StoppedError(f"stopped while {name} was cached")
     found = found or [_read(session, part, name) for part in parts]
     stored = [Stored(part, shards) for part, shards in zip(parts, found, strict=True)]
     for part in parts:
