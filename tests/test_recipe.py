@@ -226,6 +226,7 @@ def test_options_of_a_component_are_kept_as_written(tables):
 
 def test_dump_and_parse_are_inverse(tables, source_only):
     tables["losses"][0]["mode"] = "lsgan"
+    tables["source"]["sizes"] = ({"of": (16, 24)},)  # as a script may give it
     tables["data"]["resize"] = [32, 48]
     for written in (tables, source_only):
         recipe = parse(written, "r")
@@ -289,6 +290,10 @@ def test_the_seed_given_wins_over_the_one_written(tables, write):
         ("source.root=", ("source", "root"), ""),
         ("source.sizes={a = 1}", ("source", "sizes"), {"a": 1}),
         ("downstream.self_training={}", ("downstream", "self_training"), {}),
+        ('generator={name = "other", size = 3}', ("generator",), {"name": "other", "size": 3}),
+        ('source.map."traffic.light"="pole"', ("source", "map", "traffic.light"), "pole"),
+        ('source.map={"traffic.light" = "pole"}', ("source", "map"), {"traffic.light": "pole"}),
+        ("losses={tiny_cycle = {weight = 5}}", ("losses", 1, "weight"), 5),
         ("source.x=1\nsource.y = 2", ("source", "x"), "1\nsource.y = 2"),
         ("source.x=" + "9" * 5000, ("source", "x"), "9" * 5000),
     ],

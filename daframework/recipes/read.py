@@ -130,16 +130,25 @@ def apply_override(tables: dict[str, Any], text: str) -> None:
 
 
 def put(tables: dict[str, Any], key: str, value: Any, where: str) -> None:
-    """Set one key, such as ``losses.cycle.weight``; a table as ``value`` sets its keys and leaves the others.
+    """Set one key, such as ``losses.cycle.weight`` or ``data.source_map."traffic light"``.
+
+    A table as ``value`` sets its keys and leaves the others, but where its ``name`` is that of another component, whose
+    options are not those of the one that was there.
 
     Raises:
         RecipeError: the key leads through something that has no keys; ``where`` says in the message who asked.
     """
-    if isinstance(value, Mapping) and value:
-        for inner, one in value.items():
-            put(tables, f"{key}.{inner}", one, where)
-        return
-    steps = [step.strip() for step in key.split(".")]
+    try:
+        steps, place = list[str](), tomllib.loads(f"{key} = 0")
+        while isinstance(place, dict):
+            ((step, place),) = place.items()
+            steps.append(step)
+    except ValueError:  # no key of TOML, which the recipe's own rules tell
+        steps = [step.strip() for step in key.split(".")]
+    _put(tables, steps, value, where)
+
+
+def _put(tables: dict[str, Any], steps: list[str], value: Any, where: str) -> None:
     if not all(steps):
         raise RecipeError(f"{where}: must be KEY=VALUE, as in --set translation.steps=10")
     place: Any = tables
@@ -151,11 +160,18 @@ def put(tables: dict[str, Any], key: str, value: Any, where: str) -> None:
         if not isinstance(place, dict | list):
             raise RecipeError(f"{where}: {'.'.join(steps[: depth + 1])} is a value, not a table")
     if isinstance(place, list):
-        raise RecipeError(f"{where}: {'.'.join(steps[:-1])} is a list; name an entry and a key in it")
-    if isinstance(value, Mapping):
-        place.setdefault(steps[-1], {})  # an empty table: it is there, with what it has
+        if not isinstance(value, Mapping):
+            raise RecipeError(f"{where}: {'.'.join(steps[:-1])} is a list; name an entry and a key in it")
+        _entry(place, steps[-1], where)
+    elif isinstance(value, Mapping):
+        before = place.get(steps[-1])
+        named = before.get("name") if isinstance(before, dict) else None
+        if not isinstance(before, dict | list) or named not in (None, value.get("name", named)):
+            place[steps[-1]] = {}
     else:
         place[steps[-1]] = value
+    for inner, one in value.items() if isinstance(value, Mapping) else ():
+        _put(tables, [*steps, inner], one, where)
 
 
 def _entry(entries: list[Any], step: str, where: str) -> Any:

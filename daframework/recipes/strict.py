@@ -102,12 +102,19 @@ def _read_table(value: Any, table: type, path: str, problems: list[str]) -> Any:
                     one.validator(None, one, found[name])
                 except ValueError as error:
                     problems.append(_problem(step, error))
-    others = {key: inner for key, inner in value.items() if key not in own}
+    others = {key: _as_toml(inner) for key, inner in value.items() if key not in own}
     if rest_name is not None:
         found[rest_name] = others
     else:
         problems += [_problem(path, unknown("key", key, list(own))) for key in sorted(others)]
     return table(**found) if len(problems) == before else None
+
+
+def _as_toml(value: Any) -> Any:
+    """``value`` with lists for a script's tuples, as the recipe's file will give them back."""
+    if isinstance(value, dict):
+        return {key: _as_toml(one) for key, one in value.items()}
+    return [_as_toml(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 def _require(holds: bool, allowed: str, value: Any) -> None:
