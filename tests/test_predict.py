@@ -7,6 +7,7 @@ import torch
 from conftest import SIZES, TABLES, refused
 from PIL import Image
 
+import daframework
 from daframework.build import make_task
 from daframework.data.checked import resize_image
 from daframework.data.decode import image_size, read_image, read_label
@@ -111,6 +112,10 @@ def test_classes_of_no_label_space_have_no_ids(daf, plugins, images, tmp_path, r
     says = r"its classes road, sky, tree are those of no label space, so they have no ids; write indices"
     refused(daf("predict", folder.path, images, tmp_path / "out", "--write", "id"), says)
     assert daf("predict", folder.path, images, tmp_path / "out")[0] == 0
+    assert daf("predict", folder.path, images, tmp_path / "colours", "--write", "colour")[0] == 0
+    run = daframework.open(folder.path)
+    indices, colours = (read_image(tmp_path / name / "a.png") for name in ("out", "colours"))
+    assert np.array_equal(colours, np.array(run.palette, np.uint8)[indices[0]].transpose(2, 0, 1))
 
 
 def test_what_is_wrong_with_one_image_does_not_stop_the_others(daf, finished, images, tmp_path):

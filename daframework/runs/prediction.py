@@ -39,11 +39,11 @@ def load_models(session: Session, task: Task, recipe: Recipe, folder: RunFolder,
 def what_is_written(plugins: Plugins, recipe: Recipe, folder: RunFolder, task: Task, kind: str) -> Written:
     """What `predict_folder` writes of a run's labels; ``kind`` is "index", "id" or "colour".
 
-    Ids and colours of classes are those of the run's label space. Labels of another task are written as numbers, or in
-    colours as their type is shown.
+    Ids and colours of classes are those of the run's label space; without one, colours are those of its pictures.
+    Labels of another task are written as numbers, or in colours as their type is shown.
 
     Raises:
-        RunError: the run has no results yet, or such ids or colours.
+        RunError: the run has no results yet, or no such ids or colours.
     """
     if task.label_type.of_classes:
         values = _values(plugins, recipe, folder, kind)
@@ -64,17 +64,18 @@ def _values(plugins: Plugins, recipe: Recipe, folder: RunFolder, kind: str) -> T
     """What is written for each class: (num_classes,) uint8 indices or ids, or (num_classes, 3) uint8 colours.
 
     Raises:
-        RunError: the run has no results yet, or its classes are those of no label space that has them.
+        RunError: the run has no results yet, or ids are asked for and its classes are of no label space that has them.
     """
     classes = read_results(folder.results).classes
     if kind == "index":
         return torch.arange(len(classes), dtype=torch.uint8)
     space, hint = _space(plugins, recipe, classes), "write indices with --write index"
-    if space is None:
-        found = f"its classes {', '.join(classes)} are those of no label space, so they have no {kind}s"
-        raise RunError(f"{folder.path}: {found}; {hint}")
     if kind == "colour":
-        return torch.tensor(space.palette, dtype=torch.uint8)
+        colours = class_colours(plugins, recipe, classes) if space is None else space.palette
+        return torch.tensor(colours, dtype=torch.uint8)
+    if space is None:
+        found = f"its classes {', '.join(classes)} are those of no label space, so they have no ids"
+        raise RunError(f"{folder.path}: {found}; {hint}")
     if space.ids is None:
         raise RunError(f"{folder.path}: the label space '{space.name}' has no ids; {hint}")
     return torch.tensor(space.ids, dtype=torch.uint8)
