@@ -10,7 +10,7 @@ from tiny_suite import RECIPES, SUITE, finish, log_of, plan_of, scores_in, start
 
 import daframework
 from daframework.data.decode import image_size
-from daframework.errors import RecipeError
+from daframework.errors import RecipeError, RunError
 from daframework.storage.results import read_results
 
 FILES = {"one.toml": RECIPES["one.toml"]}
@@ -139,6 +139,11 @@ def test_a_script_gets_the_rows_of_the_command_and_results_that_were_cut_off_ane
     assert {row["to_baseline_interval"] for row in bench.rows} == {None}
     assert json.loads(bench.text("json")) == json.loads((out / "table.json").read_text())
     assert str(bench).startswith("narrow: mIoU on the target's test set, percent\n") and capsys.readouterr().out == ""
+    with pytest.raises(RunError, match="jobs must be 1 or more, got -1"):
+        daframework.bench(path, out, seeds=[9], jobs=-1)
+    for seeds in ([], [0, 0]):
+        with pytest.raises(RecipeError, match=r"seeds must be a list of at least one whole number .*, each once, got "):
+            daframework.bench(path, out, seeds=seeds)
     with pytest.raises(RecipeError, match=r"bootstrap: must be a whole number, got 'x'"):
         daframework.bench(path, out, set={"bootstrap": "x"})
 

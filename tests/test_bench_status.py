@@ -184,6 +184,16 @@ def test_sharing_gives_the_results_of_runs_that_share_nothing(finished, plugins,
             assert read_results(cell.folder.results).rows == read_results(shared.folder.results).rows
 
 
+def test_what_a_finished_run_has_lost_is_not_shared_and_the_next_makes_its_own(copied):
+    for name in ("source_only", "oracle"):
+        copied.cell("wide", "source_only", 0).folder.checkpoint(name).unlink()
+    copied.cell("narrow", "one", 0).folder.checkpoint("generator").unlink()
+    cell = copied.cell("wide", "one", 0)
+    shutil.rmtree(cell.folder.path)
+    receive(copied, cell)
+    assert not cell.folder.scores("source_only").exists() and not cell.folder.translated.exists()
+
+
 def test_a_file_system_without_links_gets_copies(copied, plugins, tmp_path, session, monkeypatch):
     def refuse(giver, taker):
         raise OSError("no links here")

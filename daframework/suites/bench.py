@@ -94,8 +94,10 @@ def open_executor(on: str | None, jobs: int | None) -> Iterator[Executor]:
     """Where runs are carried out, ``jobs`` at a time: here, or ``on`` a Ray cluster, "ray" or "ray:HOST:PORT".
 
     Raises:
-        RunError: there is no such cluster, or Ray is not installed.
+        RunError: there is no such cluster, or Ray is not installed; or ``jobs`` is less than 1.
     """
+    if jobs is not None and jobs < 1:
+        raise RunError(f"jobs must be 1 or more, got {jobs}")
     if on is None:
         gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
         yield choose_slots(jobs, gpus, given_cores(), asked_threads())

@@ -72,17 +72,20 @@ def make_plan(
 
     Raises:
         RecipeError: a recipe is unknown or unsound with the suite's tables, two are called alike, they disagree on the
-            data, or ``only`` or the suite's baseline names no method.
+            data, there is no seed or one twice, or ``only`` or the suite's baseline names no method.
     """
     written = _recipes(plugins, suite, path)
     used = {str(one.get("name")) for tables in written.values() for one in _components(tables)}
     for name in sorted(suite.options.keys() - used):
         raise RecipeError(f"{path}: options: none of the recipes has a {unknown('component', name, used)[3:]}")
-    chosen_seeds = tuple(suite.seeds if seeds is None else seeds)
+    try:
+        suite = suite if seeds is None else attrs.evolve(suite, seeds=tuple(seeds))
+    except ValueError as error:
+        raise RecipeError(f"{path}: seeds {error}") from error
     tasks: dict[str, TaskEntry | None] = {task.label: task for task in suite.tasks} or {_OWN_TASK: None}
     cells = [
         cell
-        for seed in chosen_seeds
+        for seed in suite.seeds
         for label, task in tasks.items()
         for cell in _cells(suite, written, label, task, seed, path, out)
     ]
@@ -108,7 +111,7 @@ def make_plan(
         out=out,
         tasks=tuple(tasks),
         methods=tuple(chosen),
-        seeds=chosen_seeds,
+        seeds=suite.seeds,
         baseline=baseline if baseline in chosen else None,
         bootstrap=suite.bootstrap,
         cells=tuple(planned),

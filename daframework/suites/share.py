@@ -44,15 +44,16 @@ def receive(plan: Plan, cell: Cell) -> None:
 
 def _row(giver: RunFolder, taker: RunFolder, row: str) -> None:
     """A row's model and scores; the scores last, since a row that has them counts as finished."""
-    if taker.scores(row).exists() or not giver.scores(row).exists():
-        return
-    for name in ("checkpoint", "statistics", "scores"):
-        _link(getattr(giver, name)(row), getattr(taker, name)(row))
+    files = [(getattr(giver, name)(row), getattr(taker, name)(row)) for name in ("checkpoint", "statistics", "scores")]
+    # One whose checkpoints were deleted, to save disk, has nothing to give: the row is trained again.
+    if not taker.scores(row).exists() and all(given.exists() for given, _ in files):
+        for given, taken in files:
+            _link(given, taken)
 
 
 def _translation(giver: RunFolder, taker: RunFolder) -> None:
     """The generator, sample images, the translated set and what they cost; the set last, since its folder says all."""
-    if taker.translated.exists() or not giver.translated.exists():
+    if taker.translated.exists() or not (giver.translated.exists() and giver.checkpoint(GENERATOR).exists()):
         return
     _link(giver.checkpoint(GENERATOR), taker.checkpoint(GENERATOR))
     if giver.samples.exists():
