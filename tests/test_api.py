@@ -196,6 +196,12 @@ def test_what_is_no_image_is_refused_with_what_is_one(finished, image, got):
         finished.translate(image)
 
 
+@pytest.mark.parametrize("values", [np.uint16, np.int32, np.float32])
+def test_a_picture_that_does_not_say_what_is_white_is_refused(finished, values):
+    with pytest.raises(DataError, match=r"a PIL image of mode (I;16|I|F) does not say what is black and what white"):
+        finished.predict(Image.fromarray(picture(shape=(9, 13)).astype(values)))
+
+
 def test_a_folder_that_is_no_run_or_not_finished_says_which(finished, installed, written, tmp_path):
     with pytest.raises(RunError, match="holds no run"):
         daf.open(tmp_path)

@@ -24,6 +24,9 @@ def to_network(picture: Any) -> tuple[Tensor, Callable[[Tensor], Any]]:
         DataError: it is none of the kinds that are read, or not in their range.
     """
     if isinstance(picture, Image.Image):
+        if picture.mode.startswith(("I", "F")):
+            remedy = "scale its values, and give an array of uint8 or of floats in [0, 1]"
+            raise DataError(f"a PIL image of mode {picture.mode} does not say what is black and what white; {remedy}")
         images = torch.from_numpy(np.array(picture.convert("RGB"))).permute(2, 0, 1)[None]
         return to_float(images), lambda made: Image.fromarray(_array(to_bytes(made))[0])
     if isinstance(picture, np.ndarray) and picture.ndim in (3, 4) and picture.shape[-1] == 3:

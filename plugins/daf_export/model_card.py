@@ -101,7 +101,7 @@ def _code(one: Exportable, format: str, file: str) -> str:
     """Lines that apply the file to image.png and write output.png, or output.npy where that is no image or classes."""
     library, opened, run = _OPEN[format].format(file=file).splitlines()
     fixed = one.size or (tuple(map(int, one.facts["resize"].split())) if "resize" in one.facts else None)
-    resized = f".resize({(fixed[1], fixed[0])})" if fixed else ""
+    resized = f".resize({(fixed[1], fixed[0])}, Image.BILINEAR)" if fixed else ""
     pad = f"""\
 (height, width), (multiple, smallest) = image.shape[2:], ({one.multiple}, {one.smallest})
 below, right = (-(-max(side, smallest) // multiple) * multiple - side for side in (height, width))
