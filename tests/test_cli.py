@@ -216,6 +216,16 @@ def test_the_warning_of_a_scheduler_asks_once_to_save_and_never_to_stop():
         assert (asked.saving(), asked.saving(), asked()) == (True, False, False)
 
 
+@pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="this system has no SIGUSR1")
+def test_asked_to_save_before_there_is_anything_to_save_a_run_goes_on(daf, monkeypatch):
+    monkeypatch.setattr("daframework.cli.run.find_place", lambda _: signal.raise_signal(signal.SIGUSR1))
+    before = signal.signal(signal.SIGUSR1, signal.SIG_DFL)
+    try:
+        daf("run", "cyclegan")  # or the signal would end these tests
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
 def interrupt_when_it_logs(arguments, log, number):
     """Start daf as a process group of its own, wait for a new line in its log, and send the signal to the group."""
     lines = len(log.read_text().splitlines()) if log.exists() else 0

@@ -1,6 +1,7 @@
 """``daf run``."""
 
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -12,7 +13,7 @@ import click
 from daframework.cli.interrupt import stop_on_signal
 from daframework.cli.options import PATH, installed_plugins, read_recipe, recipe_options, uncollected
 from daframework.compute.place import Place, find_place
-from daframework.compute.signals import end_with_stdin
+from daframework.compute.signals import SAVE, end_with_stdin
 from daframework.errors import RunError, StoppedError
 from daframework.listener import Listener
 from daframework.recipes.tables import Recipe
@@ -47,6 +48,8 @@ def command(
     RECIPE is a file, or the name of a recipe that a plugin offers (see daf recipes). The same command again goes on
     where the last one stopped. Started by torchrun or srun, its processes compute together; see docs/scale.md.
     """
+    if SAVE is not None:
+        signal.signal(SAVE, signal.SIG_IGN)  # until there is something to save: it would end this process; inherited
     if supervised:
         end_with_stdin()
     place = find_place(os.environ)

@@ -81,7 +81,7 @@ class Desk:
 class Models:
     """The networks of the run that was tried last: one run's at a time are in memory."""
 
-    _folder: Path | None = None
+    _files: "object" = None
     _run: "Run | None" = None
 
     def try_out(self, folder: Path, upload: io.BytesIO, row: str | None) -> dict[str, Any]:
@@ -95,9 +95,11 @@ class Models:
 
         from daframework import api
 
-        if self._run is None or self._folder != folder:
+        # The same path may hold another run by now, or one whose rows were trained anew.
+        files = [(path, path.stat().st_ino, path.stat().st_mtime_ns) for path in sorted(folder.glob("**/*.pt"))]
+        if self._run is None or self._files != (folder, files):
             self._run = None  # before the next are loaded
-            self._run, self._folder = api.open(folder), folder
+            self._run, self._files = api.open(folder), (folder, files)
         run = self._run
         shown = {"image": image} | ({} if run.recipe.generator is None else {"translation": run.translate(image)})
         pictures = [_picture(name, CAPTIONS[name], one) for name, one in shown.items()]
