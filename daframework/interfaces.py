@@ -47,6 +47,14 @@ class Generator(nn.Module, ABC):
     def forward(self, image: Tensor) -> Tensor:
         """(N, 3, H, W) in [-1, 1] -> the same shape and range."""
 
+    def with_label(self, image: Tensor, label: Tensor) -> Tensor:
+        """`forward` of source images whose semantic labels (N, H, W) are known, as where the source set is translated.
+
+        Unless a generator says otherwise it does not look at them.
+        """
+        output: Tensor = self(image)
+        return output
+
     def prepare(self, source: ImageDataset, target: ImageDataset) -> None:
         """Called once before training, on every generator, which maps ``source`` to ``target``: measure both here.
         Target labels are not given."""

@@ -27,6 +27,7 @@ OPTIONS = {
         {"channels": 4, "depth": 3, "upsample": "resize", "head": "affine"},
     ],
     "generator:color_transfer": [{}, {"reference": "image"}],
+    "generator:class_color_transfer": [{"grid": 8}],
     "generator:histogram_matching": [{}, {"reference": "image"}],
     "generator:fda": [{"band": 0.5}, {"band": [0.3, 0.1]}],
     "discriminator:patchgan": [

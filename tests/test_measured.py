@@ -6,6 +6,7 @@ import pytest
 import torch
 from tiny import Pictures
 
+from daf_baselines.class_color_transfer import ClassColorTransfer
 from daf_baselines.color_transfer import ColorTransfer
 from daf_baselines.fda import FDA
 from daf_baselines.histogram_matching import HistogramMatching
@@ -18,6 +19,7 @@ BUILDS = {
     "color_transfer, image": lambda **options: ColorTransfer(reference="image", **options),
     "histogram_matching, set": lambda **options: HistogramMatching(**options),
     "histogram_matching, image": lambda **options: HistogramMatching(reference="image", **options),
+    "class_color_transfer": lambda **options: ClassColorTransfer(**options),
     "fda": lambda **options: FDA(**options),
     "fda, two bands": lambda **options: FDA(band=[0.3, 0.1], **options),
 }

@@ -10,6 +10,7 @@ from typing import TypeVar
 import torch
 from attrs import frozen
 from torch import Tensor
+from torch.nn.functional import pad
 
 from daframework.adapt.tiles import apply_in_tiles
 from daframework.adapt.translated_set import begin_set, file_name, finish_set, images_folder, label_file
@@ -29,11 +30,12 @@ from daframework.data.whole import (
     batches_in_order,
     padded_side,
     stack_images,
+    stack_labels,
     weights_dtype,
 )
 from daframework.errors import DataError, StoppedError
 from daframework.fingerprint import checksum_file
-from daframework.interfaces import Generator, ImageDataset
+from daframework.interfaces import IGNORE_INDEX, SEMANTIC, Generator, ImageDataset
 from daframework.storage.row_names import TRANSLATING
 
 T = TypeVar("T")
@@ -90,11 +92,12 @@ def translate_set(
                 places = mine[len(names) : len(names) + len(samples)]
                 written = [file_name(place, sample.name) for place, sample in zip(places, samples, strict=True)]
                 image = stack_images(samples)
+                label = stack_labels(samples) if SEMANTIC.name in dataset.labels else None
                 if not names:
                     use_threads(translators, image.shape, fabric.device)
                 for member, translator in enumerate(translators):
                     start_global(fabric.device, seed, "translating", member, places[0])
-                    pictures = _translated(session, translator, image)
+                    pictures = _translated(session, translator, image, label)
                     to = partial / images_folder(member)
                     yield from ((to / file, picture) for file, picture in zip(written, pictures, strict=True))
                     done += len(samples)
@@ -200,7 +203,7 @@ def translate_folder(
                 first = batch[0].path.relative_to(images).as_posix()
                 start_global(session.fabric.device, seed, "translating a folder", first)
                 try:
-                    pictures = _translated(session, generator, image, tile)
+                    pictures = _translated(session, generator, image, tile=tile)
                 except (RuntimeError, MemoryError) as error:
                     (height, width), others = batch[0].size, len(batch) - 1
                     error.add_note(f"{batch[0].path}: {width} x {height} pixels{f', and {others} more' * bool(others)}")
@@ -251,8 +254,15 @@ def in_precision(session: Session, generator: Generator) -> AbstractContextManag
     return session.fabric.autocast() if has_weights else nullcontext()
 
 
-def _translated(session: Session, generator: Generator, image: Tensor, tile: tuple[int, int] | None = None) -> Tensor:
-    """(N, 3, H, W) uint8 on the CPU -> its translation, uint8, on the session's device."""
+def _translated(
+    session: Session,
+    generator: Generator,
+    image: Tensor,
+    label: Tensor | None = None,
+    *,
+    tile: tuple[int, int] | None = None,
+) -> Tensor:
+    """(N, 3, H, W) uint8 on the CPU, with its ``label`` or without -> its translation on the session's device."""
     device = session.fabric.device
     if device.type == "cuda":
         image = image.pin_memory().to(device, non_blocking=True)
@@ -263,6 +273,11 @@ def _translated(session: Session, generator: Generator, image: Tensor, tile: tup
         return to_float(part).to(dtype)
 
     with in_precision(session, generator):
+        if label is not None:
+            known = label.to(device)
+            return to_bytes(
+                apply_padded(lambda part: _with_label(generator, part, known), shown(image), multiple, smallest)
+            )
         if tile is None:
             return to_bytes(apply_padded(generator, shown(image), multiple, smallest))
         return apply_in_tiles(
@@ -273,6 +288,12 @@ def _translated(session: Session, generator: Generator, image: Tensor, tile: tup
             smallest=smallest,
             finished=to_bytes,
         )
+
+
+def _with_label(generator: Generator, image: Tensor, label: Tensor) -> Tensor:
+    """Of an image that is padded below and to the right, where no label is."""
+    below, right = (padded - side for padded, side in zip(image.shape[2:], label.shape[1:], strict=True))
+    return generator.with_label(image, pad(label, (0, right, 0, below), value=IGNORE_INDEX))
 
 
 def _written(path: Path) -> Path:

@@ -8,12 +8,20 @@ from daframework import hookimpl
 
 @hookimpl
 def daf_generators() -> Mapping[str, Any]:
-    """Offer ``color_transfer``, ``histogram_matching`` and ``fda``, which measure the domains and are not trained."""
+    """Offer ``color_transfer``, ``class_color_transfer``, ``histogram_matching`` and ``fda``, which measure the domains
+    and are not trained.
+    """
+    from daf_baselines.class_color_transfer import ClassColorTransfer
     from daf_baselines.color_transfer import ColorTransfer
     from daf_baselines.fda import FDA
     from daf_baselines.histogram_matching import HistogramMatching
 
-    return {"color_transfer": ColorTransfer, "histogram_matching": HistogramMatching, "fda": FDA}
+    return {
+        "color_transfer": ColorTransfer,
+        "class_color_transfer": ClassColorTransfer,
+        "histogram_matching": HistogramMatching,
+        "fda": FDA,
+    }
 
 
 @hookimpl

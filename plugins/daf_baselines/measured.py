@@ -40,9 +40,17 @@ class Measured(Generator):
         """
         if image.is_meta:
             return torch.empty_like(image)
+        self.check_measured()
+        return self.translate(image)
+
+    def check_measured(self) -> None:
+        """No buffer may be empty.
+
+        Raises:
+            PluginError: nothing was measured or loaded.
+        """
         if any(buffer.numel() == 0 for buffer in self.buffers()):
             raise PluginError(f"generator {type(self).__name__} has measured nothing; prepare it or load a checkpoint")
-        return self.translate(image)
 
     @abstractmethod
     def translate(self, image: Tensor) -> Tensor:
