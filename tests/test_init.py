@@ -107,8 +107,35 @@ def test_a_target_with_labelled_test_images_is_scored(daf):
     assert (code, errors) == (0, "") and "own is sound" in out
 
 
-def binary(label):
-    return (label == 1).to(torch.uint8) * 255
+def binary(label, white=255):
+    return (label == 1).to(torch.uint8) * white
+
+
+def test_splits_within_the_folder_of_images_are_kept_apart(daf):
+    for folder, look in (("game", "bright"), ("photos", "dark")):
+        for split, count in (("train", 4), ("val", 2)):
+            images(Path(f"{folder}/leftImg8bit/{split}/a"), look, "{:04d}_leftImg8bit.png", count)
+            labels(Path(f"{folder}/gtFine/{split}/a"), "{:04d}_labelIds.png", count)
+    code, out, _ = daf("init", "--source", "game", "--target", "photos")
+    assert code == 0 and "target val: 2 images in photos/leftImg8bit/val" in out
+    recipe = read(Path("mine.toml"))
+    datasets = open_datasets(load_plugins(), recipe)
+    assert recipe.downstream.score and recipe.downstream.oracle
+    assert [len(one) for one in (datasets.source, datasets.target, datasets.target_test)] == [4, 4, 2]
+    assert all(one.problems(labelled=True) == [] for one in (datasets.source, datasets.target, datasets.target_test))
+
+
+def test_masks_of_0_and_255_and_of_0_and_1_are_of_the_same_two_classes(daf):
+    images(Path("game/images"), "bright")
+    labels(Path("game/labels"), to=binary)
+    for split in ("train", "test"):
+        images(Path(f"photos/{split}/images"), "dark")
+        labels(Path(f"photos/{split}/labels"), to=lambda label: binary(label, white=1))
+    assert daf("init", "--source", "game", "--target", "photos")[0] == 0
+    recipe = read(Path("mine.toml"))
+    for domain in (recipe.source, recipe.target):
+        assert domain.options["ids"] == {"0": "background", "1": "foreground", "255": "foreground"}
+        assert domain.options["classes"] == ["background", "foreground"]
 
 
 def shifted(label):
@@ -141,6 +168,14 @@ LAYOUTS = {
     "train and val": (
         lambda: [
             (images(Path(f"game/{split}/images"), "bright"), labels(Path(f"game/{split}/labels")))
+            for split in ("train", "val")
+        ],
+        [],
+        "class_0 class_1 class_2 ignore",
+    ),
+    "train and val within": (
+        lambda: [
+            (images(Path(f"game/images/{split}"), "bright"), labels(Path(f"game/labels/{split}")))
             for split in ("train", "val")
         ],
         [],

@@ -69,20 +69,16 @@ def _check(plugins: "Plugins", drafted: "Recipe", where: str, *, own: bool) -> N
 
 def _own(source: Path, target: Path, labels: Path | None) -> tuple[dict[str, str], dict[str, list[str]]]:
     """The tables of both domains, and what else follows from what is there."""
-    from daframework.data.own_folders import look
-
     if source.resolve() == target.resolve():
         raise DataError(f"--source and --target are one folder, {source}; the target is another look of the same world")
-    split = _TRAIN if (source / _TRAIN).is_dir() else ""
-    found = look(source / split, labels / split if labels and (labels / split).is_dir() else labels)
+    (split, found), *_ = _parts(source, labels).items()
     if found.labels is None:
         raise DataError(f"{source / split}: has no folder of labels beside its images; name it with --labels")
     _tell("source", found)
-    source_parts, split = {split: found}, _TRAIN if (target / _TRAIN).is_dir() else ""
-    train = look(target / split)
+    source_parts, parts = {split: found}, _parts(target)
+    (split, train), *others = parts.items()
     _tell("target", train)
-    tests = {one: look(target / one) for one in _TESTS if split and (target / one).is_dir()}
-    tests = dict(sorted(tests.items(), key=lambda one: one[1].labels is None)[:1])
+    tests = dict(sorted(others, key=lambda one: one[1].labels is None)[:1])
     for one, test in tests.items():
         _tell(f"target {one}", test)
     parts = {split: train} | tests
@@ -98,6 +94,21 @@ def _own(source: Path, target: Path, labels: Path | None) -> tuple[dict[str, str
     return tables, {"downstream": downstream}
 
 
+def _parts(folder: Path, labels: Path | None = None) -> "dict[str, Found]":
+    """What is in ``folder``: of its folder train and those beside it, or such in its folder of images; or of it all."""
+    from daframework.data.own_folders import look
+
+    if (folder / _TRAIN).is_dir():
+        given = {one: labels and (labels / one if (labels / one).is_dir() else labels) for one in (_TRAIN, *_TESTS)}
+        return {one: look(folder / one, to) for one, to in given.items() if (folder / one).is_dir()}
+    whole = look(folder, labels)
+    inside = [one for one in (_TRAIN, *_TESTS) if (whole.images / one).is_dir()]
+    if _TRAIN not in inside or len(inside) == 1:
+        return {"": whole}
+    labelled = {one: whole.labels and whole.labels.folder / one for one in inside}
+    return {one: look(whole.images / one, to if to and to.is_dir() else None) for one, to in labelled.items()}
+
+
 def _tell(title: str, found: "Found") -> None:
     click.echo(visible(f"{title}: {found.count} images in {found.images}, {found.size[0]} x {found.size[1]} pixels"))
     if found.labels is not None:
@@ -108,14 +119,15 @@ def _tell(title: str, found: "Found") -> None:
 
 
 def _classes(sets: "list[LabelFiles]") -> dict[str, str]:
-    """A name for each value of the sets' labels; 255 is ignored, unless there is but 0 beside it, as in a mask."""
+    """A name for each value of the sets' labels; 255 is ignored, unless a set has but 0 beside it, as in a mask."""
     if len({one.kind == "colours" for one in sets}) > 1:
         raise DataError("labels of source and target are of two kinds, ids and colours; see docs/label_spaces.md")
     values = dict.fromkeys(value for one in sets for value in one.written())
     if values.keys() <= {"255"}:
         raise DataError(f"{sets[0].folder}: no pixel is labelled in the {sets[0].read} files read; 255 is ignored")
-    if values.keys() == {"0", "255"}:
-        return {"0": "background", "255": "foreground"}
+    masks = all({*one.written()} <= {"0", "255"} or {*one.written()} <= {"0", "1"} for one in sets)
+    if masks and "255" in values:
+        return {value: "background" if value == "0" else "foreground" for value in values}
     return {value: "ignore" if value == "255" else f"class_{value.replace(',', '_')}" for value in values}
 
 
@@ -127,11 +139,10 @@ def _domain(base: Path, parts: "dict[str, Found]", labels: "LabelFiles | None", 
     for key, split in zip(("train_folder", "test_folder"), parts, strict=False):
         if split:
             lines[key] = split
-    place = base / next(iter(parts))
-    lines["images_folder"] = _below(first.images, place)
+    splits = list(parts)
+    lines["images_folder"] = _below(first.images, base, splits[0])
     if labels is not None:
-        last = base / list(parts)[-1]
-        lines["labels_folder"] = _below(labels.folder, last)
+        lines["labels_folder"] = _below(labels.folder, base, splits[-1])
         if labels.endings[0].lower() not in (".png", ".jpg", ".jpeg", ".bmp", ".webp"):
             lines["image_ending"] = labels.endings[0]
         lines["label_ending"] = labels.endings[1]
@@ -147,8 +158,12 @@ def _domain(base: Path, parts: "dict[str, Found]", labels: "LabelFiles | None", 
     return f"{text}\n{'colours' if labels.kind == 'colours' else 'ids'} = {{ {meanings} }}"
 
 
-def _below(folder: Path, base: Path) -> str:
-    return Path(os.path.relpath(folder, base)).as_posix()
+def _below(folder: Path, base: Path, split: str) -> str:
+    """``folder`` as seen from that of ``split`` or, where that is a folder within it, from ``base``."""
+    if (base / split).is_dir():
+        return Path(os.path.relpath(folder, base / split)).as_posix()
+    steps = Path(os.path.relpath(folder, base)).parts
+    return "/".join("{split}" if one == split else one for one in steps)
 
 
 def _data(target: "Found") -> str:
