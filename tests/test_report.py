@@ -1,17 +1,22 @@
+import copy
+import re
 import subprocess
 import sys
 
 import pytest
 import torch
+from conftest import TABLES
 from test_bench_formats import boxed
 
 from daframework.errors import RunError
 from daframework.interfaces import Scores
+from daframework.recipes.read import parse
 from daframework.report.pick import pick_notes, picks, rank_correlation
 from daframework.report.summary import class_grids, gather, results_grid, summarise
 from daframework.report.table import as_text, over_seeds
 from daframework.scores import SEGMENTATION
 from daframework.storage.results import Results, Row, write_results
+from daframework.storage.run_folder import open_folder
 
 CLASSES = ("road", "sky")
 MIOU = SEGMENTATION[0]
@@ -154,6 +159,16 @@ def test_runs_with_other_classes_are_refused(tmp_path):
     write_results(tmp_path / "two" / "results.json", results("b", 0, {"b": scores(0.1)}, classes=("sky", "road")))
     with pytest.raises(RunError, match="runs of 'a' and 'b' have different classes"):
         gather([tmp_path])
+
+
+def test_runs_of_other_targets_are_told(tmp_path, capsys):
+    tables = copy.deepcopy(TABLES)
+    for name in ("one", "again", "two"):
+        tables["target"]["look"] = "dusk" if name == "two" else "dark"
+        open_folder(tmp_path / name, parse(tables | {"name": name}, "r"))
+        write_results(tmp_path / name / "results.json", results(name, 0, {name: scores(0.1)}))
+        assert len(gather([tmp_path])) and bool(said := capsys.readouterr().err) == (name == "two")
+    assert re.search(r"again and .*two name other targets or sizes: scores of other images cannot be compared", said)
 
 
 # --- which row to take where no label says so ---

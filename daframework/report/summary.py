@@ -1,14 +1,15 @@
 """Finished runs as one table: a row a method, mean and standard deviation over seeds."""
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
-from daframework.errors import RunError
+from daframework.errors import RunError, warn
 from daframework.report.pick import pick_notes, picks
 from daframework.report.table import Column, Grid, Record, best, grid, metric_column, over_seeds, ranked, spread
 from daframework.scores import Metric
 from daframework.storage.results import Results, read_results
-from daframework.storage.run_folder import RunFolder
+from daframework.storage.run_folder import RunFolder, read_recipe
 
 
 def gather(folders: Sequence[Path]) -> list[Results]:
@@ -19,6 +20,7 @@ def gather(folders: Sequence[Path]) -> list[Results]:
             seed differ.
     """
     results: list[Results] = []
+    looked_at: dict[Path, object] = {}
     known: dict[tuple[str, int], tuple[Path, Results]] = {}
     for folder in folders:
         own = RunFolder(folder).results
@@ -32,6 +34,12 @@ def gather(folders: Sequence[Path]) -> list[Results]:
                 what = f"different results of recipe '{one.recipe}' with seed {one.seed}"
                 raise RunError(f"{first.parent} and {file.parent} hold {what}; report them apart, or rename a recipe")
             results.append(one)
+            with suppress(RunError):  # results that lie somewhere by themselves
+                recipe = read_recipe(RunFolder(file.parent))
+                looked_at.setdefault(file.parent, (recipe.target, recipe.data.resize))
+    told = list(looked_at)
+    if unlike := next((one for one in told if looked_at[one] != looked_at[told[0]]), None):
+        warn(f"{told[0]} and {unlike} name other targets or sizes: scores of other images cannot be compared")
     for other in results[1:]:
         what = "classes" if other.classes != results[0].classes else "metrics"
         if (other.classes, other.metrics) != (results[0].classes, results[0].metrics):
