@@ -74,6 +74,11 @@ def test_an_adversarial_loss_needs_a_discriminator(plugins, tables):
     assert problems(plugins, tables)[0] == "r.toml: losses.least_squares: needs a [discriminator], and there is none"
 
 
+class Detached(Loss):
+    def generator_loss(self, images):
+        return images.fake_target.detach().mean()
+
+
 class Silent(Loss):
     needs_discriminator = True
 
@@ -148,6 +153,7 @@ class More:
     def daf_losses(self):
         return {
             "silent": Silent,
+            "detached": Detached,
             "rebuilding": Rebuilding,
             "broken": Broken,
             "sized": Sized,
@@ -190,6 +196,11 @@ def more():
 def test_a_loss_must_train_the_generators(more, tables):
     tables["losses"] = [{"name": "silent"}]
     assert problems(more, tables) == ["r.toml: losses: none of them trains the generators"]
+    tables["losses"] = [{"name": "detached"}]
+    (problem,) = problems(more, tables)
+    assert problem.startswith("r.toml: losses: none of them gives the generators a gradient; ")
+    tables["losses"] += [{"name": "least_squares"}]
+    assert check(more, parse(tables, "r"), "r") == []
 
 
 def test_a_loss_that_asks_for_what_no_loss_makes_is_refused(more, tables):

@@ -196,8 +196,12 @@ def _step_problems(
         values, total = try_step(networks, image, label, image)
         if not any(name.startswith("generator/") for name in values):
             return ["losses: none of them trains the generators"]
+        translator.zero_grad()
         if total.requires_grad:
             total.backward()  # type: ignore[no-untyped-call]
+        trained = [weights for weights in translator.parameters() if weights.requires_grad]
+        if trained and all(weights.grad is None for weights in trained):
+            return ["losses: none of them gives the generators a gradient; leave out what detaches or copies values"]
     except DafError as error:
         return [f"losses: {line}" for line in lines(error)]
     except Exception as error:

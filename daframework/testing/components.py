@@ -47,7 +47,9 @@ def check_generator(generator: Generator, *, height: int, width: int, batch_size
     image = _image(generator, batch_size, height, width)
     output = generator(image)
     if not isinstance(output, Tensor) or output.shape != image.shape or output.dtype != image.dtype:
-        raise PluginError(f"{name} must give {_say(image)}, got {_say(output)}")
+        lowered = isinstance(output, Tensor) and output.dtype in (torch.bfloat16, torch.float16)
+        hint = ", which autocast computes in; end with .to(image.dtype)" * lowered
+        raise PluginError(f"{name} must give {_say(image)}, got {_say(output)}{hint}")
     if not output.is_meta and not bool((output.abs() <= 1 + 1e-4).all()):
         least, most = float(output.detach().min()), float(output.detach().max())
         raise PluginError(f"{name} must give values in [-1, 1], got {least} to {most}")
