@@ -12,7 +12,7 @@ from daframework.dataset_interface import ImageDataset
 from daframework.errors import DafError, PluginError, RecipeError, collected, unknown
 from daframework.recipes.strict import structure
 from daframework.recipes.tables import ComponentTable, Recipe
-from daframework.registry import Component, Plugins, find
+from daframework.registry import Component, Plugins, fault_of, find
 
 if TYPE_CHECKING:
     from daframework.interfaces import Task
@@ -89,8 +89,9 @@ def bounded(title: str) -> Iterator[None]:
 
 
 def first_line(error: Exception) -> str:
-    """What an error of torch or Python says, in a line, with its type."""
-    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+    """What an error of torch or Python says, in a line, with its type, and the plugin's line that it came through."""
+    said, fault = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}", fault_of(error)
+    return said if fault is None else f"{said} ({fault})"
 
 
 def _arguments(

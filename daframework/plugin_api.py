@@ -7,7 +7,7 @@ from collections.abc import Callable
 from reprlib import repr as short
 from typing import Any
 
-API_VERSION = "1.2"
+API_VERSION = "1.3"
 """MAJOR.MINOR. A plugin made for the same MAJOR, and for this MINOR or an earlier one, works; see
 docs/write_a_plugin.md for what it covers and when it is raised."""
 

@@ -152,6 +152,23 @@ def test_an_unexpected_error_is_a_line_that_says_how_to_see_more(daf, installed,
     )
 
 
+def test_a_component_that_fails_where_it_is_tried_is_named_with_its_line(daf, write, tables, installed):
+    (installed / "daf_slips.py").write_text(
+        "from daframework import hookimpl\n"
+        "from daframework.interfaces import Loss\n"
+        "class Slip(Loss):\n"
+        "    def generator_loss(self, images): return images.fake_taget.mean()\n"
+        "@hookimpl\n"
+        "def daf_losses(): return {'slip': Slip}\n"
+    )
+    install(installed, "daf-slips", "1", {"slips": "daf_slips"})
+    tables["losses"].append({"name": "slip"})
+    where = r"\(plugin slips \(daf-slips 1\), line 4 of daf_slips\.py\)"
+    refused(daf("check", write(tables)), rf"losses: a step fails: AttributeError: .*fake_taget.* {where}")
+    code, out, _ = daf("plugins", "--check", "loss:slip")
+    assert code == 1 and re.search(rf"broken +loss:slip .*AttributeError: .*fake_taget.* {where}", out), out
+
+
 # --- a run ---
 
 

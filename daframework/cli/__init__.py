@@ -6,9 +6,6 @@ import gc
 import os
 import sys
 import warnings
-from importlib.metadata import entry_points
-from pathlib import Path
-from traceback import walk_tb
 
 import click
 from click.shell_completion import add_completion_class
@@ -17,7 +14,7 @@ from daframework.cli.bash import Bash
 from daframework.cli.lazy import LazyGroup
 from daframework.cli.options import installed_plugins
 from daframework.errors import DafError, complain, visible, warn
-from daframework.registry import GROUP, each, origin_of
+from daframework.registry import each, fault_of
 
 _COMMANDS = {
     "init": "Write a recipe to edit, or one for two folders of your own.",
@@ -139,16 +136,8 @@ def _complain(error: Exception) -> None:
     elif not isinstance(error, DafError):
         first = (str(error).splitlines() or [""])[0]
         notes = "".join(f", {note}" for note in getattr(error, "__notes__", ()))
-        where = f"(a fault of daframework or of {_plugin(error)}; the same command with --debug shows where)"
+        where = (
+            f"(a fault of daframework or of {fault_of(error) or 'a plugin'}; the same command with --debug shows where)"
+        )
         error = DafError(visible(f"unexpected {type(error).__name__}: {first}{notes} {where}"))
     complain(error)
-
-
-def _plugin(error: Exception) -> str:
-    """The plugin whose code an error came through last, as ``plugin odd (daf-odd 0.3), line 7 of loss.py``."""
-    plugins = {entry.module.partition(".")[0]: entry for entry in entry_points(group=GROUP)}
-    for frame, line in reversed(list(walk_tb(error.__traceback__))):
-        entry = plugins.get(frame.f_globals.get("__name__", "").partition(".")[0])
-        if entry is not None:
-            return f"plugin {origin_of(entry)}, line {line} of {Path(frame.f_code.co_filename).name}"
-    return "a plugin"

@@ -18,7 +18,7 @@ from daframework.errors import DafError, DataError, PluginError, one_line, unkno
 from daframework.guard import guarded
 from daframework.interfaces import Discriminator, Generator, ImageDataset, Loss, Task
 from daframework.networks import DIRECTIONS
-from daframework.registry import KINDS, Component, Origin, Plugins, clashes, components, find, left_out
+from daframework.registry import KINDS, Component, Origin, Plugins, clashes, components, fault_of, find, left_out
 from daframework.testing import components as contracts
 from daframework.testing.hooks import check_commands, check_listener
 
@@ -185,5 +185,8 @@ def _verdict(plugins: Plugins, what: str, origin: Origin, check: Callable[[], No
     except NotMadeError as error:
         return Verdict(NOT_CHECKED, what, one_line(error))
     except (Exception, SystemExit) as error:  # a stranger's code may raise anything
-        return Verdict(BROKEN, what, one_line(error, kind=not isinstance(error, DafError)))
+        if isinstance(error, DafError):
+            return Verdict(BROKEN, what, one_line(error))
+        fault = fault_of(error)
+        return Verdict(BROKEN, what, one_line(error, kind=True) + (f" ({fault})" if fault else ""))
     return Verdict(OK, what)
