@@ -91,7 +91,8 @@ def bounded(title: str) -> Iterator[None]:
 def first_line(error: Exception) -> str:
     """What an error of torch or Python says, in a line, with its type, and the plugin's line that it came through."""
     said, fault = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}", fault_of(error)
-    return said if fault is None else f"{said} ({fault})"
+    notes = [*getattr(error, "__notes__", ()), *([] if fault is None else [fault])]
+    return f"{said} ({', '.join(notes)})" if notes else said
 
 
 def _arguments(

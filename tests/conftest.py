@@ -16,6 +16,7 @@ from PIL import Image
 
 from daframework.cli import main
 from daframework.compute.session import Session
+from daframework.cores import given_cores
 from daframework.listener import Listener
 from daframework.recipes.read import parse
 from daframework.registry import load_plugins
@@ -43,6 +44,12 @@ BOUND = 600
 """Seconds in which what must happen has happened, however busy the machine is."""
 LONG = ("torture", "bench_run", "bench_stop", "bench_ray", "ranks", "acceleration", "corruption", "speed", "bench")
 """Files of minutes, by what their names begin with: the others then fill up the processes, and none waits for one."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers():
+    """One more than there are cores: a third of the tests' time they wait for processes of their own."""
+    return given_cores() + 1
 
 
 def pytest_collection_modifyitems(items):

@@ -230,7 +230,11 @@ def test_a_loss_that_reads_a_generator_that_cannot_be_built_is_named_beside_it(m
 def test_a_generator_that_offers_no_features_is_refused_where_a_loss_asks_for_them(more, tables):
     tables["generator"] = {"name": "eager"}
     tables["losses"] = [{"name": "tiny_features"}]
-    assert problems(more, tables) == ["r.toml: losses: a step fails: TypeError: generator Eager offers no features"]
+    (problem,) = problems(more, tables)
+    assert (
+        problem
+        == "r.toml: losses: a step fails: TypeError: generator Eager offers no features (in loss 'tiny_features')"
+    )
 
 
 def test_a_loss_that_needs_the_sources_model_is_checked_with_one_that_computes_nothing(more, tables):

@@ -163,10 +163,10 @@ def test_a_component_that_fails_where_it_is_tried_is_named_with_its_line(daf, wr
     )
     install(installed, "daf-slips", "1", {"slips": "daf_slips"})
     tables["losses"].append({"name": "slip"})
-    where = r"\(plugin slips \(daf-slips 1\), line 4 of daf_slips\.py\)"
+    where = r"\(in loss 'slip', plugin slips \(daf-slips 1\), line 4 of daf_slips\.py\)"
     refused(daf("check", write(tables)), rf"losses: a step fails: AttributeError: .*fake_taget.* {where}")
     code, out, _ = daf("plugins", "--check", "loss:slip")
-    assert code == 1 and re.search(rf"broken +loss:slip .*AttributeError: .*fake_taget.* {where}", out), out
+    assert code == 1 and re.search(r"broken +loss:slip .*AttributeError: .*fake_taget.* \(plugin slips .*, line 4", out)
 
 
 # --- a run ---

@@ -161,6 +161,7 @@ class Weighed(Loss):
     "loss, says",
     [
         (Weighed(), "must have a side"),
+        (Weighed(None, lambda images: 0.5, needs_discriminator=True), "must give a scalar tensor or None, got float"),
         (Weighed(lambda images: images.source.mean((1, 2, 3))), r"must give a scalar, got a tensor of shape \(2,\)"),
         (Weighed(lambda images: images.fake_target.mul_(0.5).mean()), "must not write to what it is given"),
         (Weighed(lambda images: images.judged("fake_target").realness.mean()), "the recipe has none for the target"),

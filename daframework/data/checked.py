@@ -106,6 +106,8 @@ def check_sample(sample: Sample, num_classes: int, types: Sequence[LabelType]) -
     Raises:
         DataError: it is not so.
     """
+    if not isinstance(sample, Sample):
+        raise DataError(f"a dataset must give a Sample, got {type(sample).__name__}")
     arrays = sample.as_arrays()
     image = arrays.image
     if image is None or image.dtype != np.uint8 or image.ndim != 3 or image.shape[0] != 3 or not image.size:

@@ -52,6 +52,8 @@ def require_metrics(name: str, task: Task, scores: MetricValues) -> None:
     Raises:
         PluginError: they are not.
     """
+    if not isinstance(scores, MetricValues):
+        raise PluginError(f"the scores of {name} must be MetricValues, got {type(scores).__name__}")
     if list(scores.values) != [one.name for one in task.metrics]:
         wanted, got = ", ".join(one.name for one in task.metrics), ", ".join(scores.values)
         raise PluginError(f"the scores of {name} must be those of its metrics, {wanted}, got {got}")
