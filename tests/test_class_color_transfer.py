@@ -7,10 +7,12 @@ from test_checked import Listed
 from tiny import Pictures
 
 from daf_baselines.class_color_transfer import MOST_GAIN, ClassColorTransfer, moments_where
+from daframework.adapt.samples import sample_grid
 from daframework.adapt.translate import translate_set
 from daframework.data.decode import read_image
 from daframework.data.stream import to_bytes
 from daframework.interfaces import IGNORE_INDEX, Sample
+from daframework.networks import Networks
 
 
 def noise(low, high, seed, size=(16, 24)):
@@ -99,3 +101,6 @@ def test_a_set_is_translated_by_its_labels(session, tmp_path):
     made = to_bytes(transfer.with_label(SOURCE[None].float() / 127.5 - 1, label[None].long()))[0]
     files = sorted((tmp_path / "out" / "images").glob("*.png"))
     assert len(files) == 3 and all(np.array_equal(read_image(file), made) for file in files)
+    networks = Networks({"source_to_target": transfer}, {}, [])
+    grid = sample_grid(transfer, networks, [dataset[0]], ((0, 0, 0),) * 4, torch.device("cpu"))
+    assert torch.equal(grid[:, :16, 26:50], made)

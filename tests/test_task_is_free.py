@@ -35,7 +35,7 @@ REASONS = {
         "data/own_folders.py",
         "data/spaces.py",
     },
-    "where an image is padded, its label of classes is ignored": {"adapt/translate.py"},
+    "where an image is padded, its label of classes is ignored": {"adapt/labelled.py"},
     "contracts of losses, which are given semantic labels": {"testing/components.py"},
     "values of 8 bits, or a name's length": {
         "adapt/samples.py",

@@ -1,15 +1,16 @@
 """A grid of sample images: what the generators and discriminators make of a few source images."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 
 import torch
 from torch import Tensor, nn
 
+from daframework.adapt.labelled import knowing
 from daframework.data.stream import to_bytes, to_float
 from daframework.data.whole import apply_padded, stack_images, stack_labels, weights_dtype
-from daframework.interfaces import SEMANTIC, Discriminator, Sample
+from daframework.interfaces import SEMANTIC, Discriminator, Generator, Sample
 from daframework.metrics import confusion_matrix, mean_iou
 from daframework.networks import DIRECTIONS, Networks
 
@@ -37,7 +38,10 @@ def sample_grid(
     used = [network for network in (translator, backward, judge) if network is not None]
     with _evaluating(*used):
         image = to_float(stack_images(samples).to(device)).to(weights_dtype(translator))
-        fake = apply_padded(translator, image, forward.multiple, forward.smallest)
+        translate: Callable[[Tensor], Tensor] = translator
+        if isinstance(translator, Generator) and samples[0].label is not None:
+            translate = knowing(translator, stack_labels(samples).to(device))
+        fake = apply_padded(translate, image, forward.multiple, forward.smallest)
         columns = [image, fake]
         if backward is not None:
             columns.append(apply_padded(backward, fake, backward.multiple, backward.smallest))

@@ -10,8 +10,8 @@ from typing import TypeVar
 import torch
 from attrs import frozen
 from torch import Tensor
-from torch.nn.functional import pad
 
+from daframework.adapt.labelled import knowing
 from daframework.adapt.tiles import apply_in_tiles
 from daframework.adapt.translated_set import begin_set, file_name, finish_set, images_folder, label_file
 from daframework.compute.randomness import start_global
@@ -35,7 +35,7 @@ from daframework.data.whole import (
 )
 from daframework.errors import DataError, StoppedError
 from daframework.fingerprint import checksum_file
-from daframework.interfaces import IGNORE_INDEX, SEMANTIC, Generator, ImageDataset
+from daframework.interfaces import SEMANTIC, Generator, ImageDataset
 from daframework.storage.row_names import TRANSLATING
 
 T = TypeVar("T")
@@ -274,10 +274,7 @@ def _translated(
 
     with in_precision(session, generator):
         if label is not None:
-            known = label.to(device)
-            return to_bytes(
-                apply_padded(lambda part: _with_label(generator, part, known), shown(image), multiple, smallest)
-            )
+            return to_bytes(apply_padded(knowing(generator, label.to(device)), shown(image), multiple, smallest))
         if tile is None:
             return to_bytes(apply_padded(generator, shown(image), multiple, smallest))
         return apply_in_tiles(
@@ -288,12 +285,6 @@ def _translated(
             smallest=smallest,
             finished=to_bytes,
         )
-
-
-def _with_label(generator: Generator, image: Tensor, label: Tensor) -> Tensor:
-    """Of an image that is padded below and to the right, where no label is."""
-    below, right = (padded - side for padded, side in zip(image.shape[2:], label.shape[1:], strict=True))
-    return generator.with_label(image, pad(label, (0, right, 0, below), value=IGNORE_INDEX))
 
 
 def _written(path: Path) -> Path:
