@@ -150,6 +150,12 @@ def test_nothing_is_trained_twice(finished):
     assert stages(told["wide/one/seed0"]) == own
 
 
+def test_the_translations_batch_size_is_none_of_the_references_business(copied, plugins, tmp_path):
+    for data in ({"batch_size": 2}, {}):  # of the recipes, written into the suite or not
+        plan = plan_of(plugins, tmp_path, data=data)
+        assert {status(cell).state for cell in plan.cells} == {State.DONE}
+
+
 def test_what_is_shared_is_the_same_file(finished):
     plan, _ = finished
     for task in plan.tasks:

@@ -155,9 +155,13 @@ def read_recipe(folder: RunFolder, *, as_written: bool = False) -> Recipe:
 
 
 def _identity(recipe: Recipe) -> Recipe:
-    """The recipe without what may differ when a run goes on: when to log, where to compute, whether to cache."""
-    hardware = HardwareTable(precision=recipe.hardware.precision)
-    return attrs.evolve(recipe, log=LogTable(), hardware=hardware, data=attrs.evolve(recipe.data, cache=False))
+    """The recipe without what may differ when a run goes on: when to log, where to compute, whether to cache; and
+    without the translation's batch size where nothing is translated.
+    """
+    hardware, data = HardwareTable(precision=recipe.hardware.precision), attrs.evolve(recipe.data, cache=False)
+    if recipe.generator is None:
+        data = attrs.evolve(data, batch_size=1)
+    return attrs.evolve(recipe, log=LogTable(), hardware=hardware, data=data)
 
 
 def difference_in(folder: RunFolder, recipe: Recipe) -> str | None:
