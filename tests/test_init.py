@@ -125,6 +125,37 @@ def test_splits_within_the_folder_of_images_are_kept_apart(daf):
     assert all(one.problems(labelled=True) == [] for one in (datasets.source, datasets.target, datasets.target_test))
 
 
+def test_of_splits_within_the_images_any_may_lack_labels_and_none_of_the_sources_tests_is_looked_at(daf):
+    for folder, labelled in (("game", "train"), ("photos", "val")):
+        for split in ("train", "val"):
+            images(Path(f"{folder}/images/{split}"), "bright")
+        labels(Path(f"{folder}/labels/{labelled}"))
+    Path("game/images/test").mkdir()
+    code, _, errors = daf("init", "--source", "game", "--target", "photos")
+    assert code == 0, errors
+    downstream = read(Path("mine.toml")).downstream
+    assert downstream.score and not downstream.oracle
+
+
+def test_the_sources_test_images_need_no_labels(daf):
+    images(Path("game/train"), "bright")
+    images(Path("game/test"), "bright")
+    labels(Path("ids/train"))
+    images(Path("photos"), "dark")
+    code, _, errors = daf("init", "--source", "game", "--labels", "ids", "--target", "photos")
+    assert code == 0, errors
+
+
+def test_255_alone_beside_labels_of_0_and_1_is_ignored(daf):
+    images(Path("game/images"), "bright")
+    labels(Path("game/labels"), to=lambda label: binary(label, white=1))
+    for split, to in (("train", lambda label: label * 0 + 255), ("test", lambda label: binary(label, white=1))):
+        images(Path(f"photos/{split}/images"), "dark")
+        labels(Path(f"photos/{split}/labels"), to=to)
+    assert daf("init", "--source", "game", "--target", "photos")[0] == 0
+    assert read(Path("mine.toml")).source.options["ids"] == {"0": "class_0", "1": "class_1", "255": "ignore"}
+
+
 def test_masks_of_0_and_255_and_of_0_and_1_are_of_the_same_two_classes(daf):
     images(Path("game/images"), "bright")
     labels(Path("game/labels"), to=binary)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from daframework import hookimpl
 from daframework.errors import PluginError, RecipeError
-from daframework.recipes.read import apply_override, dump, locate, offered_files, parse, read
+from daframework.recipes.read import apply_override, dump, locate, offered_files, parse, put, read
 from daframework.registry import load_plugins
 
 
@@ -293,7 +293,10 @@ def test_the_seed_given_wins_over_the_one_written(tables, write):
         ('generator={name = "other", size = 3}', ("generator",), {"name": "other", "size": 3}),
         ('source.map."traffic.light"="pole"', ("source", "map", "traffic.light"), "pole"),
         ('source.map={"traffic.light" = "pole"}', ("source", "map"), {"traffic.light": "pole"}),
+        ('source.map."a=b"="c=d"', ("source", "map", "a=b"), "c=d"),
         ("losses={tiny_cycle = {weight = 5}}", ("losses", 1, "weight"), 5),
+        ('losses.tiny_cycle={weight = 5, name = "other"}', ("losses", 1), {"weight": 5, "name": "other"}),
+        ('losses.1={name = "other", weight = 5}', ("losses", 1), {"name": "other", "weight": 5}),
         ("source.x=1\nsource.y = 2", ("source", "x"), "1\nsource.y = 2"),
         ("source.x=" + "9" * 5000, ("source", "x"), "9" * 5000),
     ],
@@ -306,6 +309,12 @@ def test_an_override_sets_one_key(tables, text, path, value):
         expected = expected[step] if isinstance(expected, list) else expected.setdefault(step, {})
     expected[path[-1]] = value
     assert tables == before
+
+
+def test_keys_that_are_numbers_in_a_script_are_those_of_the_file(tables):
+    put(tables, "source.ids", {0: "road", 1: "car"}, "source.ids")
+    put(tables, "losses", {1: {"weight": 5}}, "losses")
+    assert tables["source"]["ids"] == {"0": "road", "1": "car"} and tables["losses"][1]["weight"] == 5
 
 
 def test_an_empty_table_leaves_one_that_is_there_as_it_is(tables):

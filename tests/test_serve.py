@@ -34,6 +34,7 @@ from playwright.sync_api import expect
 
 from daf_report import report_file
 from daf_serve import upload
+from daf_serve.desk import Models
 from daf_serve.upload import decode
 from daframework.api import Run
 from daframework.data.decode import write_image
@@ -42,6 +43,7 @@ from daframework.errors import DataError, RunError
 from daframework.recipes.read import parse
 from daframework.registry import load_plugins
 from daframework.runs.begin import begin
+from daframework.storage import checkpoint
 from daframework.storage.results import write_results
 
 MARKUP = "<img src=x onerror=alert(1)>"
@@ -435,6 +437,17 @@ LEFT_IS_RED = np.zeros((4, 8, 3), np.uint8)
 LEFT_IS_RED[:, :4, 0] = 255
 EXIF = Image.Exif()
 EXIF[0x0112] = 6  # the camera was turned: its left is the top
+
+
+def test_a_run_that_was_made_anew_is_not_tried_with_what_was_there_before(shown, installed, tmp_path):
+    shutil.copytree(shown.root / "tiny" / "seed0", tmp_path / "run")
+    models, image = Models(), as_file(LEFT_IS_RED)
+    first, again = (models.try_out(tmp_path / "run", io.BytesIO(image), None)["pictures"] for _ in range(2))
+    path = tmp_path / "run" / "checkpoints" / "generator.pt"
+    state = checkpoint.load(path, torch.device("cpu"))
+    checkpoint.save(path, state | {"generator": {name: 0 * one for name, one in state["generator"].items()}})
+    anew = models.try_out(tmp_path / "run", io.BytesIO(image), None)["pictures"]
+    assert first == again and first[0] == anew[0] and first[1] != anew[1]
 
 
 @pytest.mark.parametrize(

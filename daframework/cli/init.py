@@ -3,6 +3,7 @@
 import json
 import os
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,7 +72,7 @@ def _own(source: Path, target: Path, labels: Path | None) -> tuple[dict[str, str
     """The tables of both domains, and what else follows from what is there."""
     if source.resolve() == target.resolve():
         raise DataError(f"--source and --target are one folder, {source}; the target is another look of the same world")
-    (split, found), *_ = _parts(source, labels).items()
+    ((split, found),) = _parts(source, labels, ()).items()
     if found.labels is None:
         raise DataError(f"{source / split}: has no folder of labels beside its images; name it with --labels")
     _tell("source", found)
@@ -94,19 +95,20 @@ def _own(source: Path, target: Path, labels: Path | None) -> tuple[dict[str, str
     return tables, {"downstream": downstream}
 
 
-def _parts(folder: Path, labels: Path | None = None) -> "dict[str, Found]":
-    """What is in ``folder``: of its folder train and those beside it, or such in its folder of images; or of it all."""
-    from daframework.data.own_folders import look
+def _parts(folder: Path, labels: Path | None = None, tests: Sequence[str] = _TESTS) -> "dict[str, Found]":
+    """What is in ``folder``: in its train and the ``tests`` beside it, or in such of its images; or all of it."""
+    from daframework.data.own_folders import find_folders, look
+
+    def given(split: str) -> Path | None:
+        return labels / split if labels and (labels / split).is_dir() else None
 
     if (folder / _TRAIN).is_dir():
-        given = {one: labels and (labels / one if (labels / one).is_dir() else labels) for one in (_TRAIN, *_TESTS)}
-        return {one: look(folder / one, to) for one, to in given.items() if (folder / one).is_dir()}
-    whole = look(folder, labels)
-    inside = [one for one in (_TRAIN, *_TESTS) if (whole.images / one).is_dir()]
-    if _TRAIN not in inside or len(inside) == 1:
-        return {"": whole}
-    labelled = {one: whole.labels and whole.labels.folder / one for one in inside}
-    return {one: look(whole.images / one, to if to and to.is_dir() else None) for one, to in labelled.items()}
+        there = [one for one in tests if (folder / one).is_dir()]
+        return {_TRAIN: look(folder / _TRAIN, given(_TRAIN) or labels)} | {one: look(folder / one) for one in there}
+    images, labels = find_folders(folder, labels)
+    if not (images / _TRAIN).is_dir() or not any((images / one).is_dir() for one in _TESTS):
+        return {"": look(folder, labels)}
+    return {one: look(images / one, given(one)) for one in (_TRAIN, *tests) if (images / one).is_dir()}
 
 
 def _tell(title: str, found: "Found") -> None:
@@ -125,8 +127,9 @@ def _classes(sets: "list[LabelFiles]") -> dict[str, str]:
     values = dict.fromkeys(value for one in sets for value in one.written())
     if values.keys() <= {"255"}:
         raise DataError(f"{sets[0].folder}: no pixel is labelled in the {sets[0].read} files read; 255 is ignored")
-    masks = all({*one.written()} <= {"0", "255"} or {*one.written()} <= {"0", "1"} for one in sets)
-    if masks and "255" in values:
+    held = [{*one.written()} for one in sets]
+    masks = all(one <= {"0", "255"} or one <= {"0", "1"} for one in held) and {"0", "255"} in held
+    if masks or values.keys() == {"0", "255"}:
         return {value: "background" if value == "0" else "foreground" for value in values}
     return {value: "ignore" if value == "255" else f"class_{value.replace(',', '_')}" for value in values}
 

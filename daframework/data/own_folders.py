@@ -58,19 +58,28 @@ def look(folder: Path, labels: Path | None = None) -> Found:
     Raises:
         DataError: there are no images, no telling which folder holds them, or labels that belong to none of them.
     """
-    if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder")
-    flat = any(file.suffix.lower() in IMAGE_SUFFIXES and file.is_file() for file in folder.iterdir())
-    images, beside = (folder, None) if flat else _inside(folder, labels and labels.resolve())
-    labels = labels or beside
+    images, labels = find_folders(folder, labels)
     files = _files(images, IMAGE_SUFFIXES)
     if mixed := next((one for one in files if _LABEL_FOLDERS & {*one.lower().split("/")[:-1]}), None):
         raise DataError(f"{images}: holds labels among its images, such as {mixed}; name both folders, with --labels")
-    if labels is not None and labels.resolve() in (images.resolve(), *images.resolve().parents) and labels != beside:
+    if labels is not None and labels.resolve() in (images.resolve(), *images.resolve().parents):
         raise DataError(f"{labels}: holds the images too; give images and labels folders of their own")
     sizes = Counter(image_size(images / files[place]) for place in evenly_spread(len(files), _READ))
     found = None if labels is None else _look_at_labels(images, files, labels)
     return Found(images, len(files), sizes.most_common(1)[0][0], found)
+
+
+def find_folders(folder: Path, labels: Path | None = None) -> tuple[Path, Path | None]:
+    """The folder of the images in ``folder``, and that of their labels, if any, which ``labels`` may name.
+
+    Raises:
+        DataError: there are no images, or no telling which folder holds them.
+    """
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder")
+    flat = any(file.suffix.lower() in IMAGE_SUFFIXES and file.is_file() for file in folder.iterdir())
+    images, beside = (folder, None) if flat else _inside(folder, labels and labels.resolve())
+    return images, labels or beside
 
 
 def _inside(folder: Path, given: Path | None) -> tuple[Path, Path | None]:

@@ -1,5 +1,6 @@
 """Read a recipe: find the file, apply overrides, check every key; all problems are reported at once."""
 
+import re
 import tomllib
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -20,6 +21,7 @@ _TAKEN = ("generator", "oracle", "semantic_preservation", "source_only", "transl
 """Rows and files of every run: a method of such a name, or of one with a '.' behind it, would be taken for them."""
 _GONE = {"hardware": {"side_by_side": "a step is computed in one order on every machine"}}
 """Keys that a recipe or run folder of before may hold, by table, and why they are needed no more."""
+_OVERRIDE = re.compile(r"""(?P<key>(?:"[^"]*"|'[^']*'|[^="'])*)=(?P<value>.*)""", re.DOTALL)  # a key may be quoted
 _DEEPEST = 20  # tables and lists within one another
 
 Overrides = Iterable[str] | Mapping[str, Any]
@@ -123,10 +125,10 @@ def apply_override(tables: dict[str, Any], text: str) -> None:
     Raises:
         RecipeError: the text is not KEY=VALUE, or the key leads through something that has no keys.
     """
-    key, separator, value = text.partition("=")
-    if not separator:
+    written = _OVERRIDE.fullmatch(text)
+    if written is None:
         raise RecipeError(f"--set {text}: must be KEY=VALUE, as in --set translation.steps=10")
-    put(tables, key, _value(value.strip()), f"--set {text}")
+    put(tables, written["key"], _value(written["value"].strip()), f"--set {text}")
 
 
 def put(tables: dict[str, Any], key: str, value: Any, where: str) -> None:
@@ -148,7 +150,7 @@ def put(tables: dict[str, Any], key: str, value: Any, where: str) -> None:
     _put(tables, steps, value, where)
 
 
-def _put(tables: dict[str, Any], steps: list[str], value: Any, where: str) -> None:
+def _put(tables: Any, steps: list[str], value: Any, where: str) -> None:
     if not all(steps):
         raise RecipeError(f"{where}: must be KEY=VALUE, as in --set translation.steps=10")
     place: Any = tables
@@ -160,18 +162,20 @@ def _put(tables: dict[str, Any], steps: list[str], value: Any, where: str) -> No
         if not isinstance(place, dict | list):
             raise RecipeError(f"{where}: {'.'.join(steps[: depth + 1])} is a value, not a table")
     if isinstance(place, list):
+        before = _entry(place, steps[-1], where)
         if not isinstance(value, Mapping):
-            raise RecipeError(f"{where}: {'.'.join(steps[:-1])} is a list; name an entry and a key in it")
-        _entry(place, steps[-1], where)
-    elif isinstance(value, Mapping):
-        before = place.get(steps[-1])
-        named = before.get("name") if isinstance(before, dict) else None
-        if not isinstance(before, dict | list) or named not in (None, value.get("name", named)):
-            place[steps[-1]] = {}
+            raise RecipeError(f"{where}: {'.'.join(steps[:-1]) or 'this'} is a list; name an entry and a key in it")
     else:
-        place[steps[-1]] = value
-    for inner, one in value.items() if isinstance(value, Mapping) else ():
-        _put(tables, [*steps, inner], one, where)
+        before = place.get(steps[-1])
+        if not isinstance(value, Mapping):
+            place[steps[-1]] = value
+            return
+    if isinstance(before, dict) and before.get("name") not in (None, value.get("name", before.get("name"))):
+        before.clear()
+    elif not isinstance(before, dict | list):
+        before = place[steps[-1]] = {}
+    for inner, one in value.items():
+        _put(before, [str(inner)], one, where)
 
 
 def _entry(entries: list[Any], step: str, where: str) -> Any:

@@ -45,14 +45,9 @@ def check_generator(generator: Generator, *, height: int, width: int, batch_size
         raise PluginError(f"{name} must give one or more generators in translators(), got {translators!r}")
     check_size(name, generator.multiple, height, width)
     image = _image(generator, batch_size, height, width)
-    output = generator(image)
-    if not isinstance(output, Tensor) or output.shape != image.shape or output.dtype != image.dtype:
-        lowered = isinstance(output, Tensor) and output.dtype in (torch.bfloat16, torch.float16)
-        hint = ", which autocast computes in; end with .to(image.dtype)" * lowered
-        raise PluginError(f"{name} must give {_say(image)}, got {_say(output)}{hint}")
-    if not output.is_meta and not bool((output.abs() <= 1 + 1e-4).all()):
-        least, most = float(output.detach().min()), float(output.detach().max())
-        raise PluginError(f"{name} must give values in [-1, 1], got {least} to {most}")
+    label = torch.zeros(batch_size, height, width, dtype=torch.int64, device=image.device)
+    for output in (generator(image), generator.with_label(image, label)):
+        _check_translation(name, image, output)
     side, training = padded_side(1, generator.multiple, generator.smallest), generator.training
     try:
         generator.eval()(_image(generator, 1, side, side))  # as images of any size are translated
@@ -63,6 +58,16 @@ def check_generator(generator: Generator, *, height: int, width: int, batch_size
         ) from error
     finally:
         generator.train(training)
+
+
+def _check_translation(name: str, image: Tensor, output: object) -> None:
+    if not isinstance(output, Tensor) or output.shape != image.shape or output.dtype != image.dtype:
+        lowered = isinstance(output, Tensor) and output.dtype in (torch.bfloat16, torch.float16)
+        hint = ", which autocast computes in; end with .to(image.dtype)" * lowered
+        raise PluginError(f"{name} must give {_say(image)}, got {_say(output)}{hint}")
+    if not output.is_meta and not bool((output.abs() <= 1 + 1e-4).all()):
+        least, most = float(output.detach().min()), float(output.detach().max())
+        raise PluginError(f"{name} must give values in [-1, 1], got {least} to {most}")
 
 
 def check_discriminator(

@@ -53,6 +53,8 @@ class ClassColorTransfer(Measured):
         return self._recoloured(image, torch.zeros(len(image), *image.shape[2:], device=image.device))
 
     def with_label(self, image: Tensor, label: Tensor) -> Tensor:
+        if image.is_meta:
+            return torch.empty_like(image)
         self.check_measured()
         return self._recoloured(image, label)
 
@@ -63,7 +65,9 @@ class ClassColorTransfer(Measured):
         for shown in torch.unique(label):
             mask = (label == shown)[:, None]
             old_mean, old_std = moments_where(lab, torch.zeros_like(lab), mask.to(lab))
-            new_mean, new_std = moments_where(mean, variance, adaptive_avg_pool2d(mask.to(lab), self.grid))
+            # On the CPU: Apple's GPUs pool by whole factors alone.
+            weight = adaptive_avg_pool2d(mask.float().cpu(), self.grid).to(lab)
+            new_mean, new_std = moments_where(mean, variance, weight)
             new_std = new_std.clamp(old_std / MOST_GAIN, old_std * MOST_GAIN)
             made = torch.where(mask, match_moments(lab, old_mean, old_std, new_mean, new_std), made)
         return (from_lab(made) * 2 - 1).to(image.dtype)
