@@ -6,7 +6,7 @@ from skimage.color import rgb2lab
 from test_checked import Listed
 from tiny import Pictures
 
-from daf_baselines.class_color_transfer import MOST_GAIN, ClassColorTransfer, moments_where
+from daf_baselines.class_color_transfer import MOST_GAIN, ClassColorTransfer, moments_of_classes
 from daframework.adapt.samples import sample_grid
 from daframework.adapt.translate import translate_set
 from daframework.data.decode import read_image
@@ -82,13 +82,12 @@ def test_contrast_changes_within_limits():
 
 
 def test_moments_of_cells_by_hand():
-    mean, variance = torch.tensor([[1.0, 5.0, 9.0]]), torch.tensor([[4.0, 0.0, 7.0]])
-    weight = torch.tensor([1.0, 3.0, 0.0]).view(1, 1, 1, 3)
-    found = moments_where(*(one.expand(3, 3).reshape(1, 3, 1, 3) for one in (mean, variance)), weight)
-    # mean (1 + 15) / 4; variance (4 + 9 + 3 * 1) / 4
-    assert torch.equal(found[0], torch.full((1, 3), 4.0)) and torch.equal(found[1], torch.full((1, 3), 2.0))
-    assert all(
-        not one.any() for one in moments_where(torch.ones(1, 3, 2, 2), torch.ones(1, 3, 2, 2), torch.zeros(1, 1, 2, 2))
+    mean, variance = torch.tensor([1.0, 5.0, 9.0]), torch.tensor([4.0, 0.0, 7.0])
+    weight = torch.tensor([[1.0, 3.0, 0.0], [0.0, 0.0, 0.0]]).view(1, 2, 1, 3)
+    found = moments_of_classes(mean.expand(1, 3, 1, 3), variance.expand(1, 3, 1, 3), weight)
+    # mean (1 + 15) / 4; variance (4 + 9 + 3 * 1) / 4; and a class that is nowhere
+    assert torch.equal(found[0], torch.tensor([[[4.0, 0.0]] * 3])) and torch.equal(
+        found[1], torch.tensor([[[2.0, 0.0]] * 3])
     )
 
 

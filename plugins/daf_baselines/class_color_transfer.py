@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
-from daf_baselines.color_transfer import from_lab, match_moments, to_lab
+from daf_baselines.color_transfer import FLAT, from_lab, to_lab
 from daf_baselines.measured import Measured, draw, precise, spread_images
 from daframework.interfaces import ImageDataset
 
@@ -59,26 +59,31 @@ class ClassColorTransfer(Measured):
         return self._recoloured(image, label)
 
     def _recoloured(self, image: Tensor, label: Tensor) -> Tensor:
-        lab = to_lab(image.to(precise(image)) / 2 + 0.5)
+        lab = to_lab(image.to(precise(image)) / 2 + 0.5).flatten(2)
+        shown, place = torch.unique(label, return_inverse=True)
+        classes = range(len(shown))
+        # On the CPU: Apple's GPUs pool by whole factors alone.
+        masks = ((place == one).float().cpu() for one in classes)
+        weight = torch.stack([adaptive_avg_pool2d(mask, self.grid) for mask in masks], dim=1).to(lab)
         mean, variance = draw(self.target_cells, len(image)).to(lab).chunk(2, dim=1)
-        made = lab
-        for shown in torch.unique(label):
-            mask = (label == shown)[:, None]
-            old_mean, old_std = moments_where(lab, torch.zeros_like(lab), mask.to(lab))
-            # On the CPU: Apple's GPUs pool by whole factors alone.
-            weight = adaptive_avg_pool2d(mask.float().cpu(), self.grid).to(lab)
-            new_mean, new_std = moments_where(mean, variance, weight)
-            new_std = new_std.clamp(old_std / MOST_GAIN, old_std * MOST_GAIN)
-            made = torch.where(mask, match_moments(lab, old_mean, old_std, new_mean, new_std), made)
-        return (from_lab(made) * 2 - 1).to(image.dtype)
+        new_mean, new_std = moments_of_classes(mean, variance, weight)
+
+        # By matrix products: sums at indices come out otherwise from run to run on a GPU.
+        values, place = torch.cat([lab, lab.square(), torch.ones_like(lab[:, :1])], dim=1), place.flatten(1)
+        totals = torch.cat([values @ (place == one).to(lab)[..., None] for one in classes], dim=2)
+        old_mean, square = (totals[:, :6] / totals[:, 6:].clamp_min(1)).chunk(2, dim=1)
+        old_std = (square - old_mean.square()).clamp_min(0).sqrt()
+        gain = new_std.clamp(old_std / MOST_GAIN, old_std * MOST_GAIN) / old_std.clamp_min(FLAT)
+        where = place[:, None].expand_as(lab)
+        made = (lab - old_mean.gather(2, where)) * gain.gather(2, where) + new_mean.gather(2, where)
+        return (from_lab(made.view_as(image)) * 2 - 1).to(image.dtype)
 
 
-def moments_where(mean: Tensor, variance: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and deviation, each (N, 3), of cells that have a ``mean`` and ``variance`` (N, 3, h, w) of their own.
+def moments_of_classes(mean: Tensor, variance: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and deviation of each class, both (N, 3, classes), from cells' own ``mean`` and ``variance`` (N, 3, h, w).
 
-    ``weight`` (N, 1, h, w), 0 or more, says how much each cell counts; where it is 0 everywhere, both are 0.
+    ``weight`` (N, classes, h, w), 0 or more, says how much of a cell is of a class; one that has none gets 0 and 0.
     """
     share = weight / weight.sum((2, 3), keepdim=True).clamp_min(torch.finfo(weight.dtype).tiny)
-    whole = (share * mean).sum((2, 3), keepdim=True)
-    spread = (share * (variance + (mean - whole).square())).sum((2, 3))
-    return whole[..., 0, 0], spread.sqrt()
+    whole, square = (torch.einsum("nkhw,nchw->nck", share, one) for one in (mean, variance + mean.square()))
+    return whole, (square - whole.square()).clamp_min(0).sqrt()
