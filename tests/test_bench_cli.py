@@ -103,7 +103,10 @@ def test_an_unknown_suite_method_or_recipe_comes_with_the_nearest(daf, tmp_path)
     for names in ("", "one,,coloured"):
         refused(daf("bench", path, "--only", names), r"--only: no method named ''")
     refused(daf("bench", path, "--set", 'recipes=["one.tml"]'), r"one\.tml: not a file, and no recipe named 'one'")
-    refused(daf("bench", path, "--seeds", "0,9999999999"), "seed: must be between 0 and 2147483647")
+    refused(
+        daf("bench", path, "--seeds", "0,9999999999"),
+        "seeds must be a list of at least one whole number from 0 to 2147483647",
+    )
     refused(daf("bench", path, "--set", "seeds=[]"), "seeds: must be a list of at least one whole number")
     assert not list(Path().iterdir())
 

@@ -100,6 +100,10 @@ def test_a_set_is_translated_by_its_labels(session, tmp_path):
     made = to_bytes(transfer.with_label(SOURCE[None].float() / 127.5 - 1, label[None].long()))[0]
     files = sorted((tmp_path / "out" / "images").glob("*.png"))
     assert len(files) == 3 and all(np.array_equal(read_image(file), made) for file in files)
+    bare = Listed([Sample(SOURCE, None, "0")])
+    translate_set(session(), transfer, bare, tmp_path / "bare", batch_size=2, seed=0)
+    whole = to_bytes(transfer(SOURCE[None].float() / 127.5 - 1))[0]
+    assert np.array_equal(read_image(*(tmp_path / "bare" / "images").glob("*.png")), whole)
     networks = Networks({"source_to_target": transfer}, {}, [])
     grid = sample_grid(transfer, networks, [dataset[0]], ((0, 0, 0),) * 4, torch.device("cpu"))
     assert torch.equal(grid[:, :16, 26:50], made)

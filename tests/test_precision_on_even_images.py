@@ -22,6 +22,7 @@ NETWORKS = [
     ("generator", "unet", {"channels": 8, "depth": 3, "upsample": "resize", "head": "affine"}),
     ("generator", "color_transfer", {}),
     ("generator", "color_transfer", {"reference": "image"}),
+    ("generator", "class_color_transfer", {}),
     ("generator", "fda", {"band": 0.09}),
     ("generator", "histogram_matching", {}),
     ("generator", "histogram_matching", {"reference": "image"}),

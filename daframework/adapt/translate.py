@@ -35,7 +35,7 @@ from daframework.data.whole import (
 )
 from daframework.errors import DataError, StoppedError
 from daframework.fingerprint import checksum_file
-from daframework.interfaces import SEMANTIC, Generator, ImageDataset
+from daframework.interfaces import Generator, ImageDataset
 from daframework.storage.row_names import TRANSLATING
 
 T = TypeVar("T")
@@ -92,7 +92,7 @@ def translate_set(
                 places = mine[len(names) : len(names) + len(samples)]
                 written = [file_name(place, sample.name) for place, sample in zip(places, samples, strict=True)]
                 image = stack_images(samples)
-                label = stack_labels(samples) if SEMANTIC.name in dataset.labels else None
+                label = None if any(sample.label is None for sample in samples) else stack_labels(samples)
                 if not names:
                     use_threads(translators, image.shape, fabric.device)
                 for member, translator in enumerate(translators):
