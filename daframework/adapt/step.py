@@ -132,9 +132,11 @@ def _scalar(term: Term, side: Callable[[T], Tensor | None], images: T) -> Tensor
     except Exception as error:
         error.add_note(f"in loss '{term.name}'")
         raise
-    if value is not None and not isinstance(value, Tensor):
+    if value is None:
+        return None
+    if not isinstance(value, Tensor):
         raise PluginError(f"loss '{term.name}' must give a scalar tensor or None, got {type(value).__name__}")
-    if value is not None and value.ndim:
+    if value.ndim:
         raise PluginError(f"loss '{term.name}' must give a scalar, got a tensor of shape {tuple(value.shape)}")
     return value
 

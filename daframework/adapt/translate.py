@@ -273,10 +273,9 @@ def _translated(
         return to_float(part).to(dtype)
 
     with in_precision(session, generator):
-        if label is not None:
-            return to_bytes(apply_padded(knowing(generator, label.to(device)), shown(image), multiple, smallest))
         if tile is None:
-            return to_bytes(apply_padded(generator, shown(image), multiple, smallest))
+            network = generator if label is None else knowing(generator, label.to(device))
+            return to_bytes(apply_padded(network, shown(image), multiple, smallest))
         return apply_in_tiles(
             lambda part: generator(shown(part)),
             image,

@@ -136,8 +136,7 @@ def _complain(error: Exception) -> None:
     elif not isinstance(error, DafError):
         first = (str(error).splitlines() or [""])[0]
         notes = "".join(f", {note}" for note in getattr(error, "__notes__", ()))
-        where = (
-            f"(a fault of daframework or of {fault_of(error) or 'a plugin'}; the same command with --debug shows where)"
-        )
+        of = fault_of(error) or "a plugin"
+        where = f"(a fault of daframework or of {of}; the same command with --debug shows where)"
         error = DafError(visible(f"unexpected {type(error).__name__}: {first}{notes} {where}"))
     complain(error)
