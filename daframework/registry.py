@@ -7,6 +7,7 @@ the environment leaves plugins out by their own or their distribution's name.
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from importlib.metadata import EntryPoint, distributions, entry_points
 from pathlib import Path
 from reprlib import repr as short
@@ -94,7 +95,9 @@ def load_plugins(extra: Mapping[str, Any] | None = None, *, warn: Callable[[str]
     manager = pluggy.PluginManager(GROUP)
     manager.add_hookspecs(hookspecs)
     plugins = Plugins(manager, warn)
-    found = sorted(((origin_of(entry), entry) for entry in _entries(plugins)), key=lambda pair: str(pair[0]))
+    found = sorted(
+        ((origin_of(entry), entry) for entry in _entries(partial(_note, plugins))), key=lambda pair: str(pair[0])
+    )
     blocked = {part.strip() for part in os.environ.get(BLOCK, "").split(",")} - {""}
     for origin, entry in found:
         if blocked & {origin.plugin, origin.distribution}:
@@ -113,7 +116,7 @@ def load_plugins(extra: Mapping[str, Any] | None = None, *, warn: Callable[[str]
     return plugins
 
 
-def _entries(plugins: Plugins) -> list[EntryPoint]:
+def _entries(note: Callable[[str], None]) -> list[EntryPoint]:
     try:
         return list(entry_points(group=GROUP))
     except Exception:  # one damaged list of entry points, of whatever distribution, keeps Python from giving any
@@ -124,7 +127,7 @@ def _entries(plugins: Plugins) -> list[EntryPoint]:
                     found.setdefault((distribution.name, entry.name), entry)  # the first on the path is imported
             except Exception as error:
                 what = f"the entry points of distribution {distribution.name} cannot be read"
-                _note(plugins, f"{what}: {one_line(error)}")
+                note(f"{what}: {one_line(error)}")
         return list(found.values())
 
 
@@ -139,7 +142,7 @@ def fault_of(error: BaseException) -> str | None:
 
     None where it came through none but those that ship.
     """
-    plugins = {entry.module.partition(".")[0]: origin_of(entry) for entry in entry_points(group=GROUP)}
+    plugins = {entry.module.partition(".")[0]: origin_of(entry) for entry in _entries(_say_nothing)}
     for frame, line in reversed(list(walk_tb(error.__traceback__))):
         origin = plugins.get(frame.f_globals.get("__name__", "").partition(".")[0])
         if origin is not None and origin.distribution != _OWN:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from daframework import guard
 from daframework.errors import PluginError
 from daframework.interfaces import DiscriminatorOutput
-from daframework.registry import clashes, components, find, folders, load_plugins
+from daframework.registry import clashes, components, fault_of, find, folders, load_plugins
 from daframework.runs import log as run_log
 from daframework.runs.log import Listeners, plugin_listeners
 from daframework.testing import check_discriminator, check_generator, check_task
@@ -148,6 +148,7 @@ def test_a_distribution_with_damaged_entry_points_is_named_and_the_others_work(a
     assert find(plugins, "loss", "first") and find(plugins, "loss", "lsgan")
     (line,) = told
     assert line.startswith("the entry points of distribution daf-other cannot be read: ")
+    assert fault_of(ValueError("of nobody")) is None
 
 
 @settings(max_examples=30, deadline=None)
